@@ -1,0 +1,44 @@
+# Everything a developer needs: `make demo`, `make test`, `make check`. Needs python3 >= 3.11 only.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check format wheel clean help
+
+help:
+	@echo "make demo    simulate a small world, train on it, map it, evaluate it (offline, minutes)"
+	@echo "make test    make check, then all tests"
+	@echo "make check   ruff, mypy --strict, import-linter"
+	@echo "make format  let ruff format and mend what it can"
+	@echo "make wheel   build dist/swath-*.whl"
+	@echo "make clean   remove the virtual environment and all caches"
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"swath needs Python 3.11 or newer, {sys.executable} is {v[0]}.{v[1]}; run: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/swath demo --out demo --overwrite
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+wheel: $(STAMP)
+	$(BIN)/python -m hatchling build -t wheel
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,97 @@
+"""The command line: `swath COMMAND`. One file a command; nothing heavy is imported at start-up.
+
+Exit codes: 0 done, 2 bad input or usage (one line on stderr), 1 a bug (with a traceback), 130
+interrupted.
+"""
+
+import errno
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from swath import __version__
+from swath.cli import build, demo, evaluate, train
+from swath.cli import map as map_
+from swath.errors import SwathError
+
+app = typer.Typer(
+    name="swath",
+    help="Road and land cover maps from time series of Sentinel-2 images.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.command)
+app.command("build")(build.command)
+app.command("train")(train.command)
+app.command("map")(map_.command)
+app.command("evaluate")(evaluate.command)
+
+# typer exports BadParameter but not its parent, the class of all usage errors, and has had it in
+# two places.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+_BAD_INPUT = {errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENOSPC, errno.EROFS, errno.EPERM}
+"""What the system refuses for a reason that the user can mend: no rights, no space."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"swath {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What stands after `swath`; None for the arguments of the process.
+
+    Returns:
+        The exit code. Bugs are raised, not returned.
+    """
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="swath", standalone_mode=False)
+    except SwathError as error:
+        return _complain(str(error))
+    except _UsageError as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "swath"
+        return _complain(f"{error.format_message()} Try '{where} --help'.")  # type: ignore[attr-defined]
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader of our output has gone: `swath ... | head`
+            sys.stderr.close()
+            return 1
+        if error.errno not in _BAD_INPUT or error.filename is None:
+            raise
+        return _complain(f"{error.filename}: {error.strerror}")
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:
+        typer.echo("interrupted", err=True)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    return 2
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

@@ -1,0 +1,55 @@
+"""`swath build`: scenes and vectors become a dataset of aligned series and labels."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swath.cli.options import JsonOption, OutOption, OverwriteOption
+from swath.cli.output import emit
+
+
+def command(
+    sites: Annotated[Path, typer.Argument(help="SITES.yaml: the places, their images and labels.")],
+    out: OutOption,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the images and labels of every site onto one grid, and catalogue them (STAC)."""
+    from swath.dataset.build import build_dataset, class_shares
+    from swath.dataset.site import read_labels
+
+    dataset = build_dataset(sites, out, overwrite=overwrite)
+    rows: list[dict[str, Any]] = []
+    for site in dataset.sites:
+        shares, ignored = class_shares(read_labels(site), dataset.legend)
+        rows.append(
+            {
+                "name": site.name,
+                "shape": list(site.grid.shape),
+                "crs": site.grid.crs,
+                "dates": [str(date) for date in site.dates],
+                "splits": list(site.splits),
+                "class_share": shares,
+                "ignore_share": ignored,
+            }
+        )
+    emit(
+        {"dataset": str(out), "sites": rows},
+        as_json,
+        [
+            *(_line(row) for row in rows),
+            f"dataset: {out / 'catalog.json'}",
+            f"next: swath train {out} --out RUN",
+        ],
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    height, width = row["shape"]
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in row["class_share"].items())
+    return (
+        f"{row['name']}: {height} x {width} px in {row['crs'].split('[')[0]}, "
+        f"{'+'.join(row['splits'])}; dates {', '.join(row['dates'])}; {shares} of the labelled; "
+        f"ignored {row['ignore_share']:.1%}"
+    )

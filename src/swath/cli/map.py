@@ -1,0 +1,146 @@
+"""`swath map`: from a trained model and images to maps."""
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from swath.cli.options import DeviceOption, JsonOption, OutOption, OverwriteOption
+from swath.cli.output import emit
+from swath.errors import SettingsError
+
+if TYPE_CHECKING:
+    from swath.mapping.series import Series
+    from swath.models.trained import ModelSpec
+    from swath.products.site import MappedSite
+
+SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+SplitChoice = Literal["train", "validation", "test", "all"]
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Folder made by `swath train`.")],
+    out: OutOption,
+    scenes: Annotated[
+        list[Path] | None,
+        typer.Argument(help="GeoTIFFs of one place, a date each, YYYY-MM-DD in their names."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the place of SCENES; else that of their folder.")
+    ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(help="Bands of SCENES in file order (B02,B03,...), where they lack names."),
+    ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")
+    ] = None,
+    split: Annotated[
+        SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
+    ] = "test",
+    site: Annotated[
+        list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")
+    ] = None,
+    date: Annotated[
+        list[dt.datetime] | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Map this date of --dataset, not the last ones. Repeatable.",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        typer.Option(help="auto: bf16 where the hardware has it."),
+    ] = "auto",
+    tile: Annotated[
+        int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
+    ] = 1024,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Map SCENES, or the sites of a dataset: probabilities, classes, vectors."""
+    if (dataset is None) == (not scenes):
+        raise SettingsError("swath map takes either SCENES or --dataset, and one of them")
+    if scenes and (site or date):
+        raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
+    if dataset is not None and (name or bands):
+        raise SettingsError("--name and --bands are for SCENES; a dataset has its own")
+
+    from swath.files import check_free
+    from swath.mapping.predict import Predictor
+    from swath.models.trained import load_model
+    from swath.products.site import map_site
+
+    model = load_model(run)
+    if dataset is not None:
+        days = [day.date() for day in date or ()]
+        todo = _of_dataset(dataset, model.spec, split, site or [], days)
+    else:
+        todo = [_of_scenes(scenes or [], name, bands, model.spec)]
+    for series in todo:
+        check_free(out / series.site, overwrite=overwrite)
+    predictor = Predictor(model, device, precision)
+    for series in todo:
+        predictor.plan(series.grid.shape, len(series.dates), tile)
+    done = [
+        map_site(predictor, run, series, out, tile_px=tile, overwrite=overwrite) for series in todo
+    ]
+    emit(
+        {"maps": str(out), "sites": [_report(mapped) for mapped in done]},
+        as_json,
+        [*(_line(mapped) for mapped in done), f"maps: {out}"],
+    )
+
+
+def _of_dataset(
+    root: Path, spec: "ModelSpec", split: SplitChoice, names: list[str], days: list[dt.date]
+) -> "list[Series]":
+    from swath.dataset.site import read_dataset
+    from swath.mapping.series import check_images, select_sites, site_series
+
+    dataset = read_dataset(root)
+    check_images(dataset, spec)
+    wanted = None if split == "all" else split
+    sites = select_sites(dataset, spec, wanted, names)
+    return [site_series(site, dataset, spec.dates, days) for site in sites]
+
+
+def _of_scenes(
+    paths: list[Path], name: str | None, bands: str | None, spec: "ModelSpec"
+) -> "Series":
+    from swath.mapping.series import scene_series
+
+    if name is None:
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].absolute().parent.name).strip("_") or "map"
+    elif not SITE_NAME.fullmatch(name):
+        raise SettingsError(f"--name becomes a folder: letters, digits, _ and -; got {name!r}")
+    given = tuple(band.strip() for band in bands.split(",")) if bands else None
+    return scene_series(name, paths, given, spec.image)
+
+
+def _report(mapped: "MappedSite") -> dict[str, object]:
+    maps = mapped.maps
+    files = [*maps.raster_paths, maps.gpkg_path, maps.parquet_path, maps.item_path]
+    return {
+        "site": maps.site,
+        "dates": [str(date) for date in maps.dates],
+        "fusion": maps.fusion,
+        "files": [str(path) for path in files],
+        "class_share": {name: round(share, 6) for name, share in mapped.class_share.items()},
+        "seconds": round(mapped.seconds, 3),
+        "mpx_per_s": round(mapped.mpx_per_s, 4),
+    }
+
+
+def _line(mapped: "MappedSite") -> str:
+    maps = mapped.maps
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in mapped.class_share.items())
+    return (
+        f"{maps.site}: {len(maps.dates)} dates fused by {maps.fusion}; {shares}; "
+        f"{mapped.seconds:.1f} s ({mapped.mpx_per_s:.2f} Mpx/s)"
+    )

@@ -1,0 +1,23 @@
+"""Options that several commands share, so that they are called and explained alike."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+OutOption = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option("--device", help="Where the networks run; auto takes CUDA where there is one."),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="The same seed gives the same result.")
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option("--workers", min=0, help="Processes that read data; 0 reads in the main process."),
+]

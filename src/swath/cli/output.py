@@ -1,0 +1,22 @@
+"""Results on stdout: text for people, or one JSON object. All else goes to stderr."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+
+def emit(result: Mapping[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+    """Print the result of a command.
+
+    Args:
+        result: What `--json` prints; plain JSON values, no NaN.
+        as_json: Whether `--json` was given.
+        lines: What is printed without it.
+    """
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        for line in lines:
+            typer.echo(line)

@@ -1,0 +1,97 @@
+"""`swath train`: from a dataset to a trained model."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from swath.cli.options import (
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    SeedOption,
+    WorkersOption,
+)
+from swath.cli.output import emit
+
+
+def command(
+    dataset: Annotated[Path, typer.Argument(help="Folder made by `swath build`.")],
+    out: OutOption,
+    preset: Annotated[
+        Literal["paper", "best", "demo"],
+        typer.Option(help="paper: as the paper says; best: ours; demo: small and short."),
+    ] = "best",
+    settings_file: Annotated[
+        Path | None,
+        typer.Option("--settings", help="YAML with settings that replace those of the preset."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Architecture instead of the preset's.")] = None,
+    stage: Annotated[
+        Literal["fcn", "rnn", "all"],
+        typer.Option(help="fcn: the U-Net; rnn: the ConvLSTM on a run's U-Net; all: both."),
+    ] = "all",
+    dates: Annotated[
+        int | None, typer.Option(min=2, help="Length T of the series for the ConvLSTM.")
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(help="Site to choose by, instead of the dataset's split. Repeatable."),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(help="Site to leave for the test, instead of the dataset's. Repeatable."),
+    ] = None,
+    device: DeviceOption = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
+    ] = "auto",
+    workers: WorkersOption = 0,
+    seed: SeedOption = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the U-Net, then the ConvLSTM on its frozen probability maps."""
+    from swath.dataset.site import read_dataset
+    from swath.errors import MissingExtraError
+
+    data = read_dataset(dataset)
+    if validation or test:
+        data = data.resplit(validation or (), test or ())
+    try:
+        from swath.training.presets import override
+        from swath.training.train import train
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
+    settings = override(preset, settings_file, model=model, dates=dates)
+    trained = train(
+        data,
+        out,
+        settings,
+        stage=stage,
+        seed=seed,
+        device=device,
+        precision=None if precision == "auto" else precision,
+        workers=workers,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    scores = trained.spec.scores
+    emit(
+        {"run": str(out), "model": trained.label, "splits": trained.spec.splits, "scores": scores},
+        as_json,
+        [
+            f"{trained.label} trained on {', '.join(trained.spec.splits['train'])}",
+            *(f"{name}: {_line(values)}" for name, values in scores.items()),
+            f"model: {out / 'model.safetensors'}",
+            f"next: swath map {out} --dataset {dataset} --split all --out MAPS",
+        ],
+    )
+
+
+def _line(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())

@@ -1,0 +1,1 @@
+"""Datasets: building them from scenes and labels, reading them, and cutting patches."""

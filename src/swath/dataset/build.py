@@ -1,0 +1,201 @@
+"""Building a dataset: scenes and vectors become aligned series and labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.dataset.catalog import write_catalog
+from swath.dataset.site import Acquisition, Dataset, Region, Site, read_dataset
+from swath.dataset.splits import plan_regions
+from swath.errors import InputError, SettingsError
+from swath.files import check_free, replacing_folder, sha256
+from swath.grid import Grid
+from swath.labels.burn import burn, burn_mask, reach_px
+from swath.labels.vectors import read_features, read_polygons
+from swath.legend import IGNORE, Legend, read_legend
+from swath.progress import track
+from swath.scenes.raster import write_raster
+from swath.scenes.scene import Scene
+from swath.scenes.series import find_scenes, plan_grid, read_on_grid
+from swath.sentinel2 import TCI_BANDS, valid_mask
+from swath.settings import ImageSettings, SiteSettings, SitesFile, read_sites_file
+
+
+@dataclass(frozen=True, slots=True)
+class SitePlan:
+    """What is to be made for one site, known from headers only.
+
+    Attributes:
+        name: Also the name of its folder.
+        scenes: Oldest first.
+        grid: Where everything of the site will lie.
+        regions: What belongs to which split.
+        labels: Vector file of the labelled features.
+        coverage: Polygons inside which the labels are complete, where given.
+        ignore: Polygons to be ignored, where given.
+    """
+
+    name: str
+    scenes: tuple[Scene, ...]
+    grid: Grid
+    regions: tuple[Region, ...]
+    labels: Path
+    coverage: Path | None
+    ignore: Path | None
+
+
+def build_dataset(sites_file: Path, out: Path, *, overwrite: bool = False) -> Dataset:
+    """Build a dataset from a sites file.
+
+    Everything is planned first, from headers, so that what is wrong shows at once. The folder
+    appears under its name when it is complete.
+
+    Args:
+        sites_file: SITES.yaml; paths in it are relative to it.
+        out: The dataset's folder.
+        overwrite: Whether an existing folder may be replaced.
+
+    Returns:
+        The dataset, as read back from the folder.
+
+    Raises:
+        SettingsError: The sites file is wrong.
+        InputError: An image or a vector file is missing, unreadable, or does not fit.
+        GridError: A site's grid cannot be made.
+        OutputExistsError: `out` exists and `overwrite` is False.
+        MissingExtraError: Labels from an OpenStreetMap extract without the extra `osm`.
+    """
+    settings = read_sites_file(sites_file)
+    check_free(out, overwrite=overwrite)
+    legend = read_legend(settings.legend, sites_file.parent)
+    plans = [
+        plan_site(name, site, settings, sites_file.parent) for name, site in settings.sites.items()
+    ]
+    with replacing_folder(out, overwrite=overwrite) as folder:
+        sites = tuple(
+            _build_site(plan, settings, legend, folder)
+            for plan in track(plans, "building sites", total=len(plans))
+        )
+        write_catalog(Dataset(folder, legend, settings.image, sites, settings.attribution))
+        # The catalog is a contract: what cannot be read back must not get its final name.
+        read_dataset(folder)
+    return read_dataset(out)
+
+
+def plan_site(name: str, site: SiteSettings, settings: SitesFile, folder: Path) -> SitePlan:
+    """Plan one site: find its files, read their headers, lay its grid and its regions.
+
+    Args:
+        name: The site's name.
+        site: Its settings.
+        settings: The sites file it stands in.
+        folder: Where relative paths start.
+
+    Raises:
+        SettingsError: A setting does not fit the files.
+        InputError: A file is missing, or an image is not what it should be.
+        GridError: The grid cannot be made.
+    """
+    scenes = find_scenes(site.scenes, folder)
+    for scene in scenes:
+        scene.band_indexes(settings.image.bands)
+    grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
+    if site.split is not None:
+        regions: tuple[Region, ...] = (Region(site.split, grid.window),)
+    else:
+        regions = plan_regions(site.regions, grid.shape, site.guard_px, name)
+    labels, coverage, ignore = (
+        None if path is None else folder / path
+        for path in (site.labels, site.coverage, site.ignore)
+    )
+    for path in (labels, coverage, ignore):
+        if path is not None and not path.exists():
+            raise InputError(f"{path}: no such file (site {name!r})")
+    if labels is None:
+        raise SettingsError(f"site {name!r} names no labels")
+    return SitePlan(name, scenes, grid, regions, labels, coverage, ignore)
+
+
+def _build_site(plan: SitePlan, settings: SitesFile, legend: Legend, root: Path) -> Site:
+    """Write one site's images, labels and vectors under `root`."""
+    folder = root / plan.name
+    folder.mkdir()
+    grid = plan.grid
+    features = read_features(plan.labels, legend, grid, reach_px(settings.widening))
+    acquisitions = []
+    seen = np.zeros(grid.shape, bool)
+    for scene in plan.scenes:
+        acquisition, valid = _build_image(scene, grid, settings.image, folder)
+        acquisitions.append(acquisition)
+        seen |= valid
+    labels = burn(features, legend, grid, settings.widening)
+    labels[~(seen & _labelled(plan))] = IGNORE
+    if (labels == IGNORE).all():
+        raise InputError(
+            f"site {plan.name!r}: no pixel is left that has both an image and a label; check the "
+            "coverage, the ignore polygons and the no-data of the images"
+        )
+    labels_path, roads_path = folder / "labels.tif", folder / "roads.parquet"
+    colors = {c.id: c.rgb for c in legend.classes}
+    write_raster(labels_path, labels[None], grid, nodata=IGNORE, names=["class"], colors=colors)
+    features.to_parquet(roads_path)
+    return Site(
+        name=plan.name,
+        grid=grid,
+        acquisitions=tuple(acquisitions),
+        labels=labels_path,
+        labels_sha256=sha256(labels_path),
+        roads=roads_path,
+        regions=plan.regions,
+    )
+
+
+def _build_image(
+    scene: Scene, grid: Grid, image: ImageSettings, folder: Path
+) -> tuple[Acquisition, NDArray[np.bool_]]:
+    """Write one acquisition; also return where it has data, (H, W) bool."""
+    pixels = read_on_grid(scene, grid, image)
+    valid = valid_mask(pixels)
+    if not valid.any():
+        raise InputError(f"{scene.path}: the image has no data inside the site's grid")
+    path = folder / f"{scene.date}.tif"
+    write_raster(
+        path,
+        pixels,
+        grid,
+        nodata=0,
+        names=image.bands,
+        rgb=image.encoding == "tci" and image.bands == TCI_BANDS,
+        tags={"ACQUISITION_DATE": str(scene.date)},
+    )
+    return Acquisition(scene.date, path, sha256(path)), valid
+
+
+def _labelled(plan: SitePlan) -> NDArray[np.bool_]:
+    """(H, W) bool: inside the coverage, and in no polygon to be ignored."""
+    mask = np.ones(plan.grid.shape, bool)
+    if plan.coverage is not None:
+        mask = burn_mask(read_polygons(plan.coverage, plan.grid), plan.grid)
+        if not mask.any():
+            raise InputError(f"{plan.coverage}: the coverage does not overlap the image")
+    if plan.ignore is not None:
+        mask &= ~burn_mask(read_polygons(plan.ignore, plan.grid), plan.grid)
+    return mask
+
+
+def class_shares(labels: NDArray[np.uint8], legend: Legend) -> tuple[dict[str, float], float]:
+    """How much of a label raster each class has, and how much is ignored.
+
+    Args:
+        labels: (H, W) uint8 class ids, 255 = ignore.
+        legend: Names of the classes.
+
+    Returns:
+        Class name -> share 0..1 of the labelled pixels; share 0..1 of all pixels that is ignored.
+    """
+    counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)
+    labelled = labels.size - int(counts[IGNORE])
+    shares = {c.name: float(counts[c.id] / max(1, labelled)) for c in legend.classes}
+    return shares, float(counts[IGNORE] / labels.size)

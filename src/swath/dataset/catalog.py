@@ -1,0 +1,263 @@
+"""The catalog of a dataset: a self-contained STAC, a collection a site, an item an acquisition."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pystac
+import pystac.layout
+from affine import Affine
+from pydantic import ValidationError
+from pyproj import Transformer
+from shapely import box, segmentize
+
+from swath.dataset.site import Acquisition, Dataset, Region, Site
+from swath.errors import DatasetError, SwathError
+from swath.files import first_problem
+from swath.grid import Grid, Window
+from swath.legend import IGNORE, Legend
+from swath.sentinel2 import BANDS, NODATA
+from swath.settings import ImageSettings
+
+FORMAT = 1
+"""Raised when a dataset of before can no longer be read."""
+
+EXTENSIONS = (
+    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+    "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
+    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+    "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
+)
+
+# An item lies beside the image that it describes, not in a folder of its own.
+_LAYOUT = pystac.layout.CustomLayoutStrategy(
+    item_func=lambda item, folder: f"{folder}/{item.id.rsplit('_', 1)[1]}.json"
+)
+
+PARQUET = "application/vnd.apache.parquet"
+_SHA256_PREFIX = "1220"
+"""The file extension stores multihashes: 0x12 = SHA-256, 0x20 = its 32 bytes."""
+
+
+def write_catalog(dataset: Dataset) -> None:
+    """Write `catalog.json` and what hangs on it; the files it names must be in place.
+
+    Args:
+        dataset: Its files lie under `dataset.root`; the catalog names them relative to itself.
+    """
+    catalog = pystac.Catalog(
+        id="swath-dataset",
+        title="Image series and labels",
+        description=f"Made by swath build. {dataset.attribution}",
+        extra_fields={
+            "swath:format": FORMAT,
+            "swath:legend": dataset.legend.model_dump(mode="json"),
+            "swath:image": dataset.image.model_dump(mode="json"),
+            "swath:attribution": dataset.attribution,
+        },
+    )
+    catalog.set_self_href(str(dataset.root / "catalog.json"))
+    for site in dataset.sites:
+        collection = _collection(site, dataset)
+        catalog.add_child(collection)
+        for acquisition in site.acquisitions:
+            collection.add_item(_item(site, acquisition, dataset), strategy=_LAYOUT)
+    catalog.save(catalog_type=pystac.CatalogType.SELF_CONTAINED)
+
+
+def read_catalog(root: Path) -> Dataset:
+    """Read `root/catalog.json`; see `swath.dataset.site.read_dataset`.
+
+    Raises:
+        DatasetError: No catalog, one that swath did not write, or a file that is missing.
+    """
+    path = root / "catalog.json"
+    if not path.is_file():
+        raise DatasetError(f"{root} holds no catalog.json; make a dataset with: swath build")
+    try:
+        catalog = pystac.Catalog.from_file(str(path))
+        extra = catalog.extra_fields
+        if extra.get("swath:format") != FORMAT:
+            raise DatasetError(
+                f"{path}: not a dataset of this version of swath (format "
+                f"{extra.get('swath:format')}, expected {FORMAT}); build it again"
+            )
+        dataset = Dataset(
+            root=root,
+            legend=Legend.model_validate(extra["swath:legend"]),
+            image=ImageSettings.model_validate(extra["swath:image"]),
+            sites=tuple(_read_site(child) for child in catalog.get_children()),
+            attribution=extra["swath:attribution"],
+        )
+    except ValidationError as error:
+        raise DatasetError(f"{path}: {first_problem(error)}") from None
+    except SwathError:
+        raise
+    except (pystac.STACError, pystac.STACTypeError, OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise DatasetError(f"{path}: the catalog cannot be read ({reason})") from None
+    except (KeyError, AttributeError) as error:
+        raise DatasetError(f"{path}: the catalog lacks {error}; build it again") from None
+    _check_files(dataset)
+    return dataset
+
+
+def _check_files(dataset: Dataset) -> None:
+    for site in dataset.sites:
+        roads = [] if site.roads is None else [site.roads]
+        for path in (*(a.path for a in site.acquisitions), site.labels, *roads):
+            if not path.is_file():
+                raise DatasetError(f"{path}: the catalog names this file, but it is not there")
+
+
+def _projection(grid: Grid) -> dict[str, Any]:
+    has_code = grid.crs.startswith("EPSG:")
+    crs = {"proj:code": grid.crs} if has_code else {"proj:code": None, "proj:wkt2": grid.crs}
+    return {**crs, "proj:shape": list(grid.shape), "proj:transform": list(grid.transform)[:6]}
+
+
+def _footprint(grid: Grid) -> dict[str, Any]:
+    """The grid's outline in degrees, as GeoJSON; straight in the grid's CRS to about a pixel."""
+    outline = segmentize(box(*grid.bounds), max(grid.resolution) * 512)
+    transformer = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
+    lons, lats = transformer.transform(*outline.exterior.xy)
+    return {"type": "Polygon", "coordinates": [list(map(list, zip(lons, lats, strict=True)))]}
+
+
+def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
+    bounds = list(site.grid.lonlat_bounds)
+    first, last = _midnight(site.dates[0]), _midnight(site.dates[-1])
+    collection = pystac.Collection(
+        id=site.name,
+        description=f"Image series and labels of {site.name}",
+        extent=pystac.Extent(
+            pystac.SpatialExtent([bounds]), pystac.TemporalExtent([[first, last]])
+        ),
+        license="other",
+        providers=[pystac.Provider(name=dataset.attribution)],
+        stac_extensions=list(EXTENSIONS),
+        extra_fields={
+            **_projection(site.grid),
+            "swath:regions": [
+                {
+                    "split": region.split,
+                    "window": [
+                        region.window.row,
+                        region.window.col,
+                        region.window.height,
+                        region.window.width,
+                    ],
+                }
+                for region in site.regions
+            ],
+        },
+    )
+    collection.add_asset("labels", _labels_asset(site, dataset.legend))
+    if site.roads is not None:
+        collection.add_asset(
+            "roads",
+            pystac.Asset(f"./{site.roads.name}", "Features", media_type=PARQUET, roles=["source"]),
+        )
+    return collection
+
+
+def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item:
+    bounds = site.grid.lonlat_bounds
+    day = _midnight(acquisition.date)
+    item = pystac.Item(
+        id=f"{site.name}_{acquisition.date}",
+        geometry=_footprint(site.grid),
+        bbox=list(bounds),
+        # The files tell the day only.
+        datetime=day,
+        start_datetime=day,
+        end_datetime=day + dt.timedelta(days=1, seconds=-1),
+        properties={**_projection(site.grid), "constellation": "sentinel-2"},
+        stac_extensions=list(EXTENSIONS),
+    )
+    image = pystac.Asset(
+        f"./{acquisition.path.name}",
+        "Image",
+        media_type=pystac.MediaType.GEOTIFF,
+        roles=["data"],
+        extra_fields={
+            "file:checksum": _SHA256_PREFIX + acquisition.sha256,
+            "data_type": "uint8" if dataset.image.encoding == "tci" else "uint16",
+            "nodata": NODATA,
+            "bands": [_band(name) for name in dataset.image.bands],
+        },
+    )
+    item.add_asset("image", image)
+    item.add_asset("labels", _labels_asset(site, dataset.legend))
+    return item
+
+
+def _band(name: str) -> dict[str, Any]:
+    band = BANDS[name]
+    common = {"eo:common_name": band.common_name} if band.common_name else {}
+    return {"name": name, **common, "eo:center_wavelength": band.wavelength_um}
+
+
+def _labels_asset(site: Site, legend: Legend) -> pystac.Asset:
+    return pystac.Asset(
+        f"./{site.labels.name}",
+        "Labels",
+        media_type=pystac.MediaType.GEOTIFF,
+        roles=["labels"],
+        extra_fields={
+            "file:checksum": _SHA256_PREFIX + site.labels_sha256,
+            "data_type": "uint8",
+            "nodata": IGNORE,
+            "classification:classes": [
+                {"value": c.id, "name": c.name, "color_hint": c.color[1:].upper()}
+                for c in legend.classes
+            ],
+        },
+    )
+
+
+def _read_site(collection: pystac.Catalog) -> Site:
+    if not isinstance(collection, pystac.Collection):
+        raise DatasetError(
+            f"{collection.id}: expected a collection, got a {collection.STAC_OBJECT_TYPE}"
+        )
+    extra = collection.extra_fields
+    crs = extra["proj:code"] or extra["proj:wkt2"]
+    height, width = extra["proj:shape"]
+    acquisitions = (_read_acquisition(item) for item in collection.get_items())
+    labels = collection.assets["labels"]
+    roads = collection.assets.get("roads")
+    return Site(
+        name=collection.id,
+        grid=Grid(crs, Affine(*extra["proj:transform"]), (height, width)),
+        acquisitions=tuple(sorted(acquisitions, key=lambda acquisition: acquisition.date)),
+        labels=_path(labels),
+        labels_sha256=_sha256(labels),
+        roads=None if roads is None else _path(roads),
+        regions=tuple(
+            Region(region["split"], Window(*region["window"])) for region in extra["swath:regions"]
+        ),
+    )
+
+
+def _read_acquisition(item: pystac.Item) -> Acquisition:
+    image = item.assets["image"]
+    if item.datetime is None:
+        raise DatasetError(f"{item.id}: the item has no date")
+    return Acquisition(item.datetime.date(), _path(image), _sha256(image))
+
+
+def _path(asset: pystac.Asset) -> Path:
+    href = asset.get_absolute_href()
+    if href is None:
+        raise DatasetError(f"{asset.href}: the path is relative to nothing")
+    return Path(href)
+
+
+def _sha256(asset: pystac.Asset) -> str:
+    checksum: str = asset.extra_fields["file:checksum"]
+    return checksum.removeprefix(_SHA256_PREFIX)
+
+
+def _midnight(date: dt.date) -> dt.datetime:
+    return dt.datetime.combine(date, dt.time(), dt.UTC)

@@ -1,0 +1,174 @@
+"""The patch index: which windows a network trains on, as a plain value.
+
+Pure: planning draws patches from summaries of the labels and touches no file, so a plan can be
+printed, counted and tested. `patches` makes the summaries and reads the pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.dataset.augment import SYMMETRIES
+from swath.errors import DatasetError
+from swath.grid import Window
+from swath.legend import IGNORE
+
+CELL_PX = 16
+"""Side of the cells in which labels are counted for the sampling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Where one region of a site has labels; all that planning needs to know.
+
+    Attributes:
+        site: Name of the site.
+        region: The rectangle that patches may see.
+        dates: Number of acquisitions of the site.
+        labelled: (n, 2) row and column, in the site's pixels, of the centres of cells with labels.
+        foreground: (m, 2) the same for the cells that hold a class other than the background.
+        pixels: Number of labelled pixels.
+    """
+
+    site: str
+    region: Window
+    dates: int
+    labelled: NDArray[np.int64]
+    foreground: NDArray[np.int64]
+    pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One training sample: a window of a series, turned.
+
+    Attributes:
+        site: Name of the site.
+        window: Pixels of the site; what lies outside `region` is no data and *ignore*.
+        region: The rectangle of the split: no pixel outside it is ever seen.
+        dates: Indices of the acquisitions, ascending, so oldest first.
+        symmetry: Element of D4 for the images and the label alike.
+    """
+
+    site: str
+    window: Window
+    region: Window
+    dates: tuple[int, ...]
+    symmetry: int
+
+
+def survey_labels(site: str, region: Window, dates: int, labels: NDArray[np.uint8]) -> Survey:
+    """Count the labels of a region in cells of `CELL_PX`.
+
+    Args:
+        site: Name of the site.
+        region: The region's rectangle.
+        dates: Number of acquisitions of the site.
+        labels: (H, W) uint8 of the region, 255 = ignore.
+    """
+    height, width = labels.shape
+    padded = np.full((-(-height // CELL_PX) * CELL_PX, -(-width // CELL_PX) * CELL_PX), IGNORE)
+    padded[:height, :width] = labels
+    cells = padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, -1, CELL_PX)
+    labelled = (cells != IGNORE).any(axis=(1, 3))
+    foreground = ((cells != IGNORE) & (cells != 0)).any(axis=(1, 3))
+    origin = np.array([region.row, region.col]) + CELL_PX // 2
+    return Survey(
+        site,
+        region,
+        dates,
+        np.argwhere(labelled) * CELL_PX + origin,
+        np.argwhere(foreground) * CELL_PX + origin,
+        int((labels != IGNORE).sum()),
+    )
+
+
+def plan_patches(
+    surveys: Sequence[Survey],
+    count: int,
+    patch_px: int,
+    dates: int,
+    foreground_share: float,
+    rng: np.random.Generator,
+) -> tuple[Patch, ...]:
+    """Draw `count` random patches.
+
+    A region is drawn in proportion to its labelled pixels. With probability `foreground_share` the
+    patch is laid around a cell with foreground, else around any labelled cell; then it is shifted
+    by up to half its side and moved inside the region as far as it fits.
+
+    Args:
+        surveys: The regions of one split.
+        count: Number of patches.
+        patch_px: Side of a patch.
+        dates: T, how many of the site's acquisitions a patch shows.
+        foreground_share: 0..1.
+        rng: Source of randomness.
+
+    Raises:
+        DatasetError: No labelled pixel, or a site with fewer than `dates` acquisitions.
+    """
+    pixels = np.array([survey.pixels for survey in surveys], np.float64)
+    if pixels.sum() == 0:
+        raise DatasetError("no labelled pixel to train on: every label is ignore (255)")
+    for survey in surveys:
+        if survey.dates < dates:
+            raise DatasetError(
+                f"site {survey.site!r} has {survey.dates} acquisition(s), a series of {dates} was "
+                "asked for; add scenes or ask for fewer dates"
+            )
+    chosen = rng.choice(len(surveys), size=count, p=pixels / pixels.sum())
+    return tuple(
+        _draw_patch(surveys[index], patch_px, dates, foreground_share, rng) for index in chosen
+    )
+
+
+def _draw_patch(
+    survey: Survey, patch_px: int, dates: int, foreground_share: float, rng: np.random.Generator
+) -> Patch:
+    wanted = rng.random() < foreground_share and len(survey.foreground) > 0
+    cells = survey.foreground if wanted else survey.labelled
+    centre = cells[rng.integers(len(cells))]
+    origin = centre - patch_px // 2 + rng.integers(-(patch_px // 2), patch_px // 2 + 1, size=2)
+    region = survey.region
+    row = _move_inside(int(origin[0]), patch_px, region.row, region.row_end)
+    col = _move_inside(int(origin[1]), patch_px, region.col, region.col_end)
+    picked = np.sort(rng.choice(survey.dates, size=dates, replace=False))
+    return Patch(
+        survey.site,
+        Window(row, col, patch_px, patch_px),
+        region,
+        tuple(int(date) for date in picked),
+        int(rng.integers(SYMMETRIES)),
+    )
+
+
+def _move_inside(start: int, length: int, low: int, high: int) -> int:
+    """Shift `start .. start + length` into `low .. high`; a too short range stays inside it."""
+    if length >= high - low:
+        return min(max(start, high - length), low)
+    return min(max(start, low), high - length)
+
+
+def plan_cover(surveys: Sequence[Survey], patch_px: int, dates: int) -> tuple[Patch, ...]:
+    """Patches that cover the regions once, without overlap: for validation.
+
+    With fewer `dates` than a site has, every patch is repeated for as many disjoint runs of dates
+    as there are; the newest dates come first, and what is left over is dropped.
+
+    Args:
+        surveys: The regions of one split.
+        patch_px: Side of a patch.
+        dates: T.
+    """
+    patches = []
+    for survey in surveys:
+        region = survey.region
+        runs = [tuple(range(end - dates, end)) for end in range(survey.dates, dates - 1, -dates)]
+        for row in range(region.row, region.row_end, patch_px):
+            for col in range(region.col, region.col_end, patch_px):
+                window = Window(row, col, patch_px, patch_px)
+                patches += [Patch(survey.site, window, region, run, 0) for run in runs]
+    return tuple(patches)

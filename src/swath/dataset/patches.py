@@ -1,0 +1,142 @@
+"""Reading patches as tensors: the bridge from files to training."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from swath.dataset.augment import jitter, transform
+from swath.dataset.index import Patch, Survey, survey_labels
+from swath.dataset.site import Dataset, Site, read_image, read_labels
+from swath.errors import DatasetError
+from swath.grid import Window
+from swath.legend import IGNORE
+from swath.scaling import Scaling
+from swath.sentinel2 import NODATA, valid_mask
+from swath.settings import SplitName
+
+STRIP_PX = 1024
+"""Rows that are read at once when a whole region is gone through."""
+
+
+class Sample(TypedDict):
+    """A patch, or a batch of them with one more axis in front.
+
+    image: (T, C, H, W) float32 scaled, 0 = no data. valid: (T, H, W) bool. label: (H, W) int64,
+    255 = ignore. site: name of the site.
+    """
+
+    image: Tensor
+    valid: Tensor
+    label: Tensor
+    site: str
+
+
+class PatchDataset(TorchDataset[Sample]):
+    """Patches of a dataset, read one by one.
+
+    Args:
+        dataset: Where the sites are.
+        patches: What to read, in order.
+        scaling: From digital numbers to the network's input.
+        jitter_strength: See `augment.jitter`; 0 for none.
+        seed: Patch number i draws its jitter from (seed, i), whichever worker reads it.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        patches: Sequence[Patch],
+        scaling: Scaling,
+        jitter_strength: float = 0.0,
+        seed: tuple[int, ...] = (0,),
+    ) -> None:
+        self.patches = patches
+        self.scaling = scaling
+        self.jitter_strength = jitter_strength
+        self.seed = seed
+        self._sites = {site.name: site for site in dataset.sites}
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def __getitem__(self, index: int) -> Sample:
+        patch = self.patches[index]
+        site = self._sites[patch.site]
+        images = np.stack([_read_inside(site, date, patch) for date in patch.dates])
+        label = transform(_label_inside(site, patch), patch.symmetry)
+        images = transform(images, patch.symmetry)
+        valid = valid_mask(images)
+        rng = np.random.default_rng((*self.seed, index))
+        scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(scaled)),
+            "valid": torch.from_numpy(np.ascontiguousarray(valid)),
+            "label": torch.from_numpy(label.astype(np.int64)),
+            "site": patch.site,
+        }
+
+
+def _read_inside(site: Site, date: int, patch: Patch) -> NDArray[np.generic]:
+    seen = patch.window.intersect(patch.region)
+    part = read_image(site.acquisitions[date], seen)
+    shape = (part.shape[0], patch.window.height, patch.window.width)
+    whole: NDArray[np.generic] = np.full(shape, NODATA, part.dtype)
+    whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
+    return whole
+
+
+def _label_inside(site: Site, patch: Patch) -> NDArray[np.uint8]:
+    seen = patch.window.intersect(patch.region)
+    whole = np.full((patch.window.height, patch.window.width), IGNORE, np.uint8)
+    whole[seen.relative_to(patch.window).slices] = read_labels(site, seen)
+    return whole
+
+
+def survey_split(dataset: Dataset, split: SplitName) -> tuple[Survey, ...]:
+    """Go once through the labels of a split; see `Survey`.
+
+    Raises:
+        DatasetError: No site belongs to the split.
+    """
+    surveys = tuple(
+        survey_labels(site.name, window, len(site.acquisitions), read_labels(site, window))
+        for site in dataset.in_split(split)
+        for window in site.windows(split)
+    )
+    if not surveys:
+        raise DatasetError(
+            f"{dataset.root} has no site in split {split!r}; name one in the sites file"
+        )
+    return surveys
+
+
+def measure_scaling(dataset: Dataset) -> Scaling:
+    """Mean and standard deviation of each band over the training regions, all dates.
+
+    Reads in strips, so memory stays bounded whatever the scene's size.
+
+    Raises:
+        DatasetError: No training site, or none with data.
+    """
+    bands = len(dataset.image.bands)
+    count = 0.0
+    total = np.zeros(bands)
+    squares = np.zeros(bands)
+    for site in dataset.in_split("train"):
+        for region in site.windows("train"):
+            for row in range(region.row, region.row_end, STRIP_PX):
+                strip = Window(row, region.col, STRIP_PX, region.width).intersect(region)
+                for acquisition in site.acquisitions:
+                    image = read_image(acquisition, strip)
+                    values = image[:, valid_mask(image)].astype(np.float64)
+                    count += values.shape[1]
+                    total += values.sum(axis=1)
+                    squares += (values**2).sum(axis=1)
+    if count == 0:
+        raise DatasetError(f"{dataset.root} has no training pixel with data")
+    return Scaling.from_moments(count, total, squares)

@@ -1,0 +1,198 @@
+"""A dataset as values: sites, their acquisitions, their splits; and reading their pixels."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.errors import DatasetError
+from swath.grid import Grid, Window
+from swath.legend import IGNORE, Legend
+from swath.scenes.raster import read_raster
+from swath.sentinel2 import NODATA
+from swath.settings import ImageSettings, SplitName
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of a site that belongs to one split; a whole-site split is one such region."""
+
+    split: SplitName
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """One date of a site.
+
+    Attributes:
+        date: Day of acquisition.
+        path: The GeoTIFF, on the site's grid.
+        sha256: Hex hash of that file.
+    """
+
+    date: dt.date
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One place: a grid, its images on it, its labels, and the splits it belongs to.
+
+    Attributes:
+        name: Also the name of its folder.
+        grid: Where its pixels lie.
+        acquisitions: Its images, oldest first; at least one.
+        labels: uint8 GeoTIFF of class ids on the grid, 255 = ignore.
+        labels_sha256: Hex hash of that file.
+        roads: The vector features that made the labels (GeoParquet), where kept.
+        regions: What belongs to which split.
+    """
+
+    name: str
+    grid: Grid
+    acquisitions: tuple[Acquisition, ...]
+    labels: Path
+    labels_sha256: str
+    roads: Path | None
+    regions: tuple[Region, ...]
+
+    @property
+    def dates(self) -> tuple[dt.date, ...]:
+        """Days of acquisition, oldest first."""
+        return tuple(acquisition.date for acquisition in self.acquisitions)
+
+    @property
+    def splits(self) -> tuple[SplitName, ...]:
+        """The splits that have a region here, each once, in the order of the regions."""
+        return tuple(dict.fromkeys(region.split for region in self.regions))
+
+    def windows(self, split: SplitName) -> tuple[Window, ...]:
+        """The rectangles of a split, in pixels of the grid; empty if it has none here."""
+        return tuple(region.window for region in self.regions if region.split == split)
+
+    def acquisition(self, date: dt.date) -> Acquisition:
+        """The acquisition of a day.
+
+        Raises:
+            DatasetError: There is none.
+        """
+        for acquisition in self.acquisitions:
+            if acquisition.date == date:
+                return acquisition
+        known = ", ".join(str(known) for known in self.dates)
+        raise DatasetError(f"site {self.name!r} has no acquisition of {date}; it has {known}")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Everything `swath build` made: sites with images and labels, and what they mean.
+
+    Attributes:
+        root: The folder that holds `catalog.json`.
+        legend: The classes of the labels.
+        image: Bands and encoding of every image.
+        sites: In the order of the sites file.
+        attribution: Who made the data.
+    """
+
+    root: Path
+    legend: Legend
+    image: ImageSettings
+    sites: tuple[Site, ...]
+    attribution: str
+
+    def site(self, name: str) -> Site:
+        """The site of that name.
+
+        Raises:
+            DatasetError: There is none.
+        """
+        for site in self.sites:
+            if site.name == name:
+                return site
+        known = ", ".join(site.name for site in self.sites)
+        raise DatasetError(f"{self.root} has no site {name!r}; its sites are {known}")
+
+    def in_split(self, split: SplitName) -> tuple[Site, ...]:
+        """The sites that have at least one region of the split."""
+        return tuple(site for site in self.sites if site.windows(split))
+
+    def resplit(self, validation: Sequence[str], test: Sequence[str]) -> "Dataset":
+        """The same sites, split anew by whole sites: all that are not named train.
+
+        Raises:
+            DatasetError: An unknown site, or one that is named twice.
+        """
+        named = [*validation, *test]
+        for name in named:
+            self.site(name)
+        if len(set(named)) != len(named):
+            raise DatasetError(
+                f"a site can be in one split only; got validation {', '.join(validation)} "
+                f"and test {', '.join(test)}"
+            )
+
+        def whole(site: Site) -> Site:
+            split: SplitName = (
+                "validation"
+                if site.name in validation
+                else "test"
+                if site.name in test
+                else "train"
+            )
+            return replace(site, regions=(Region(split, site.grid.window),))
+
+        return replace(self, sites=tuple(whole(site) for site in self.sites))
+
+
+def read_dataset(root: Path) -> Dataset:
+    """Read a dataset from its `catalog.json` (STAC) and check that its files are there.
+
+    Raises:
+        DatasetError: No catalog, one that swath did not write, or a file that is missing.
+    """
+    # The catalog's format is the business of `catalog`, which needs the values above.
+    from swath.dataset.catalog import read_catalog
+
+    return read_catalog(root)
+
+
+def read_image(
+    acquisition: Acquisition, window: Window | None = None
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Read an image of a site.
+
+    Args:
+        acquisition: Which.
+        window: Pixels of the site's grid; may reach outside. None: all.
+
+    Returns:
+        (C, h, w) uint8 (TCI, 1..255) or uint16 (reflectance x 10000, 1..65535); 0 = no data, also
+        outside the grid.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    return read_raster(acquisition.path, window, fill=NODATA)
+
+
+def read_labels(site: Site, window: Window | None = None) -> NDArray[np.uint8]:
+    """Read the labels of a site.
+
+    Args:
+        site: Which.
+        window: Pixels of its grid; may reach outside. None: all.
+
+    Returns:
+        (h, w) uint8 class ids; 255 = ignore, also outside the grid.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    labels: NDArray[np.uint8] = read_raster(site.labels, window, fill=IGNORE)[0]
+    return labels

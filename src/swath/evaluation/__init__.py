@@ -1,0 +1,1 @@
+"""Evaluation: scores of maps against labels, and the report."""

@@ -1,0 +1,102 @@
+"""Who is scored: the U-Net's dates, the fused map, and the controls, all as maps of score bins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.grid import Window
+from swath.mapping.maps import SiteMaps, read_grid, read_pmap
+from swath.metrics import BINS, class_score, score_bins
+from swath.models.fusion import FUSIONS
+
+UNET = "U-NET"
+FUSED = "U-NET + ConvLSTM"
+SHIFT_PX = 50
+SHIFTED = f"shifted mean ({SHIFT_PX} px)"
+ALL_BACKGROUND = "all-background"
+_ROWS = 512
+
+
+def all_class(name: str) -> str:
+    """Name of the control that maps one class everywhere."""
+    return f"all-{name}"
+
+
+def dated(date: object) -> str:
+    """Name of the U-Net's map of one date."""
+    return f"{UNET} {date}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The score maps of one site for one class.
+
+    Attributes:
+        bins: Candidate -> (H, W) uint16 bins of its score; 0 where it knows nothing.
+        dates: Candidate of a date -> (H, W) bool, True where that date has data.
+        valid: (H, W) bool, True where any date has data. All other candidates are scored there.
+    """
+
+    bins: dict[str, NDArray[np.uint16]]
+    dates: dict[str, NDArray[np.bool_]]
+    valid: NDArray[np.bool_]
+
+    def __iter__(self) -> Iterator[tuple[str, NDArray[np.uint16], NDArray[np.bool_]]]:
+        """Yield (name, bins, where to score it)."""
+        for name, bins in self.bins.items():
+            yield name, bins, self.dates.get(name, self.valid)
+
+    def model_of(self, name: str) -> str:
+        """The model that a candidate is of: every date's map is the U-Net's."""
+        return UNET if name in self.dates else name
+
+
+def candidate_names(maps: SiteMaps, class_name: str) -> tuple[str, ...]:
+    """The candidates of a site, in the order of the report: models, then controls."""
+    fused = (FUSED,) if maps.fusion == "convlstm" else ()
+    controls = (ALL_BACKGROUND, all_class(class_name), SHIFTED, *FUSIONS)
+    return (*(dated(date) for date in maps.dates), *fused, *controls)
+
+
+def read_candidates(maps: SiteMaps, class_id: int) -> Candidates:
+    """Read a site's PMaps and make the score maps of all candidates.
+
+    The controls come from the same PMaps: mean, median, vote and max of the dates; the mean shifted
+    50 px down and right, wrapped around (what the same density of roads gets by chance); all
+    background and all class.
+
+    Args:
+        maps: The site's maps.
+        class_id: The class that is scored against the rest.
+
+    Raises:
+        InputError: A map cannot be read.
+    """
+    shape = read_grid(maps.fused_path).shape
+    names = candidate_names(maps, maps.legend.names[class_id])
+    bins = {name: np.zeros(shape, np.uint16) for name in names}
+    dates = {dated(date): np.zeros(shape, bool) for date in maps.dates}
+    valid = np.zeros(shape, bool)
+    # In strips: the PMaps of a whole scene as float32 would not fit into a small machine.
+    for row in range(0, shape[0], _ROWS):
+        strip = Window(row, 0, min(_ROWS, shape[0] - row), shape[1])
+        where = strip.slices
+        loaded = [read_pmap(maps.pmap_path(date), strip) for date in maps.dates]
+        pmaps = np.stack([pmap for pmap, _ in loaded])
+        seen = np.stack([mask for _, mask in loaded])
+        for name, pmap, mask in zip(dates, pmaps, seen, strict=True):
+            bins[name][where] = score_bins(class_score(pmap, class_id))
+            dates[name][where] = mask
+        for name, fuse in FUSIONS.items():
+            bins[name][where] = score_bins(class_score(fuse(pmaps, seen), class_id))
+        known = seen.any(axis=0)
+        if FUSED in bins:
+            pmap, mask = read_pmap(maps.fused_path, strip)
+            bins[FUSED][where] = score_bins(class_score(pmap, class_id))
+            known &= mask
+        valid[where] = known
+    bins[SHIFTED] = np.roll(bins["mean"], (SHIFT_PX, SHIFT_PX), axis=(0, 1))
+    bins[all_class(maps.legend.names[class_id])][:] = BINS - 1
+    return Candidates(bins, dates, valid)

@@ -1,0 +1,182 @@
+"""What the pixels say: counts per block for every candidate, from which all scores follow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.evaluation.candidates import Candidates, read_candidates
+from swath.evaluation.truth import Truth
+from swath.grid import Grid
+from swath.legend import IGNORE, LegendClass
+from swath.mapping.maps import SiteMaps
+from swath.metrics import (
+    BINS,
+    HALF,
+    Blocks,
+    best_edge,
+    block_histogram,
+    line_counts,
+    plan_blocks,
+    relaxed_counts,
+    selected,
+)
+
+VALIDATION = "validation"
+SMALLEST_BLOCK_PX = 64
+MOST_BLOCKS = 2048
+
+Edges = Mapping[str, int]
+"""Model -> the edge of its threshold chosen on validation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Counts within 1, 2, 3 px at one threshold, see `swath.metrics.tolerance`.
+
+    Attributes:
+        relaxed: (blocks, 3, 4) int64, of areas.
+        line: (blocks, 3, 4) int64, of centre lines; None for a class of areas.
+    """
+
+    relaxed: NDArray[np.int64]
+    line: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One candidate against the truth, over some blocks.
+
+    Attributes:
+        histogram: (blocks, `BINS`, 2) uint32, pixels by bin of the score and by truth.
+        matches: Edge -> counts at that threshold.
+    """
+
+    histogram: NDArray[np.uint32]
+    matches: Mapping[int, Matches]
+
+
+def pool(parts: Sequence[Evidence]) -> Evidence:
+    """The evidence of several sites as one; blocks in the order of the parts."""
+    if len(parts) == 1:
+        return parts[0]
+    histogram = np.concatenate([part.histogram for part in parts])
+    matches = {
+        edge: Matches(
+            np.concatenate([part.matches[edge].relaxed for part in parts]),
+            None
+            if first.line is None
+            else np.concatenate([_lines(part.matches[edge]) for part in parts]),
+        )
+        for edge, first in parts[0].matches.items()
+    }
+    return Evidence(histogram, matches)
+
+
+def _lines(matches: Matches) -> NDArray[np.int64]:
+    assert matches.line is not None  # of one class: lines on every site or on none
+    return matches.line
+
+
+def plan_block_px(grids: Sequence[Grid]) -> int:
+    """Side of the blocks: 64 px, doubled until no site has more than 2048 of them.
+
+    640 m is beyond the distance over which the errors of one road hang together; a whole scene of
+    10980 px gets blocks of 256 px, so that 17 of them still fit into memory.
+    """
+    px = SMALLEST_BLOCK_PX
+    while max((-(-g.height // px)) * (-(-g.width // px)) for g in grids) > MOST_BLOCKS:
+        px *= 2
+    return px
+
+
+def choose_edges(pairs: Sequence[tuple[SiteMaps, Truth]], target: LegendClass) -> dict[str, int]:
+    """The threshold of each model with the highest IoU on the pooled validation pixels.
+
+    The U-Net gets one threshold, from all dates of the validation sites together: other cities have
+    other dates.
+
+    Args:
+        pairs: All mapped sites and their truth.
+        target: The class.
+
+    Returns:
+        Model -> edge; empty where no labelled validation pixel is mapped.
+    """
+    totals: dict[str, NDArray[np.int64]] = {}
+    for maps, truth in pairs:
+        if VALIDATION not in truth.splits:
+            continue
+        labels = truth.read_labels()
+        candidates = read_candidates(maps, target.id)
+        scored = _scored(truth, VALIDATION, labels, candidates)
+        blocks = plan_blocks(scored, SMALLEST_BLOCK_PX)
+        for name, bins, valid in candidates:
+            counts = block_histogram(bins, labels == target.id, scored & valid, blocks)
+            model = candidates.model_of(name)
+            total = totals.setdefault(model, np.zeros((BINS, 2), np.int64))
+            total += counts.sum(axis=0, dtype=np.int64)
+    return {model: best_edge(total) for model, total in totals.items() if total.any()}
+
+
+def gather(
+    maps: SiteMaps, truth: Truth, target: LegendClass, edges: Edges, block_px: int
+) -> dict[str, dict[str, Evidence]]:
+    """Count one site for one class.
+
+    Pixels that count: the label is not *ignore*, the split has them, and at least one date saw
+    them. A single date is scored on the pixels that it saw.
+
+    Args:
+        maps: The site's maps.
+        truth: The site's truth.
+        target: The class that is scored against the rest.
+        edges: Thresholds chosen on validation, perhaps none; 0.5 is always counted.
+        block_px: Side of the blocks.
+
+    Returns:
+        Split -> candidate -> evidence; splits without a pixel to score are left out. All candidates
+        of a split have the same blocks.
+    """
+    labels = truth.read_labels()
+    lines = truth.centre_lines(target, labels)
+    candidates = read_candidates(maps, target.id)
+    result: dict[str, dict[str, Evidence]] = {}
+    for split in truth.splits:
+        scored = _scored(truth, split, labels, candidates)
+        if not scored.any():
+            continue
+        blocks = plan_blocks(scored, block_px)
+        result[split] = {}
+        for name, bins, valid in candidates:
+            chosen = {HALF, edges.get(candidates.model_of(name), HALF)}
+            result[split][name] = _evidence(
+                bins, labels == target.id, lines, scored & valid, blocks, sorted(chosen)
+            )
+    return result
+
+
+def _scored(
+    truth: Truth, split: str, labels: NDArray[np.uint8], candidates: Candidates
+) -> NDArray[np.bool_]:
+    scored: NDArray[np.bool_] = truth.inside(split) & (labels != IGNORE) & candidates.valid
+    return scored
+
+
+def _evidence(
+    bins: NDArray[np.uint16],
+    positive: NDArray[np.bool_],
+    lines: NDArray[np.bool_] | None,
+    scored: NDArray[np.bool_],
+    blocks: Blocks,
+    edges: Sequence[int],
+) -> Evidence:
+    matches = {}
+    for edge in edges:
+        predicted = selected(bins, edge)
+        matches[edge] = Matches(
+            relaxed_counts(predicted, positive, scored, blocks),
+            None if lines is None else line_counts(predicted, lines, scored, blocks),
+        )
+    return Evidence(block_histogram(bins, positive, scored, blocks), matches)

@@ -1,0 +1,217 @@
+"""The truth that maps are scored against: labels, centre lines, and which pixels count."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.dataset.site import Acquisition, Dataset, Site
+from swath.errors import GridError, InputError
+from swath.grid import Grid, Window
+from swath.labels.burn import burn_mask
+from swath.labels.vectors import read_features
+from swath.legend import IGNORE, Legend, LegendClass
+from swath.mapping.maps import SiteMaps, read_grid
+from swath.metrics import centre_line
+from swath.scenes.raster import open_raster, read_raster
+
+WHOLE = "all"
+"""The split of a label file that belongs to no dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known of one mapped site.
+
+    Attributes:
+        site: Its name.
+        grid: Of labels and maps.
+        legend: Classes of the labels.
+        labels: uint8 GeoTIFF of class ids on the grid, 255 = ignore.
+        roads: The vector features that made the labels, where kept.
+        splits: Split -> the rectangles that are scored under it.
+        acquisitions: Its images, oldest first; none for a label file alone.
+        bands: Names of the images' bands.
+        note: A remark for the report, or empty.
+    """
+
+    site: str
+    grid: Grid
+    legend: Legend
+    labels: Path
+    roads: Path | None
+    splits: Mapping[str, tuple[Window, ...]]
+    acquisitions: tuple[Acquisition, ...] = ()
+    bands: tuple[str, ...] = ()
+    note: str = ""
+
+    def read_labels(self) -> NDArray[np.uint8]:
+        """(H, W) uint8 class ids; 255 = ignore.
+
+        Raises:
+            InputError: Unreadable, or a value that is no class.
+        """
+        labels: NDArray[np.uint8] = read_raster(self.labels)[0]
+        known = len(self.legend.classes)
+        # One value a pixel, 256 possible ones: a count is cheaper than a sort.
+        values = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+        strange = [int(value) for value in values if value >= known and value != IGNORE]
+        if strange:
+            raise InputError(
+                f"{self.labels}: label {strange[0]} is no class of the legend "
+                f"{self.legend.name!r} (0..{known - 1}, or {IGNORE} = ignore)"
+            )
+        return labels
+
+    def inside(self, split: str) -> NDArray[np.bool_]:
+        """(H, W) bool, True in the rectangles of a split."""
+        mask = np.zeros(self.grid.shape, bool)
+        for window in self.splits[split]:
+            mask[window.intersect(self.grid.window).slices] = True
+        return mask
+
+    def centre_lines(
+        self, target: LegendClass, labels: NDArray[np.uint8]
+    ) -> NDArray[np.bool_] | None:
+        """The true centre lines of a class, one pixel wide.
+
+        They are the features that made the labels, burnt as lines; where those were not kept, the
+        skeleton of the label.
+
+        Args:
+            target: The class.
+            labels: (H, W) uint8, from `read_labels`.
+
+        Returns:
+            (H, W) bool; None for a class of areas, which have no centre line.
+        """
+        if target.geometry != "line":
+            return None
+        here = labels == target.id
+        if self.roads is None:
+            return centre_line(here)
+        features = read_features(self.roads, self.legend, self.grid)
+        shapes = features.geometry[features["class_id"] == target.id]
+        # Under a class that stands later in the legend the line is not to be seen.
+        seen: NDArray[np.bool_] = here | (labels == IGNORE)
+        return burn_mask(shapes, self.grid) & seen
+
+
+def truths_of_dataset(maps: Sequence[SiteMaps], dataset: Dataset) -> tuple[Truth, ...]:
+    """The truth of every mapped site, from a dataset.
+
+    Args:
+        maps: Of `read_maps`.
+        dataset: Holds the sites by the same names.
+
+    Raises:
+        DatasetError: A mapped site is not in the dataset.
+        GridError: A map is not on its site's grid.
+        InputError: The legends differ.
+    """
+    truths = []
+    for site_maps in maps:
+        site = dataset.site(site_maps.site)
+        _check_legend(site_maps, dataset.legend)
+        _check_grid(site_maps, site.grid, f"the labels of {dataset.root}")
+        splits, note = _splits(site, site_maps)
+        truths.append(
+            Truth(
+                site.name,
+                site.grid,
+                dataset.legend,
+                site.labels,
+                site.roads,
+                splits,
+                site.acquisitions,
+                dataset.image.bands,
+                note,
+            )
+        )
+    return tuple(truths)
+
+
+def _splits(site: Site, maps: SiteMaps) -> tuple[dict[str, tuple[Window, ...]], str]:
+    """The scored rectangles of a site by split, as the model's own run had them.
+
+    A run may have been trained on another split than the dataset's (one site left out at a time,
+    say). Then the run's is the true one: nothing the network was trained on may pass as a test.
+    """
+    by_dataset = {split: site.windows(split) for split in site.splits}
+    by_run = [split for split, names in maps.splits.items() if site.name in names]
+    if not by_run or set(by_run) == set(by_dataset):
+        return {str(split): windows for split, windows in by_dataset.items()}, ""
+    if len(by_run) > 1:
+        raise InputError(
+            f"{maps.folder}: the model's run split {site.name} into {', '.join(by_run)}, the "
+            f"dataset into {', '.join(by_dataset)}; evaluate against the dataset it was trained on"
+        )
+    note = (
+        f"{site.name} counts as {by_run[0]}: the model's run had it there, "
+        f"not in {' and '.join(by_dataset)} as the dataset does."
+    )
+    return {by_run[0]: (site.grid.window,)}, note
+
+
+def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Truth]:
+    """The truth of a label file, and the one site of the maps that lies on its grid.
+
+    Args:
+        maps: Of `read_maps`.
+        labels: uint8 GeoTIFF of class ids of the maps' legend, 255 = ignore.
+
+    Raises:
+        InputError: The file is not such a raster.
+        GridError: No mapped site lies on its grid, or several do.
+    """
+    with open_raster(labels) as source:
+        if source.count != 1 or source.dtypes[0] != "uint8":
+            raise InputError(
+                f"{labels}: expected one band of uint8 class ids, got {source.count} of "
+                f"{source.dtypes[0]}"
+            )
+    grid = read_grid(labels)
+    matching = [m for m in maps if _same(read_grid(m.fused_path), grid)]
+    if len(matching) != 1:
+        names = ", ".join(m.site for m in (matching or maps))
+        found = "several mapped sites lie" if matching else "no mapped site lies"
+        raise GridError(
+            f"{labels}: {found} on its grid ({_describe(grid)}); sites: {names}; "
+            "evaluate against a dataset, or warp the labels onto the map"
+        )
+    truth = Truth(matching[0].site, grid, matching[0].legend, labels, None, {WHOLE: (grid.window,)})
+    return matching[0], truth
+
+
+def _check_legend(maps: SiteMaps, legend: Legend) -> None:
+    if maps.legend.names != legend.names:
+        raise InputError(
+            f"{maps.folder} maps {', '.join(maps.legend.names)}, the dataset labels "
+            f"{', '.join(legend.names)}; both must have the same classes"
+        )
+
+
+def _check_grid(maps: SiteMaps, grid: Grid, whose: str) -> None:
+    mapped = read_grid(maps.fused_path)
+    if not _same(mapped, grid):
+        raise GridError(
+            f"{maps.folder} lies on {_describe(mapped)}, {whose} on {_describe(grid)}; "
+            "map the dataset itself: swath map RUN --dataset DATASET"
+        )
+
+
+def _same(one: Grid, other: Grid) -> bool:
+    tolerance = 1e-6 * min(*one.resolution, *other.resolution)
+    return (
+        one.shape == other.shape
+        and one.crs == other.crs
+        and one.transform.almost_equals(other.transform, tolerance)
+    )
+
+
+def _describe(grid: Grid) -> str:
+    left, _, _, top = grid.bounds
+    crs = grid.crs if len(grid.crs) < 20 else "a CRS without a code"
+    return f"{grid.height} x {grid.width} px from ({left:g}, {top:g}) in {crs}"

@@ -1,0 +1,149 @@
+"""Files that are whole or absent: writing under a temporary name, hashes, JSON, YAML."""
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from swath.errors import InputError, OutputExistsError, SettingsError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling of `path` to write; put it in place only when all went well.
+
+    The temporary name keeps the suffix, so that format drivers recognise it. A crash leaves at
+    most a `.tmp-*` file and never a half-written file under the final name.
+
+    Args:
+        path: The final name of a file. Its folder is made if need be.
+
+    Yields:
+        The path to write to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".tmp-{uuid.uuid4().hex[:8]}-{path.name}"
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary folder to fill; rename it to `path` only when all went well.
+
+    Args:
+        path: The final name of the folder.
+        overwrite: Whether an existing folder at `path` may be replaced.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        OutputExistsError: `path` exists, is not empty, and `overwrite` is False.
+    """
+    check_free(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".tmp-{uuid.uuid4().hex[:8]}-{path.name}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise `OutputExistsError` if `path` holds something and may not be overwritten."""
+    if overwrite:
+        return
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise OutputExistsError(path)
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InputError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+
+
+def parse_yaml(text: str, model: type[M], source: object) -> M:
+    """Parse YAML into a pydantic model, with one clear line for the first thing that is wrong.
+
+    Args:
+        text: YAML.
+        model: The model that checks it.
+        source: What to call the text in an error, usually its path.
+
+    Raises:
+        SettingsError: Not YAML, an unknown key, or a bad value.
+    """
+    try:
+        return model.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise SettingsError(f"{source}: {first_problem(error)}") from None
+
+
+def read_yaml(path: Path, model: type[M]) -> M:
+    """Read a YAML file into a pydantic model; see `parse_yaml`.
+
+    Raises:
+        SettingsError: The file is missing or breaks the format.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise SettingsError(f"{path}: {reason}") from None
+    return parse_yaml(text, model, path)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a validation error as one line: where, what, and the value got."""
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "the file"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {where!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    got = repr(problem["input"])
+    tail = f" (got {got})" if len(got) <= 80 and problem["type"] != "missing" else ""
+    return f"{where}: {message}{tail}"

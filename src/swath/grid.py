@@ -1,0 +1,257 @@
+"""The Grid: where pixels lie on the Earth. Scenes and labels meet only here.
+
+Pure values: nothing in this file reads or writes a file.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+from affine import Affine
+from pyproj import CRS, Transformer
+from pyproj.aoi import AreaOfInterest
+from pyproj.database import query_utm_crs_info
+from pyproj.exceptions import CRSError
+
+from swath.errors import GridError
+
+Bounds = tuple[float, float, float, float]
+"""(left, bottom, right, top), in the units of the CRS it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of pixels: rows `row .. row + height`, columns `col .. col + width`.
+
+    Row 0 is the northernmost, column 0 the westernmost. A window may reach outside its grid
+    (negative origin): `intersect` cuts it.
+    """
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 0 or self.width < 0:
+            raise GridError(
+                f"a window needs a height and width of 0 or more, got {self.height} x {self.width}"
+            )
+
+    @property
+    def row_end(self) -> int:
+        """First row below the window."""
+        return self.row + self.height
+
+    @property
+    def col_end(self) -> int:
+        """First column right of the window."""
+        return self.col + self.width
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices, for indexing the last two axes of an array."""
+        return slice(self.row, self.row_end), slice(self.col, self.col_end)
+
+    def intersect(self, other: "Window") -> "Window":
+        """The pixels in both windows; of size 0 where they do not meet."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        height = max(0, min(self.row_end, other.row_end) - row)
+        width = max(0, min(self.col_end, other.col_end) - col)
+        return Window(row, col, height, width)
+
+    def contains(self, other: "Window") -> bool:
+        """Whether every pixel of `other` is in this window."""
+        return (
+            self.row <= other.row
+            and self.col <= other.col
+            and self.row_end >= other.row_end
+            and self.col_end >= other.col_end
+        )
+
+    def grow(self, margin: int) -> "Window":
+        """The window with `margin` more pixels on every side (fewer if negative)."""
+        return Window(
+            self.row - margin,
+            self.col - margin,
+            max(0, self.height + 2 * margin),
+            max(0, self.width + 2 * margin),
+        )
+
+    def shift(self, rows: int, cols: int) -> "Window":
+        """The same size, `rows` further down and `cols` further right."""
+        return Window(self.row + rows, self.col + cols, self.height, self.width)
+
+    def relative_to(self, other: "Window") -> "Window":
+        """This window, counted from the origin of `other`."""
+        return self.shift(-other.row, -other.col)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A north-up raster of square or rectangular pixels: CRS, affine transform, shape.
+
+    Attributes:
+        crs: `"EPSG:32630"` where the system has a code, else WKT. Always normalised, so that equal
+            grids compare equal.
+        transform: Maps (column, row) to (x, y) of a pixel's upper left corner.
+        shape: (height, width) in pixels.
+    """
+
+    crs: str
+    transform: Affine
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "crs", normalise_crs(self.crs))
+        height, width = self.shape
+        if height < 1 or width < 1:
+            raise GridError(f"a grid needs at least one pixel, got {height} x {width}")
+        if not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
+            raise GridError(
+                "a grid must be north-up (a > 0, e < 0, no rotation), got the transform "
+                f"{tuple(self.transform)[:6]}"
+            )
+
+    @classmethod
+    def from_bounds(cls, bounds: Bounds, crs: str, resolution_m: float = 10.0) -> Self:
+        """The smallest grid that covers `bounds`, snapped to multiples of the resolution.
+
+        Snapping makes grids of one CRS share their pixel corners, as the Sentinel-2 tiles do.
+
+        Args:
+            bounds: (left, bottom, right, top) in `crs`.
+            crs: A projected system in metres.
+            resolution_m: Pixel size.
+
+        Raises:
+            GridError: Bounds that are empty or upside down.
+        """
+        left, bottom, right, top = bounds
+        if not (left < right and bottom < top):
+            raise GridError(f"bounds must be (left, bottom, right, top), got {bounds}")
+        # A thousandth of a pixel of slack: 500000.0000001 is meant as 500000.
+        first_col = math.floor(left / resolution_m + 1e-3)
+        last_col = math.ceil(right / resolution_m - 1e-3)
+        first_row = math.floor(bottom / resolution_m + 1e-3)
+        last_row = math.ceil(top / resolution_m - 1e-3)
+        transform = Affine(
+            resolution_m, 0.0, first_col * resolution_m, 0.0, -resolution_m, last_row * resolution_m
+        )
+        shape = (max(1, last_row - first_row), max(1, last_col - first_col))
+        return cls(crs, transform, shape)
+
+    @classmethod
+    def from_lonlat(
+        cls, bounds: Bounds, crs: str | None = None, resolution_m: float = 10.0
+    ) -> Self:
+        """The grid that covers longitude/latitude bounds, in `crs` or their UTM zone.
+
+        Args:
+            bounds: (west, south, east, north) in degrees.
+            crs: A projected system in metres; None for the UTM zone of the centre.
+            resolution_m: Pixel size.
+
+        Raises:
+            GridError: Bounds outside the Earth or empty.
+        """
+        west, south, east, north = bounds
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise GridError(f"bounds must be (west, south, east, north) in degrees, got {bounds}")
+        target = crs or utm_crs(west + (east - west) / 2, south + (north - south) / 2)
+        return cls.from_bounds(transform_bounds(bounds, "EPSG:4326", target), target, resolution_m)
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.shape[1]
+
+    @property
+    def window(self) -> Window:
+        """The whole grid as a window."""
+        return Window(0, 0, self.height, self.width)
+
+    @property
+    def resolution(self) -> tuple[float, float]:
+        """(x, y) size of a pixel in units of the CRS, both positive."""
+        return self.transform.a, -self.transform.e
+
+    @property
+    def bounds(self) -> Bounds:
+        """(left, bottom, right, top) in units of the CRS."""
+        t = self.transform
+        return t.c, t.f + self.height * t.e, t.c + self.width * t.a, t.f
+
+    @property
+    def lonlat_bounds(self) -> Bounds:
+        """(west, south, east, north) in degrees: the box around the grid."""
+        return transform_bounds(self.bounds, self.crs, "EPSG:4326")
+
+    def crop(self, window: Window) -> "Grid":
+        """The grid of a window of this one; the window may reach outside."""
+        t = self.transform
+        left, top = t.c + window.col * t.a, t.f + window.row * t.e
+        transform = Affine(t.a, 0.0, left, 0.0, t.e, top)
+        return Grid(self.crs, transform, (window.height, window.width))
+
+    def profile(self) -> dict[str, Any]:
+        """The georeference as rasterio keywords: crs, transform, height, width."""
+        return {
+            "crs": self.crs,
+            "transform": self.transform,
+            "height": self.height,
+            "width": self.width,
+        }
+
+
+def normalise_crs(crs: object) -> str:
+    """`EPSG:n` where the coordinate system has such a code, else its WKT.
+
+    Args:
+        crs: Anything pyproj understands: an EPSG code, WKT, a PROJ string, a CRS object.
+
+    Raises:
+        GridError: It is no coordinate system.
+    """
+    try:
+        system = CRS.from_user_input(crs)
+    except CRSError as error:
+        raise GridError(f"not a coordinate reference system: {crs!r} ({error})") from None
+    authority = system.to_authority()
+    return ":".join(authority) if authority else str(system.to_wkt())
+
+
+def utm_crs(lon: float, lat: float) -> str:
+    """The WGS 84 UTM zone of a point, for example `EPSG:32630`; (lon, lat) in degrees.
+
+    Raises:
+        GridError: UTM does not cover the point (near the poles).
+    """
+    area = AreaOfInterest(lon, lat, lon, lat)
+    zones = query_utm_crs_info(datum_name="WGS 84", area_of_interest=area)
+    if not zones:
+        raise GridError(f"no UTM zone covers lon {lon}, lat {lat}; give a crs")
+    return f"{zones[0].auth_name}:{zones[0].code}"
+
+
+def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
+    """The box, in `target`, around a box given in `source` (edges densified).
+
+    Raises:
+        GridError: The box cannot be expressed in `target`.
+    """
+    transformer = Transformer.from_crs(source, target, always_xy=True)
+    box: Bounds = transformer.transform_bounds(*bounds, densify_pts=21)
+    if not all(math.isfinite(value) for value in box):
+        raise GridError(f"the bounds {bounds} in {source} lie outside {target}")
+    return box

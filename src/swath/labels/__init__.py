@@ -1,0 +1,1 @@
+"""Labels: vector features chosen by a legend and burnt onto a grid."""

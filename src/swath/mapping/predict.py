@@ -1,0 +1,203 @@
+"""Prediction: a trained model over a series of any size, tile by tile, in bounded memory."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from swath.errors import ModelError, SettingsError
+from swath.grid import Window
+from swath.mapping.maps import Fusion
+from swath.mapping.tiles import DEFAULT_TILE_PX, Tile, plan_tiles
+from swath.models.device import Precision, autocast, best_precision, pick_device
+from swath.models.fusion import FUSIONS
+from swath.models.head import neutral, probabilities
+from swath.models.trained import TrainedModel, to_memory_format
+from swath.sentinel2 import valid_mask
+
+Image = NDArray[np.uint8] | NDArray[np.uint16]
+
+RNN_TILE_PX = 256
+"""Side of the pieces in which the ConvLSTM runs: its states then stay in the CPU's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedImage:
+    """One date of a series, read window by window.
+
+    Attributes:
+        date: Day of acquisition.
+        read: Window of the scene -> (C, h, w) uint8 or uint16, bands as the model's; 0 = no data.
+    """
+
+    date: dt.date
+    read: Callable[[Window], Image]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The maps of one tile's core.
+
+    Attributes:
+        core: Where in the scene.
+        pmaps: (T, lc, h, w) float32, 0..1, oldest first; 1/lc where a date has no data.
+        fused: (lc, h, w) float32, 0..1; meaningless where no date has data.
+        valid: (T, h, w) bool, True where the date has data.
+    """
+
+    core: Window
+    pmaps: NDArray[np.float32]
+    fused: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+class Predictor:
+    """A trained model on a device, ready to map.
+
+    The model's networks are moved to the device and stay there.
+
+    Args:
+        model: What `load_model` gave.
+        device: `auto`, `cpu` or `cuda`.
+        precision: `fp32`, `bf16`, or `auto`: bf16 where the device computes it in hardware.
+
+    Raises:
+        SettingsError: Such a device or precision does not exist.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        device: str = "auto",
+        precision: Precision | Literal["auto"] = "fp32",
+    ) -> None:
+        if precision not in ("auto", "fp32", "bf16"):
+            raise SettingsError(f"--precision must be auto, fp32 or bf16, got {precision!r}")
+        self.model = model
+        self.device = pick_device(device)
+        self.precision: Precision = (
+            best_precision(self.device) if precision == "auto" else precision
+        )
+        self.fcn = _ready(model.fcn, self.device)
+        self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
+
+    @property
+    def fusion(self) -> Fusion:
+        """How this model fuses dates: its ConvLSTM, or the mean where it has none."""
+        return "mean" if self.rnn is None else "convlstm"
+
+    def plan(
+        self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
+    ) -> tuple[Tile, ...]:
+        """The tiles of a scene of `shape` (height, width) for a series of `dates` dates.
+
+        Raises:
+            SettingsError: A tile size that is not a positive multiple of the model's stride.
+        """
+        margin = self.model.receptive_radius(dates)
+        return plan_tiles(shape, tile_px, margin, self.model.stride)
+
+    def predict(self, tile: Tile, images: Sequence[DatedImage], scene: Window) -> Prediction:
+        """Map one tile.
+
+        Args:
+            tile: Of `plan`.
+            images: The series, oldest first, at least one.
+            scene: The whole scene.
+
+        Raises:
+            ModelError: An image has not the model's number of bands.
+            InputError: An image cannot be read.
+        """
+        # What the RNN sees of the PMaps; the FCN's margin beyond that is not kept.
+        seen = tile.core.grow(self._rnn_radius(len(images))).intersect(scene)
+        inside = seen.relative_to(tile.read).slices
+        dated = [self._pmap(image, tile.read) for image in images]
+        pmaps = torch.stack([pmap[(..., *inside)] for pmap, _ in dated])
+        valid = np.stack([mask[inside] for _, mask in dated])
+        kept = (..., *tile.core.relative_to(seen).slices)
+        core_pmaps, core_valid = pmaps[kept].numpy(), valid[kept]
+        if not core_valid.any():
+            fused = np.zeros(core_pmaps.shape[1:], np.float32)
+        elif self.rnn is None:
+            fused = FUSIONS["mean"](core_pmaps, core_valid)
+        else:
+            fused = self._fuse(self.rnn, pmaps, tile.core.relative_to(seen))
+        return Prediction(tile.core, core_pmaps, fused, core_valid)
+
+    def _pmap(self, image: DatedImage, window: Window) -> tuple[Tensor, NDArray[np.bool_]]:
+        """The PMap (lc, h, w) of one date, on the CPU, and its valid mask (h, w)."""
+        spec = self.model.spec
+        pixels = image.read(window)
+        if len(pixels) != len(spec.image.bands):
+            raise ModelError(
+                f"the image of {image.date} has {len(pixels)} bands; the model reads "
+                f"{len(spec.image.bands)} ({', '.join(spec.image.bands)})"
+            )
+        valid = valid_mask(pixels)
+        if not valid.any():
+            lc = len(spec.legend.classes)
+            return torch.full((lc, *valid.shape), 1.0 / lc), valid
+        scaled = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
+        scaled = scaled.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            pmap = probabilities(self.fcn(scaled))[0].cpu()
+        return neutral(pmap, torch.from_numpy(valid)), valid
+
+    def _fuse(self, rnn: nn.Module, pmaps: Tensor, core: Window) -> NDArray[np.float32]:
+        """The fused PMap (lc, h, w) of `core`, a part of `pmaps` (T, lc, H, W)."""
+        radius = self._rnn_radius(len(pmaps))
+        side = RNN_TILE_PX if self.device.type == "cpu" else max(core.height, core.width)
+        shape = (pmaps.shape[-2], pmaps.shape[-1])
+        fused = np.empty((pmaps.shape[1], core.height, core.width), np.float32)
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            for piece in plan_tiles(shape, side, radius, 1, core):
+                part = pmaps[(..., *piece.read.slices)][None].to(self.device)
+                pmap = probabilities(rnn(part))[0].cpu().numpy()
+                fused[(..., *piece.core.relative_to(core).slices)] = pmap[(..., *piece.kept.slices)]
+        return fused
+
+    def _rnn_radius(self, dates: int) -> int:
+        if self.rnn is None:
+            return 0
+        return int(self.rnn.receptive_radius(dates))  # type: ignore[operator]
+
+
+def predict_series(
+    predictor: Predictor,
+    images: Sequence[DatedImage],
+    shape: tuple[int, int],
+    tile_px: int = DEFAULT_TILE_PX,
+) -> Iterator[Prediction]:
+    """Map a series tile by tile; only one tile is in memory at a time.
+
+    The result does not depend on the tiles (but for rounding of the floating point): each is read
+    with the margin that the networks can see.
+
+    Args:
+        predictor: The model.
+        images: The series, at least one date, in any order.
+        shape: (height, width) of the scene in px.
+        tile_px: Largest side of a tile's core.
+
+    Yields:
+        The tiles' maps; their cores part the scene.
+
+    Raises:
+        SettingsError: A tile size that is not a positive multiple of the model's stride.
+        ModelError: An image has not the model's number of bands.
+        InputError: An image cannot be read.
+    """
+    series = sorted(images, key=lambda image: image.date)
+    scene = Window(0, 0, *shape)
+    for tile in predictor.plan(shape, len(series), tile_px):
+        yield predictor.predict(tile, series, scene)
+
+
+def _ready(network: nn.Module, device: torch.device) -> nn.Module:
+    return to_memory_format(network.eval().to(device))

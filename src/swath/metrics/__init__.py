@@ -1,0 +1,76 @@
+"""Scores of maps against labels: counts per block first, every score from those counts.
+
+histogram.py counts pixels by score and truth; scores.py turns such counts into accuracy, IoU, F1
+and the others; tolerance.py counts matches within a distance, for areas and for centre lines;
+bootstrap.py resamples blocks for confidence intervals. NumPy, SciPy and scikit-image only, no I/O.
+"""
+
+from swath.metrics.bootstrap import block_weights, interval, resample
+from swath.metrics.histogram import (
+    BINS,
+    HALF,
+    Blocks,
+    block_histogram,
+    class_score,
+    confusion,
+    histogram,
+    plan_blocks,
+    score_bins,
+    selected,
+    threshold,
+)
+from swath.metrics.scores import (
+    accuracy,
+    average_precision,
+    best_edge,
+    calibration_curve,
+    calibration_error,
+    f1,
+    iou,
+    mcc,
+    precision,
+    precision_recall_curve,
+    recall,
+)
+from swath.metrics.tolerance import (
+    DISTANCES,
+    centre_line,
+    line_counts,
+    near,
+    relaxed_counts,
+    tolerant_f1,
+)
+
+__all__ = [
+    "BINS",
+    "DISTANCES",
+    "HALF",
+    "Blocks",
+    "accuracy",
+    "average_precision",
+    "best_edge",
+    "block_histogram",
+    "block_weights",
+    "calibration_curve",
+    "calibration_error",
+    "centre_line",
+    "class_score",
+    "confusion",
+    "f1",
+    "histogram",
+    "interval",
+    "iou",
+    "line_counts",
+    "mcc",
+    "near",
+    "plan_blocks",
+    "precision",
+    "precision_recall_curve",
+    "recall",
+    "relaxed_counts",
+    "resample",
+    "score_bins",
+    "selected",
+    "threshold",
+    "tolerant_f1",
+]

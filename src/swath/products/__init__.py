@@ -1,0 +1,1 @@
+"""What is made from finished maps: vectors and the STAC item."""

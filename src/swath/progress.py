@@ -1,0 +1,40 @@
+"""Progress bars on stderr, so that stdout stays free for results."""
+
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+T = TypeVar("T")
+
+console = Console(stderr=True)
+"""Everything meant for people's eyes while a command runs goes here."""
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` while a bar on stderr counts them.
+
+    Args:
+        items: What to go through.
+        description: What is being done, for example `"mapping rennes"`.
+        total: How many items there are, where `items` has no length.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+        yield from progress.track(items, total=total, description=description)

@@ -1,0 +1,1 @@
+"""Scenes: GeoTIFFs of any grid read, warped onto one grid, and written."""

@@ -1,0 +1,143 @@
+"""A Scene: one acquisition as a GeoTIFF, known from its header."""
+
+import datetime as dt
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning
+
+from swath.errors import GridError, InputError
+from swath.grid import Grid
+from swath.scenes.raster import open_raster
+from swath.sentinel2 import BANDS
+
+DTYPES = ("uint8", "uint16", "int16", "float32")
+"""uint8 is a True Colour Image; the others are reflectance x 10000."""
+
+_DATE = re.compile(r"(?<!\d)(\d{4})(-?)(\d{2})\2(\d{2})(?!\d)")
+_COLORS = {ColorInterp.red: "B04", ColorInterp.green: "B03", ColorInterp.blue: "B02"}
+_COMMON = {band.common_name: band.name for band in BANDS.values() if band.common_name}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One acquisition in a file of its own.
+
+    Attributes:
+        path: The GeoTIFF.
+        date: Day of acquisition.
+        bands: Names by band of the file: `B04`, ...; what has no known name keeps its description.
+        dtype: One of `DTYPES`.
+        grid: Where its pixels lie: any CRS, any pixel size.
+    """
+
+    path: Path
+    date: dt.date
+    bands: tuple[str, ...]
+    dtype: str
+    grid: Grid
+
+    def band_indexes(self, wanted: tuple[str, ...]) -> tuple[int, ...]:
+        """Numbers, from 1, of the wanted bands in the file.
+
+        Raises:
+            InputError: A wanted band is not in the file.
+        """
+        if missing := [band for band in wanted if band not in self.bands]:
+            raise InputError(
+                f"{self.path}: no band {', '.join(missing)}; the file has "
+                f"{', '.join(band or '(no name)' for band in self.bands)}, wanted are "
+                f"{', '.join(wanted)}; name the file's bands with `bands:` in the sites file"
+            )
+        return tuple(self.bands.index(band) + 1 for band in wanted)
+
+
+def read_scene(
+    path: Path, date: dt.date | None = None, bands: tuple[str, ...] | None = None
+) -> Scene:
+    """Read the header of a GeoTIFF.
+
+    Args:
+        path: The file.
+        date: Day of acquisition; None: as the file's name has it.
+        bands: Names by band of the file; None: as its descriptions or colours have it.
+
+    Raises:
+        InputError: The file cannot be read, has no date, no georeference, a type that is no image,
+            or not as many bands as were named.
+    """
+    day = date or date_in_name(path)
+    with warnings.catch_warnings():
+        # A missing georeference is an error below, which says more than rasterio's warning.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return _read_header(path, day, bands)
+
+
+def _read_header(path: Path, day: dt.date, bands: tuple[str, ...] | None) -> Scene:
+    with open_raster(path) as source:
+        if source.crs is None:
+            raise InputError(f"{path}: the image has no coordinate system; georeference it first")
+        if source.dtypes[0] not in DTYPES:
+            raise InputError(
+                f"{path}: the image is {source.dtypes[0]}; expected a uint8 True Colour Image, or "
+                "reflectance x 10000 as uint16, int16 or float32"
+            )
+        names = _band_names(source, path, bands)
+        try:
+            grid = Grid(source.crs.to_wkt(), source.transform, source.shape)
+        except GridError as error:
+            raise InputError(f"{path}: {error}") from None
+        return Scene(path, day, names, source.dtypes[0], grid)
+
+
+def date_in_name(path: Path) -> dt.date:
+    """The first date in a file's name, YYYY-MM-DD or YYYYMMDD.
+
+    The first: names of Sentinel-2 products put the acquisition before the processing.
+
+    Raises:
+        InputError: There is none.
+    """
+    for year, _, month, day in _DATE.findall(path.name):
+        try:
+            return dt.date(int(year), int(month), int(day))
+        except ValueError:
+            continue
+    raise InputError(
+        f"{path}: no date (YYYY-MM-DD or YYYYMMDD) in the file's name; "
+        "rename it or give `date:` in the sites file"
+    )
+
+
+def band_name(text: str) -> str:
+    """The Sentinel-2 name of a band given as `B4`, `b04`, `B04`, `red`; else the text itself."""
+    tidy = text.strip()
+    if tidy.lower() in _COMMON:
+        return _COMMON[tidy.lower()]
+    if match := re.fullmatch(r"B0?(\d{1,2})(A?)", tidy.upper()):
+        name = f"B{match[1]}{match[2]}" if match[2] else f"B{int(match[1]):02d}"
+        return name if name in BANDS else tidy
+    return tidy
+
+
+def _band_names(source: Any, path: Path, bands: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Names from the setting, else the descriptions, else the colours."""
+    if bands is not None:
+        if len(bands) != source.count:
+            raise InputError(
+                f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}"
+            )
+        names = tuple(band_name(band) for band in bands)
+    else:
+        names = tuple(
+            band_name(description) if description else _COLORS.get(color, "")
+            for description, color in zip(source.descriptions, source.colorinterp, strict=True)
+        )
+    known = [name for name in names if name in BANDS]
+    if len(set(known)) != len(known):
+        raise InputError(f"{path}: a band is named twice: {', '.join(names)}")
+    return names

@@ -1,0 +1,218 @@
+"""A series: several dates of one place, brought onto one grid."""
+
+import datetime as dt
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import CRS
+from rasterio.enums import ColorInterp, MaskFlags
+
+from swath.errors import InputError, SettingsError
+from swath.grid import Bounds, Grid, normalise_crs, transform_bounds, utm_crs
+from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, warp_band
+from swath.scenes.scene import Scene, read_scene
+from swath.sentinel2 import NODATA, QUANTIFICATION, tci_from_reflectance
+from swath.settings import ImageSettings, SceneSettings
+
+
+def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
+    """Read the headers of all acquisitions of a site.
+
+    Args:
+        settings: Which files; a path may be a glob.
+        folder: Where relative paths start.
+
+    Returns:
+        The scenes, oldest first.
+
+    Raises:
+        InputError: A file that is missing or unusable, a glob that matches nothing, two files of
+            one day.
+        SettingsError: A date that is given for several files, or excluded but not there.
+    """
+    scenes: list[Scene] = []
+    for entry in settings:
+        paths = _expand(entry, folder)
+        if entry.date is not None and len(paths) > 1:
+            raise SettingsError(
+                f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
+            )
+        found = [read_scene(path, entry.date, entry.bands) for path in paths]
+        if unknown := sorted(set(entry.exclude) - {scene.date for scene in found}):
+            raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
+        scenes += [scene for scene in found if scene.date not in entry.exclude]
+    if not scenes:
+        raise SettingsError(f"every date of {settings[0].path!r} is excluded; keep at least one")
+    by_date: dict[dt.date, Scene] = {}
+    for scene in scenes:
+        if (other := by_date.setdefault(scene.date, scene)) is not scene:
+            raise InputError(
+                f"two files of {scene.date}: {other.path} and {scene.path}; keep one of them"
+            )
+    return tuple(by_date[date] for date in sorted(by_date))
+
+
+def plan_grid(
+    scenes: Sequence[Scene],
+    *,
+    bounds: Bounds | None = None,
+    crs: str | None = None,
+    resolution_m: float = 10.0,
+) -> Grid:
+    """The grid that a series is brought onto.
+
+    Args:
+        scenes: The series.
+        bounds: (west, south, east, north) in degrees; None: the box where all scenes overlap.
+        crs: A projected system in metres; None: the UTM zone of the box's centre.
+        resolution_m: Pixel size.
+
+    Raises:
+        InputError: The scenes have no place in common.
+        SettingsError: `crs` is not projected, in metres.
+        GridError: No UTM zone, or bounds that make no box.
+    """
+    if crs is not None:
+        _check_metric(crs)
+    if bounds is not None:
+        return Grid.from_lonlat(bounds, crs, resolution_m)
+    if crs is None:
+        west, south, east, north = _overlap(scenes, "EPSG:4326")
+        crs = utm_crs((west + east) / 2, (south + north) / 2)
+    return Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m)
+
+
+def read_on_grid(
+    scene: Scene, grid: Grid, image: ImageSettings
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Read a scene's wanted bands, warped onto a grid.
+
+    Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
+    leaves out, or that is the file's no-data value or NaN in a wanted band. All other pixels are
+    measurements: what is 0 or below there (dark water after atmospheric correction) becomes 1.
+
+    Args:
+        scene: What to read.
+        grid: Where to bring it.
+        image: Which bands, in which encoding. Reflectance becomes the 8-bit view *after* warping;
+            an 8-bit True Colour Image stays as it is.
+
+    Returns:
+        (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000); 0 = no data.
+
+    Raises:
+        InputError: A band is missing, the scene does not meet the grid, its type cannot give the
+            encoding, or the file breaks off.
+    """
+    indexes = scene.band_indexes(image.bands)
+    if scene.dtype == "uint8" and image.encoding == "reflectance":
+        raise InputError(
+            f"{scene.path}: an 8-bit image cannot give reflectance; "
+            "use `encoding: tci` or give reflectance x 10000"
+        )
+    window = plan_source_window(scene.grid, grid)
+    if not window.size:
+        raise InputError(
+            f"{scene.path}: the image does not meet the site's grid; it spans "
+            f"{_degrees(scene.grid)}, the grid {_degrees(grid)}"
+        )
+    part = scene.grid.crop(window)
+    out = np.zeros((len(indexes), *grid.shape), np.uint8 if image.encoding == "tci" else np.uint16)
+    with open_raster(scene.path) as source:
+        where = rasterio_window(window)
+        valid = _read_valid(source, indexes, where)
+        for band, index in enumerate(indexes):
+            values = source.read(index, window=where).astype(np.float32)
+            if scene.dtype != "uint8":
+                values = _reflectance(values, source, index)
+                _check_quantified(values, valid, scene)
+            values[~valid] = np.nan
+            out[band] = _encode(warp_band(values, part, grid), scene, image)
+    return out
+
+
+def _expand(entry: SceneSettings, folder: Path) -> list[Path]:
+    """The files of an entry, sorted."""
+    path = folder / entry.path
+    if not glob.has_magic(entry.path):
+        return [path]
+    # Path.glob takes no absolute pattern.
+    paths = sorted(Path(found) for found in glob.glob(str(path)))  # noqa: PTH207
+    if not paths:
+        raise InputError(f"{path}: no file matches")
+    return paths
+
+
+def _check_metric(crs: str) -> None:
+    system = CRS.from_user_input(normalise_crs(crs))
+    if not system.is_projected or system.axis_info[0].unit_name != "metre":
+        raise SettingsError(
+            f"crs {crs!r} is {system.name}; expected a projected system in metres, such as "
+            "EPSG:32630, or none for the UTM zone"
+        )
+
+
+def _overlap(scenes: Sequence[Scene], crs: str) -> Bounds:
+    """The box that all scenes share, in `crs`."""
+    boxes = [transform_bounds(scene.grid.bounds, scene.grid.crs, crs) for scene in scenes]
+    left, bottom = (max(box[side] for box in boxes) for side in (0, 1))
+    right, top = (min(box[side] for box in boxes) for side in (2, 3))
+    if left >= right or bottom >= top:
+        spans = "; ".join(f"{scene.path.name} {_degrees(scene.grid)}" for scene in scenes)
+        raise InputError(f"the images of the series have no place in common: {spans}")
+    return left, bottom, right, top
+
+
+def _degrees(grid: Grid) -> str:
+    west, south, east, north = grid.lonlat_bounds
+    return f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
+
+
+def _read_valid(source: Any, indexes: Sequence[int], where: Any) -> NDArray[np.bool_]:
+    """(h, w) bool: the pixels of the window that hold a measurement."""
+    seen = np.zeros((int(where.height), int(where.width)), bool)
+    valid = np.ones_like(seen)
+    for index, color in enumerate(source.colorinterp, start=1):
+        if color == ColorInterp.alpha:
+            continue
+        values = source.read(index, window=where)
+        seen |= (values != NODATA) & ~np.isnan(values)
+        if index in indexes:
+            valid &= ~np.isnan(values)
+            if source.nodata is not None and source.nodata != NODATA:
+                valid &= values != source.nodata
+    if MaskFlags.per_dataset in source.mask_flag_enums[0]:
+        valid &= source.dataset_mask(window=where) != 0
+    return valid & seen
+
+
+def _reflectance(values: NDArray[np.float32], source: Any, index: int) -> NDArray[np.float32]:
+    """Reflectance x 10000 of stored numbers, with the scale and offset that the file declares."""
+    scale, offset = source.scales[index - 1], source.offsets[index - 1]
+    if (scale, offset) == (1.0, 0.0):
+        return values
+    return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
+
+
+def _check_quantified(values: NDArray[np.float32], valid: NDArray[np.bool_], scene: Scene) -> None:
+    """Raise `InputError` where numbers look like reflectance 0..1 instead of 0..10000."""
+    if valid.any() and scene.dtype == "float32" and (top := float(values[valid].max())) < 10:
+        raise InputError(
+            f"{scene.path}: the largest value is {top:.3g}; expected reflectance x 10000"
+        )
+
+
+def _encode(
+    values: NDArray[np.float32], scene: Scene, image: ImageSettings
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
+    top = 255 if scene.dtype == "uint8" else 65535
+    numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)
+    numbers = np.where(np.isnan(values), NODATA, numbers).astype(np.uint16)
+    if scene.dtype == "uint8":
+        return numbers.astype(np.uint8)
+    return tci_from_reflectance(numbers) if image.encoding == "tci" else numbers

@@ -1,0 +1,100 @@
+"""Facts about Sentinel-2: bands, quantification, the 8-bit True Colour Image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One spectral band of the MultiSpectral Instrument.
+
+    Attributes:
+        name: `B01` ... `B12`, `B8A`.
+        common_name: The STAC `eo:common_name`, where there is one.
+        wavelength_um: Central wavelength of Sentinel-2A, in micrometres.
+        resolution_m: Native pixel size.
+    """
+
+    name: str
+    common_name: str | None
+    wavelength_um: float
+    resolution_m: int
+
+
+# Source: ESA, Sentinel-2 MSI user guide, table of spectral bands (Sentinel-2A).
+BANDS: dict[str, Band] = {
+    band.name: band
+    for band in (
+        Band("B01", "coastal", 0.4427, 60),
+        Band("B02", "blue", 0.4924, 10),
+        Band("B03", "green", 0.5598, 10),
+        Band("B04", "red", 0.6646, 10),
+        Band("B05", "rededge071", 0.7041, 20),
+        Band("B06", "rededge075", 0.7405, 20),
+        Band("B07", "rededge078", 0.7828, 20),
+        Band("B08", "nir", 0.8328, 10),
+        Band("B8A", "nir08", 0.8647, 20),
+        Band("B09", "nir09", 0.9451, 60),
+        Band("B10", "cirrus", 1.3735, 60),
+        Band("B11", "swir16", 1.6137, 20),
+        Band("B12", "swir22", 2.2024, 20),
+    )
+}
+
+TCI_BANDS = ("B04", "B03", "B02")
+"""The bands of the True Colour Image, in its order: red, green, blue."""
+
+QUANTIFICATION = 10_000
+"""Digital number of reflectance 1."""
+
+TCI_REFLECTANCE = 0.3558
+"""Reflectance that ESA's True Colour Image shows as 255."""
+
+NODATA = 0
+"""No measurement, in images of either encoding."""
+
+
+def tci_from_reflectance(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """The 8-bit view that ESA makes of a scene: a fixed linear stretch, the same on all dates.
+
+    Args:
+        dn: (..., H, W) reflectance x 10000 (uint16); 0 = no data.
+
+    Returns:
+        (..., H, W) uint8: 1..255 for reflectances 0..0.3558, clipped; 0 = no data.
+
+    Source: ESA's user guide codes the TCI from 1 to 255 and keeps 0 for "no data"; differs from
+    the TCI of a product by rounding only.
+    """
+    span = TCI_REFLECTANCE * QUANTIFICATION
+    stretched = np.clip(np.rint(1.0 + 254.0 * (dn.astype(np.float32) / span)), 1, 255)
+    return np.where(dn == NODATA, 0, stretched).astype(np.uint8)
+
+
+def valid_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where an image holds a measurement.
+
+    One band of a dark water pixel may well be 0 in a real TCI: only a pixel that is 0 in *every*
+    band has no data.
+
+    Args:
+        image: (..., C, H, W), any encoding.
+
+    Returns:
+        (..., H, W) bool, True = use.
+    """
+    mask: NDArray[np.bool_] = (image != NODATA).any(axis=-3)
+    return mask
+
+
+def check_bands(bands: tuple[str, ...]) -> None:
+    """Raise `InputError` unless `bands` are distinct names of Sentinel-2 bands."""
+    unknown = [band for band in bands if band not in BANDS]
+    if unknown or not bands or len(set(bands)) != len(bands):
+        raise InputError(
+            f"bands must be distinct names of {', '.join(BANDS)}; got {', '.join(bands) or 'none'}"
+        )

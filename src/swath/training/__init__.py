@@ -1,0 +1,1 @@
+"""Training: presets, the loss, the two stages, fitting them, and the run as a whole."""

@@ -1,0 +1,165 @@
+"""Fitting one stage with Lightning: logs, progress, checkpoints that resume."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import (
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from swath.files import read_json, replacing, write_json
+from swath.models.device import Precision
+from swath.progress import console
+from swath.training.module import Stage
+from swath.training.patchmodule import PatchModule
+
+WEIGHTS = "weights.safetensors"
+SCORES = "scores.json"
+CHECKPOINT = "last.ckpt"
+
+
+class EpochLine(Callback):
+    """One line an epoch on stderr: losses, validation scores, time left."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._start = 0.0
+        self._first = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._start, self._first = time.perf_counter(), trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the line."""
+        done = trainer.current_epoch + 1
+        total = trainer.max_epochs or done
+        spent = time.perf_counter() - self._start
+        left = spent / (done - self._first) * (total - done)
+        scores = "  ".join(f"{k} {v:.4f}" for k, v in read_scores(trainer).items())
+        console.print(
+            f"{self.title} epoch {done}/{total}  {scores}  {spent:.0f} s, {left:.0f} s left",
+            highlight=False,
+        )
+
+
+def read_scores(trainer: Trainer) -> dict[str, float]:
+    """The last logged values as plain numbers."""
+    return {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
+
+
+def fit_stage(
+    stage: Stage,
+    patches: PatchModule,
+    folder: Path,
+    *,
+    title: str,
+    device: torch.device,
+    precision: Precision,
+) -> dict[str, float]:
+    """Train one network, or take it up where an earlier run stopped.
+
+    The folder then holds the weights (safetensors), the scores, the logs (CSV and TensorBoard) and,
+    while the training runs, a checkpoint after every epoch.
+
+    Args:
+        stage: The network and its loss. Its weights are the result.
+        patches: What it learns from.
+        folder: Of this stage in the run's folder.
+        title: How progress lines start.
+        device: Where to train.
+        precision: `bf16` trains under autocast, weights stay float32.
+
+    Returns:
+        The last logged losses and scores.
+    """
+    if (folder / WEIGHTS).is_file():
+        stage.network.load_state_dict(load_file(folder / WEIGHTS))
+        scores: dict[str, float] = read_json(folder / SCORES)
+        return scores
+    folder.mkdir(parents=True, exist_ok=True)
+    has_validation = bool(patches.source.validation)
+    checkpoint = folder / CHECKPOINT
+    # Not Trainer(deterministic=True): torchmetrics then counts bins through a dense mesh of 30 GB.
+    with _quiet(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        trainer = Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=1,
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
+            max_epochs=stage.settings.epochs,
+            gradient_clip_val=stage.settings.clip,
+            callbacks=_callbacks(stage, folder, title),
+            logger=[
+                CSVLogger(folder, name="logs", version="csv"),
+                TensorBoardLogger(folder, name="logs", version="tensorboard"),
+            ],
+            log_every_n_steps=1,
+            limit_val_batches=None if has_validation else 0,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            enable_progress_bar=console.is_terminal,
+            enable_model_summary=False,
+        )
+        trainer.fit(
+            stage,
+            datamodule=patches,
+            ckpt_path=checkpoint if checkpoint.is_file() else None,
+            weights_only=True,
+        )
+    scores = read_scores(trainer)
+    write_json(folder / SCORES, _finite(scores))
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(_plain(stage.network), temporary)
+    checkpoint.unlink(missing_ok=True)
+    return scores
+
+
+def _callbacks(stage: Stage, folder: Path, title: str) -> list[Callback]:
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            folder, filename=Path(CHECKPOINT).stem, enable_version_counter=False, save_top_k=1
+        ),
+        EpochLine(title),
+    ]
+    if stage.settings.ema is not None:
+        callbacks.append(EMAWeightAveraging(decay=stage.settings.ema))
+    if console.is_terminal:
+        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
+    return callbacks
+
+
+def _plain(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+
+
+def _finite(scores: dict[str, float]) -> dict[str, Any]:
+    """JSON knows no NaN: a diverged training says null."""
+    return {k: (v if abs(v) < float("inf") else None) for k, v in scores.items()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning's remarks on hardware and workers away from the user."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,56 @@
+"""The loss: cross entropy and the logarithm of a differentiable IoU."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from swath.legend import IGNORE
+from swath.models.head import probabilities
+
+
+class CrossEntropyLogIoU(nn.Module):
+    """L = a H - (1 - a) log J over the pixels that count.
+
+    H is the cross entropy, averaged over pixels: for two classes that of one sigmoid a class,
+    averaged over the classes as well, else that of the softmax. J is the soft IoU, sum(p y) /
+    sum(p + y - p y) over batch and pixels, averaged over the classes that the batch holds, plus
+    1e-6 so that its logarithm exists.
+
+    Args:
+        weight: a, 0..1.
+
+    Source: section 1.3; follows. The paper is silent on ignored pixels (left out of both terms
+    here) and on classes that a batch lacks (left out of J).
+    """
+
+    def __init__(self, weight: float = 0.7) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            logits: (B, lc, H, W).
+            label: (B, H, W) int64 class ids, 255 = ignore.
+
+        Returns:
+            A number; 0 (with zero gradient) if every pixel is ignored.
+        """
+        classes = logits.shape[1]
+        use = label != IGNORE
+        # One row a pixel that counts: what is ignored takes part in nothing below.
+        rows = logits.float().movedim(1, -1)[use]
+        if rows.shape[0] == 0:
+            return logits.float().sum() * 0.0
+        truth = functional.one_hot(label[use], classes).float()
+        if classes == 2:
+            entropy = functional.binary_cross_entropy_with_logits(rows, truth)
+        else:
+            entropy = functional.cross_entropy(rows, label[use])
+        chance = probabilities(rows, dim=-1)
+        shared = (chance * truth).sum(dim=0)
+        union = (chance + truth).sum(dim=0) - shared
+        present = truth.sum(dim=0) > 0
+        iou = (shared / union.clamp_min(1e-12))[present].mean() + 1e-6
+        return self.weight * entropy - (1.0 - self.weight) * torch.log(iou)

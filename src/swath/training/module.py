@@ -1,0 +1,155 @@
+"""The two stages as Lightning modules: they share loss, optimiser and scores."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccardIndex
+
+from swath.dataset.patches import Sample
+from swath.legend import IGNORE
+from swath.models.head import neutral, probabilities
+from swath.training.loss import CrossEntropyLogIoU
+from swath.training.presets import StageSettings
+
+AP_BINS = 200
+"""Thresholds at which the average precision of the validation is computed during training."""
+
+
+class Stage(LightningModule):
+    """What both stages share.
+
+    Args:
+        network: The network that is trained.
+        settings: Of this stage.
+        loss: (logits, label) -> number.
+        classes: lc.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: StageSettings, loss: CrossEntropyLogIoU, classes: int
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.loss = loss
+        self.iou = MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORE)
+        self.ap = BinaryAveragePrecision(thresholds=AP_BINS)
+
+    @abstractmethod
+    def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
+        """Logits (N, lc, H, W) of a batch and the labels (N, H, W) that they are held against."""
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        """One mini-batch: the loss."""
+        logits, label = self.predict(batch)
+        loss: Tensor = self.loss(logits, label)
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(label))
+        return loss
+
+    def validation_step(self, batch: Sample, batch_idx: int) -> None:
+        """One mini-batch: gathers loss, IoU and average precision."""
+        logits, label = self.predict(batch)
+        self.log("val_loss", self.loss(logits, label), batch_size=len(label))
+        pmap = probabilities(logits)
+        self.iou.update(pmap.argmax(dim=1), label)
+        use = label != IGNORE
+        if use.any():
+            foreground = 1 - pmap[:, 0] / pmap.sum(dim=1)
+            self.ap.update(foreground[use].clamp(0, 1), (label[use] > 0).long())
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the scores of the whole validation split: foreground IoU (mean) and AP."""
+        self.log("val_iou", self.iou.compute()[1:].mean())
+        self.log("val_ap", self.ap.compute())
+        self.iou.reset()
+        self.ap.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Adam or AdamW, with the learning rate of every step from the settings."""
+        rate = self.settings.learning_rate(0)
+        weights = self.network.parameters()
+        optimiser: torch.optim.Optimizer
+        if self.settings.optimiser == "adam":
+            optimiser = torch.optim.Adam(weights, lr=rate)
+        else:
+            optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=self.settings.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: self.settings.learning_rate(step) / rate
+        )
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+class FcnStage(Stage):
+    """Stage 1: the network that maps one image, trained on single dates."""
+
+    def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
+        """Every date of every patch on its own: (B T, lc, H, W) and (B T, H, W)."""
+        image = batch["image"]
+        label = batch["label"].repeat_interleave(image.shape[1], dim=0)
+        # A date without data at a pixel teaches nothing there.
+        label = label.masked_fill(~batch["valid"].flatten(0, 1), IGNORE)
+        flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return self.network(flat), label
+
+
+class RnnStage(Stage):
+    """Stage 2: the ConvLSTM on the PMaps of frozen networks.
+
+    Args:
+        network: The ConvLSTM.
+        fcns: Site -> the network that makes its PMaps. One for all, or cross-fitted.
+        settings: Of this stage.
+        loss: (logits, label) -> number.
+        classes: lc.
+
+    Source: section 1.5; follows where all sites share one network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        fcns: Mapping[str, nn.Module],
+        settings: StageSettings,
+        loss: CrossEntropyLogIoU,
+        classes: int,
+    ) -> None:
+        super().__init__(network, settings, loss, classes)
+        # In a plain dict, so that Lightning neither trains, averages nor stores them.
+        self.fcns = dict(fcns)
+        for fcn in self.fcns.values():
+            fcn.eval().requires_grad_(False)
+
+    def on_fit_start(self) -> None:
+        """Moves the frozen networks to where the trained one is."""
+        for fcn in self.fcns.values():
+            fcn.to(self.device)
+
+    @torch.no_grad()
+    def pmaps(self, batch: Sample) -> Tensor:
+        """The PMaps (B, T, lc, H, W) of a batch, 1/lc where a date has no data."""
+        image = batch["image"]
+        size, dates = image.shape[:2]
+        fcns = [self.fcns[site] for site in batch["site"]]
+        pmaps: Tensor | None = None
+        # Patches that share a network go through it together.
+        for fcn in dict.fromkeys(fcns):
+            rows = torch.tensor([i for i in range(size) if fcns[i] is fcn], device=image.device)
+            flat = image[rows].flatten(0, 1).contiguous(memory_format=torch.channels_last)
+            made = probabilities(fcn(flat)).unflatten(0, (len(rows), dates))
+            if pmaps is None:
+                pmaps = made.new_empty((size, *made.shape[1:]))
+            pmaps[rows] = made
+        assert pmaps is not None
+        return neutral(pmaps, batch["valid"])
+
+    def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
+        """The fused logits (B, lc, H, W) and the labels (B, H, W)."""
+        label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
+        return self.network(self.pmaps(batch)), label

@@ -1,0 +1,212 @@
+"""Settings of a training run, and the presets: values that can be printed, stored and compared."""
+
+import math
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+
+from swath.errors import SettingsError
+from swath.files import first_problem, read_yaml
+
+PresetName = Literal["paper", "best", "demo"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Phase(_Strict):
+    """Epochs at one (peak) learning rate."""
+
+    learning_rate: float = Field(gt=0)
+    epochs: int = Field(ge=1)
+
+
+class StageSettings(_Strict):
+    """How one of the two networks is trained.
+
+    Attributes:
+        phases: Run one after another with the same optimiser.
+        batches: Mini-batches an epoch.
+        batch_size: Patches a mini-batch.
+        patch_px: Side of a patch.
+        optimiser: `adam`, or `adamw` with `weight_decay`.
+        schedule: `constant`: each phase at its learning rate; `cosine`: a warm-up over the first
+            5 % of the steps, then down to 0 along a cosine.
+        weight_decay: For `adamw`.
+        clip: Largest norm of the gradient; None for no limit.
+        ema: Decay a step of the exponential moving average of the weights that is kept in the
+            end; None keeps the last weights.
+    """
+
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    batches: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    patch_px: int = Field(ge=16)
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    schedule: Literal["constant", "cosine"] = "cosine"
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float | None = Field(default=1.0, gt=0)
+    ema: float | None = Field(default=0.99, gt=0, lt=1)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all phases."""
+        return self.epochs * self.batches
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.schedule == "cosine" and len(self.phases) != 1:
+            raise ValueError("the cosine schedule takes one phase")
+        return self
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of optimiser step `step` (0-based)."""
+        if self.schedule == "constant":
+            epoch = step // self.batches
+            for phase in self.phases:
+                if epoch < phase.epochs:
+                    return phase.learning_rate
+                epoch -= phase.epochs
+            return self.phases[-1].learning_rate
+        peak = self.phases[0].learning_rate
+        warm = max(1, self.steps // 20)
+        if step < warm:
+            return peak * (step + 1) / warm
+        done = min(1.0, (step - warm) / max(1, self.steps - warm))
+        return peak * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class TrainSettings(_Strict):
+    """Everything that decides what a training run computes, but its data and seed.
+
+    Attributes:
+        model: A name of the model registry.
+        width: Filters of the U-Net's first level.
+        decoder_convs: Convolutions in each decoder step.
+        hidden: Channels of the ConvLSTM's states.
+        layers: Layers of the ConvLSTM.
+        dates: T of the series for the ConvLSTM; None: what every training site has, at most 3.
+        loss_weight: a in L = a H - (1 - a) log J.
+        foreground_share: Share of the patches that are laid around a foreground cell.
+        jitter: Strength of the radiometric augmentation.
+        cross_fit: 0, or into how many groups the training sites are divided: the ConvLSTM then
+            sees PMaps only from U-Nets that were trained without the site's group.
+        fcn: Stage 1.
+        rnn: Stage 2.
+    """
+
+    model: str = "unet-convlstm"
+    width: int = Field(default=32, ge=1)
+    decoder_convs: int = Field(default=1, ge=1)
+    hidden: int = Field(default=32, ge=1)
+    layers: int = Field(default=2, ge=1)
+    dates: int | None = Field(default=None, ge=1)
+    loss_weight: float = Field(default=0.7, ge=0, le=1)
+    foreground_share: float = Field(default=0.5, ge=0, le=1)
+    jitter: float = Field(default=0.0, ge=0)
+    cross_fit: int = Field(default=0, ge=0)
+    fcn: StageSettings
+    rnn: StageSettings
+
+
+_PAPER_STAGE = StageSettings(
+    phases=(
+        Phase(learning_rate=0.1, epochs=10),
+        Phase(learning_rate=0.01, epochs=10),
+        Phase(learning_rate=0.001, epochs=10),
+    ),
+    batches=8,
+    batch_size=4,
+    patch_px=512,
+    optimiser="adam",
+    schedule="constant",
+    weight_decay=0.0,
+    clip=None,
+    ema=None,
+)
+
+PRESETS: dict[PresetName, TrainSettings] = {
+    # Section 1.5 to the letter; the paper does not give the size of a mini-batch.
+    "paper": TrainSettings(fcn=_PAPER_STAGE, rnn=_PAPER_STAGE),
+    "best": TrainSettings(
+        jitter=0.2,
+        fcn=StageSettings(
+            phases=(Phase(learning_rate=1e-3, epochs=15),),
+            batches=80,
+            batch_size=16,
+            patch_px=128,
+        ),
+        rnn=StageSettings(
+            phases=(Phase(learning_rate=1e-3, epochs=6),),
+            batches=60,
+            batch_size=16,
+            patch_px=128,
+        ),
+    ),
+    # Small and short: the whole way in minutes.
+    "demo": TrainSettings(
+        width=16,
+        hidden=16,
+        jitter=0.1,
+        fcn=StageSettings(
+            phases=(Phase(learning_rate=2e-3, epochs=8),),
+            batches=40,
+            batch_size=8,
+            patch_px=128,
+        ),
+        rnn=StageSettings(
+            phases=(Phase(learning_rate=2e-3, epochs=4),),
+            batches=30,
+            batch_size=8,
+            patch_px=128,
+        ),
+    ),
+}
+
+
+def preset(name: str) -> TrainSettings:
+    """The settings of a preset.
+
+    Raises:
+        SettingsError: There is none of that name.
+    """
+    for known, settings in PRESETS.items():
+        if known == name:
+            return settings
+    raise SettingsError(f"no preset {name!r}; presets are {', '.join(PRESETS)}")
+
+
+class _Changes(RootModel[dict[str, Any]]):
+    """A YAML file with some of the settings."""
+
+
+def override(name: str, file: Path | None = None, **changes: Any) -> TrainSettings:
+    """A preset with some of its settings replaced.
+
+    Args:
+        name: Of the preset.
+        file: YAML with the same keys as `TrainSettings`; nested keys replace one by one.
+        changes: Further top-level settings; None leaves the setting as it is.
+
+    Raises:
+        SettingsError: An unknown preset or key, or a bad value.
+    """
+    values = preset(name).model_dump()
+    given = read_yaml(file, _Changes).root if file else {}
+    for key, value in given.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            values[key] |= value
+        else:
+            values[key] = value
+    values |= {key: value for key, value in changes.items() if value is not None}
+    try:
+        return TrainSettings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(f"{file or 'settings'}: {first_problem(error)}") from None

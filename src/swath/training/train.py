@@ -1,0 +1,248 @@
+"""Training a run: stage 1, stage 2, and the model that comes out."""
+
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pytorch_lightning import seed_everything
+from torch import nn
+
+from swath.dataset.patches import measure_scaling, survey_split
+from swath.dataset.site import Dataset
+from swath.errors import DatasetError, SettingsError
+from swath.files import check_free, read_json, write_json
+from swath.models.device import Precision, best_precision, pick_device
+from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
+from swath.training.fit import WEIGHTS, fit_stage
+from swath.training.loss import CrossEntropyLogIoU
+from swath.training.module import FcnStage, RnnStage
+from swath.training.patchmodule import PatchModule, PatchSource
+from swath.training.presets import TrainSettings
+
+StageName = Literal["fcn", "rnn", "all"]
+RUN_FILE = "run.json"
+LONGEST_SERIES = 3
+"""Dates of a training series where the settings do not say: the paper's three, if they exist."""
+
+
+def train(
+    dataset: Dataset,
+    out: Path,
+    settings: TrainSettings,
+    *,
+    stage: StageName = "all",
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision | None = None,
+    workers: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainedModel:
+    """Train a model on a dataset's training split.
+
+    The folder gets `run.json` at once, a folder for each network with its logs and checkpoints, and
+    model.safetensors + model.json in the end. A killed run goes on with `resume`.
+
+    Args:
+        dataset: The images and labels, with their splits.
+        out: The run's folder.
+        settings: Usually a preset.
+        stage: `fcn` stops after the U-Net; `rnn` adds the ConvLSTM to a run that has its U-Net.
+        seed: The same seed on the same machine gives the same weights.
+        device: `auto`, `cpu` or `cuda`.
+        precision: None: bf16 where the hardware has it.
+        workers: Processes that read patches.
+        resume: Go on with what is in `out`.
+        overwrite: Drop what is in `out`.
+
+    Returns:
+        The model, on the CPU and in evaluation mode.
+
+    Raises:
+        DatasetError: The dataset lacks a split, labels or dates.
+        SettingsError: `resume` with other settings, seed or data than the run began with.
+        OutputExistsError: `out` holds something, and neither `resume` nor `overwrite` was given.
+
+    Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
+    """
+    where = pick_device(device)
+    plan = _plan(dataset, settings, seed)
+    dates = _series_length(dataset, settings) if stage != "fcn" else 1
+    _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
+    seed_everything(seed, verbose=False)
+    source = PatchSource(
+        dataset,
+        survey_split(dataset, "train"),
+        survey_split(dataset, "validation") if dataset.in_split("validation") else (),
+        measure_scaling(dataset),
+        settings,
+        seed,
+        workers,
+    )
+    spec = ModelSpec(
+        name=settings.model,
+        image=dataset.image,
+        legend=dataset.legend,
+        scaling=source.scaling,
+        width=settings.width,
+        decoder_convs=settings.decoder_convs,
+        hidden=settings.hidden,
+        layers=settings.layers,
+        dates=dates,
+        splits=plan["splits"],
+        training={"seed": seed, **settings.model_dump(mode="json")},
+        data=plan["data"],
+        attribution=dataset.attribution,
+    )
+    fitting = _Fitting(source, spec, out, where, precision or best_precision(where))
+    fcn, scores = fitting.fcn("fcn", salt=1)
+    spec.scores["fcn"] = scores
+    rnn = None
+    if stage != "fcn":
+        rnn, spec.scores["rnn"] = fitting.rnn(fcn)
+    model = TrainedModel(spec, fcn.cpu().eval(), rnn.cpu().eval() if rnn else None)
+    save_model(out, model)
+    return model
+
+
+class _Fitting:
+    """Fits the networks of one run, each in its own folder."""
+
+    def __init__(
+        self,
+        source: PatchSource,
+        spec: ModelSpec,
+        out: Path,
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
+        self.source = source
+        self.spec = spec
+        self.out = out
+        self.device = device
+        self.precision = precision
+
+    @property
+    def _loss(self) -> CrossEntropyLogIoU:
+        return CrossEntropyLogIoU(self.source.settings.loss_weight)
+
+    def fcn(
+        self, name: str, salt: int, leave_out: tuple[str, ...] = ()
+    ) -> tuple[nn.Module, dict[str, float]]:
+        """Train the U-Net on all training sites but those left out."""
+        settings = self.source.settings.fcn
+        torch.manual_seed(self.source.seed * 1000 + salt)
+        network = to_memory_format(self.spec.build_fcn())
+        stage = FcnStage(network, settings, self._loss, len(self.spec.legend.classes))
+        patches = PatchModule(self.source, settings, 1, salt, leave_out)
+        scores = self._fit(stage, patches, name)
+        return network, scores
+
+    def rnn(self, fcn: nn.Module) -> tuple[nn.Module, dict[str, float]]:
+        """Train the ConvLSTM on PMaps of the frozen U-Net, or of cross-fitted ones."""
+        settings = self.source.settings.rnn
+        sites = [site.name for site in self.source.dataset.sites]
+        fcns = dict.fromkeys(sites, fcn)
+        for fold, group in enumerate(self._groups()):
+            fitted, _ = self.fcn(f"fcn-without-{fold}", salt=10 + fold, leave_out=group)
+            fcns |= dict.fromkeys(group, fitted)
+        torch.manual_seed(self.source.seed * 1000 + 2)
+        network = to_memory_format(self.spec.build_rnn())
+        stage = RnnStage(network, fcns, settings, self._loss, len(self.spec.legend.classes))
+        scores = self._fit(stage, PatchModule(self.source, settings, self.spec.dates, 2), "rnn")
+        return network, scores
+
+    def _fit(self, stage: FcnStage | RnnStage, patches: PatchModule, name: str) -> dict[str, float]:
+        return fit_stage(
+            stage,
+            patches,
+            self.out / name,
+            title=name,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def _groups(self) -> list[tuple[str, ...]]:
+        """The training sites in `cross_fit` groups of about equal labelled area."""
+        count = self.source.settings.cross_fit
+        if count == 0:
+            return []
+        pixels: dict[str, int] = {}
+        for survey in self.source.train:
+            pixels[survey.site] = pixels.get(survey.site, 0) + survey.pixels
+        if not 2 <= count <= len(pixels):
+            raise SettingsError(
+                f"cross_fit must be 0 or from 2 to the number of training sites ({len(pixels)}), "
+                f"got {count}"
+            )
+        groups: list[list[str]] = [[] for _ in range(count)]
+        load = np.zeros(count)
+        for site in sorted(pixels, key=lambda name: (-pixels[name], name)):
+            lightest = int(load.argmin())
+            groups[lightest].append(site)
+            load[lightest] += pixels[site]
+        return [tuple(group) for group in groups]
+
+
+def _plan(dataset: Dataset, settings: TrainSettings, seed: int) -> dict[str, Any]:
+    """Everything that decides the result: what `resume` must find unchanged."""
+    data = {f"{site.name}/labels": site.labels_sha256 for site in dataset.sites}
+    for site in dataset.sites:
+        data |= {f"{site.name}/{a.date}": a.sha256 for a in site.acquisitions}
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "splits": {
+            split: [site.name for site in dataset.in_split(split)]
+            for split in ("train", "validation", "test")
+        },
+        "data": data,
+    }
+
+
+def _series_length(dataset: Dataset, settings: TrainSettings) -> int:
+    """T for the ConvLSTM, checked against what the training and validation sites have."""
+    sites = [*dataset.in_split("train"), *dataset.in_split("validation")]
+    if not sites:
+        raise DatasetError(f"{dataset.root} has no training site; name one in the sites file")
+    shortest = min(sites, key=lambda site: len(site.acquisitions))
+    have = len(shortest.acquisitions)
+    if have < 2:
+        raise DatasetError(
+            f"site {shortest.name!r} has one date only; the ConvLSTM needs a series of two or "
+            "more: add scenes, or train the U-Net alone with --stage fcn"
+        )
+    wanted = settings.dates or min(have, LONGEST_SERIES)
+    if wanted > have:
+        raise DatasetError(
+            f"site {shortest.name!r} has {have} dates, the settings ask for series of {wanted}; "
+            "add scenes or ask for fewer dates"
+        )
+    return wanted
+
+
+def _open_run(
+    out: Path, plan: dict[str, Any], stage: StageName, *, resume: bool, overwrite: bool
+) -> None:
+    """Make a new run's folder, or check that an old one can go on."""
+    if stage == "rnn" or resume:
+        if stage == "rnn" and not (out / "fcn" / WEIGHTS).is_file():
+            raise SettingsError(
+                f"--stage rnn: {out} holds no finished U-Net; train it first with --stage fcn"
+            )
+        if (out / RUN_FILE).is_file():
+            begun = read_json(out / RUN_FILE)
+            changed = [key for key in plan if begun.get(key) != plan[key]]
+            if changed:
+                raise SettingsError(
+                    f"{out} began with other {' and '.join(changed)}; give the same as then, or "
+                    "start anew with --overwrite"
+                )
+            return
+    check_free(out, overwrite=overwrite)
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    write_json(out / RUN_FILE, plan)

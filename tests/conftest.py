@@ -1,0 +1,74 @@
+"""Fixtures that all tests share."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from numpy.typing import NDArray
+
+from swath.grid import Grid
+
+# Before anything imports torch: small tensors gain nothing from more threads.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+# A busy machine is no failure, and a continuous-integration run must be repeatable.
+settings.register_profile("swath", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("swath")
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+SceneWriter = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The development data set: SWATH_TEST_DATA, or ../shared/data beside the project."""
+    folder = Path(os.environ.get("SWATH_TEST_DATA") or PROJECT.parent / "shared" / "data")
+    if not (folder / "real").is_dir():
+        pytest.skip(f"no development data in {folder} (set SWATH_TEST_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_scene() -> SceneWriter:
+    """A function that writes an array as a GeoTIFF; see `_write_scene`."""
+    return _write_scene
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sites file of three simulated sites of 96 px with two dates each, one a split."""
+    from swath.simulate.site import write_world
+
+    splits = {"sim_train": "train", "sim_validation": "validation", "sim_test": "test"}
+    out = tmp_path_factory.mktemp("tiny") / "world"
+    return write_world(out, splits, seed=7, size_px=96, dates=2)
+
+
+def _write_scene(
+    path: Path,
+    array: NDArray[np.generic],
+    grid: Grid,
+    bands: Sequence[str] | None = None,
+    nodata: float | None = 0,
+) -> Path:
+    """Write (C, H, W) `array` on `grid` as a GeoTIFF with band descriptions `bands`."""
+    import rasterio
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        count=len(array),
+        dtype=array.dtype,
+        nodata=nodata,
+        **grid.profile(),
+    ) as target:
+        target.write(array)
+        if bands is not None:
+            target.descriptions = tuple(bands)
+    return path

@@ -1,0 +1,70 @@
+"""The U-Net's size, shape and reach as the paper states or implies them."""
+
+import pytest
+import torch
+from torch import nn
+
+from swath.models.registry import count_parameters, multiply_adds
+from swath.models.unet import UNet
+
+
+def test_multiply_adds_of_the_papers_network():
+    """Counted by hand, a pixel of the input: level 0 has 9 (3 x 32 + 32 x 32); each of the levels
+    1..4 has 9 (n x 2n + 2n x 2n) on 4^-level of the pixels, 13,824; each decoder step has
+    2,048 for the transpose convolution and 18,432 for the 3 x 3; the 1 x 1 has 64."""
+    by_hand = 9 * (3 * 32 + 32 * 32) + 4 * 13824 + 4 * (2048 + 18432) + 64
+    assert by_hand == 147_360
+    assert multiply_adds(UNet(3, 2), torch.zeros(1, 3, 32, 32)) == by_hand * 32 * 32
+
+
+def test_parameters_of_the_papers_network():
+    assert round(count_parameters(UNet(3, 2)) / 1e6, 2) == 6.98
+
+
+def test_filters_are_half_of_the_original():
+    convs = [m for m in UNet(3, 2).down.modules() if isinstance(m, nn.Conv2d)]
+    assert [c.out_channels for c in convs] == [32, 32, 64, 64, 128, 128, 256, 256, 512, 512]
+
+
+def test_decoder_has_one_3x3_convolution_a_step():
+    convs = [m for m in UNet(3, 2).up.modules() if isinstance(m, nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels, c.kernel_size) for c in convs] == [
+        (512, 256, (3, 3)),
+        (256, 128, (3, 3)),
+        (128, 64, (3, 3)),
+        (64, 32, (3, 3)),
+    ]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 31), (45, 33), (100, 64)])
+def test_any_size_in_same_size_out(size):
+    model = UNet(3, 5, width=2).eval()
+    with torch.inference_mode():
+        assert model(torch.rand(2, 3, *size)).shape == (2, 5, *size)
+
+
+@pytest.mark.parametrize("decoder_convs", [1, 2])
+def test_receptive_radius(decoder_convs):
+    """No pixel beyond the radius acts on any output, and at least one at the radius does.
+
+    The reach depends on where a pixel lies in the blocks of the poolings, so a whole row of blocks
+    of outputs is tried. Positive weights keep contributions from cancelling.
+    """
+    model = UNet(1, 1, width=1, decoder_convs=decoder_convs).double().eval()
+    for weight in model.parameters():
+        nn.init.constant_(weight, 0.1)
+    size, reach = 320, 0
+    for centre in range(152, 169):
+        # Rising values: each pooling passes its gradient to the last pixel; falling: to the first.
+        for sign in (1, -1):
+            line = torch.linspace(1, 2, size).double() * sign + 3
+            image = line.expand(1, 1, size, size).clone().requires_grad_()
+            model(image)[0, 0, centre, centre].backward()
+            cols = torch.nonzero(image.grad[0, 0].abs().sum(dim=0)).flatten()
+            reach = max(reach, int((cols - centre).abs().max()))
+    assert reach <= model.receptive_radius
+    assert reach >= model.receptive_radius - 1
+
+
+def test_paper_radius_is_92_px():
+    assert UNet(3, 2).receptive_radius == 92
