@@ -156,8 +156,8 @@ def test_block_histograms_agree_with_plain_loops(
 
     expected: dict[tuple[int, int], np.ndarray] = {}
     for row, col in np.argwhere(scored):
-        block = expected.setdefault((row // px, col // px), np.zeros((BINS, 2), int))
-        block[bins[row, col], int(positive[row, col])] += 1
+        block = expected.setdefault((row // px, col // px), np.zeros((2, BINS), int))
+        block[int(positive[row, col]), bins[row, col]] += 1
     assert len(counts) == blocks.number == len(expected)
     for got, key in zip(counts, sorted(expected), strict=True):
         np.testing.assert_array_equal(got, expected[key])

@@ -23,11 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo.command)
-app.command("build")(build.command)
-app.command("train")(train.command)
-app.command("map")(map_.command)
-app.command("evaluate")(evaluate.command)
+app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(
+    demo.command
+)
+app.command("build", short_help="Images and labels become a dataset.")(build.command)
+app.command("train", short_help="Train the networks on a dataset.")(train.command)
+app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
+app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
 
 # typer exports BadParameter but not its parent, the class of all usage errors, and has had it in
 # two places.

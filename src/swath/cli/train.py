@@ -93,5 +93,8 @@ def command(
     )
 
 
-def _line(scores: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+def _line(scores: dict[str, float | None]) -> str:
+    return "  ".join(
+        f"{name} {'diverged' if value is None else format(value, '.4f')}"
+        for name, value in scores.items()
+    )

@@ -18,7 +18,7 @@ from swath.legend import IGNORE, Legend, read_legend
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
-from swath.scenes.series import find_scenes, plan_grid, read_on_grid
+from swath.scenes.series import check_meets, find_scenes, plan_grid, read_on_grid
 from swath.sentinel2 import TCI_BANDS, valid_mask
 from swath.settings import ImageSettings, SiteSettings, SitesFile, read_sites_file
 
@@ -102,6 +102,8 @@ def plan_site(name: str, site: SiteSettings, settings: SitesFile, folder: Path) 
     for scene in scenes:
         scene.band_indexes(settings.image.bands)
     grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
+    for scene in scenes:
+        check_meets(scene, grid)
     if site.split is not None:
         regions: tuple[Region, ...] = (Region(site.split, grid.window),)
     else:

@@ -93,10 +93,17 @@ def read_catalog(root: Path) -> Dataset:
         raise DatasetError(f"{path}: {first_problem(error)}") from None
     except SwathError:
         raise
-    except (pystac.STACError, pystac.STACTypeError, OSError, ValueError, TypeError) as error:
+    except (
+        pystac.STACError,
+        pystac.STACTypeError,
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(f"{path}: the catalog cannot be read ({reason})") from None
-    except (KeyError, AttributeError) as error:
+    except KeyError as error:
         raise DatasetError(f"{path}: the catalog lacks {error}; build it again") from None
     _check_files(dataset)
     return dataset

@@ -49,7 +49,7 @@ class Evidence:
     """One candidate against the truth, over some blocks.
 
     Attributes:
-        histogram: (blocks, `BINS`, 2) uint32, pixels by bin of the score and by truth.
+        histogram: (blocks, 2, `BINS`) uint32, pixels by truth and by bin of the score.
         matches: Edge -> counts at that threshold.
     """
 
@@ -115,7 +115,7 @@ def choose_edges(pairs: Sequence[tuple[SiteMaps, Truth]], target: LegendClass) -
         for name, bins, valid in candidates:
             counts = block_histogram(bins, labels == target.id, scored & valid, blocks)
             model = candidates.model_of(name)
-            total = totals.setdefault(model, np.zeros((BINS, 2), np.int64))
+            total = totals.setdefault(model, np.zeros((2, BINS), np.int64))
             total += counts.sum(axis=0, dtype=np.int64)
     return {model: best_edge(total) for model, total in totals.items() if total.any()}
 

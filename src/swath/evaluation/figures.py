@@ -62,12 +62,15 @@ def plan_view(positive: NDArray[np.bool_], grid: Grid) -> Window:
         positive: (H, W) bool, labelled and scored pixels.
         grid: Of the site.
     """
-    origin = []
-    for axis, size in ((1, grid.height), (0, grid.width)):
-        along = np.cumsum(positive.sum(axis=axis))
-        middle = int(np.searchsorted(along, along[-1] / 2)) if along[-1] else size // 2
-        origin.append(max(0, min(middle - VIEW_PX // 2, size - VIEW_PX)))
-    return Window(*origin, VIEW_PX, VIEW_PX).intersect(grid.window)
+    row, col = (_view_start(positive.sum(axis=axis)) for axis in (1, 0))
+    return Window(row, col, VIEW_PX, VIEW_PX).intersect(grid.window)
+
+
+def _view_start(along: NDArray[np.int64]) -> int:
+    """First row (or column) of the view, from the number of pixels in each."""
+    summed = np.cumsum(along)
+    middle = int(np.searchsorted(summed, summed[-1] / 2)) if summed[-1] else len(along) // 2
+    return max(0, min(middle - VIEW_PX // 2, len(along) - VIEW_PX))
 
 
 def draw_site(
@@ -222,15 +225,17 @@ def draw_curves(
 
     Args:
         path: The PNG.
-        counts: Model -> (`BINS`, 2) pixels by bin and truth.
+        counts: Model -> (2, `BINS`) pixels by truth and bin.
         title: What was scored.
         class_name: The class.
     """
     figure, (left, right) = _panels(2)
+    figure.subplots_adjust(left=0.07, right=0.98, top=0.97, bottom=0.12, wspace=0.2)
     for (model, table), colour in zip(counts.items(), _cycle(len(counts)), strict=True):
         precise, recalled = precision_recall_curve(table)
         left.plot(recalled, precise, color=colour, label=model, linewidth=1.2)
-        said, true, _ = calibration_curve(table)
+        said, true, number = calibration_curve(table)
+        said, true = said[number > 0], true[number > 0]
         right.plot(said, true, color=colour, marker=".", linewidth=1.0)
     share = _share(next(iter(counts.values())))
     left.axhline(share, color="#888888", linestyle=":", label="chance")
@@ -249,7 +254,7 @@ def draw_curves(
 
 
 def _share(table: NDArray[np.int64]) -> float:
-    negative, positive = table.sum(axis=0)
+    negative, positive = table.sum(axis=1)
     return float(positive / (negative + positive))
 
 
@@ -290,8 +295,9 @@ def _panels(number: int) -> tuple["Figure", Sequence["Axes"]]:
     # The object interface, not pyplot: no window system, no global state.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_INCHES * number, _INCHES), layout="constrained")
+    figure = Figure(figsize=(_INCHES * number, _INCHES))
     axes = figure.subplots(1, number, squeeze=False)
+    figure.subplots_adjust(left=0.02, right=0.98, top=0.93, bottom=0.07, wspace=0.04)
     return figure, list(axes[0])
 
 
@@ -305,7 +311,7 @@ def _key(axes: "Axes", entries: Sequence[tuple[str, tuple[int, int, int]]]) -> N
     from matplotlib.patches import Patch
 
     patches = [
-        Patch(facecolor=[part / 255 for part in rgb], edgecolor="#888888", label=name)
+        Patch(facecolor=(rgb[0] / 255, rgb[1] / 255, rgb[2] / 255), edgecolor="#888888", label=name)
         for name, rgb in entries
     ]
     axes.legend(

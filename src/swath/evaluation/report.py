@@ -220,6 +220,12 @@ def _score_class(pairs: Pairs, target: LegendClass, seed: int) -> Scored:
 def _content(pairs: Pairs, scored: Sequence[Scored], seed: int) -> dict[str, Any]:
     units = [unit for result in scored for unit in result.units]
     notes = [truth.note for _, truth in pairs if truth.note]
+    seen = {unit.site for unit in units}
+    notes += [
+        f"{truth.site} is left out: no labelled pixel of a split lies under its map."
+        for _, truth in pairs
+        if truth.site not in seen
+    ]
     if not any(result.edges for result in scored):
         notes.append(
             "No labelled validation site was mapped, so no threshold could be chosen: all rows "

@@ -11,8 +11,19 @@ from numpy.typing import NDArray
 
 from swath.evaluation.candidates import FUSED, UNET
 from swath.evaluation.evidence import VALIDATION, Edges, Evidence, pool
-from swath.metrics import DISTANCES, HALF, block_weights, interval, resample, threshold, tolerant_f1
-from swath.metrics.scores import pixel_scores
+from swath.metrics import (
+    DISTANCES,
+    HALF,
+    average_precision,
+    block_weights,
+    calibration_error,
+    confusion,
+    interval,
+    resample,
+    threshold,
+    tolerant_f1,
+)
+from swath.metrics.scores import matrix_scores
 from swath.models.fusion import FUSIONS
 
 RESAMPLES = 500
@@ -87,6 +98,12 @@ def measure_split(
     Yields:
         The split as one (site `all`), then each site.
     """
+    if len(entries) == 1:
+        (entry,) = entries
+        measured = _measure_unit(f"{split}/{entry.site}", entries, edges, seed)
+        yield Unit(split, POOLED, class_name, measured)
+        yield Unit(split, entry.site, class_name, measured)
+        return
     for site, members in [(POOLED, entries), *((entry.site, [entry]) for entry in entries)]:
         yield Unit(split, site, class_name, _measure_unit(f"{split}/{site}", members, edges, seed))
 
@@ -133,24 +150,15 @@ def _series(entries: Sequence[Entry]) -> dict[str, list[Evidence]]:
 def _measure(
     series: Sequence[Evidence], rules: Mapping[Rule, int], weights: NDArray[np.int64] | None
 ) -> dict[Rule, Measured]:
-    values: dict[Rule, list[dict[str, NDArray[np.float64]]]] = {rule: [] for rule in rules}
-    samples: dict[Rule, list[dict[str, NDArray[np.float64]]]] = {rule: [] for rule in rules}
-    totals = []
-    for evidence in series:
-        total = evidence.histogram.sum(axis=0, dtype=np.int64)
-        totals.append(total.sum(axis=0))
-        # The costly sum over the blocks serves all thresholds.
-        drawn = None if weights is None else resample(weights, evidence.histogram)
-        for rule, edge in rules.items():
-            values[rule].append(_scores(evidence, edge, total, None))
-            if weights is not None and drawn is not None:
-                samples[rule].append(_scores(evidence, edge, drawn, weights))
+    values = [_scores(evidence, rules, None) for evidence in series]
+    samples = [] if weights is None else [_scores(evidence, rules, weights) for evidence in series]
+    totals = [evidence.histogram.sum(axis=(0, 2), dtype=np.int64) for evidence in series]
     negatives, positives = np.mean(totals, axis=0)
     return {
         rule: Measured(
             edge,
-            {name: float(value) for name, value in _mean(values[rule]).items()},
-            _mean(samples[rule]) if samples[rule] else None,
+            {name: float(value) for name, value in _mean([v[rule] for v in values]).items()},
+            _mean([sample[rule] for sample in samples]) if samples else None,
             round(negatives + positives),
             round(positives),
             len(series[0].histogram),
@@ -160,19 +168,25 @@ def _measure(
 
 
 def _scores(
-    evidence: Evidence,
-    edge: int,
-    histogram: NDArray[np.generic],
-    weights: NDArray[np.int64] | None,
-) -> dict[str, NDArray[np.float64]]:
-    """All scores at a threshold, from block sums: plain ones, or one set a resample."""
-    result = pixel_scores(histogram, edge)
-    matches = evidence.matches[edge]
-    for kind, counts in (("relaxed_f1", matches.relaxed), ("line_f1", matches.line)):
-        if counts is not None:
-            summed = counts.sum(axis=0) if weights is None else resample(weights, counts)
-            f1 = tolerant_f1(summed)
-            result |= {f"{kind}_{d}": f1[..., at] for at, d in enumerate(DISTANCES)}
+    evidence: Evidence, rules: Mapping[Rule, int], weights: NDArray[np.int64] | None
+) -> dict[Rule, dict[str, NDArray[np.float64]]]:
+    """All scores under each rule: plain ones, or with weights one set a resample."""
+
+    def total(counts: NDArray[Any]) -> NDArray[Any]:
+        whole: NDArray[np.int64] = counts.sum(axis=0, dtype=np.int64)
+        return whole if weights is None else resample(weights, counts)
+
+    histogram = total(evidence.histogram)
+    # What needs no threshold is the same under all rules.
+    free = {"pr_auc": average_precision(histogram), "ece": calibration_error(histogram)}
+    result: dict[Rule, dict[str, NDArray[np.float64]]] = {}
+    for rule, edge in rules.items():
+        result[rule] = matrix_scores(confusion(histogram, edge)) | free
+        matches = evidence.matches[edge]
+        for kind, counts in (("relaxed_f1", matches.relaxed), ("line_f1", matches.line)):
+            if counts is not None:
+                f1 = tolerant_f1(total(counts))
+                result[rule] |= {f"{kind}_{d}": f1[..., at] for at, d in enumerate(DISTANCES)}
     return result
 
 
@@ -181,7 +195,7 @@ def _mean(dated: Sequence[Mapping[str, NDArray[np.float64]]]) -> dict[str, NDArr
 
 
 def pooled_counts(entries: Sequence[Entry]) -> dict[str, NDArray[np.int64]]:
-    """Model -> (`BINS`, 2) pixels of all entries by bin and truth; the U-Net's dates together."""
+    """Model -> (2, `BINS`) pixels of all entries by truth and bin; the U-Net's dates together."""
     return {
         model: np.sum([e.histogram.sum(axis=0, dtype=np.int64) for e in series], axis=0)
         for model, series in _series(entries).items()

@@ -1,6 +1,7 @@
 """The paper's table for the terminal."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from swath.evaluation.html import SPLIT_TITLES, number, percent
@@ -16,7 +17,9 @@ def paper_table(report: Report, class_name: str | None = None) -> Table:
     """
     rows = report.table(class_name)
     name = class_name or report.content["classes"][0]
-    table = Table(title=f"Accuracy (%) and IoU of {name}", caption=report.content["stands_on"])
+    table = Table(
+        title=f"Accuracy (%) and IoU of {name}", caption=escape(report.content["stands_on"])
+    )
     table.add_column("model")
     for split in report.splits:
         table.add_column(f"{SPLIT_TITLES[split]}\naccuracy", justify="right")

@@ -17,6 +17,7 @@ from swath.mapping.maps import SiteMaps, read_grid
 from swath.metrics import centre_line
 from swath.scenes.raster import open_raster, read_raster
 
+_MARGIN_PX = 100
 WHOLE = "all"
 """The split of a label file that belongs to no dataset."""
 
@@ -92,7 +93,8 @@ class Truth:
         here = labels == target.id
         if self.roads is None:
             return centre_line(here)
-        features = read_features(self.roads, self.legend, self.grid)
+        # The margin: a file whose features all lie beside the grid is no error here.
+        features = read_features(self.roads, self.legend, self.grid, _MARGIN_PX)
         shapes = features.geometry[features["class_id"] == target.id]
         # Under a class that stands later in the legend the line is not to be seen.
         seen: NDArray[np.bool_] = here | (labels == IGNORE)

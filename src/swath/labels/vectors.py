@@ -127,7 +127,8 @@ def _read_table(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
     if frame.crs is None:
         raise InputError(f"{path}: the features have no coordinate system; assign one first")
     frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
-    frame = frame[frame.geometry.notna() & ~frame.geometry.is_empty]
+    shapes = frame.geometry.values
+    frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
     near = shapely.box(*transform_bounds(box, LONLAT, frame.crs.to_wkt()))
     frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
     frame["geometry"] = shapely.force_2d(frame.geometry.values)

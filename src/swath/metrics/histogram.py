@@ -134,50 +134,50 @@ def block_histogram(
         blocks: The blocks of this image.
 
     Returns:
-        (blocks, `BINS`, 2) uint32: pixels with label False, with label True.
+        (blocks, 2, `BINS`) uint32: pixels whose label is not the class, and is the class.
     """
     width = bins.shape[1]
-    column_block = np.arange(width, dtype=np.int64) // blocks.px * (BINS * 2)
-    result = np.zeros((blocks.number, BINS, 2), np.uint32)
+    column_block = np.arange(width, dtype=np.int64) // blocks.px * (2 * BINS)
+    result = np.zeros((blocks.number, 2, BINS), np.uint32)
     first = 0
     # One row of blocks at a time keeps the 64-bit keys of a whole scene out of memory.
     for row, used in enumerate(blocks.used):
         part = slice(row * blocks.px, (row + 1) * blocks.px)
         here = scored[part]
-        keys = column_block + bins[part] * np.int64(2) + positive[part]
-        counts = np.bincount(keys[here], minlength=len(used) * BINS * 2)
+        keys = column_block + positive[part] * np.int64(BINS) + bins[part]
+        counts = np.bincount(keys[here], minlength=len(used) * 2 * BINS)
         last = first + int(used.sum())
-        result[first:last] = counts.reshape(len(used), BINS, 2)[used]
+        result[first:last] = counts.reshape(len(used), 2, BINS)[used]
         first = last
     return result
 
 
 def histogram(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count pixels by bin and truth, without blocks.
+    """Count pixels by truth and bin, without blocks.
 
     Args:
         score: Any shape, 0..1.
         positive: Same shape, True where the label is the class.
 
     Returns:
-        (`BINS`, 2) int64.
+        (2, `BINS`) int64: pixels whose label is not the class, and is the class.
     """
-    keys = score_bins(score).astype(np.int64) * 2 + positive
-    return np.bincount(keys.ravel(), minlength=BINS * 2).reshape(BINS, 2)
+    keys = positive * np.int64(BINS) + score_bins(score)
+    return np.bincount(keys.ravel(), minlength=2 * BINS).reshape(2, BINS)
 
 
 def confusion(counts: NDArray[np.generic], edge: int) -> NDArray[np.float64]:
     """The confusion matrix at a threshold.
 
     Args:
-        counts: (..., `BINS`, 2) pixels by bin and truth.
+        counts: (..., 2, `BINS`) pixels by truth and bin.
         edge: Predicted is where the bin is above it.
 
     Returns:
         (..., 4) float64: true negatives, false positives, false negatives, true positives.
     """
     counts = np.asarray(counts)
-    below = counts[..., : edge + 1, :].sum(axis=-2, dtype=np.float64)
-    above = counts[..., edge + 1 :, :].sum(axis=-2, dtype=np.float64)
+    below = counts[..., : edge + 1].sum(axis=-1, dtype=np.float64)
+    above = counts[..., edge + 1 :].sum(axis=-1, dtype=np.float64)
     parts = (below[..., 0], above[..., 0], below[..., 1], above[..., 1])
     return np.stack(parts, axis=-1)

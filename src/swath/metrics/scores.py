@@ -8,7 +8,7 @@ positives, as `histogram.confusion` gives it.
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.metrics.histogram import HALF, STEPS, bin_values, confusion
+from swath.metrics.histogram import BINS, HALF, STEPS, bin_values
 
 CALIBRATION_BINS = 10
 """Equal intervals of the score over which calibration is judged."""
@@ -78,16 +78,23 @@ def precision_recall_curve(
     """Precision and recall at every threshold, from the strictest to the loosest.
 
     Args:
-        counts: (..., `BINS`, 2) pixels by bin and truth.
+        counts: (..., 2, `BINS`) pixels by truth and bin.
 
     Returns:
         Precision and recall, both (..., `BINS`). Precision is 1 while nothing is predicted; recall
         is NaN where no pixel has the label.
     """
-    falling = np.cumsum(np.asarray(counts, np.float64)[..., ::-1, :], axis=-2)
-    tp, predicted = falling[..., 1], falling.sum(axis=-1)
+    tp, predicted = _falling(counts)
     precise = np.divide(tp, predicted, out=np.ones_like(tp), where=predicted > 0)
     return precise, ratio(tp, tp[..., -1:])
+
+
+def _falling(
+    counts: NDArray[np.generic],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """True positives and predicted pixels, (..., `BINS`) each, from the strictest threshold on."""
+    falling = np.cumsum(np.asarray(counts)[..., ::-1], axis=-1, dtype=np.float64)
+    return falling[..., 1, :], falling[..., 0, :] + falling[..., 1, :]
 
 
 def average_precision(counts: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -97,15 +104,16 @@ def average_precision(counts: NDArray[np.generic]) -> NDArray[np.float64]:
     mere change of calibration cannot change it.
 
     Args:
-        counts: (..., `BINS`, 2) pixels by bin and truth.
+        counts: (..., 2, `BINS`) pixels by truth and bin.
 
     Returns:
         (...) float64; NaN where no pixel has the label.
     """
-    precise, recalled = precision_recall_curve(counts)
-    area = (precise[..., 1:] * np.diff(recalled, axis=-1)).sum(axis=-1)
-    result: NDArray[np.float64] = area + precise[..., 0] * recalled[..., 0]
-    return result
+    tp, predicted = _falling(counts)
+    # A step of recall is the positives of one bin over all. Empty bins add nothing: 0 * 0 / 1.
+    steps = np.asarray(counts)[..., 1, ::-1]
+    area = (steps * tp / np.maximum(predicted, 1)).sum(axis=-1)
+    return ratio(area, tp[..., -1])
 
 
 def calibration_curve(
@@ -114,20 +122,21 @@ def calibration_curve(
     """What the score says and what is true, in ten equal intervals of the score.
 
     Args:
-        counts: (..., `BINS`, 2) pixels by bin and truth.
+        counts: (..., 2, `BINS`) pixels by truth and bin.
 
     Returns:
         (..., 10) mean score, (..., 10) share of pixels with the label, (..., 10) number of pixels.
         NaN where an interval is empty. A bin's score is its middle: right to 0.0005.
     """
-    counts = np.asarray(counts, np.float64)
+    pixels = np.asarray(counts, np.float64)
     # Bins 0..100 are scores 0..0.1, bins 101..200 are above 0.1 up to 0.2, and so on.
-    width = STEPS // CALIBRATION_BINS
-    starts = np.concatenate([[0], np.arange(1, CALIBRATION_BINS) * width + 1])
-    both = counts.sum(axis=-1)
-    number = np.add.reduceat(both, starts, axis=-1)
-    said = np.add.reduceat(both * bin_values(), starts, axis=-1)
-    true = np.add.reduceat(counts[..., 1], starts, axis=-1)
+    bins = np.arange(BINS)
+    interval = np.clip(-(-bins * CALIBRATION_BINS // STEPS) - 1, 0, CALIBRATION_BINS - 1)
+    member = (interval[:, None] == np.arange(CALIBRATION_BINS)).astype(np.float64)
+    both = pixels[..., 0, :] + pixels[..., 1, :]
+    number = both @ member
+    said = both @ (member * bin_values()[:, None])
+    true = pixels[..., 1, :] @ member
     return ratio(said, number), ratio(true, number), number
 
 
@@ -135,7 +144,7 @@ def calibration_error(counts: NDArray[np.generic]) -> NDArray[np.float64]:
     """Expected calibration error (ECE): mean |score - share of positives| over ten intervals.
 
     Args:
-        counts: (..., `BINS`, 2) pixels by bin and truth.
+        counts: (..., 2, `BINS`) pixels by truth and bin.
 
     Returns:
         (...) float64, 0..1; 0 is calibrated. NaN where there is no pixel.
@@ -149,31 +158,28 @@ def best_edge(counts: NDArray[np.generic]) -> int:
     """The edge with the highest IoU; among equals the one nearest to a threshold of 0.5.
 
     Args:
-        counts: (`BINS`, 2) pixels by bin and truth; those of the validation split.
+        counts: (2, `BINS`) pixels by truth and bin; those of the validation split.
 
     Returns:
         0..999; the threshold is a thousandth of it. 500 where no pixel has the label.
     """
     edges = np.arange(STEPS)
-    rising = np.cumsum(np.asarray(counts, np.float64), axis=0)
-    below = rising[:STEPS]
-    tp, fp = rising[-1, 1] - below[:, 1], rising[-1, 0] - below[:, 0]
-    value = np.nan_to_num(ratio(tp, rising[-1, 1] + fp))
+    negative, positive = np.cumsum(np.asarray(counts, np.float64), axis=-1)
+    tp, fp = positive[-1] - positive[:STEPS], negative[-1] - negative[:STEPS]
+    value = np.nan_to_num(ratio(tp, positive[-1] + fp))
     best = edges[value == value.max()]
     return int(best[np.abs(best - HALF).argmin()])
 
 
-def pixel_scores(counts: NDArray[np.generic], edge: int) -> dict[str, NDArray[np.float64]]:
-    """All scores that need no neighbourhood.
+def matrix_scores(matrix: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """All scores of a confusion matrix.
 
     Args:
-        counts: (..., `BINS`, 2) pixels by bin and truth.
-        edge: Predicted is where the bin is above it.
+        matrix: (..., 4).
 
     Returns:
-        accuracy, iou, f1, precision, recall, mcc, pr_auc, ece: each (...) float64.
+        accuracy, iou, f1, precision, recall, mcc: each (...) float64.
     """
-    matrix = confusion(counts, edge)
     return {
         "accuracy": accuracy(matrix),
         "iou": iou(matrix),
@@ -181,6 +187,4 @@ def pixel_scores(counts: NDArray[np.generic], edge: int) -> dict[str, NDArray[np
         "precision": precision(matrix),
         "recall": recall(matrix),
         "mcc": mcc(matrix),
-        "pr_auc": average_precision(counts),
-        "ece": calibration_error(counts),
     }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from pyproj import Transformer
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.warp import reproject
@@ -115,6 +116,7 @@ def warp_band(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArra
         (H, W) on `target`; NaN = no data, also outside `source`.
     """
     out = np.full(target.shape, np.nan, np.float32)
+    x_scale, y_scale = _scales(source, target)
     reproject(
         values,
         out,
@@ -125,9 +127,26 @@ def warp_band(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArra
         dst_crs=target.crs,
         dst_nodata=np.nan,
         resampling=Resampling.cubic,
-        tolerance=0.01,
+        # Left alone, GDAL guesses these from the outline of every piece that it works on, and a
+        # crop differs from the whole.
+        XSCALE=x_scale,
+        YSCALE=y_scale,
     )
     return out
+
+
+def _scales(source: Grid, target: Grid) -> tuple[float, float]:
+    """How many pixels of `target` a pixel of `source` is wide and high, in the target's middle."""
+    left, bottom, right, top = target.bounds
+    there = Transformer.from_crs(target.crs, source.crs, always_xy=True)
+    back = Transformer.from_crs(source.crs, target.crs, always_xy=True)
+    x, y = there.transform((left + right) / 2, (bottom + top) / 2)
+    x_size, y_size = source.resolution
+    xs, ys = back.transform([x, x + x_size, x], [y, y, y + y_size])
+    target_x, target_y = target.resolution
+    width = math.hypot(xs[1] - xs[0], ys[1] - ys[0])
+    height = math.hypot(xs[2] - xs[0], ys[2] - ys[0])
+    return width / target_x, height / target_y
 
 
 def write_raster(

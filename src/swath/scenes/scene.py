@@ -18,7 +18,7 @@ from swath.sentinel2 import BANDS
 DTYPES = ("uint8", "uint16", "int16", "float32")
 """uint8 is a True Colour Image; the others are reflectance x 10000."""
 
-_DATE = re.compile(r"(?<!\d)(\d{4})(-?)(\d{2})\2(\d{2})(?!\d)")
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(\d{2})\2(\d{2})(?!\d)")
 _COLORS = {ColorInterp.red: "B04", ColorInterp.green: "B03", ColorInterp.blue: "B02"}
 _COMMON = {band.common_name: band.name for band in BANDS.values() if band.common_name}
 

@@ -12,7 +12,7 @@ from pyproj import CRS
 from rasterio.enums import ColorInterp, MaskFlags
 
 from swath.errors import InputError, SettingsError
-from swath.grid import Bounds, Grid, normalise_crs, transform_bounds, utm_crs
+from swath.grid import Bounds, Grid, Window, normalise_crs, transform_bounds, utm_crs
 from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, warp_band
 from swath.scenes.scene import Scene, read_scene
 from swath.sentinel2 import NODATA, QUANTIFICATION, tci_from_reflectance
@@ -114,12 +114,7 @@ def read_on_grid(
             f"{scene.path}: an 8-bit image cannot give reflectance; "
             "use `encoding: tci` or give reflectance x 10000"
         )
-    window = plan_source_window(scene.grid, grid)
-    if not window.size:
-        raise InputError(
-            f"{scene.path}: the image does not meet the site's grid; it spans "
-            f"{_degrees(scene.grid)}, the grid {_degrees(grid)}"
-        )
+    window = check_meets(scene, grid)
     part = scene.grid.crop(window)
     out = np.zeros((len(indexes), *grid.shape), np.uint8 if image.encoding == "tci" else np.uint16)
     with open_raster(scene.path) as source:
@@ -133,6 +128,21 @@ def read_on_grid(
             values[~valid] = np.nan
             out[band] = _encode(warp_band(values, part, grid), scene, image)
     return out
+
+
+def check_meets(scene: Scene, grid: Grid) -> Window:
+    """The pixels of a scene that a grid can be computed from.
+
+    Raises:
+        InputError: There are none.
+    """
+    window = plan_source_window(scene.grid, grid)
+    if not window.size:
+        raise InputError(
+            f"{scene.path}: the image does not meet the site's grid; it spans "
+            f"{_degrees(scene.grid)}, the grid {_degrees(grid)}"
+        )
+    return window
 
 
 def _expand(entry: SceneSettings, folder: Path) -> list[Path]:

@@ -44,10 +44,10 @@ MATERIALS: dict[str, Material] = {
     "lawn": Material((0.06, 0.09, 0.09, 0.24), (0.035, 0.075, 0.05, 0.34), 160, 110),
     "water": Material((0.035, 0.045, 0.035, 0.02)),
     "yard": Material((0.11, 0.12, 0.13, 0.17)),
-    "tiles": Material((0.08, 0.11, 0.18, 0.25)),
-    "slate": Material((0.08, 0.085, 0.09, 0.11)),
+    "tiles": Material((0.07, 0.09, 0.15, 0.24)),
+    "slate": Material((0.065, 0.07, 0.075, 0.11)),
     "metal": Material((0.27, 0.29, 0.31, 0.34)),
-    "asphalt": Material((0.085, 0.095, 0.105, 0.13)),
+    "asphalt": Material((0.095, 0.11, 0.12, 0.14)),
     "concrete": Material((0.15, 0.17, 0.19, 0.23)),
     "gravel": Material((0.12, 0.15, 0.19, 0.25)),
     "ballast": Material((0.09, 0.095, 0.105, 0.14)),
@@ -117,7 +117,7 @@ def cover_town(town: Town, seed: int | tuple[int, ...]) -> Cover:
     height[water] = 0
 
     lit = _pave(rng, town, canvas, material)
-    hidden = canopy & (rough > 0.8) & (lit == 1)  # crowns that hang over narrow streets
+    hidden = canopy & (rough > 1.2) & (lit == 1)  # crowns that hang over narrow streets
     height[(lit > 0) & ~hidden] = 0
     material[hidden] = CODE["tree"]
     grain = 1 + 0.10 * rng.standard_normal((side, side), dtype=np.float32)
@@ -202,7 +202,7 @@ def _block(
     house = inside & (chance < share * density)
     roofs = ROOFS[district.use]
     roof = roofs[(_hash(column, row, 3) * len(roofs)).astype(np.int64)]
-    paved = _hash(column, row, 4) < {"centre": 0.7, "houses": 0.2, "works": 0.55}[district.use]
+    paved = _hash(column, row, 4) < {"centre": 0.7, "houses": 0.08, "works": 0.55}[district.use]
     ground = np.where(paved, CODE["yard"], lawn)
     height = np.where(house, tall * (0.6 + 0.8 * _hash(column, row, 5)), 0)
     return np.where(house, roof, ground).astype(np.uint8), height.astype(np.float32)
@@ -220,7 +220,7 @@ def _pave(
         strip = way.line.buffer(WIDTH_M[way.kind] / 2, cap_style="flat")
         surfaces.append((strip, CODE[name] + 1))
         widths.append((strip, 1 if WIDTH_M[way.kind] <= WIDTH_M["residential"] else 2))
-    walks = [w.line.buffer(WIDTH_M[w.kind] / 2 + 2.5) for w in order if w.kind == "residential"]
+    walks = [w.line.buffer(WIDTH_M[w.kind] / 2 + 3) for w in order if w.kind == "residential"]
     material[canvas.burn([(walk, 1) for walk in walks]) > 0] = CODE["yard"]
     verge = shapely.union_all([w.line for w in order if w.kind == "motorway"]).buffer(14)
     material[canvas.burn([(verge, 1)]) > 0] = CODE["lawn"]

@@ -69,10 +69,10 @@ def plan_days(seed: int | tuple[int, ...], count: int, year: int = 2021) -> tupl
         Day(
             date=dt.date(year, 1, 1) + dt.timedelta(days=int(start)),
             haze=float(rng.beta(1.2, 2.2)),
-            shaded=float(rng.uniform(0.0, 0.15)),
+            shaded=float(rng.uniform(0.0, 0.25)),
             wet=float(rng.uniform(0.75, 1.1)),
             gain=float(rng.normal(1.0, 0.04)),
-            shift=(int(rng.integers(-1, 2)), int(rng.integers(-1, 2))),
+            shift=(int(rng.integers(-2, 3)), int(rng.integers(-2, 3))),
             seed=int(rng.integers(2**31)),
         )
         for start in starts
@@ -101,7 +101,7 @@ def expose(cover: Cover, day: Day) -> NDArray[np.uint16]:
         cells = np.roll(spectra[cover.material, band] * light, day.shift, axis=(0, 1))
         ground = cells.reshape(shape[0], ratio, shape[1], ratio).mean(axis=(1, 3))
         ground = gaussian_filter(ground, 0.45)  # the optics blur a little beyond the pixel
-        seen = day.gain * ground * clear * np.exp(-0.35 * haze) + PATH[band] + HAZE[band] * haze
+        seen = day.gain * ground * clear * np.exp(-0.6 * haze) + PATH[band] + HAZE[band] * haze
         noisy = seen + 0.0015 * rng.standard_normal(shape)
         image[band] = np.clip(np.rint(noisy * 10_000), 1, 20_000).astype(np.uint16)
     return image

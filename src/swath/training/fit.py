@@ -1,13 +1,12 @@
 """Fitting one stage with Lightning: logs, progress, checkpoints that resume."""
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import (
@@ -28,6 +27,9 @@ from swath.training.patchmodule import PatchModule
 WEIGHTS = "weights.safetensors"
 SCORES = "scores.json"
 CHECKPOINT = "last.ckpt"
+
+Scores = dict[str, float | None]
+"""Losses and scores by name; None where a training diverged."""
 
 
 class EpochLine(Callback):
@@ -68,7 +70,7 @@ def fit_stage(
     title: str,
     device: torch.device,
     precision: Precision,
-) -> dict[str, float]:
+) -> Scores:
     """Train one network, or take it up where an earlier run stopped.
 
     The folder then holds the weights (safetensors), the scores, the logs (CSV and TensorBoard) and,
@@ -83,12 +85,12 @@ def fit_stage(
         precision: `bf16` trains under autocast, weights stay float32.
 
     Returns:
-        The last logged losses and scores.
+        The last logged losses and scores; None for what is no finite number (diverged).
     """
     if (folder / WEIGHTS).is_file():
         stage.network.load_state_dict(load_file(folder / WEIGHTS))
-        scores: dict[str, float] = read_json(folder / SCORES)
-        return scores
+        stored: Scores = read_json(folder / SCORES)
+        return stored
     folder.mkdir(parents=True, exist_ok=True)
     has_validation = bool(patches.source.validation)
     checkpoint = folder / CHECKPOINT
@@ -118,8 +120,9 @@ def fit_stage(
             ckpt_path=checkpoint if checkpoint.is_file() else None,
             weights_only=True,
         )
-    scores = read_scores(trainer)
-    write_json(folder / SCORES, _finite(scores))
+    # JSON knows no NaN: a diverged training says null.
+    scores = {k: (v if math.isfinite(v) else None) for k, v in read_scores(trainer).items()}
+    write_json(folder / SCORES, scores)
     with replacing(folder / WEIGHTS) as temporary:
         save_file(_plain(stage.network), temporary)
     checkpoint.unlink(missing_ok=True)
@@ -142,11 +145,6 @@ def _callbacks(stage: Stage, folder: Path, title: str) -> list[Callback]:
 
 def _plain(network: nn.Module) -> dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-
-
-def _finite(scores: dict[str, float]) -> dict[str, Any]:
-    """JSON knows no NaN: a diverged training says null."""
-    return {k: (v if abs(v) < float("inf") else None) for k, v in scores.items()}
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from swath.errors import DatasetError, SettingsError
 from swath.files import check_free, read_json, write_json
 from swath.models.device import Precision, best_precision, pick_device
 from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
-from swath.training.fit import WEIGHTS, fit_stage
+from swath.training.fit import WEIGHTS, Scores, fit_stage
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, RnnStage
 from swath.training.patchmodule import PatchModule, PatchSource
@@ -130,7 +130,7 @@ class _Fitting:
 
     def fcn(
         self, name: str, salt: int, leave_out: tuple[str, ...] = ()
-    ) -> tuple[nn.Module, dict[str, float]]:
+    ) -> tuple[nn.Module, Scores]:
         """Train the U-Net on all training sites but those left out."""
         settings = self.source.settings.fcn
         torch.manual_seed(self.source.seed * 1000 + salt)
@@ -140,7 +140,7 @@ class _Fitting:
         scores = self._fit(stage, patches, name)
         return network, scores
 
-    def rnn(self, fcn: nn.Module) -> tuple[nn.Module, dict[str, float]]:
+    def rnn(self, fcn: nn.Module) -> tuple[nn.Module, Scores]:
         """Train the ConvLSTM on PMaps of the frozen U-Net, or of cross-fitted ones."""
         settings = self.source.settings.rnn
         sites = [site.name for site in self.source.dataset.sites]
@@ -154,7 +154,7 @@ class _Fitting:
         scores = self._fit(stage, PatchModule(self.source, settings, self.spec.dates, 2), "rnn")
         return network, scores
 
-    def _fit(self, stage: FcnStage | RnnStage, patches: PatchModule, name: str) -> dict[str, float]:
+    def _fit(self, stage: FcnStage | RnnStage, patches: PatchModule, name: str) -> Scores:
         return fit_stage(
             stage,
             patches,

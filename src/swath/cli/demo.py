@@ -1,0 +1,53 @@
+"""`swath demo`: the whole way on a small simulated world, offline, in minutes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swath.cli.options import DeviceOption, JsonOption, OverwriteOption, SeedOption
+from swath.cli.output import emit
+
+NEXT_STEPS = """\
+For your own images and OpenStreetMap lines, write a SITES.yaml like {sites_file}, then:
+  swath build SITES.yaml --out DATASET
+  swath train DATASET --out RUN
+  swath map RUN --dataset DATASET --split all --out MAPS
+  swath evaluate MAPS --dataset DATASET --out REPORT"""
+
+
+def command(
+    out: Annotated[Path, typer.Option("--out", help="Where everything goes.")] = Path("demo"),
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate a small world, train on it, map it and evaluate the maps: offline, in minutes."""
+    from swath.demo import run_demo
+
+    result = run_demo(out, seed=seed, device=device, overwrite=overwrite)
+    report = result.report.folder / "report.html"
+    emit(
+        {
+            "table": result.table,
+            "stands_on": result.report.content["stands_on"],
+            "sites_file": str(result.sites_file),
+            "dataset": str(result.dataset),
+            "run": str(result.run),
+            "maps": str(result.maps),
+            "report": str(report),
+            "seed": seed,
+            "seconds": round(result.seconds, 1),
+        },
+        as_json,
+        [
+            result.table_text,
+            "",
+            f"report: {report}",
+            f"maps: {result.maps}",
+            f"took {result.seconds:.0f} s",
+            "",
+            NEXT_STEPS.format(sites_file=result.sites_file),
+        ],
+    )

@@ -1,0 +1,146 @@
+"""The whole way on a small simulated world: simulate, build, train, map, evaluate.
+
+Every step reads the files that the step before has written, with the functions that the commands
+use. What is measured here says that the program works, not how well it maps real places.
+"""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from swath.dataset.build import build_dataset
+from swath.dataset.site import Dataset, read_dataset
+from swath.errors import MissingExtraError
+from swath.evaluation.report import Report, evaluate
+from swath.evaluation.table import table_text
+from swath.files import check_free
+from swath.mapping.predict import Predictor
+from swath.mapping.series import select_sites, site_series
+from swath.models.trained import load_model
+from swath.products.site import map_site
+from swath.progress import console
+from swath.settings import SplitName
+from swath.simulate.site import write_world
+from swath.training.presets import TrainSettings, preset
+
+SPLITS: dict[str, SplitName] = {
+    "sim_1": "train",
+    "sim_2": "train",
+    "sim_3": "train",
+    "sim_4": "validation",
+    "sim_5": "test",
+}
+"""The towns; their names say in every table that they are simulated."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """How large the demo is.
+
+    Attributes:
+        splits: Name and split of every town.
+        size_px: Side of a town in pixels of 10 m.
+        dates: Acquisitions of every town.
+        settings: Of the training.
+    """
+
+    splits: Mapping[str, SplitName] = field(default_factory=lambda: dict(SPLITS))
+    size_px: int = 512
+    dates: int = 3
+    settings: TrainSettings = field(default_factory=lambda: preset("demo"))
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What the demo left in its folder.
+
+    Attributes:
+        sites_file: The simulated world as a user would have it.
+        dataset: DATASET of `swath build`.
+        run: RUN of `swath train`.
+        maps: MAPS of `swath map`.
+        report: REPORT of `swath evaluate`.
+        seconds: Wall time of all steps.
+    """
+
+    sites_file: Path
+    dataset: Path
+    run: Path
+    maps: Path
+    report: Report
+    seconds: float
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """The paper's table; see `Report.table`."""
+        return self.report.table()
+
+    @property
+    def table_text(self) -> str:
+        """The same as text."""
+        return table_text(self.report)
+
+
+def run_demo(
+    out: Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+    plan: DemoPlan | None = None,
+) -> DemoResult:
+    """Go the whole way on a simulated world.
+
+    Args:
+        out: Folder for `world`, `dataset`, `run`, `maps` and `report`.
+        seed: Of the world, the training and the intervals; the same seed gives the same scores.
+        device: `auto`, `cpu` or `cuda`.
+        overwrite: Whether those five folders may be replaced; others in `out` stay.
+        plan: How large; None for the full demo of a few minutes.
+
+    Raises:
+        MissingExtraError: A package of the extras `train` or `report` is not installed.
+        OutputExistsError: `out` holds something and may not be overwritten.
+    """
+    for module in ("pytorch_lightning", "jinja2", "matplotlib"):
+        if find_spec(module) is None:
+            raise MissingExtraError("swath demo", module, "all")
+    from swath.training.train import train
+
+    check_free(out, overwrite=overwrite)
+    plan = plan or DemoPlan()
+    began = time.perf_counter()
+    world, data, run, maps, report = (
+        out / name for name in ("world", "dataset", "run", "maps", "report")
+    )
+    for folder in (world, data, run, maps, report):
+        # All of them first: a demo that is stopped must not leave parts of two worlds.
+        shutil.rmtree(folder, ignore_errors=True)
+
+    _headline(1, f"simulate {len(plan.splits)} towns, {plan.dates} dates each", world)
+    sites_file = write_world(world, plan.splits, seed=seed, size_px=plan.size_px, dates=plan.dates)
+    _headline(2, "build the dataset: images and labels on one grid a town", data)
+    build_dataset(sites_file, data)
+    dataset = read_dataset(data)
+    _headline(3, "train the U-Net, then the ConvLSTM on its probability maps", run)
+    train(dataset, run, plan.settings, seed=seed, device=device)
+    _headline(4, "map all towns", maps)
+    _map_all(run, dataset, maps, device)
+    _headline(5, "evaluate the maps beside the controls", report)
+    evaluated = evaluate(maps, dataset, report, seed=seed)
+    return DemoResult(sites_file, data, run, maps, evaluated, time.perf_counter() - began)
+
+
+def _map_all(run: Path, dataset: Dataset, out: Path, device: str) -> None:
+    model = load_model(run)
+    predictor = Predictor(model, device, "auto")
+    for site in select_sites(dataset, model.spec, None, ()):
+        map_site(predictor, run, site_series(site, dataset, model.spec.dates, ()), out)
+
+
+def _headline(step: int, what: str, folder: Path) -> None:
+    console.print(f"step {step}/5: {what} -> {folder}", style="bold", highlight=False)

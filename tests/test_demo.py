@@ -1,0 +1,95 @@
+"""The demo, made very small: the whole way, twice the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from swath import cli, demo
+from swath.dataset.site import read_dataset
+from swath.demo import DemoPlan, DemoResult, run_demo
+from swath.errors import MissingExtraError, OutputExistsError
+from swath.mapping.maps import read_maps
+from swath.models.trained import load_model
+from swath.training.presets import Phase, StageSettings, TrainSettings
+
+STAGE = StageSettings(
+    phases=(Phase(learning_rate=1e-3, epochs=1),), batches=2, batch_size=2, patch_px=32
+)
+TINY = DemoPlan(
+    splits={"sim_1": "train", "sim_2": "validation", "sim_3": "test"},
+    size_px=96,
+    dates=2,
+    settings=TrainSettings(width=4, hidden=4, fcn=STAGE, rnn=STAGE),
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
+    return run_demo(tmp_path_factory.mktemp("demo") / "out", seed=1, device="cpu", plan=TINY)
+
+
+def test_every_step_left_what_the_commands_read(done: DemoResult) -> None:
+    dataset = read_dataset(done.dataset)
+    assert [site.splits for site in dataset.sites] == [("train",), ("validation",), ("test",)]
+    assert load_model(done.run).spec.dates == 2
+    assert [maps.site for maps in read_maps(done.maps)] == ["sim_1", "sim_2", "sim_3"]
+    assert (done.report.folder / "report.html").is_file()
+    assert done.seconds > 0
+
+
+def test_table_has_the_papers_form_and_the_controls(done: DemoResult) -> None:
+    models = [row["model"] for row in done.table]
+    assert models[:2] == ["U-NET", "U-NET + ConvLSTM"]
+    assert len(models) >= 7  # mean, median, vote, max, shifted, all-background, all-road
+    for row in done.table:
+        for split in ("train", "validation", "test"):
+            assert 0 <= row[split]["accuracy"] <= 1
+            assert 0 <= row[split]["iou"] <= 1
+    for word in ("U-NET + ConvLSTM", "accuracy", "IoU", "Simulated"):
+        assert word in done.table_text
+
+
+def test_all_background_accuracy_is_one_minus_the_share_of_roads(done: DemoResult) -> None:
+    from swath.dataset.site import read_labels
+
+    background = next(r for r in done.table if "background" in r["model"])
+    labels = read_labels(read_dataset(done.dataset).site("sim_3"))
+    expected = (labels == 0).sum() / (labels != 255).sum()
+    assert background["test"]["accuracy"] == pytest.approx(expected, abs=1e-6)
+    assert background["test"]["iou"] == 0
+
+
+def test_same_seed_same_scores(done: DemoResult, tmp_path: Path) -> None:
+    again = run_demo(tmp_path / "out", seed=1, device="cpu", plan=TINY)
+    assert again.report.rows == done.report.rows
+    weights = [load_model(r).spec.scores for r in (again.run, done.run)]
+    assert weights[0] == weights[1]
+
+
+def test_command_prints_json_or_table_and_what_to_do_next(
+    done: DemoResult, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "run_demo", lambda *_, **__: done)
+    assert cli.run(["demo", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["table"] == done.table
+    assert Path(result["report"]).is_file()
+    assert cli.run(["demo"]) == 0
+    text = capsys.readouterr().out
+    for word in ("U-NET", "report.html", str(done.maps), "swath build SITES.yaml"):
+        assert word in text
+
+
+def test_output_is_kept_unless_told(done: DemoResult) -> None:
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        run_demo(done.dataset.parent, plan=TINY)
+
+
+def test_missing_extra_is_named_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "jinja2" else object())
+    with pytest.raises(MissingExtraError, match=r"jinja2.*swath\[all\]"):
+        run_demo(tmp_path / "out", plan=TINY)
+    assert not (tmp_path / "out").exists()

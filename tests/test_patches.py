@@ -1,0 +1,95 @@
+"""Patches as read: aligned, confined to their region, scaled; on a really built dataset."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from swath.dataset.augment import inverse, transform
+from swath.dataset.build import build_dataset
+from swath.dataset.index import Patch
+from swath.dataset.patches import PatchDataset, measure_scaling, survey_split
+from swath.dataset.site import Region, read_image, read_labels
+from swath.errors import DatasetError
+from swath.grid import Window
+from swath.scaling import Scaling
+
+IDENTITY = Scaling(offset=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_world, tmp_path_factory):
+    return build_dataset(tiny_world, tmp_path_factory.mktemp("patches") / "dataset")
+
+
+def read(dataset, patch, **options):
+    sample = PatchDataset(dataset, [patch], IDENTITY, **options)[0]
+    return sample["image"].numpy(), sample["valid"].numpy(), sample["label"].numpy()
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+def test_a_patch_is_its_window_turned(dataset, symmetry):
+    site = dataset.sites[0]
+    window = Window(10, 20, 32, 32)
+    image, valid, label = read(
+        dataset, Patch(site.name, window, site.grid.window, (0, 1), symmetry)
+    )
+    back = transform(image, inverse(symmetry))
+    for date in (0, 1):
+        np.testing.assert_array_equal(back[date], read_image(site.acquisitions[date], window))
+    np.testing.assert_array_equal(transform(label, inverse(symmetry)), read_labels(site, window))
+    assert valid.all()
+
+
+def test_nothing_outside_the_region_is_seen(dataset):
+    """A patch that hangs over its region shows no data and ignore there: no test pixel leaks."""
+    site = dataset.sites[0]
+    region = Window(0, 0, 96, 40)
+    image, valid, label = read(dataset, Patch(site.name, Window(0, 8, 64, 64), region, (0,), 0))
+    inside = slice(0, 32)
+    np.testing.assert_array_equal(
+        image[0, :, :, inside], read_image(site.acquisitions[0], Window(0, 8, 64, 32))
+    )
+    assert not image[..., 32:].any()
+    assert not valid[..., 32:].any()
+    assert (label[:, 32:] == 255).all()
+    assert (label[:, inside] != 255).any()
+
+
+def test_train_patches_never_touch_test_pixels(dataset):
+    """Regions of one site: every pixel that training patches show lies in the training region."""
+    from swath.dataset.index import plan_patches
+
+    site = dataset.sites[0]
+    regions = (Region("train", Window(0, 0, 96, 30)), Region("test", Window(0, 60, 96, 36)))
+    split = replace(dataset, sites=(replace(site, regions=regions),))
+    patches = plan_patches(survey_split(split, "train"), 40, 48, 1, 0.5, np.random.default_rng(0))
+    for patch, sample in zip(patches, PatchDataset(split, patches, IDENTITY), strict=False):
+        valid = transform(sample["valid"].numpy()[0], inverse(patch.symmetry))
+        cols = np.flatnonzero(valid.any(axis=0)) + patch.window.col
+        assert cols.max() < 30
+        assert not set(cols) & set(range(60, 96))
+
+
+def test_scaling_is_mean_and_deviation_of_the_training_pixels(dataset):
+    site = dataset.in_split("train")[0]
+    values = np.concatenate(
+        [read_image(a).reshape(3, -1).astype(float) for a in site.acquisitions], axis=1
+    )
+    scaling = measure_scaling(dataset)
+    np.testing.assert_allclose(scaling.offset, values.mean(axis=1))
+    np.testing.assert_allclose(scaling.scale, values.std(axis=1))
+
+
+def test_jitter_depends_on_seed_and_number_only(dataset):
+    site = dataset.sites[0]
+    patch = Patch(site.name, Window(0, 0, 32, 32), site.grid.window, (0, 1), 0)
+    first = read(dataset, patch, jitter_strength=0.2, seed=(1, 2))[0]
+    np.testing.assert_array_equal(first, read(dataset, patch, jitter_strength=0.2, seed=(1, 2))[0])
+    assert (first != read(dataset, patch, jitter_strength=0.2, seed=(1, 3))[0]).any()
+
+
+def test_a_split_without_sites_is_one_clear_error(dataset):
+    empty = dataset.resplit(validation=[], test=[])
+    with pytest.raises(DatasetError, match="no site in split 'test'"):
+        survey_split(empty, "test")

@@ -1,0 +1,83 @@
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from swath.errors import SettingsError
+from swath.settings import ImageSettings, SitesFile, read_sites_file
+
+SITES = """
+legend: roads
+image: {bands: [B04, B03, B02], encoding: tci}
+sites:
+  here:
+    scenes: [{path: "here/*.tif", exclude: [2020-01-18]}]
+    split: train
+    labels: roads.gpkg
+"""
+
+
+def read(folder: Path, text: str) -> SitesFile:
+    path = folder / "sites.yaml"
+    path.write_text(text)
+    return read_sites_file(path)
+
+
+def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
+    settings = read(tmp_path, SITES)
+    site = settings.sites["here"]
+    assert settings.resolution_m == 10.0
+    assert settings.widening.method == "dilate"
+    assert (settings.widening.shape, settings.widening.times) == ("square", 1)
+    assert site.guard_px == 96
+    assert site.bounds is None
+    assert site.scenes[0].exclude == (dt.date(2020, 1, 18),)
+    assert "Copernicus" in settings.attribution
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    split: train\n", "", "either split .* or regions"),
+        (
+            "split: train",
+            "split: train\n    regions: [{split: test, box: [0, 0, 1, 1]}]",
+            "either split .* or regions",
+        ),
+        ("split: train", "split: trian", "sites.here.split"),
+        ("split: train", "regions: [{split: test, box: [0.5, 0, 0.4, 1]}]", "fractions 0..1"),
+        ("split: train", "regions: [{split: test, box: [0, 0, 1.2, 1]}]", "fractions 0..1"),
+        ("B04, B03", "B04, B4", "bands must be distinct names"),
+        ("B04, B03", "B04, B04", "bands must be distinct names"),
+        ("encoding: tci", "encoding: png", "image.encoding"),
+        ("labels: roads.gpkg", "label: roads.gpkg", "labels"),
+        ("  here:", "  ../here:", "sites"),
+        ("legend: roads", "legend: roads\nresolution: 10", "unknown key 'resolution'"),
+        ("legend: roads", "legend: roads\nresolution_m: 0", "resolution_m"),
+        ('[{path: "here/*.tif", exclude: [2020-01-18]}]', "[]", "scenes"),
+        ("legend: roads", "legend: [roads", "not YAML"),
+    ],
+)
+def test_a_broken_sites_file_is_one_clear_line(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in SITES
+    with pytest.raises(SettingsError, match=message) as error:
+        read(tmp_path, SITES.replace(old, new, 1))
+    assert "sites.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_site_at_all(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="at least one site"):
+        read(tmp_path, "sites: {}")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gone\.yaml: No such file"):
+        read_sites_file(tmp_path / "gone.yaml")
+
+
+def test_image_settings_know_their_bands() -> None:
+    assert ImageSettings().bands == ("B04", "B03", "B02")
+    assert ImageSettings(bands=("B8A", "B11"), encoding="reflectance").bands == ("B8A", "B11")

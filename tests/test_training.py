@@ -1,0 +1,208 @@
+"""Training runs on a small really built dataset: stages, presets, resume, errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from swath.dataset.build import build_dataset
+from swath.errors import DatasetError, OutputExistsError, SettingsError
+from swath.models.trained import load_model
+from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings, override
+from swath.training.train import train
+
+STAGE = StageSettings(
+    phases=(Phase(learning_rate=3e-3, epochs=2),), batches=3, batch_size=2, patch_px=32, ema=0.5
+)
+TINY = TrainSettings(width=2, hidden=4, jitter=0.1, fcn=STAGE, rnn=STAGE)
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_world, tmp_path_factory):
+    return build_dataset(tiny_world, tmp_path_factory.mktemp("train") / "dataset")
+
+
+@pytest.fixture(scope="module")
+def two_training_sites(dataset):
+    return dataset.resplit(validation=[], test=["sim_test"])
+
+
+def weights(folder):
+    model = load_model(folder)
+    state = {f"fcn.{k}": v for k, v in model.fcn.state_dict().items()}
+    if model.rnn is not None:
+        state |= {f"rnn.{k}": v for k, v in model.rnn.state_dict().items()}
+    return state
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
+    model = train(dataset, tmp_path / "run", TINY, seed=1)
+    assert model.spec.dates == 2
+    assert model.spec.splits == {
+        "train": ["sim_train"],
+        "validation": ["sim_validation"],
+        "test": ["sim_test"],
+    }
+    assert model.rnn is not None
+    names = {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"model.safetensors", "model.json", "run.json", "fcn", "rnn"} <= names
+    assert (tmp_path / "run/fcn/logs/csv/metrics.csv").is_file()
+    assert list((tmp_path / "run/fcn/logs/tensorboard").glob("events*"))
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+    assert set(model.spec.scores["rnn"]) == {"loss", "val_loss", "val_iou", "val_ap"}
+
+
+def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
+    train(dataset, tmp_path / "all", TINY, seed=3)
+    first = train(dataset, tmp_path / "parts", TINY, seed=3, stage="fcn")
+    assert first.rnn is None
+    train(dataset, tmp_path / "parts", TINY, seed=3, stage="rnn")
+    assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
+
+
+def test_the_seed_decides(dataset, tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(dataset, tmp_path / name, TINY, seed=seed, stage="fcn")
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_reading_in_workers_changes_nothing(dataset, tmp_path):
+    train(dataset, tmp_path / "a", TINY, stage="fcn", workers=0)
+    train(dataset, tmp_path / "b", TINY, stage="fcn", workers=2)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_a_killed_run_resumes_to_the_same_weights(dataset, tmp_path):
+    """kill -9 after some epochs; with --resume the run ends as if undisturbed."""
+    longer = TINY.model_copy(
+        update={"fcn": STAGE.model_copy(update={"phases": (Phase(learning_rate=3e-3, epochs=6),)})}
+    )
+    train(dataset, tmp_path / "whole", longer, stage="fcn")
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(longer.model_dump_json())
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "swath", "train", str(dataset.root), "--out", str(out)]
+    command += ["--settings", str(settings), "--stage", "fcn"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "fcn/last.ckpt").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, "ended before its first checkpoint"
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (out / "fcn/last.ckpt").exists()
+    assert not (out / "model.json").exists()
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert same(weights(tmp_path / "whole"), weights(out))
+
+
+def test_resume_with_other_settings_is_refused(dataset, tmp_path):
+    train(dataset, tmp_path / "run", TINY, stage="fcn")
+    with pytest.raises(SettingsError, match="other settings"):
+        train(dataset, tmp_path / "run", PRESETS["demo"], stage="fcn", resume=True)
+    with pytest.raises(SettingsError, match="other seed"):
+        train(dataset, tmp_path / "run", TINY, stage="fcn", resume=True, seed=9)
+
+
+def test_an_existing_run_is_not_overwritten_unasked(dataset, tmp_path):
+    train(dataset, tmp_path / "run", TINY, stage="fcn")
+    with pytest.raises(OutputExistsError):
+        train(dataset, tmp_path / "run", TINY, stage="fcn")
+    train(dataset, tmp_path / "run", TINY, stage="fcn", overwrite=True, seed=1)
+    assert json.loads((tmp_path / "run/run.json").read_text())["seed"] == 1
+
+
+def test_the_rnn_needs_a_finished_fcn(dataset, tmp_path):
+    with pytest.raises(SettingsError, match="no finished U-Net"):
+        train(dataset, tmp_path / "run", TINY, stage="rnn")
+
+
+def test_one_date_only_is_refused_for_the_rnn(dataset, tmp_path):
+    sites = tuple(replace(s, acquisitions=s.acquisitions[:1]) for s in dataset.sites)
+    single = replace(dataset, sites=sites)
+    with pytest.raises(DatasetError, match="one date only"):
+        train(single, tmp_path / "run", TINY)
+    assert not (tmp_path / "run").exists()
+    assert train(single, tmp_path / "run", TINY, stage="fcn").rnn is None
+
+
+def test_more_dates_than_there_are_is_refused(dataset, tmp_path):
+    with pytest.raises(DatasetError, match="series of 5"):
+        train(dataset, tmp_path / "run", TINY.model_copy(update={"dates": 5}))
+
+
+def test_cross_fitting_trains_a_network_without_each_group(two_training_sites, tmp_path):
+    settings = TINY.model_copy(update={"cross_fit": 2})
+    crossed = train(two_training_sites, tmp_path / "crossed", settings)
+    plain = train(two_training_sites, tmp_path / "plain", TINY)
+    assert (tmp_path / "crossed/fcn-without-0/weights.safetensors").is_file()
+    assert (tmp_path / "crossed/fcn-without-1/weights.safetensors").is_file()
+    assert same(crossed.fcn.state_dict(), plain.fcn.state_dict())
+    assert not same(crossed.rnn.state_dict(), plain.rnn.state_dict())
+
+
+def test_cross_fitting_needs_enough_sites(dataset, tmp_path):
+    with pytest.raises(SettingsError, match="training sites"):
+        train(dataset, tmp_path / "run", TINY.model_copy(update={"cross_fit": 2}))
+
+
+def test_a_diverged_run_is_stored_and_says_so(dataset, tmp_path):
+    wild = STAGE.model_copy(
+        update={"phases": (Phase(learning_rate=1e30, epochs=2),), "clip": None, "ema": None}
+    )
+    model = train(dataset, tmp_path / "run", TINY.model_copy(update={"fcn": wild}), stage="fcn")
+    assert None in model.spec.scores["fcn"].values()
+    assert load_model(tmp_path / "run").spec == model.spec
+
+
+def test_paper_preset_is_the_text():
+    paper = PRESETS["paper"]
+    for stage in (paper.fcn, paper.rnn):
+        assert [p.learning_rate for p in stage.phases] == [0.1, 0.01, 0.001]
+        assert [p.epochs for p in stage.phases] == [10, 10, 10]
+        assert (stage.batches, stage.patch_px, stage.optimiser) == (8, 512, "adam")
+        rates = [stage.learning_rate(step) for step in (0, 79, 80, 159, 160, 239)]
+        assert rates == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    assert (paper.width, paper.decoder_convs, paper.hidden, paper.layers) == (32, 1, 32, 2)
+    assert (paper.loss_weight, paper.jitter, paper.cross_fit) == (0.7, 0.0, 0)
+
+
+def test_cosine_schedule_rises_then_falls_to_nothing():
+    stage = STAGE.model_copy(update={"batches": 50})
+    rates = [stage.learning_rate(step) for step in range(stage.steps)]
+    peak = rates.index(max(rates))
+    assert peak == stage.steps // 20 - 1
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] < 1e-3 * max(rates)
+
+
+def test_overriding_settings(tmp_path):
+    file = tmp_path / "s.yaml"
+    file.write_text("width: 8\nfcn: {batches: 2}\n")
+    settings = override("best", file, dates=4)
+    assert (settings.width, settings.dates, settings.fcn.batches) == (8, 4, 2)
+    assert settings.fcn.batch_size == PRESETS["best"].fcn.batch_size
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("widht: 8", "widht"), ("fcn: {batchs: 2}", "batchs"), ("width: -1", "width"), ("[1]", "dictionary")],
+)
+def test_bad_settings_are_one_clear_error(tmp_path, text, problem):
+    file = tmp_path / "s.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=problem):
+        override("best", file)
