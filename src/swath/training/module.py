@@ -142,7 +142,8 @@ class RnnStage(Stage):
         for fcn in dict.fromkeys(fcns):
             rows = torch.tensor([i for i in range(size) if fcns[i] is fcn], device=image.device)
             flat = image[rows].flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            made = probabilities(fcn(flat)).unflatten(0, (len(rows), dates))
+            made = probabilities(fcn(flat))
+            made = made.reshape(len(rows), dates, *made.shape[1:])
             if pmaps is None:
                 pmaps = made.new_empty((size, *made.shape[1:]))
             pmaps[rows] = made
