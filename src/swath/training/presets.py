@@ -123,7 +123,7 @@ _PAPER_STAGE = StageSettings(
         Phase(learning_rate=0.001, epochs=10),
     ),
     batches=8,
-    batch_size=4,
+    batch_size=2,
     patch_px=512,
     optimiser="adam",
     schedule="constant",
@@ -136,18 +136,20 @@ PRESETS: dict[PresetName, TrainSettings] = {
     # Section 1.5 to the letter; the paper does not give the size of a mini-batch.
     "paper": TrainSettings(fcn=_PAPER_STAGE, rnn=_PAPER_STAGE),
     "best": TrainSettings(
-        jitter=0.2,
+        jitter=0.1,
         fcn=StageSettings(
-            phases=(Phase(learning_rate=1e-3, epochs=15),),
-            batches=80,
-            batch_size=16,
+            phases=(Phase(learning_rate=2e-3, epochs=24),),
+            batches=100,
+            batch_size=4,
             patch_px=128,
+            ema=0.995,
         ),
         rnn=StageSettings(
             phases=(Phase(learning_rate=1e-3, epochs=6),),
-            batches=60,
-            batch_size=16,
+            batches=100,
+            batch_size=4,
             patch_px=128,
+            ema=0.99,
         ),
     ),
     # Small and short: the whole way in minutes.
