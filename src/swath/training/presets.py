@@ -145,7 +145,7 @@ PRESETS: dict[PresetName, TrainSettings] = {
             ema=0.995,
         ),
         rnn=StageSettings(
-            phases=(Phase(learning_rate=1e-3, epochs=6),),
+            phases=(Phase(learning_rate=1e-2, epochs=6),),
             batches=100,
             batch_size=4,
             patch_px=128,
@@ -164,10 +164,11 @@ PRESETS: dict[PresetName, TrainSettings] = {
             patch_px=128,
         ),
         rnn=StageSettings(
-            phases=(Phase(learning_rate=2e-3, epochs=4),),
+            phases=(Phase(learning_rate=1e-2, epochs=4),),
             batches=30,
             batch_size=8,
-            patch_px=128,
+            patch_px=64,
+            ema=0.95,
         ),
     ),
 }
