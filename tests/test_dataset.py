@@ -537,13 +537,13 @@ def test_real_reservoir_is_split_inside(data_dir: Path, tmp_path: Path) -> None:
     dataset = build_dataset(sites, tmp_path / "out")
     (site,) = dataset.sites
     assert len(site.dates) == 10
-    assert site.splits == ("validation", "train", "test")
+    assert site.splits == ("train", "test")
     labels = read_labels(site)
     water = {
         split: int((labels[site.windows(split)[0].slices] == 1).sum()) for split in site.splits
     }
     # As the comment in the example says.
-    assert water == {"validation": 1350, "train": 6758, "test": 6874}
+    assert water == {"train": 10_809, "test": 7_271}
     for acquisition in site.acquisitions:
         pixels = read_image(acquisition)
         assert (pixels.dtype, len(pixels)) == (np.uint16, 4)
