@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from swath.grid import Grid
 
-# Before anything imports torch: small tensors gain nothing from more threads.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Before anything imports torch: small tensors gain nothing from more threads, and on a busy machine
+# threads that wait for each other cost more than they bring.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine is no failure, and a continuous-integration run must be repeatable.
 settings.register_profile("swath", deadline=None, derandomize="CI" in os.environ)

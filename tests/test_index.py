@@ -9,8 +9,10 @@ from swath.dataset.index import plan_cover, plan_patches, survey_labels
 from swath.errors import DatasetError
 from swath.grid import Window
 
+WHOLE = Window(0, 0, 96, 128)
 
-def survey(region=Window(0, 0, 96, 128), dates=3, site="a", road=slice(40, 43)):
+
+def survey(region=WHOLE, dates=3, site="a", road=slice(40, 43)):
     labels = np.zeros((region.height, region.width), np.uint8)
     labels[road] = 1
     return survey_labels(site, region, dates, labels)

@@ -70,13 +70,25 @@ def test_shipped_water() -> None:
     assert water.foreground[0].geometry == "area"
 
 
+def test_where_unmapped_is_ignored_class_0_has_tags(three: Legend) -> None:
+    assert three.tagged == three.foreground
+    text = THREE.replace("name: three", "name: three\nunmapped: ignore").replace(
+        'color: "#ffffff"', 'color: "#ffffff", geometry: area, tags: {landuse: [residential]}'
+    )
+    legend = parse_yaml(text, Legend, "three.yaml")
+    assert legend.tagged == legend.classes
+    assert legend.classify({"landuse": "residential"}) == 0
+    assert legend.classify({"landuse": "forest"}) is None
+
+
 def test_a_legend_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(THREE)
     assert read_legend("mine.yaml", tmp_path).name == "three"
 
 
 def test_unknown_legend_names_the_shipped_ones() -> None:
-    with pytest.raises(SettingsError, match=r"no legend 'rails'; shipped legends are roads, water"):
+    shipped = "landcover, roads, roads-by-class, water"
+    with pytest.raises(SettingsError, match=f"no legend 'rails'; shipped legends are {shipped}"):
         read_legend("rails")
 
 
@@ -92,6 +104,9 @@ def test_missing_file(tmp_path: Path) -> None:
         ("name: road", "name: water", "class names must differ"),
         ('color: "#ffffff"', 'color: "#ffffff", tags: {a: [b]}', "class 0 is the background"),
         ("geometry: area, ", "", "'water' needs a geometry"),
+        ("geometry: area", "geometry: area, width: {default_m: 5}", "has a width, but .* not line"),
+        ("name: three", "name: three\nunmapped: ignore", "'rest' needs a geometry"),
+        ("name: three", "name: three\nunmapped: forest", "unmapped"),
         ('"#0000ff"', "blue", "color"),
         ("geometry: area", "geometry: point", "geometry"),
         ("name: three", "name: three\nnote: x", "unknown key 'note'"),

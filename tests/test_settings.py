@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from swath.errors import SettingsError
-from swath.settings import ImageSettings, SitesFile, read_sites_file
+from swath.settings import ImageSettings, LabelSettings, SitesFile, Widening, read_sites_file
 
 SITES = """
 legend: roads
@@ -50,7 +50,17 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("B04, B03", "B04, B4", "bands must be distinct names"),
         ("B04, B03", "B04, B04", "bands must be distinct names"),
         ("encoding: tci", "encoding: png", "image.encoding"),
-        ("labels: roads.gpkg", "label: roads.gpkg", "labels"),
+        ("labels: roads.gpkg", "label: roads.gpkg", "label"),
+        ("labels: roads.gpkg", "labels: {}", "either path .* or overpass"),
+        (
+            "labels: roads.gpkg",
+            "labels: {path: a.gpkg, overpass: main, date: 2020-01-01}",
+            "either path .* or overpass",
+        ),
+        ("labels: roads.gpkg", "labels: {overpass: main}", "overpass needs date"),
+        ("labels: roads.gpkg", "labels: {path: a.osh.pbf, date: 2020-01-01}", "takes as_of"),
+        ("labels: roads.gpkg", "labels: {path: a.osh.pbf, as_of: soon}", "labels.as_of"),
+        ("legend: roads", "widening: {method: width, ring_px: -1}", "widening.ring_px"),
         ("  here:", "  ../here:", "sites"),
         ("legend: roads", "legend: roads\nresolution: 10", "unknown key 'resolution'"),
         ("legend: roads", "legend: roads\nresolution_m: 0", "resolution_m"),
@@ -76,6 +86,25 @@ def test_no_site_at_all(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"gone\.yaml: No such file"):
         read_sites_file(tmp_path / "gone.yaml")
+
+
+def test_labels_may_come_from_a_file_of_a_day_or_a_server(tmp_path: Path) -> None:
+    def labels(text: str) -> LabelSettings | None:
+        return read(tmp_path, SITES.replace("labels: roads.gpkg", text)).sites["here"].labels
+
+    day = dt.date(2019, 7, 4)
+    assert labels("labels: roads.gpkg") == LabelSettings(path="roads.gpkg")
+    got = labels("labels: {path: topeka.osh.pbf, as_of: 2019-07-04}")
+    assert got == LabelSettings(path="topeka.osh.pbf", as_of=day)
+    got = labels("labels: {overpass: main, date: 2019-07-04}")
+    assert got == LabelSettings(overpass="main", date=day)
+
+
+def test_the_ring_goes_with_the_width() -> None:
+    assert Widening().ring == 0
+    assert Widening(method="width").ring == 1
+    assert Widening(method="width", ring_px=0).ring == 0
+    assert Widening(ring_px=2).ring == 2
 
 
 def test_image_settings_know_their_bands() -> None:

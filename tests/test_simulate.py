@@ -165,7 +165,7 @@ def test_world_on_disk_is_what_a_user_would_have(tiny_world: Path) -> None:
     sites = read_sites_file(tiny_world)
     assert sites.attribution == ATTRIBUTION
     assert {s.split for s in sites.sites.values()} == {"train", "validation", "test"}
-    for name, settings in sites.sites.items():
+    for name in sites.sites:
         images = sorted((tiny_world.parent / name).glob("*.tif"))
         assert len(images) == 2
         with rasterio.open(images[0]) as image:
@@ -173,7 +173,7 @@ def test_world_on_disk_is_what_a_user_would_have(tiny_world: Path) -> None:
             assert image.nodata == 0
             assert image.crs.is_projected
             bounds = image.bounds
-        roads = gpd.read_file(tiny_world.parent / settings.labels)
+        roads = gpd.read_file(tiny_world.parent / name / "roads.geojson")
         assert roads.crs == "EPSG:4326"
         left, bottom, right, top = roads.to_crs("EPSG:32627").total_bounds
         assert bounds.left - 1 < left < right < bounds.right + 1

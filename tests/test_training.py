@@ -189,6 +189,15 @@ def test_cosine_schedule_rises_then_falls_to_nothing():
     assert rates[-1] < 1e-3 * max(rates)
 
 
+def test_short_runs_forget_their_first_weights():
+    """decay ** steps is what the start keeps of the average: below exp(-6) however short."""
+    for steps, ema, expected in ((2400, 0.995, 0.995), (600, 0.99, 0.99), (400, 0.995, 0.985)):
+        stage = STAGE.model_copy(update={"ema": ema, "batches": steps // 2})
+        assert stage.decay == pytest.approx(expected)
+        assert stage.decay**steps < 0.0025
+    assert STAGE.model_copy(update={"ema": None}).decay is None
+
+
 def test_overriding_settings(tmp_path):
     file = tmp_path / "s.yaml"
     file.write_text("width: 8\nfcn: {batches: 2}\n")
@@ -199,7 +208,12 @@ def test_overriding_settings(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("widht: 8", "widht"), ("fcn: {batchs: 2}", "batchs"), ("width: -1", "width"), ("[1]", "dictionary")],
+    [
+        ("widht: 8", "widht"),
+        ("fcn: {batchs: 2}", "batchs"),
+        ("width: -1", "width"),
+        ("[1]", "dictionary"),
+    ],
 )
 def test_bad_settings_are_one_clear_error(tmp_path, text, problem):
     file = tmp_path / "s.yaml"

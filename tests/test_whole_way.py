@@ -135,6 +135,11 @@ def test_bad_input_to_build(data_dir, sites, tmp_path, capsys, change, says):
     assert [p.name for p in tmp_path.iterdir()] == ["sites.yaml"]
 
 
+def test_a_site_called_all(sites, tmp_path, capsys):
+    path = write_sites(tmp_path, {"all": sites["norcia"]})
+    assert "'all'" in refused(capsys, "build", path, "--out", tmp_path / "dataset")
+
+
 def test_one_date_only(data_dir, sites, tmp_path, capsys):
     one = str(data_dir / "real/cities/norcia/2015-07-11.tif")
     path = write_sites(tmp_path, {"norcia": sites["norcia"] | {"scenes": [{"path": one}]}})

@@ -29,6 +29,10 @@ class ModelError(SwathError):
     """A model cannot be built, loaded, or used on this input."""
 
 
+class RemoteError(SwathError):
+    """A server refuses, breaks off, or sends something else than it announced."""
+
+
 class MissingExtraError(SwathError):
     """A command needs an optional dependency that is not installed."""
 

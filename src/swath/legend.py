@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,6 +12,47 @@ from swath.files import parse_yaml, read_yaml
 
 IGNORE = 255
 """Label value of pixels that count nowhere: not in the loss, not in a score."""
+
+
+class LineWidth(BaseModel):
+    """How wide the lines of a class are on the ground, in metres.
+
+    What a feature says of itself comes first: its `width`, then its `lanes`; then the table `by`,
+    then `default_m`. What it says is not believed outside `range_m` (a width of 0 or 800 m).
+
+    Attributes:
+        tags: Keys that hold a width as OSM writes it (metres without a unit), first wins.
+        lane_m: Width of a lane, for features with `lanes`; None: lanes are not looked at.
+        by: OSM key -> value -> width.
+        default_m: Width where nothing else is known.
+        range_m: Least and greatest width that a tag may give. The greatest of all widths says how
+            far outside a grid a line still counts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tags: tuple[str, ...] = ("width",)
+    lane_m: float | None = Field(default=None, gt=0, le=10)
+    by: dict[str, dict[str, Annotated[float, Field(gt=0, le=500)]]] = {}
+    default_m: float = Field(gt=0, le=500)
+    range_m: tuple[float, float] = (2.0, 60.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not 0 < self.range_m[0] < self.range_m[1] <= 500:
+            raise ValueError("range_m must be (least, greatest) in metres, at most 500")
+        return self
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every OSM key that decides the width."""
+        return (*self.tags, *(("lanes",) if self.lane_m is not None else ()), *self.by)
+
+    @property
+    def greatest_m(self) -> float:
+        """No line of the class is wider."""
+        table = (width for widths in self.by.values() for width in widths.values())
+        return max(self.default_m, self.range_m[1], *table)
 
 
 class LegendClass(BaseModel):
@@ -25,6 +66,7 @@ class LegendClass(BaseModel):
         tags: OSM key -> accepted values (`"*"`: any). A feature belongs to the class if any of the
             pairs matches.
         exclude: OSM key -> values that take a feature out again.
+        width: How wide its lines are, where they are burnt by width; lines only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +77,7 @@ class LegendClass(BaseModel):
     geometry: Literal["line", "area"] | None = None
     tags: dict[str, tuple[str, ...]] = {}
     exclude: dict[str, tuple[str, ...]] = {}
+    width: LineWidth | None = None
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -51,12 +94,20 @@ class Legend(BaseModel):
     """The classes of a map, by id: 0 is the background, ids are 0..n-1 without a gap.
 
     Where features of several classes cover one pixel, the class that stands later wins.
+
+    Attributes:
+        name: Of the legend.
+        classes: By id.
+        unmapped: What a pixel is that no feature covers: `background` (class 0, which then has no
+            tags), or `ignore`: nobody has mapped it, so nothing is known; class 0 is then a class
+            with tags as the others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     classes: tuple[LegendClass, ...] = Field(min_length=2)
+    unmapped: Literal["background", "ignore"] = "background"
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -65,11 +116,15 @@ class Legend(BaseModel):
         names = [c.name for c in self.classes]
         if len(set(names)) != len(names):
             raise ValueError("class names must differ")
-        if self.classes[0].tags:
-            raise ValueError("class 0 is the background and takes no tags")
-        for c in self.classes[1:]:
+        if self.classes[0].tags and self.unmapped == "background":
+            raise ValueError(
+                "class 0 is the background and takes no tags (but with unmapped: ignore it does)"
+            )
+        for c in self.classes if self.unmapped == "ignore" else self.foreground:
             if c.geometry is None or not c.tags:
                 raise ValueError(f"class {c.name!r} needs a geometry (line or area) and tags")
+            if c.width is not None and c.geometry != "line":
+                raise ValueError(f"class {c.name!r} has a width, but its geometry is not line")
         return self
 
     @property
@@ -83,9 +138,15 @@ class Legend(BaseModel):
         return self.classes[1:]
 
     @property
+    def tagged(self) -> tuple[LegendClass, ...]:
+        """The classes that features can belong to."""
+        return tuple(c for c in self.classes if c.tags)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Every OSM key that the legend looks at, sorted."""
-        return tuple(sorted({k for c in self.classes for k in (*c.tags, *c.exclude)}))
+        keys = {k for c in self.classes for k in (*c.tags, *c.exclude)}
+        return tuple(sorted(keys.union(*(c.width.keys for c in self.classes if c.width))))
 
     def classify(self, tags: Mapping[str, Any]) -> int | None:
         """The id of the last class that matches, or None: the feature is not on the map.
@@ -93,7 +154,7 @@ class Legend(BaseModel):
         Args:
             tags: OSM tags of one feature; missing values may be None or NaN.
         """
-        found = [c.id for c in self.foreground if c.matches(tags)]
+        found = [c.id for c in self.tagged if c.matches(tags)]
         return found[-1] if found else None
 
 
@@ -108,7 +169,8 @@ def read_legend(name_or_path: str, folder: Path | None = None) -> Legend:
     """Read a legend that ships with swath (by name) or a YAML file.
 
     Args:
-        name_or_path: `roads`, `water`, or the path of a `.yaml` file.
+        name_or_path: `roads`, `roads-by-class`, `landcover`, `water`, or the path of a `.yaml`
+            file.
         folder: Where relative paths start; the working directory by default.
 
     Raises:

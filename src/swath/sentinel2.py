@@ -57,6 +57,28 @@ TCI_REFLECTANCE = 0.3558
 NODATA = 0
 """No measurement, in images of either encoding."""
 
+SATURATED = 65535
+"""Digital number of a saturated pixel of a product."""
+
+# Source: ESA, Sentinel-2 MSI user guide, scene classification of Level-2A (SCL).
+SCL_CLASSES: dict[int, str] = {
+    0: "no data",
+    1: "saturated or defective",
+    2: "dark area",
+    3: "cloud shadow",
+    4: "vegetation",
+    5: "not vegetated",
+    6: "water",
+    7: "unclassified",
+    8: "cloud, medium probability",
+    9: "cloud, high probability",
+    10: "thin cirrus",
+    11: "snow or ice",
+}
+
+SCL_INVALID = (0, 1, 3, 8, 9, 10)
+"""Classes of the scene classification whose pixels are not used, unless the user says otherwise."""
+
 
 def tci_from_reflectance(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """The 8-bit view that ESA makes of a scene: a fixed linear stretch, the same on all dates.

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from swath import __version__
-from swath.cli import build, demo, evaluate, train
+from swath.cli import build, demo, evaluate, fetch, inspect, labels, train
 from swath.cli import map as map_
 from swath.errors import SwathError
 
@@ -26,7 +26,12 @@ app = typer.Typer(
 app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(
     demo.command
 )
+app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
+app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(
+    fetch.command
+)
 app.command("build", short_help="Images and labels become a dataset.")(build.command)
+app.add_typer(labels.app, name="labels", short_help="How good the labels of a dataset are.")
 app.command("train", short_help="Train the networks on a dataset.")(train.command)
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)

@@ -27,7 +27,10 @@ def command(
     out: OutOption,
     scenes: Annotated[
         list[Path] | None,
-        typer.Argument(help="GeoTIFFs of one place, a date each, YYYY-MM-DD in their names."),
+        typer.Argument(
+            help="Images of one place, a date each: GeoTIFFs with YYYY-MM-DD in their names, or "
+            "Sentinel-2 products (.SAFE folders or their zips)."
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the place of SCENES; else that of their folder.")

@@ -1,6 +1,8 @@
 """Building a dataset: scenes and vectors become aligned series and labels."""
 
-from dataclasses import dataclass
+import datetime as dt
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +14,16 @@ from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
 from swath.files import check_free, replacing_folder, sha256
 from swath.grid import Grid
-from swath.labels.burn import burn, burn_mask, reach_px
-from swath.labels.vectors import read_features, read_polygons
+from swath.labels.burn import burn, burn_mask, check_widening, margin_px
+from swath.labels.source import Labelled, read_labels_source
+from swath.labels.vectors import read_polygons
 from swath.legend import IGNORE, Legend, read_legend
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
 from swath.scenes.series import check_meets, find_scenes, plan_grid, read_on_grid
 from swath.sentinel2 import TCI_BANDS, valid_mask
-from swath.settings import ImageSettings, SiteSettings, SitesFile, read_sites_file
+from swath.settings import ImageSettings, LabelSettings, SiteSettings, SitesFile, read_sites_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,22 @@ class SitePlan:
         scenes: Oldest first.
         grid: Where everything of the site will lie.
         regions: What belongs to which split.
-        labels: Vector file of the labelled features.
+        labels: Where the labelled features come from; its path starts at the sites file.
         coverage: Polygons inside which the labels are complete, where given.
         ignore: Polygons to be ignored, where given.
+        shift_m: (east, north) by which the features are moved.
+        labels_date: Day whose state the labels show, as the settings have it.
     """
 
     name: str
     scenes: tuple[Scene, ...]
     grid: Grid
     regions: tuple[Region, ...]
-    labels: Path
+    labels: LabelSettings
     coverage: Path | None
     ignore: Path | None
+    shift_m: tuple[float, float] = (0.0, 0.0)
+    labels_date: dt.date | None = None
 
 
 def build_dataset(sites_file: Path, out: Path, *, overwrite: bool = False) -> Dataset:
@@ -65,20 +72,26 @@ def build_dataset(sites_file: Path, out: Path, *, overwrite: bool = False) -> Da
         InputError: An image or a vector file is missing, unreadable, or does not fit.
         GridError: A site's grid cannot be made.
         OutputExistsError: `out` exists and `overwrite` is False.
-        MissingExtraError: Labels from an OpenStreetMap extract without the extra `osm`.
+        RemoteError: An Overpass server refuses, or does not recover.
+        MissingExtraError: Labels from OpenStreetMap data without the extra `osm`.
     """
     settings = read_sites_file(sites_file)
     check_free(out, overwrite=overwrite)
     legend = read_legend(settings.legend, sites_file.parent)
+    check_widening(legend, settings.widening)
     plans = [
         plan_site(name, site, settings, sites_file.parent) for name, site in settings.sites.items()
     ]
     with replacing_folder(out, overwrite=overwrite) as folder:
-        sites = tuple(
-            _build_site(plan, settings, legend, folder)
-            for plan in track(plans, "building sites", total=len(plans))
-        )
-        write_catalog(Dataset(folder, legend, settings.image, sites, settings.attribution))
+        attribution = settings.attribution
+        sites = []
+        for plan in track(plans, "building sites", total=len(plans)):
+            site, makers = _build_site(plan, settings, legend, sites_file.parent, folder)
+            sites.append(site)
+            # Whoever wrote the sites file may have forgotten them.
+            if "openstreetmap" in makers.lower() and "openstreetmap" not in attribution.lower():
+                attribution = f"{attribution}; {makers}"
+        write_catalog(Dataset(folder, legend, settings.image, tuple(sites), attribution))
         # The catalog is a contract: what cannot be read back must not get its final name.
         read_dataset(folder)
     return read_dataset(out)
@@ -98,6 +111,12 @@ def plan_site(name: str, site: SiteSettings, settings: SitesFile, folder: Path) 
         InputError: A file is missing, or an image is not what it should be.
         GridError: The grid cannot be made.
     """
+    if not site.scenes:
+        raise SettingsError(
+            f"site {name!r} names no scenes; give `scenes:`, or let `swath fetch` find them"
+        )
+    if site.labels is None:
+        raise SettingsError(f"site {name!r} names no labels; give `labels:` in the sites file")
     scenes = find_scenes(site.scenes, folder)
     for scene in scenes:
         scene.band_indexes(settings.image.bands)
@@ -108,32 +127,47 @@ def plan_site(name: str, site: SiteSettings, settings: SitesFile, folder: Path) 
         regions: tuple[Region, ...] = (Region(site.split, grid.window),)
     else:
         regions = plan_regions(site.regions, grid.shape, site.guard_px, name)
-    labels, coverage, ignore = (
-        None if path is None else folder / path
-        for path in (site.labels, site.coverage, site.ignore)
+    coverage, ignore = (
+        None if path is None else folder / path for path in (site.coverage, site.ignore)
     )
+    labels = None if site.labels.path is None else folder / site.labels.path
     for path in (labels, coverage, ignore):
         if path is not None and not path.exists():
             raise InputError(f"{path}: no such file (site {name!r})")
-    if labels is None:
-        raise SettingsError(f"site {name!r} names no labels")
-    return SitePlan(name, scenes, grid, regions, labels, coverage, ignore)
+    return SitePlan(
+        name,
+        scenes,
+        grid,
+        regions,
+        site.labels,
+        coverage,
+        ignore,
+        site.shift_m,
+        site.labels_date,
+    )
 
 
-def _build_site(plan: SitePlan, settings: SitesFile, legend: Legend, root: Path) -> Site:
-    """Write one site's images, labels and vectors under `root`."""
+def _build_site(
+    plan: SitePlan, settings: SitesFile, legend: Legend, base: Path, root: Path
+) -> tuple[Site, str]:
+    """Write one site's images, labels and vectors under `root`; also who made its labels."""
     folder = root / plan.name
     folder.mkdir()
     grid = plan.grid
-    features = read_features(plan.labels, legend, grid, reach_px(settings.widening))
+    # What will be moved into the grid lies outside it now.
+    moved_px = math.ceil(max(map(abs, plan.shift_m)) / min(grid.resolution))
+    margin = margin_px(legend, grid, settings.widening) + moved_px
+    source = move_labels(read_labels_source(plan.labels, legend, grid, base, margin), plan.shift_m)
     acquisitions = []
     seen = np.zeros(grid.shape, bool)
     for scene in plan.scenes:
         acquisition, valid = _build_image(scene, grid, settings.image, folder)
         acquisitions.append(acquisition)
         seen |= valid
-    labels = burn(features, legend, grid, settings.widening)
+    labels = burn(source.features, legend, grid, settings.widening)
     labels[~(seen & _labelled(plan))] = IGNORE
+    if source.complete is not None:
+        labels[~source.complete] = IGNORE
     if (labels == IGNORE).all():
         raise InputError(
             f"site {plan.name!r}: no pixel is left that has both an image and a label; check the "
@@ -141,9 +175,19 @@ def _build_site(plan: SitePlan, settings: SitesFile, legend: Legend, root: Path)
         )
     labels_path, roads_path = folder / "labels.tif", folder / "roads.parquet"
     colors = {c.id: c.rgb for c in legend.classes}
-    write_raster(labels_path, labels[None], grid, nodata=IGNORE, names=["class"], colors=colors)
-    features.to_parquet(roads_path)
-    return Site(
+    said = source.features.attrs
+    tags = {f"LABELS_{key.upper()}": value for key, value in said.items() if key != "attribution"}
+    write_raster(
+        labels_path,
+        labels[None],
+        grid,
+        nodata=IGNORE,
+        names=["class"],
+        colors=colors,
+        tags={"TIFFTAG_COPYRIGHT": source.attribution or settings.attribution, **tags},
+    )
+    source.features.to_parquet(roads_path)
+    site = Site(
         name=plan.name,
         grid=grid,
         acquisitions=tuple(acquisitions),
@@ -151,7 +195,20 @@ def _build_site(plan: SitePlan, settings: SitesFile, legend: Legend, root: Path)
         labels_sha256=sha256(labels_path),
         roads=roads_path,
         regions=plan.regions,
+        labels_date=dt.date.fromisoformat(said["date"]) if "date" in said else plan.labels_date,
+        shift_m=plan.shift_m,
     )
+    return site, source.attribution
+
+
+def move_labels(source: Labelled, shift_m: tuple[float, float]) -> Labelled:
+    """Labels with their features moved (east, north) by `shift_m`; nothing else is."""
+    if shift_m == (0.0, 0.0):
+        return source
+    features = source.features
+    moved = features.set_geometry(features.geometry.translate(*shift_m))
+    moved.attrs = features.attrs
+    return replace(source, features=moved)
 
 
 def _build_image(

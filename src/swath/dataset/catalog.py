@@ -145,6 +145,8 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
         stac_extensions=list(EXTENSIONS),
         extra_fields={
             **_projection(site.grid),
+            "swath:labels_date": None if site.labels_date is None else str(site.labels_date),
+            "swath:shift_m": list(site.shift_m),
             "swath:regions": [
                 {
                     "split": region.split,
@@ -234,6 +236,9 @@ def _read_site(collection: pystac.Catalog) -> Site:
     acquisitions = (_read_acquisition(item) for item in collection.get_items())
     labels = collection.assets["labels"]
     roads = collection.assets.get("roads")
+    # Datasets built before these were kept have neither.
+    labels_date = extra.get("swath:labels_date")
+    east, north = extra.get("swath:shift_m", (0.0, 0.0))
     return Site(
         name=collection.id,
         grid=Grid(crs, Affine(*extra["proj:transform"]), (height, width)),
@@ -244,6 +249,8 @@ def _read_site(collection: pystac.Catalog) -> Site:
         regions=tuple(
             Region(region["split"], Window(*region["window"])) for region in extra["swath:regions"]
         ),
+        labels_date=dt.date.fromisoformat(labels_date) if labels_date else None,
+        shift_m=(east, north),
     )
 
 

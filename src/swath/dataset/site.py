@@ -51,6 +51,8 @@ class Site:
         labels_sha256: Hex hash of that file.
         roads: The vector features that made the labels (GeoParquet), where kept.
         regions: What belongs to which split.
+        labels_date: The day whose state the labels show, where known.
+        shift_m: (east, north) by which the build moved the features of the labels.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Site:
     labels_sha256: str
     roads: Path | None
     regions: tuple[Region, ...]
+    labels_date: dt.date | None = None
+    shift_m: tuple[float, float] = (0.0, 0.0)
 
     @property
     def dates(self) -> tuple[dt.date, ...]:

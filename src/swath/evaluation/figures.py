@@ -109,11 +109,11 @@ def _image_and_label(
         return None
     mapped = [a for a in truth.acquisitions if a.date in maps.dates]
     newest = (mapped or truth.acquisitions)[-1]
-    figure, (left, right) = _panels(2)
-    _show(left, _rgb(read_image(newest, view), truth.bands), str(newest.date))
-    _show(right, _class_colours(labels, truth.legend), "label")
+    figure, (left, right) = panels(2)
+    show(left, rgb_view(read_image(newest, view), truth.bands), str(newest.date))
+    show(right, class_colours(labels, truth.legend), "label")
     _key(right, [*((c.name, c.rgb) for c in truth.legend.classes), ("ignore", IGNORE_RGB)])
-    return _save(
+    return save_picture(
         figure,
         folder / f"{truth.site}_image_label.png",
         "Image and label",
@@ -127,11 +127,11 @@ def _dilation(
     lines = truth.centre_lines(target, labels)
     if lines is None:
         return None
-    figure, (left, right) = _panels(2)
-    _show(left, _ink(lines[view.slices]), "centre lines")
-    _show(right, _ink((labels == target.id)[view.slices]), "label")
+    figure, (left, right) = panels(2)
+    show(left, _ink(lines[view.slices]), "centre lines")
+    show(right, _ink((labels == target.id)[view.slices]), "label")
     source = "burnt one pixel wide" if truth.roads else "thinned from the label"
-    return _save(
+    return save_picture(
         figure,
         folder / f"{truth.site}_dilation.png",
         "Dilation",
@@ -142,12 +142,12 @@ def _dilation(
 def _composite(folder: Path, maps: SiteMaps, target: LegendClass, view: Window) -> Picture:
     with open_raster(maps.composite_path) as source:
         colours = [str(text or "") for text in source.descriptions]
-    figure, (axes,) = _panels(1)
-    _show(axes, np.moveaxis(read_bytes(maps.composite_path, view)[:3], 0, -1), "PMaps of the dates")
+    figure, (axes,) = panels(1)
+    show(axes, np.moveaxis(read_bytes(maps.composite_path, view)[:3], 0, -1), "PMaps of the dates")
     days = "; ".join(
         f"{colour}: {text}" for colour, text in zip(("red", "green", "blue"), colours, strict=False)
     )
-    return _save(
+    return save_picture(
         figure,
         folder / f"{maps.site}_composite.png",
         "Composite of the dates' PMaps",
@@ -168,35 +168,35 @@ def _fused_truth_errors(
     predicted = selected(score_bins(score), edge)
     made = "the ConvLSTM" if maps.fusion == "convlstm" else "the mean of the dates"
 
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = panels(1)
     shown = axes.imshow(
         np.where(valid, score, np.nan), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
     )
     axes.set_title("fused PMap", fontsize=9)
     axes.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.8, label=f"score of {target.name}")
-    fused = _save(
+    fused = save_picture(
         figure,
         folder / f"{maps.site}_fused.png",
         "Fused PMap",
         f"The score of {target.name} by {made}; black 0, white 1.",
     )
 
-    figure, (axes,) = _panels(1)
+    figure, (axes,) = panels(1)
     truth = _ink(labels == target.id)
     truth[labels == IGNORE] = IGNORE_RGB
-    _show(axes, truth, "ground truth")
-    ground = _save(
+    show(axes, truth, "ground truth")
+    ground = save_picture(
         figure,
         folder / f"{maps.site}_truth.png",
         "Ground truth",
         f"The label of class {target.name}; grey is ignored.",
     )
 
-    figure, (axes,) = _panels(1)
-    _show(axes, _errors(predicted, labels, target.id, valid), "errors")
+    figure, (axes,) = panels(1)
+    show(axes, _errors(predicted, labels, target.id, valid), "errors")
     _key(axes, [("found", RIGHT_RGB), ("invented", INVENTED_RGB), ("missed", MISSED_RGB)])
-    errors = _save(
+    errors = save_picture(
         figure,
         folder / f"{maps.site}_errors.png",
         "Errors",
@@ -229,7 +229,7 @@ def draw_curves(
         title: What was scored.
         class_name: The class.
     """
-    figure, (left, right) = _panels(2)
+    figure, (left, right) = panels(2)
     figure.subplots_adjust(left=0.07, right=0.98, top=0.97, bottom=0.12, wspace=0.2)
     for (model, table), colour in zip(counts.items(), _cycle(len(counts)), strict=True):
         precise, recalled = precision_recall_curve(table)
@@ -243,7 +243,7 @@ def draw_curves(
     left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     right.set(xlabel="mean score", ylabel=f"share of {class_name}", xlim=(0, 1), ylim=(0, 1))
     left.legend(fontsize=7)
-    return _save(
+    return save_picture(
         figure,
         path,
         title,
@@ -262,7 +262,7 @@ def _cycle(number: int) -> list[str]:
     return [LINE_COLORS[at % len(LINE_COLORS)] for at in range(number)]
 
 
-def _rgb(image: NDArray[Any], bands: Sequence[str]) -> NDArray[np.uint8]:
+def rgb_view(image: NDArray[Any], bands: Sequence[str]) -> NDArray[np.uint8]:
     """(C, h, w) digital numbers -> (h, w, 3) with the middle 96 % of the values spread out."""
     names = [name for name in TCI_BANDS if name in bands]
     pick = [bands.index(name) for name in TCI_BANDS] if len(names) == 3 else [0, 0, 0]
@@ -277,7 +277,8 @@ def _rgb(image: NDArray[Any], bands: Sequence[str]) -> NDArray[np.uint8]:
     return result
 
 
-def _class_colours(labels: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:
+def class_colours(labels: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:
+    """(h, w) class ids -> (h, w, 3) in the legend's colours; *ignore* is grey."""
     table = np.full((256, 3), IGNORE_RGB, np.uint8)
     for c in legend.classes:
         table[c.id] = c.rgb
@@ -291,7 +292,8 @@ def _ink(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     return picture
 
 
-def _panels(number: int) -> tuple["Figure", Sequence["Axes"]]:
+def panels(number: int) -> tuple["Figure", Sequence["Axes"]]:
+    """A figure with `number` panels side by side."""
     # The object interface, not pyplot: no window system, no global state.
     from matplotlib.figure import Figure
 
@@ -301,7 +303,8 @@ def _panels(number: int) -> tuple["Figure", Sequence["Axes"]]:
     return figure, list(axes[0])
 
 
-def _show(axes: "Axes", picture: NDArray[np.uint8], title: str) -> None:
+def show(axes: "Axes", picture: NDArray[np.uint8], title: str) -> None:
+    """Show a picture (h, w, 3), a dot a pixel, without axes."""
     axes.imshow(picture, interpolation="nearest")
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
@@ -324,7 +327,8 @@ def _key(axes: "Axes", entries: Sequence[tuple[str, tuple[int, int, int]]]) -> N
     )
 
 
-def _save(figure: "Figure", path: Path, title: str, caption: str) -> Picture:
+def save_picture(figure: "Figure", path: Path, title: str, caption: str) -> Picture:
+    """Write a figure as PNG."""
     # Without the program's name and address in the file, equal figures are equal files.
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})
     return Picture(path, title, caption)

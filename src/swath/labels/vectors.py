@@ -1,6 +1,9 @@
 """Vector features: read from any usual format, chosen by a legend, brought to a grid."""
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,13 @@ import pandas as pd
 import pyogrio
 import shapely
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
+from shapely.errors import GEOSException
 
 from swath.errors import InputError
 from swath.grid import Bounds, Grid, transform_bounds
-from swath.labels.osm import OSM_SUFFIXES, read_osm
+from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
+from swath.labels.osm import ATTRIBUTION, HISTORY_SUFFIXES, OSM_SUFFIXES, read_extract
 from swath.legend import Legend, LegendClass
 
 LONLAT = "EPSG:4326"
@@ -23,6 +28,27 @@ PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
 _DIMENSION = {"line": 1, "area": 2}
 """Topological dimension of the geometries that make a class."""
+_NO_CLASS = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Features near a place as a file or a server has them, before the legend chooses.
+
+    Attributes:
+        features: The legend's keys as columns (text or None), and `geometry`, in any CRS.
+        origin: What to call the source in an error: its path or its server.
+        extent: (west, south, east, north) in degrees, outside which the source is not complete;
+            None if it does not say.
+        date: The day whose state it shows; None if it does not say.
+        attribution: Who made it; empty if it does not say.
+    """
+
+    features: geopandas.GeoDataFrame
+    origin: str
+    extent: Bounds | None = None
+    date: dt.date | None = None
+    attribution: str = ""
 
 
 def read_features(
@@ -31,8 +57,9 @@ def read_features(
     """Read the features that the legend names, in the grid's CRS, cut to its bounds.
 
     Args:
-        path: GeoParquet, GeoPackage, GeoJSON, shapefile, FlatGeobuf, or an OpenStreetMap extract
-            (`.osm.pbf`, `.osm`, `.osm.gz`, `.osm.bz2`; these need the extra `osm`).
+        path: GeoParquet, GeoPackage, GeoJSON, shapefile, FlatGeobuf, a shapefile zip of Geofabrik,
+            or an OpenStreetMap extract (`.osm.pbf`, `.osm`, `.osm.gz`, `.osm.bz2`; these need the
+            extra `osm`).
         legend: Which features, by their tags (columns). A feature goes to the last class whose
             tags and geometry (line or area) it has.
         grid: Where the features are wanted.
@@ -47,26 +74,43 @@ def read_features(
             columns, does not overlap the grid, or has no feature of the legend there.
         MissingExtraError: An OpenStreetMap extract without the package osmium.
     """
+    box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+    return choose_features(read_near(path, legend, box), legend, grid, margin_px)
+
+
+def wide_bounds(grid: Grid, margin_px: int) -> Bounds:
+    """The grid's bounds and a margin around them, in its CRS."""
     x_size, y_size = grid.resolution
     left, bottom, right, top = grid.bounds
     x, y = margin_px * x_size, margin_px * y_size
-    box = (left - x, bottom - y, right + x, top + y)
-    frame = _read_near(path, legend, transform_bounds(box, grid.crs, LONLAT))
+    return (left - x, bottom - y, right + x, top + y)
+
+
+def choose_features(
+    source: Source, legend: Legend, grid: Grid, margin_px: int = 0
+) -> geopandas.GeoDataFrame:
+    """Those features of a source that the legend names; see `read_features`.
+
+    Raises:
+        InputError: The source does not overlap the grid, or has no feature of the legend there.
+    """
+    frame = source.features
     if frame.empty:
         west, south, east, north = grid.lonlat_bounds
+        day = f" as of {source.date}" if source.date else ""
         raise InputError(
-            f"{path}: the labels do not overlap the image, which spans "
+            f"{source.origin}: the labels{day} do not overlap the image, which spans "
             f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
         )
     chosen = _choose(frame, legend)
     if chosen.empty:
         raise InputError(
-            f"{path}: none of the {len(frame)} features in the image is in the legend "
+            f"{source.origin}: none of the {len(frame)} features in the image is in the legend "
             f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend"
         )
-    cut = _cut(chosen.to_crs(grid.crs), box)
+    cut = _cut(chosen.to_crs(grid.crs), wide_bounds(grid, margin_px))
     if cut.empty:
-        raise InputError(f"{path}: the features of the legend all end outside the image")
+        raise InputError(f"{source.origin}: the features of the legend all end outside the image")
     return cut
 
 
@@ -91,13 +135,31 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     return polygons.to_crs(grid.crs)
 
 
-def _read_near(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoDataFrame:
-    """Features that touch a box given in degrees, with the legend's columns."""
-    if path.name.lower().endswith(OSM_SUFFIXES):
-        return read_osm(path, legend, box)
+def read_near(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = None) -> Source:
+    """Read the features of a file that touch a box.
+
+    Args:
+        path: Any format of `read_features`.
+        legend: Gives the columns.
+        box: (west, south, east, north) in degrees.
+        as_of: The day whose state of a full-history OpenStreetMap file is wanted.
+
+    Raises:
+        InputError: The file cannot be read, lacks what is needed, or has no history.
+        MissingExtraError: An OpenStreetMap extract without the package osmium.
+    """
+    name, origin = path.name.lower(), str(path)
+    if name.endswith((*OSM_SUFFIXES, *HISTORY_SUFFIXES)):
+        extract = read_extract(path, legend, box, as_of)
+        return Source(extract.features, origin, extract.extent, extract.date, ATTRIBUTION)
+    if as_of is not None:
+        raise InputError(f"{path}: as_of needs a full-history OpenStreetMap file (.osh.pbf)")
+    if name.endswith(ZIP_SUFFIX):
+        with _readable(path):
+            return Source(read_geofabrik(path, legend, box), origin, attribution=ATTRIBUTION)
     frame = _read_table(path, box)
     present = [key for key in legend.keys if key in frame.columns]
-    if not any(key in present for c in legend.foreground for key in c.tags):
+    if not any(key in present for c in legend.tagged for key in c.tags):
         columns = ", ".join(str(column) for column in frame.columns if column != "geometry")
         raise InputError(
             f"{path}: the legend {legend.name!r} looks at the columns {', '.join(legend.keys)}; "
@@ -105,25 +167,32 @@ def _read_near(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoDataFram
         )
     for key in legend.keys:
         frame[key] = [_tag(v) for v in frame[key]] if key in present else None
-    return frame[[*legend.keys, "geometry"]]
+    return Source(frame[[*legend.keys, "geometry"]], origin)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what libraries raise over a file into one line."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        yield
+    except (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError) as e:
+        reason = " ".join(str(e).split())
+        raise InputError(f"{path}: not readable as vector features ({reason})") from None
 
 
 def _read_table(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
     """All features of a vector file that touch a box given in degrees, as 2D geometry."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
     suffix = path.suffix.lower()
-    if suffix not in (*OGR_SUFFIXES, *PARQUET_SUFFIXES):
-        known = ", ".join((*PARQUET_SUFFIXES, *OGR_SUFFIXES, *OSM_SUFFIXES))
-        raise InputError(f"{path}: unknown kind of vector file; known are {known}")
-    try:
+    with _readable(path):
+        if suffix not in (*OGR_SUFFIXES, *PARQUET_SUFFIXES):
+            known = (*PARQUET_SUFFIXES, *OGR_SUFFIXES, ZIP_SUFFIX, *OSM_SUFFIXES, *HISTORY_SUFFIXES)
+            raise InputError(f"{path}: unknown kind of vector file; known are {', '.join(known)}")
         if suffix in PARQUET_SUFFIXES:
             frame = geopandas.read_parquet(path)
         else:
             frame = _read_layers(path, box)
-    except (DataSourceError, DataLayerError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not readable as vector features ({reason})") from None
     if frame.crs is None:
         raise InputError(f"{path}: the features have no coordinate system; assign one first")
     frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
@@ -166,21 +235,21 @@ def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataF
     columns = [frame[key] for key in legend.keys]
     dimensions = shapely.get_dimensions(frame.geometry.values)
     known: dict[tuple[Any, ...], int] = {}
-    ids = np.zeros(len(frame), np.int64)
+    ids = np.full(len(frame), _NO_CLASS)
     for at, (dimension, *tags) in enumerate(zip(dimensions, *columns, strict=True)):
         key = (int(dimension), *tags)
         if key not in known:
             named = dict(zip(legend.keys, tags, strict=True))
-            known[key] = _class_id(legend.foreground, named, int(dimension))
+            known[key] = _class_id(legend.tagged, named, int(dimension))
         ids[at] = known[key]
-    chosen = frame[ids > 0].copy()
-    chosen.insert(0, "class_id", ids[ids > 0])
+    chosen = frame[ids != _NO_CLASS].copy()
+    chosen.insert(0, "class_id", ids[ids != _NO_CLASS])
     return chosen
 
 
 def _class_id(classes: Iterable[LegendClass], tags: dict[str, Any], dimension: int) -> int:
-    """The last class that matches by tags and by geometry; 0 if none does."""
-    found = 0
+    """The last class that matches by tags and by geometry."""
+    found = _NO_CLASS
     for c in classes:
         if c.geometry is not None and _DIMENSION[c.geometry] == dimension and c.matches(tags):
             found = c.id

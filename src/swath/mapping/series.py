@@ -18,7 +18,7 @@ from swath.models.trained import ModelSpec
 from swath.progress import track
 from swath.scenes.raster import BLOCK_PX, plan_source_window, rasterio_window, read_raster
 from swath.scenes.scene import Scene
-from swath.scenes.series import find_scenes, plan_grid, read_on_grid
+from swath.scenes.series import find_scenes, plain_scene, plan_grid, read_on_grid
 from swath.sentinel2 import NODATA
 from swath.settings import ImageSettings, SceneSettings, SplitName
 
@@ -122,7 +122,7 @@ def scene_series(
 
     Args:
         name: What to call the site.
-        paths: GeoTIFFs whose names hold their dates.
+        paths: GeoTIFFs whose names hold their dates, or Sentinel-2 products.
         bands: Band names in the files' order; None: as the files say.
         image: Which bands the model reads, in which encoding.
 
@@ -173,10 +173,13 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
         "bigtiff": "if_safer",
     }
     pieces = plan_tiles(grid.shape, PIECE_PX, 0, 1)
-    with rasterio.open(path, "w", **profile) as target:
+    with (
+        plain_scene(scene, grid, image, folder) as plain,
+        rasterio.open(path, "w", **profile) as target,
+    ):
         for piece in track(pieces, f"warping {scene.date}"):
             part = grid.crop(piece.core)
-            if plan_source_window(scene.grid, part).size:
-                warped = read_on_grid(scene, part, image)
+            if plan_source_window(plain.grid, part).size:
+                warped = read_on_grid(plain, part, image)
                 target.write(warped, window=rasterio_window(piece.core))
     return DatedImage(scene.date, lambda window: read_raster(path, window, fill=NODATA))

@@ -1,4 +1,4 @@
-"""A Scene: one acquisition as a GeoTIFF, known from its header."""
+"""A Scene: one acquisition as a GeoTIFF or a Sentinel-2 product, known from its header."""
 
 import datetime as dt
 import re
@@ -13,7 +13,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from swath.errors import GridError, InputError
 from swath.grid import Grid
 from swath.scenes.raster import open_raster
-from swath.sentinel2 import BANDS
+from swath.scenes.safe import Product, read_product
+from swath.scenes.safe_files import is_product
+from swath.sentinel2 import BANDS, SCL_INVALID
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 """uint8 is a True Colour Image; the others are reflectance x 10000."""
@@ -28,11 +30,14 @@ class Scene:
     """One acquisition in a file of its own.
 
     Attributes:
-        path: The GeoTIFF.
+        path: The GeoTIFF, or the product.
         date: Day of acquisition.
         bands: Names by band of the file: `B04`, ...; what has no known name keeps its description.
         dtype: One of `DTYPES`.
         grid: Where its pixels lie: any CRS, any pixel size.
+        product: What its metadata say, if it is a Sentinel-2 product.
+        scl_invalid: Classes of a product's scene classification that are not used.
+        mask: Raster whose pixels other than 0 are not used.
     """
 
     path: Path
@@ -40,6 +45,9 @@ class Scene:
     bands: tuple[str, ...]
     dtype: str
     grid: Grid
+    product: Product | None = None
+    scl_invalid: tuple[int, ...] = SCL_INVALID
+    mask: Path | None = None
 
     def band_indexes(self, wanted: tuple[str, ...]) -> tuple[int, ...]:
         """Numbers, from 1, of the wanted bands in the file.
@@ -48,33 +56,62 @@ class Scene:
             InputError: A wanted band is not in the file.
         """
         if missing := [band for band in wanted if band not in self.bands]:
+            what, advice = "file", "; name the file's bands with `bands:` in the sites file"
+            if self.product is not None:
+                what, advice = "product", ""
             raise InputError(
-                f"{self.path}: no band {', '.join(missing)}; the file has "
+                f"{self.path}: no band {', '.join(missing)}; the {what} has "
                 f"{', '.join(band or '(no name)' for band in self.bands)}, wanted are "
-                f"{', '.join(wanted)}; name the file's bands with `bands:` in the sites file"
+                f"{', '.join(wanted)}{advice}"
             )
         return tuple(self.bands.index(band) + 1 for band in wanted)
 
 
 def read_scene(
-    path: Path, date: dt.date | None = None, bands: tuple[str, ...] | None = None
+    path: Path,
+    date: dt.date | None = None,
+    bands: tuple[str, ...] | None = None,
+    scl_invalid: tuple[int, ...] | None = None,
 ) -> Scene:
-    """Read the header of a GeoTIFF.
+    """Read the header of a GeoTIFF, or the metadata of a Sentinel-2 product.
 
     Args:
-        path: The file.
-        date: Day of acquisition; None: as the file's name has it.
+        path: The file; a product may be a `.SAFE` folder or its zip.
+        date: Day of acquisition; None: as the file's name, or the product, has it.
         bands: Names by band of the file; None: as its descriptions or colours have it.
+        scl_invalid: Classes of a product's scene classification that are not used; None: those of
+            `SCL_INVALID`.
 
     Raises:
         InputError: The file cannot be read, has no date, no georeference, a type that is no image,
-            or not as many bands as were named.
+            or not as many bands as were named; a product that is damaged.
     """
+    if is_product(path):
+        return _read_product(path, date, bands, scl_invalid)
+    if scl_invalid is not None:
+        raise InputError(f"{path}: `scl_invalid:` is for Level-2A products; this is an image file")
     day = date or date_in_name(path)
     with warnings.catch_warnings():
         # A missing georeference is an error below, which says more than rasterio's warning.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         return _read_header(path, day, bands)
+
+
+def _read_product(
+    path: Path,
+    date: dt.date | None,
+    bands: tuple[str, ...] | None,
+    scl_invalid: tuple[int, ...] | None,
+) -> Scene:
+    product = read_product(path)
+    level = product.metadata.level
+    if bands is not None:
+        raise InputError(f"{path}: `bands:` is for image files; a product names its own bands")
+    if scl_invalid is not None and level != "L2A":
+        raise InputError(f"{path}: `scl_invalid:` is for Level-2A products; this one is {level}")
+    invalid = SCL_INVALID if scl_invalid is None else scl_invalid
+    day = date or product.date
+    return Scene(path, day, product.bands, "uint16", product.grid, product, invalid)
 
 
 def _read_header(path: Path, day: dt.date, bands: tuple[str, ...] | None) -> Scene:

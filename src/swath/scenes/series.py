@@ -2,7 +2,10 @@
 
 import datetime as dt
 import glob
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from swath.errors import InputError, SettingsError
 from swath.grid import Bounds, Grid, Window, normalise_crs, transform_bounds, utm_crs
+from swath.scenes.mask import find_mask, read_mask
 from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, warp_band
+from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene, read_scene
 from swath.sentinel2 import NODATA, QUANTIFICATION, tci_from_reflectance
 from swath.settings import ImageSettings, SceneSettings
@@ -23,7 +28,7 @@ def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene,
     """Read the headers of all acquisitions of a site.
 
     Args:
-        settings: Which files; a path may be a glob.
+        settings: Which files or Sentinel-2 products; a path may be a glob.
         folder: Where relative paths start.
 
     Returns:
@@ -41,7 +46,9 @@ def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene,
             raise SettingsError(
                 f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
             )
-        found = [read_scene(path, entry.date, entry.bands) for path in paths]
+        found = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
+        if entry.mask is not None:
+            found = [replace(scene, mask=find_mask(entry.mask, scene, folder)) for scene in found]
         if unknown := sorted(set(entry.exclude) - {scene.date for scene in found}):
             raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
         scenes += [scene for scene in found if scene.date not in entry.exclude]
@@ -92,8 +99,9 @@ def read_on_grid(
     """Read a scene's wanted bands, warped onto a grid.
 
     Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
-    leaves out, or that is the file's no-data value or NaN in a wanted band. All other pixels are
-    measurements: what is 0 or below there (dark water after atmospheric correction) becomes 1.
+    or the user's mask leaves out, or that is the file's no-data value or NaN in a wanted band. All
+    other pixels are measurements: what is 0 or below there (dark water after atmospheric
+    correction) becomes 1.
 
     Args:
         scene: What to read.
@@ -108,6 +116,9 @@ def read_on_grid(
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
             encoding, or the file breaks off.
     """
+    if scene.product is not None:
+        with plain_scene(scene, grid, image) as plain:
+            return read_on_grid(plain, grid, image)
     indexes = scene.band_indexes(image.bands)
     if scene.dtype == "uint8" and image.encoding == "reflectance":
         raise InputError(
@@ -120,6 +131,9 @@ def read_on_grid(
     with open_raster(scene.path) as source:
         where = rasterio_window(window)
         valid = _read_valid(source, indexes, where)
+        if scene.mask is not None:
+            # Before warping, so that the kernel takes nothing from a cloud.
+            valid &= read_mask(scene.mask, part)
         for band, index in enumerate(indexes):
             values = source.read(index, window=where).astype(np.float32)
             if scene.dtype != "uint8":
@@ -128,6 +142,38 @@ def read_on_grid(
             values[~valid] = np.nan
             out[band] = _encode(warp_band(values, part, grid), scene, image)
     return out
+
+
+@contextmanager
+def plain_scene(
+    scene: Scene, grid: Grid, image: ImageSettings, folder: Path | None = None
+) -> Iterator[Scene]:
+    """A scene that windows can be read from fast: a product is decoded once, into a GeoTIFF.
+
+    Args:
+        scene: What to read; an image file is given back as it is.
+        grid: What will be read from it lies on this grid.
+        image: What will be read from it.
+        folder: Where the GeoTIFF may lie until the context ends; None: the system's folder for
+            temporary files. It takes 2 bytes a pixel and band, 1 for a True Colour Image.
+
+    Yields:
+        The scene to read.
+
+    Raises:
+        InputError: A band is missing or damaged, or the scene does not meet the grid.
+    """
+    if scene.product is None:
+        yield scene
+        return
+    scene.band_indexes(image.bands)
+    # Somewhat more: the pieces of a grid may reach further than the whole by a pixel.
+    window = check_meets(scene, grid).grow(8).intersect(scene.grid.window)
+    with tempfile.TemporaryDirectory(prefix="swath-", dir=folder) as temporary:
+        path = Path(temporary) / f"{scene.date}.tif"
+        bands, dtype = write_plain(scene.product, path, image, window, scene.scl_invalid)
+        plain = Scene(path, scene.date, bands, dtype, scene.grid.crop(window))
+        yield replace(plain, mask=scene.mask)
 
 
 def check_meets(scene: Scene, grid: Grid) -> Window:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import (
@@ -136,8 +137,8 @@ def _callbacks(stage: Stage, folder: Path, title: str) -> list[Callback]:
         ),
         EpochLine(title),
     ]
-    if stage.settings.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=stage.settings.ema))
+    if stage.settings.decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=stage.settings.decay))
     if console.is_terminal:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     return callbacks

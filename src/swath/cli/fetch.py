@@ -1,0 +1,128 @@
+"""`swath fetch`: find scenes in a STAC API and bring the sites' part of them here."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swath.cli.options import JsonOption, OutOption
+from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.scenes.fetch import Fetched, SiteFetch
+
+
+def command(
+    sites: Annotated[
+        Path, typer.Argument(help="SITES.yaml: the places, with bounds and `fetch:`.")
+    ],
+    out: OutOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which dates would be fetched, and why.")
+    ] = False,
+    replan: Annotated[
+        bool, typer.Option("--replan", help="Search again, even if --out holds a plan.")
+    ] = False,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with token, or username and password; mode 600."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search a STAC API, choose clear dates far apart in the year, and fetch them.
+
+    What is there already is not fetched again; a run that was broken off goes on.
+    """
+    from swath.scenes.credentials import read_credentials
+    from swath.scenes.fetch import (
+        Servers,
+        check_complete,
+        fetch_sites,
+        plan_sites,
+        read_plans,
+        working_folder,
+        write_plans,
+    )
+    from swath.scenes.handover import SITES, write_sites
+    from swath.settings import read_sites_file
+
+    settings = read_sites_file(sites)
+    servers = Servers(read_credentials(credentials))
+    known = {} if replan else read_plans(out)
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="swath-") as cache:
+            plans = plan_sites(settings, servers, known=known, cache=Path(cache))
+        rows = [_row(plan, ()) for plan in plans]
+        result = {"out": str(out), "dry_run": True, "sites": rows}
+        emit(result, as_json, [line for row in rows for line in _lines(row, everything=True)])
+        return
+    with working_folder(out) as work:
+        plans = plan_sites(settings, servers, known=known, cache=work)
+        check_complete(plans)
+        write_plans(plans, out)
+        fetched = fetch_sites(plans, servers, out)
+        written = write_sites(settings, sites.parent, fetched, out)
+    rows = [_row(plan, fetched) for plan in plans]
+    fresh = sum(image.fresh for image in fetched)
+    result = {
+        "out": str(out),
+        "dry_run": False,
+        "sites": rows,
+        "fetched": fresh,
+        "kept": len(fetched) - fresh,
+        "bytes": servers.bytes_read,
+        "sites_file": str(out / SITES),
+        "sites_file_written": written,
+    }
+    kept = f"{out / SITES} was changed by hand and is left as it is"
+    lines = [line for row in rows for line in _lines(row, everything=False)]
+    lines.append(
+        f"{fresh} images fetched, {len(fetched) - fresh} were there; {servers.bytes_read:,} bytes"
+    )
+    lines.append(f"next: swath build {out / SITES} --out DATASET" if written else kept)
+    emit(result, as_json, lines)
+
+
+def _row(plan: "SiteFetch", fetched: "Sequence[Fetched]") -> dict[str, Any]:
+    images = {image.pick.item.id: image for image in fetched if image.site == plan.name}
+    picks = []
+    for pick in plan.choice.picks:
+        row: dict[str, Any] = {
+            "date": str(pick.item.date),
+            "item": pick.item.id,
+            "mgrs_tile": pick.item.mgrs_tile,
+            "tile_cloud_percent": pick.item.cloud,
+            "clear": pick.clear,
+            "why": pick.why,
+        }
+        if image := images.get(pick.item.id):
+            row |= {"path": str(image.path), "sha256": image.sha256, "fetched": image.fresh}
+            row["offset"] = asdict(image.offset)
+        picks.append(row)
+    return {
+        "name": plan.name,
+        "api": plan.wanted.api,
+        "collection": plan.wanted.collection,
+        "source": plan.wanted.source,
+        "picks": picks,
+        "rejections": [asdict(r) | {"date": str(r.date)} for r in plan.choice.rejections],
+        "missing": list(plan.choice.missing),
+        "broken": list(plan.broken),
+    }
+
+
+def _lines(row: dict[str, Any], *, everything: bool) -> list[str]:
+    """The plan of a site for people; `everything`: also what is not taken."""
+    lines = [f"{row['name']}: {row['collection']} at {row['api']}, {row['source']}"]
+    for pick in row["picks"]:
+        lines.append(f"  take {pick['date']}  {pick['item']}: {pick['why']}")
+        if doubt := pick.get("offset", {}).get("doubt"):
+            lines.append(f"       mind: offset {pick['offset']['dn']}, {doubt}")
+    if everything:
+        lines += [f"  not  {r['date']}  {r['id']}: {r['why']}" for r in row["rejections"]]
+    lines += [f"  not  {text}" for text in row["broken"]]
+    lines += [f"  short: {text}" for text in row["missing"]]
+    return lines

@@ -1,0 +1,112 @@
+"""`swath labels check`: how well the labels of a dataset fit its images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swath.cli.options import JsonOption, OverwriteOption, SeedOption
+from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.evaluation.label_check import SiteCheck
+
+app = typer.Typer(help="Look after the labels of a dataset.", rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def _group(context: typer.Context) -> None:
+    """Look after the labels of a dataset."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("check", short_help="Shift, completeness, balance and age of the labels, by site.")
+def check(
+    dataset: Annotated[Path, typer.Argument(help="Folder made by `swath build`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where check.json and a picture per site go; none without."),
+    ] = None,
+    seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell where labels look misaligned, empty or stale, and how to move them.
+
+    The exit code is 0 however the labels look: warnings are for people to judge.
+    """
+    from swath.dataset.site import read_dataset
+    from swath.evaluation.label_check import check_labels
+    from swath.evaluation.label_report import checks_as_json, write_check
+    from swath.files import check_free
+
+    if out is not None:
+        check_free(out, overwrite=overwrite)
+    found = read_dataset(dataset)
+    checks = check_labels(found, seed)
+    result: dict[str, Any] = {"dataset": str(dataset), **checks_as_json(checks)}
+    lines = [_table(checks), *_remarks(checks)]
+    if out is not None:
+        pictures = write_check(found, checks, out, overwrite=overwrite)
+        result |= {"out": str(out), "pictures": {k: str(v) for k, v in pictures.items()}}
+        lines.append(f"pictures: {out}")
+    emit(result, as_json, lines)
+
+
+def _table(checks: "Sequence[SiteCheck]") -> str:
+    """A row a site, as plain text."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Labels against images")
+    table.add_column("site", no_wrap=True)
+    for name in (
+        "east px",
+        "south px",
+        "complete\nat least",
+        "fore-\nground",
+        "ignored",
+        "empty\nblocks",
+        "images",
+        "labels",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("looks")
+    for one in checks:
+        found = one.quality
+        east = south = "-"
+        if found.shift is not None:
+            east = f"{found.shift.east:+.2f} ± {found.shift.east_error:.2f}"
+            south = f"{found.shift.south:+.2f} ± {found.shift.south_error:.2f}"
+        dates = dict.fromkeys((str(found.dates[0]), str(found.dates[-1])))
+        looks = dict.fromkeys(text.partition(":")[0].partition("?")[0] for text in one.warnings)
+        table.add_row(
+            found.site,
+            east,
+            south,
+            "-" if found.completeness is None else f"{found.completeness.least:.0%}",
+            f"{found.foreground_share:.1%}",
+            f"{found.ignore_share:.1%}",
+            f"{found.empty_blocks:.0%}",
+            "\n".join(dates),
+            "unknown" if found.labels_date is None else str(found.labels_date),
+            "\n".join(looks) or "well",
+        )
+    console = Console(width=140, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")
+
+
+def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
+    """The warnings, and the lines to paste into the sites file."""
+    lines = []
+    for one in checks:
+        lines += [f"{one.quality.site}: {text}" for text in one.warnings]
+        if one.quality.correction_m is not None:
+            east, north = one.quality.correction_m
+            lines.append(f"{one.quality.site}: to move them, paste under the site and build again:")
+            lines.append(f"    shift_m: [{east}, {north}]")
+    return lines

@@ -1,0 +1,127 @@
+"""The labels of a site: read from the source that its settings name, and told where it ends."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.errors import InputError, MissingExtraError
+from swath.grid import Grid, transform_bounds
+from swath.labels.burn import burn_mask
+from swath.labels.osm import ATTRIBUTION, merge_extracts, read_extract
+from swath.labels.overpass import fetch, plan_queries
+from swath.labels.vectors import LONLAT, Source, choose_features, read_near, wide_bounds
+from swath.legend import Legend
+from swath.settings import LabelSettings
+
+_EDGE_DEG = 1e-4
+"""An extract that ends less than a pixel inside the image covers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The features of a legend on a grid, and what is known of their source.
+
+    Attributes:
+        features: See `swath.labels.vectors.read_features`. Its `attrs` say where it comes from:
+            `source`, `date` (YYYY-MM-DD) and `attribution`, each only where known; they are kept in
+            GeoParquet.
+        complete: (H, W) bool: where the source is complete; None: everywhere, as far as it says.
+        attribution: Who made the source; empty if it does not say.
+    """
+
+    features: geopandas.GeoDataFrame
+    complete: NDArray[np.bool_] | None
+    attribution: str
+
+
+def read_labels_source(
+    settings: LabelSettings,
+    legend: Legend,
+    grid: Grid,
+    folder: Path,
+    margin_px: int = 0,
+    cache: Path | None = None,
+) -> Labelled:
+    """Read the features of a legend from a file or from Overpass.
+
+    Args:
+        settings: Where they come from.
+        legend: Which features.
+        grid: Where they are wanted.
+        folder: Where relative paths start.
+        margin_px: How far outside the grid a feature still counts.
+        cache: Folder that keeps the answers of Overpass; see `swath.labels.overpass`.
+
+    Raises:
+        InputError: The file cannot be read or does not fit the place or the legend.
+        SettingsError: An unknown Overpass server or an impossible day.
+        RemoteError: The Overpass server refuses or does not recover.
+        MissingExtraError: OpenStreetMap data without the package osmium.
+    """
+    box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+    if settings.path is not None:
+        source = read_near(folder / settings.path, legend, box, settings.as_of)
+    else:
+        source = _read_overpass(settings, legend, box, cache)
+    features = choose_features(source, legend, grid, margin_px)
+    features.attrs = {
+        "source": Path(source.origin).name if settings.path is not None else source.origin,
+        **({"date": str(source.date)} if source.date else {}),
+        **({"attribution": source.attribution} if source.attribution else {}),
+    }
+    return Labelled(features, _complete(source, grid), source.attribution)
+
+
+def _read_overpass(
+    settings: LabelSettings,
+    legend: Legend,
+    box: tuple[float, float, float, float],
+    cache: Path | None,
+) -> Source:
+    try:
+        import osmium
+    except ImportError:
+        raise MissingExtraError("reading from Overpass", "osmium", "osm") from None
+    if settings.overpass is None or settings.date is None:
+        raise InputError("labels name neither a file nor an Overpass server with a date")
+    queries = plan_queries(settings.overpass, box, legend, settings.date)
+    answers = fetch(queries, cache)
+    origin = queries[0].server
+    if len(answers) == 1:
+        features = read_extract(answers[0], legend, box).features
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            merged = Path(folder) / "merged.osm.pbf"
+            try:
+                merge_extracts(answers, merged, osmium)
+            except RuntimeError as error:
+                raise InputError(
+                    f"{answers[0].parent}: an answer of Overpass kept there is not readable "
+                    f"({error}); delete those of {settings.date}"
+                ) from None
+            features = read_extract(merged, legend, box).features
+    return Source(features, origin, date=settings.date, attribution=ATTRIBUTION)
+
+
+def _complete(source: Source, grid: Grid) -> NDArray[np.bool_] | None:
+    """Where on the grid a source is complete; None if it covers the grid or does not say."""
+    if source.extent is None:
+        return None
+    west, south, east, north = source.extent
+    left, bottom, right, top = grid.lonlat_bounds
+    slack = _EDGE_DEG
+    if (
+        west - slack <= left
+        and south - slack <= bottom
+        and right <= east + slack
+        and top <= north + slack
+    ):
+        return None
+    # Straight in degrees is not straight on the grid: the sides are cut into short pieces.
+    outline = shapely.segmentize(shapely.box(west, south, east, north), 0.01)
+    return burn_mask(geopandas.GeoSeries([outline], crs=LONLAT).to_crs(grid.crs), grid)

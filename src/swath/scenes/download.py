@@ -1,0 +1,309 @@
+"""One acquisition from a server to a GeoTIFF: the site's window, or cut from whole files."""
+
+import hashlib
+import math
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from swath.errors import GridError, RemoteError
+from swath.grid import Grid, Window, transform_bounds
+from swath.scenes.offset import Offset, apply_offset, check_offset
+from swath.scenes.raster import plan_source_window, rasterio_window, write_raster
+from swath.scenes.remote import RemoteFile, Server, shown
+from swath.scenes.stac import StacAsset, StacItem
+from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
+
+SNOW = 11
+"""Snow or ice in the scene classification: valid, but no road is seen under it."""
+
+FINEST_M = 10.0
+"""Pixel size of the finest bands."""
+
+DRIVERS = ["GTiff", "JP2OpenJPEG"]
+"""What a server may send: other formats can name further files for GDAL to open."""
+
+OVERVIEW_PX = 512
+"""Clouds over a site are counted on at most so many pixels a side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made of an item.
+
+    Attributes:
+        item: The item.
+        source: `visual`: its 8-bit True Colour Image; `bands`: reflectance.
+        access: `window`, `download`, or `auto`: by the kind of file.
+        bands: Names of the bands of the result.
+        offset_dn: What to add to stored numbers; None: as the metadata say.
+        mask: Whether what the scene classification calls cloud becomes no data.
+        grid: The site's grid; the result covers it on the item's own pixels.
+    """
+
+    item: StacItem
+    source: Literal["visual", "bands"]
+    access: Literal["auto", "window", "download"]
+    bands: tuple[str, ...]
+    offset_dn: int | None
+    mask: bool
+    grid: Grid
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the files that are read."""
+        image = ("visual",) if self.source == "visual" else self.bands
+        return (*image, "SCL") if self.mask and "SCL" in self.item.assets else image
+
+
+def measure_clear(server: Server, order: Order, cache: Path) -> float:
+    """Share of a site that is clear on one date, by the item's scene classification.
+
+    Args:
+        server: Where requests go through.
+        order: Which item, and the grid of the site.
+        cache: Folder for files that cannot be read in windows.
+
+    Returns:
+        0..1: the pixels that are neither cloud, cirrus, shadow, snow, defective nor no data.
+
+    Raises:
+        RemoteError: The file cannot be had, or is not what it should be.
+    """
+    with _open(server, order.item.assets["SCL"], order.access, cache) as source:
+        grid = _grid(source, order.item)
+        # The site alone, without the margin that resampling its images needs.
+        window = grid_window(grid, order.grid).intersect(_window(grid, order))
+        coarser = max(1, math.ceil(max(window.height, window.width) / OVERVIEW_PX))
+        shape = (math.ceil(window.height / coarser), math.ceil(window.width / coarser))
+        classes = source.read(
+            1, window=rasterio_window(window), out_shape=shape, resampling=Resampling.nearest
+        )
+    return float(1 - np.isin(classes, (*SCL_INVALID, SNOW)).mean())
+
+
+def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset:
+    """Bring the site's part of an item to a GeoTIFF, whole or not at all.
+
+    The pixels stay where the item has them (its UTM zone, 10 m): they are resampled once, when a
+    dataset is built. Coarser bands are brought to the finest by cubic convolution.
+
+    Args:
+        server: Where requests go through.
+        order: What is to be made.
+        path: The GeoTIFF: uint8 (`visual`) or uint16 reflectance x 10000 (`bands`), 0 = no data.
+        cache: Folder for files that are downloaded whole; what is used up is removed.
+
+    Returns:
+        How stored numbers became reflectance; for `visual` an offset of 0.
+
+    Raises:
+        RemoteError: A file cannot be had, or is not what it should be.
+    """
+    stored, valid, grid = _read(server, order, cache)
+    if order.source == "visual":
+        image: NDArray[Any] = stored
+        offset = Offset(0, "the True Colour Image needs none")
+    else:
+        offset = _offset(order, stored)
+        if offset.dn is None:
+            raise RemoteError(f"{order.item.id}: {offset.why}; give `offset_dn`")
+        scales = [order.item.assets[band].scale for band in order.bands]
+        layers = zip(stored, scales, strict=True)
+        image = np.stack([apply_offset(layer, scale, offset.dn) for layer, scale in layers])
+    image[:, ~valid] = NODATA
+    if not (image != NODATA).any():
+        raise RemoteError(f"{order.item.id}: no clear pixel with data lies inside the site")
+    tags = {"ACQUISITION_DATE": str(order.item.date), "STAC_ITEM": order.item.id}
+    rgb = order.bands == TCI_BANDS and order.source == "visual"
+    write_raster(path, image, grid, nodata=NODATA, names=order.bands, rgb=rgb, tags=tags)
+    for name in order.assets:
+        _cached(order.item.assets[name], cache).unlink(missing_ok=True)
+    return offset
+
+
+def _offset(order: Order, stored: NDArray[Any]) -> Offset:
+    if order.offset_dn is not None:
+        return Offset(order.offset_dn, "given in the sites file")
+    return check_offset(order.item.offset(order.bands), stored)
+
+
+def _read(
+    server: Server, order: Order, cache: Path
+) -> tuple[NDArray[Any], NDArray[np.bool_], Grid]:
+    """(C, h, w) as stored, (h, w) where to use it, and where these pixels lie."""
+    layers: dict[str, NDArray[Any]] = {}
+    valid: NDArray[np.bool_] | None = None
+    where: Grid | None = None
+    # The finest first: its pixels are the result's.
+    for name in sorted(order.assets, key=_coarseness):
+        asset = order.item.assets[name]
+        with _open(server, asset, order.access, cache) as source:
+            grid = _grid(source, order.item)
+            if where is None:
+                where = grid.crop(_window(grid, order))
+            if grid.crs != where.crs:
+                raise RemoteError(f"{shown(asset.href)}: in {grid.crs}, other bands in {where.crs}")
+            _check_kind(source, name, asset)
+            if name == "SCL":
+                classes = _read_as(source, grid, where, 1, Resampling.nearest)
+                valid = ~np.isin(classes, SCL_INVALID)
+                continue
+            for number, band in enumerate(TCI_BANDS if name == "visual" else (name,), start=1):
+                layers[band] = _read_as(source, grid, where, number, Resampling.cubic)
+    if where is None:
+        raise ValueError("an order without files")
+    stored = np.stack([layers[band] for band in order.bands])
+    return stored, np.ones(where.shape, bool) if valid is None else valid, where
+
+
+def _coarseness(name: str) -> int:
+    if name == "SCL":
+        return 1000
+    return BANDS[name].resolution_m if name in BANDS else 0
+
+
+def _read_as(
+    source: Any, grid: Grid, where: Grid, number: int, resampling: Resampling
+) -> NDArray[Any]:
+    """Band `number` on the pixels of `where`, whose CRS is the file's."""
+    left, _, _, top = grid.bounds
+    x_size, y_size = grid.resolution
+    where_left, where_bottom, where_right, where_top = where.bounds
+    window = RasterioWindow(
+        (where_left - left) / x_size,
+        (top - where_top) / y_size,
+        (where_right - where_left) / x_size,
+        (where_top - where_bottom) / y_size,
+    )
+    values: NDArray[Any] = source.read(
+        number,
+        window=window,
+        out_shape=where.shape,
+        # A band of the same pixels is copied, not resampled.
+        resampling=Resampling.nearest if grid.resolution == where.resolution else resampling,
+        boundless=False,
+    )
+    return values
+
+
+@contextmanager
+def _open(
+    server: Server, asset: StacAsset, access: Literal["auto", "window", "download"], cache: Path
+) -> Iterator[Any]:
+    """Open a file of an item with rasterio, where it is or after a download.
+
+    Raises:
+        RemoteError: It cannot be had, or is no raster.
+    """
+    if access == "window" and not asset.is_tiff:
+        raise RemoteError(
+            f"{shown(asset.href)}: only GeoTIFFs can be read in windows; use `access: download`"
+        )
+    if access == "download" or not asset.is_tiff:
+        path = _cached(asset, cache)
+        if not path.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            server.download(asset.href, path, asset.size, asset.checksum)
+        try:
+            with rasterio.Env(), rasterio.open(path, driver=DRIVERS) as source:
+                yield source
+        except RasterioError as error:
+            path.unlink(missing_ok=True)
+            raise RemoteError(f"{shown(asset.href)}: no image ({_one_line(error)})") from None
+        return
+    remote = RemoteFile(server, asset.href)
+    # GDAL looks for files of its own beside the image, and keeps what it has read by name.
+    name = f"{uuid.uuid4().hex}.tif"
+
+    def opener(path: str, mode: str = "rb") -> RemoteFile:
+        if path != name:
+            raise FileNotFoundError(path)
+        remote.seek(0)
+        return remote
+
+    try:
+        with (
+            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"),
+            rasterio.open(name, driver="GTiff", opener=opener) as source,
+        ):
+            yield source
+            if remote.error is not None:
+                raise remote.error
+    except (RasterioError, OSError) as error:
+        # What went wrong on the way says more than what GDAL made of it.
+        if remote.error is not None:
+            raise remote.error from None
+        size = ""
+        if asset.size is not None and asset.size != remote.size:
+            size = f"; it has {remote.size} bytes, the catalogue says {asset.size}"
+        text = " ".join(str(error).split())
+        raise RemoteError(
+            f"{shown(asset.href)}: not readable as a GeoTIFF ({text}{size})"
+        ) from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _cached(asset: StacAsset, cache: Path) -> Path:
+    """Where a file is kept while it is needed; storage tokens in addresses make no difference."""
+    address = shown(asset.href)
+    suffix = PurePosixPath(urlsplit(address).path).suffix or ".jp2"
+    known = f"{address} {asset.size} {asset.checksum}"
+    return cache / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}{suffix[:5]}"
+
+
+def _grid(source: Any, item: StacItem) -> Grid:
+    if source.crs is None:
+        raise RemoteError(f"{item.id}: a file has no coordinate system")
+    try:
+        grid = Grid(source.crs.to_wkt(), source.transform, source.shape)
+    except GridError as error:
+        raise RemoteError(f"{item.id}: {error}") from None
+    # Finer ones than Sentinel-2 has would ask for any amount of memory.
+    if min(grid.resolution) < FINEST_M:
+        raise RemoteError(
+            f"{item.id}: its pixels are {min(grid.resolution):g} wide; expected 10 m or more"
+        )
+    return grid
+
+
+def _window(grid: Grid, order: Order) -> Window:
+    window = plan_source_window(grid, order.grid)
+    if not window.size:
+        raise RemoteError(f"{order.item.id}: the image does not meet the site, its footprint does")
+    return window
+
+
+def grid_window(grid: Grid, site: Grid) -> Window:
+    """The pixels of `grid` that lie in the box around `site`, by their centres."""
+    left, bottom, right, top = transform_bounds(site.bounds, site.crs, grid.crs)
+    x_size, y_size = grid.resolution
+    grid_left, _, _, grid_top = grid.bounds
+    row, col = round((grid_top - top) / y_size), round((left - grid_left) / x_size)
+    end_row, end_col = round((grid_top - bottom) / y_size), round((right - grid_left) / x_size)
+    return Window(row, col, max(1, end_row - row), max(1, end_col - col))
+
+
+def _check_kind(source: Any, name: str, asset: StacAsset) -> None:
+    dtype = source.dtypes[0]
+    wanted = {"visual": ("uint8",), "SCL": ("uint8",)}.get(name, ("uint16",))
+    bands = len(TCI_BANDS) if name == "visual" else 1
+    if dtype not in wanted or source.count < bands:
+        raise RemoteError(
+            f"{shown(asset.href)}: {source.count} bands of {dtype}; expected {bands} of "
+            f"{wanted[0]} as {name}"
+        )

@@ -1,0 +1,321 @@
+"""Sentinel-2 products as ESA ships them: L1C and L2A, as a .SAFE folder or inside its zip.
+
+What decides a pixel comes from the product itself: the grid and the date from the granule's
+metadata, offsets and quantification from the product's, never from a name or a date.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+
+from swath.errors import InputError
+from swath.grid import Grid, Window
+from swath.progress import track
+from swath.scenes.jp2 import decode
+from swath.scenes.raster import BLOCK_PX, plan_source_window, warp_band
+from swath.scenes.safe_files import ProductFiles, find_files
+from swath.scenes.safe_xml import ProductMetadata, TileMetadata, parse_product, parse_tile
+from swath.sentinel2 import BANDS, NODATA, QUANTIFICATION, SATURATED, SCL_CLASSES, TCI_BANDS
+from swath.settings import ImageSettings
+
+MAX_XML = 64 * 2**20
+MAX_JP2 = 512 * 2**20
+"""Sizes in bytes; the raw pixels of the largest image, the TCI, are 362 MB."""
+
+STRIP_PX = 1024
+"""Rows that are resampled at a time."""
+
+_GRANULE = re.compile(
+    r"GRANULE/([^/]+)/(?:MTD_TL|S2[A-Z]_(?:OPER|USER)_MTD_L(?:1C|2A)_T[^/]*)\.xml", re.ASCII
+)
+_IMAGE = re.compile(
+    r"IMG_DATA/(?:R(10|20|60)m/)?[^/]*_(TCI|SCL|B\d\d|B8A)(?:_(10|20|60)m)?\.jp2", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One tile of a Sentinel-2 product, known from its metadata.
+
+    Attributes:
+        files: Where its files are.
+        granule: Name of the tile's folder under `GRANULE`.
+        metadata: Level, baseline, radiometry.
+        tile: MGRS tile, time, grids, sun.
+        images: Names of the image files: by band (also `TCI`, `SCL`), then by pixel size in metres.
+    """
+
+    files: ProductFiles
+    granule: str
+    metadata: ProductMetadata
+    tile: TileMetadata
+    images: Mapping[str, Mapping[int, str]]
+
+    @property
+    def date(self) -> dt.date:
+        """Day of acquisition, UTC."""
+        return self.tile.sensing_time.date()
+
+    @property
+    def grid(self) -> Grid:
+        """Where its 10 m pixels lie: all bands are brought there."""
+        return self.tile.grids[10]
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """The bands that it can give, in the order of wavelengths."""
+        shown = set(TCI_BANDS) if "TCI" in self.images else set()
+        return tuple(band for band in BANDS if band in self.images or band in shown)
+
+    @property
+    def cloud_cover(self) -> float | None:
+        """Percent 0..100 of the tile, else of the product; None where it is not told."""
+        if self.tile.cloud_cover is not None:
+            return self.tile.cloud_cover
+        return self.metadata.cloud_cover
+
+
+def read_product(path: Path) -> Product:
+    """Read the metadata of a product.
+
+    Args:
+        path: A `.SAFE` folder, its zip, its metadata file, or one granule of a product that holds
+            several: the granule's folder, or `PRODUCT.zip/GRANULE/NAME`.
+
+    Raises:
+        InputError: No product, several tiles and none chosen, or metadata that is missing, damaged
+            or impossible.
+    """
+    files = find_files(path)
+    granule, name = _granule(files)
+    metadata = parse_product(files.read(files.metadata, MAX_XML), f"{path}: {files.metadata}")
+    tile = parse_tile(files.read(name, MAX_XML), f"{path}: {name}")
+    images = _images(files, granule)
+    if not set(images) - {"SCL"}:
+        raise InputError(f"{path}: no image (.jp2) of tile {tile.mgrs_tile}; get the product again")
+    return Product(files, granule, metadata, tile, images)
+
+
+def read_reflectance(
+    product: Product, band: str, window: Window | None = None
+) -> NDArray[np.uint16]:
+    """Decode one band: reflectance x 10000 on the product's 10 m grid.
+
+    (number + offset) / quantification x 10000, rounded and clipped to 1..65535. A number of 0 is no
+    data; 65535 (saturated) stays 65535. Bands of 20 and 60 m are resampled by cubic convolution.
+
+    Args:
+        product: Which.
+        band: `B01` ... `B12`, `B8A`.
+        window: Pixels of `product.grid`; None: all.
+
+    Returns:
+        (h, w) uint16 1..65535; 0 = no data.
+
+    Raises:
+        InputError: The band is missing, or its image is damaged or not as the metadata say.
+
+    Source: ESA, Sentinel-2 Products Specification Document, from baseline 04.00 on; before it the
+    offset is 0. Differs: reflectances below 0.0001 become 0.0001, so that 0 stays "no data".
+    """
+    window = window or product.grid.window
+    resolution, numbers = _decode(product, band, 1)
+    table = _reflectance_table(product.metadata, band)
+    if resolution == 10:
+        rows, cols = window.slices
+        return table[numbers[rows, cols]]
+    return _resampled(table, numbers, product.tile.grids[resolution], product.grid.crop(window))
+
+
+def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8]:
+    """Decode the True Colour Image.
+
+    Args:
+        product: Which.
+        window: Pixels of `product.grid`; None: all.
+
+    Returns:
+        (3, h, w) uint8: red, green, blue; 0 in all three = no data.
+
+    Raises:
+        InputError: The product has none of 10 m, or it is damaged.
+    """
+    rows, cols = (window or product.grid.window).slices
+    resolution, image = _decode(product, "TCI", 3)
+    if resolution != 10 or image.dtype != np.uint8:
+        raise InputError(
+            f"{product.files.path}: its TCI has {resolution} m and is {image.dtype}; expected an "
+            "8-bit image of 10 m"
+        )
+    return np.moveaxis(image[rows, cols], -1, 0)
+
+
+def read_scl_valid(
+    product: Product, invalid: tuple[int, ...], window: Window | None = None
+) -> NDArray[np.bool_]:
+    """Which pixels may be used, as the scene classification of an L2A product says.
+
+    Args:
+        product: Which.
+        invalid: Classes that may not; see `SCL_CLASSES` and `SCL_INVALID` in `swath.sentinel2`.
+        window: Pixels of `product.grid`; None: all.
+
+    Returns:
+        (h, w) bool on the 10 m grid, True = use; what is no class is not used.
+
+    Raises:
+        InputError: The product has no scene classification, or it is damaged.
+    """
+    window = window or product.grid.window
+    resolution, classes = _decode(product, "SCL", 1)
+    usable = np.isin(np.arange(256), sorted(set(SCL_CLASSES) - set(invalid)))
+    factor = resolution // 10
+    rows = np.arange(window.row, window.row_end) // factor
+    cols = np.arange(window.col, window.col_end) // factor
+    valid: NDArray[np.bool_] = usable[np.minimum(classes, 255)][np.ix_(rows, cols)]
+    return valid
+
+
+def write_plain(
+    product: Product, out: Path, image: ImageSettings, window: Window, invalid: tuple[int, ...]
+) -> tuple[tuple[str, ...], str]:
+    """Decode what is wanted of a product into an uncompressed GeoTIFF, a band at a time.
+
+    So every JPEG 2000 image is decoded once, whole, and windows are read from the GeoTIFF after.
+    A pixel is valid (in the file's mask) where all wanted bands, or the TCI, and the scene
+    classification have it.
+
+    Args:
+        product: Which.
+        out: The GeoTIFF.
+        image: What is wanted. `tci` is taken from the product's True Colour Image where it has the
+            wanted bands, else from reflectance.
+        window: Pixels of `product.grid`.
+        invalid: Classes of the scene classification that are not valid; only for L2A.
+
+    Returns:
+        Names of the bands in the file; its type, `uint8` (True Colour Image) or `uint16`
+        (reflectance x 10000).
+
+    Raises:
+        InputError: An image is missing, damaged, or not as the metadata say.
+    """
+    shown = image.encoding == "tci" and set(image.bands) <= set(TCI_BANDS)
+    as_tci = shown and 10 in product.images.get("TCI", {})
+    bands = TCI_BANDS if as_tci else image.bands
+    grid = product.grid.crop(window)
+    valid = np.ones(grid.shape, bool)
+    profile = grid.profile() | {
+        "driver": "GTiff",
+        "count": len(bands),
+        "dtype": "uint8" if as_tci else "uint16",
+        "tiled": True,
+        "blockxsize": BLOCK_PX,
+        "blockysize": BLOCK_PX,
+        "bigtiff": "if_safer",
+    }
+    label = f"decoding {product.date}"
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(out, "w", **profile) as target,
+    ):
+        if as_tci:
+            tci = read_tci(product, window)
+            valid = tci.any(axis=0)
+            for index in track(range(len(bands)), label, total=len(bands)):
+                target.write(tci[index], index + 1)
+        else:
+            for index, band in enumerate(track(bands, label, total=len(bands)), start=1):
+                values = read_reflectance(product, band, window)
+                valid &= values != NODATA
+                target.write(values, index)
+        if product.metadata.level == "L2A" and invalid:
+            valid &= read_scl_valid(product, invalid, window)
+        target.write_mask(valid)
+    return bands, str(profile["dtype"])
+
+
+def _granule(files: ProductFiles) -> tuple[str, str]:
+    """Name of the granule to read, and of its metadata file."""
+    found = {match[1]: name for name in sorted(files.sizes) if (match := _GRANULE.fullmatch(name))}
+    if files.granule is not None:
+        if files.granule not in found:
+            raise InputError(f"{files.path}: the product has no such granule; it has {_few(found)}")
+        return files.granule, found[files.granule]
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if not found:
+        raise InputError(
+            f"{files.path}: no granule (GRANULE/*/MTD_TL.xml); the product is incomplete"
+        )
+    raise InputError(
+        f"{files.path}: the product has {len(found)} tiles; name one: "
+        f"{files.root}/GRANULE/NAME with NAME one of {_few(found)}"
+    )
+
+
+def _few(names: Mapping[str, str]) -> str:
+    shown = ", ".join(list(names)[:20])
+    return f"{shown}, ..." if len(names) > 20 else shown
+
+
+def _images(files: ProductFiles, granule: str) -> dict[str, dict[int, str]]:
+    """Image files of a granule, by band, then by pixel size, finest first."""
+    images: dict[str, dict[int, str]] = {}
+    head = f"GRANULE/{granule}/"
+    for name in sorted(files.sizes):
+        match = _IMAGE.fullmatch(name.removeprefix(head)) if name.startswith(head) else None
+        if match is None or (match[2] not in BANDS and match[2] not in ("TCI", "SCL")):
+            continue
+        native = BANDS[match[2]].resolution_m if match[2] in BANDS else 10
+        resolution = int(match[3] or match[1] or native)
+        images.setdefault(match[2], {})[resolution] = name
+    return {band: dict(sorted(found.items())) for band, found in images.items()}
+
+
+def _decode(product: Product, image: str, components: int) -> tuple[int, NDArray[Any]]:
+    """The finest image of a band, with its pixel size in metres."""
+    path = product.files.path
+    if image not in product.images:
+        have = ", ".join(product.images)
+        why = "; set `scl_invalid: []` to do without" if image == "SCL" else ""
+        raise InputError(f"{path}: the product has no image {image}, only {have}{why}")
+    resolution, name = next(iter(product.images[image].items()))
+    if resolution not in product.tile.grids:
+        raise InputError(f"{path}: the metadata have no grid of {resolution} m for {name}")
+    data = product.files.read(name, MAX_JP2)
+    return resolution, decode(data, product.tile.grids[resolution], components, f"{path}: {name}")
+
+
+def _reflectance_table(metadata: ProductMetadata, band: str) -> NDArray[np.uint16]:
+    """(65536,) uint16: reflectance x 10000 by digital number; 0 = no data."""
+    numbers = np.arange(65536, dtype=np.float64)
+    scaled = (numbers + metadata.offsets[band]) * (QUANTIFICATION / metadata.quantification)
+    table = np.clip(np.rint(scaled), 1, 65535).astype(np.uint16)
+    table[NODATA], table[SATURATED] = 0, 65535
+    return table
+
+
+def _resampled(
+    table: NDArray[np.uint16], numbers: NDArray[np.uint16], source: Grid, target: Grid
+) -> NDArray[np.uint16]:
+    """Reflectance x 10000 of a coarser image on a grid of 10 m, in strips to spare memory."""
+    out = np.zeros(target.shape, np.uint16)
+    for row in range(0, target.height, STRIP_PX):
+        strip = target.crop(Window(row, 0, min(STRIP_PX, target.height - row), target.width))
+        window = plan_source_window(source, strip)
+        rows, cols = window.slices
+        values = table[numbers[rows, cols]].astype(np.float32)
+        values[values == NODATA] = np.nan
+        warped = warp_band(values, source.crop(window), strip)
+        known = ~np.isnan(warped)
+        part = out[row : row + strip.height]
+        part[known] = np.clip(np.rint(warped[known]), 1, 65535).astype(np.uint16)
+    return out

@@ -1,0 +1,180 @@
+"""The files of a Sentinel-2 product: in a folder, or inside its zip, which is never unpacked.
+
+Names in an archive and sizes that it declares are not trusted: nothing is ever written under such a
+name, and nothing larger than a product can hold is read.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from swath.errors import InputError
+
+MAX_FILES = 20_000
+"""An old product of a whole swath has some 15 tiles of about 100 files."""
+
+_METADATA = re.compile(
+    r"(?:MTD_MSIL(?:1C|2A)|S2[A-Z]_(?:OPER|USER)_MTD_SAFL(?:1C|2A)[^/]*)\.xml", re.ASCII
+)
+"""The product's own metadata file, in the naming of today and in that before December 2016."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFiles:
+    """Where the files of one product are.
+
+    Attributes:
+        path: What the user named.
+        root: The product's folder, or the zip file.
+        prefix: What stands before a product's names inside the zip (`NAME.SAFE/`, or nothing).
+        metadata: Name of the product's metadata file.
+        sizes: Size in bytes by name; names start at the product's root and are parted by `/`.
+        granule: Name of the granule that the user chose; None: the only one.
+    """
+
+    path: Path
+    root: Path
+    prefix: str
+    metadata: str
+    sizes: Mapping[str, int]
+    granule: str | None
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Read a file of the product into memory.
+
+        Args:
+            name: One of `sizes`.
+            limit: Largest size in bytes that such a file may have.
+
+        Raises:
+            InputError: The file is larger, cannot be read, or its checksum in the zip is wrong.
+        """
+        size = self.sizes[name]
+        if size > limit:
+            raise InputError(
+                f"{self.path}: {name} has {size} bytes; no such file of a product has more than "
+                f"{limit}, so it will not be read"
+            )
+        try:
+            if self.root.is_dir():
+                with (self.root / name).open("rb") as plain:
+                    return plain.read(limit + 1)[:limit]
+            with zipfile.ZipFile(self.root) as archive, archive.open(self.prefix + name) as packed:
+                return packed.read(limit)
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise InputError(
+                f"{self.path}: {name} cannot be read ({_one_line(error)}); get the product again"
+            ) from None
+        except (RuntimeError, NotImplementedError) as error:  # encrypted, unknown compression
+            raise InputError(f"{self.path}: {name} cannot be read ({_one_line(error)})") from None
+
+
+def is_product(path: Path) -> bool:
+    """Whether a path is meant as a product and not as an image: a folder, a zip, or `.SAFE`.
+
+    A path may also name a product's metadata file, or one granule of a product: the granule's
+    folder, or `PRODUCT.zip/GRANULE/NAME`.
+    """
+    return (
+        path.suffix.lower() in (".safe", ".zip")
+        or path.is_dir()
+        or _METADATA.fullmatch(path.name) is not None
+        or _zip_above(path) is not None
+    )
+
+
+def find_files(path: Path) -> ProductFiles:
+    """List the files of the product that a path names; see `is_product`.
+
+    Raises:
+        InputError: Nothing is there, it is no product or several, or a name in the zip is unsafe.
+    """
+    archive = path if path.suffix.lower() == ".zip" else _zip_above(path)
+    if archive is not None and archive.is_file():
+        return _in_zip(path, archive)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    folder = path.parent if path.is_file() else path
+    if _product_metadata(folder) is None and folder.parent.name == "GRANULE":
+        return _in_folder(path, folder.parent.parent, folder.name)
+    return _in_folder(path, folder, None)
+
+
+def _zip_above(path: Path) -> Path | None:
+    """The zip file that a path points into."""
+    for parent in path.parents:
+        if parent.suffix.lower() == ".zip" and parent.is_file():
+            return parent
+    return None
+
+
+def _product_metadata(folder: Path) -> str | None:
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return None
+    found = [name for name in names if _METADATA.fullmatch(name)]
+    return found[0] if len(found) == 1 else None
+
+
+def _in_folder(path: Path, root: Path, granule: str | None) -> ProductFiles:
+    metadata = _product_metadata(root)
+    if metadata is None:
+        raise InputError(
+            f"{path}: no Sentinel-2 product; expected a .SAFE folder with one MTD_MSIL1C.xml or "
+            "MTD_MSIL2A.xml"
+        )
+    sizes = {metadata: (root / metadata).stat().st_size}
+    # Only what the reader may need: a folder may hold anything beside it.
+    for pattern in ("GRANULE/*/*.xml", "GRANULE/*/IMG_DATA/*.jp2", "GRANULE/*/IMG_DATA/R*m/*.jp2"):
+        for file in root.glob(pattern):
+            if file.is_file():
+                sizes[file.relative_to(root).as_posix()] = file.stat().st_size
+            if len(sizes) > MAX_FILES:
+                raise InputError(f"{path}: more than {MAX_FILES} files; no product has so many")
+    return ProductFiles(path, root, "", metadata, sizes, granule)
+
+
+def _in_zip(path: Path, archive: Path) -> ProductFiles:
+    try:
+        with zipfile.ZipFile(archive) as content:
+            entries = [entry for entry in content.infolist() if not entry.is_dir()]
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise InputError(f"{archive}: not readable as a zip ({_one_line(error)})") from None
+    if len(entries) > MAX_FILES:
+        raise InputError(f"{archive}: {len(entries)} files; no product has more than {MAX_FILES}")
+    for entry in entries:
+        _check_name(entry.filename, archive)
+    found = [
+        entry.filename
+        for entry in entries
+        if entry.filename.count("/") <= 1
+        and _METADATA.fullmatch(PurePosixPath(entry.filename).name)
+    ]
+    if len(found) != 1:
+        raise InputError(
+            f"{archive}: expected the zip of one Sentinel-2 product, with one MTD_MSIL1C.xml or "
+            f"MTD_MSIL2A.xml; found {len(found)}"
+        )
+    prefix = found[0].removesuffix(PurePosixPath(found[0]).name)
+    sizes = {
+        entry.filename.removeprefix(prefix): entry.file_size
+        for entry in entries
+        if entry.filename.startswith(prefix)
+    }
+    granule = None if path == archive else path.name
+    return ProductFiles(path, archive, prefix, found[0].removeprefix(prefix), sizes, granule)
+
+
+def _check_name(name: str, archive: Path) -> None:
+    """Raise `InputError` for a name that would lead out of the product."""
+    parts = name.split("/")
+    if ".." in parts or "" in parts or "\\" in name or ":" in parts[0] or "\0" in name:
+        raise InputError(f"{archive}: unsafe name in the zip: {name[:80]!r}; do not use this file")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

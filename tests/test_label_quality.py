@@ -1,0 +1,516 @@
+"""Label quality: the shift is found where it is known, and nothing is claimed where it is not."""
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import shapely
+import yaml
+from affine import Affine
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from conftest import SceneWriter
+from swath.cli import run
+from swath.dataset.build import build_dataset
+from swath.dataset.site import Dataset, Site, read_dataset, read_image, read_labels
+from swath.errors import InputError, SettingsError
+from swath.evaluation.label_check import WINDOW_PX, check_site, plan_windows
+from swath.grid import Grid, Window
+from swath.labels.burn import burn_mask
+from swath.labels.quality import (
+    LineGround,
+    SiteQuality,
+    block_counts,
+    completeness,
+    covered,
+    empty_share,
+    searchable,
+    warnings_for,
+)
+from swath.labels.shift import LAGS, SEARCH_PX, Shift, peaks
+from swath.legend import IGNORE
+from swath.settings import read_sites_file
+
+UTM = "EPSG:32630"
+SIDE = 320
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+GRID = Grid(UTM, Affine(10.0, 0.0, 600_000.0, 0.0, -10.0, 5_300_000.0), (SIDE, SIDE))
+
+
+def _lines(seed: int, number: int = 40) -> list[shapely.LineString]:
+    """Straight roads across the grid, in all directions."""
+    rng = np.random.default_rng(seed)
+    left, bottom, right, top = GRID.bounds
+    middle = rng.uniform((left, bottom), (right, top), size=(number, 2))
+    angle = rng.uniform(0, np.pi, number)
+    reach = rng.uniform(300, 1200, number)[:, None]
+    step = np.stack([np.cos(angle), np.sin(angle)], axis=1) * reach
+    return [shapely.LineString(ends) for ends in zip(middle - step, middle + step, strict=True)]
+
+
+def _image(lines: list[shapely.LineString], seed: int) -> NDArray[np.uint8]:
+    """(3, H, W): bright roads 12 m wide, averaged over each pixel, in a rough country."""
+    rng = np.random.default_rng(seed)
+    over = 5
+    fine = Grid(UTM, GRID.transform @ Affine.scale(1 / over), (SIDE * over, SIDE * over))
+    wide = geopandas.GeoSeries(lines, crs=UTM).buffer(6)
+    share = burn_mask(wide, fine).reshape(SIDE, over, SIDE, over).mean(axis=(1, 3))
+    seen = ndimage.gaussian_filter(share, 0.6)
+    bands = []
+    for gain in (60, 50, 45):
+        country = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), 3) * 60
+        bands.append(90 + country + gain * seen + rng.normal(scale=4, size=(SIDE, SIDE)))
+    return np.clip(np.rint(bands), 1, 255).astype(np.uint8)
+
+
+def _write_world(
+    folder: Path,
+    write_scene: SceneWriter,
+    *,
+    offset_m: tuple[float, float] = (0.0, 0.0),
+    **settings: object,
+) -> Path:
+    """A sites file of one simulated site whose vectors lie `offset_m` from the truth."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = _lines(1)
+    for date, seed in (("2020-03-01", 2), ("2020-08-01", 3)):
+        write_scene(folder / f"{date}.tif", _image(lines, seed), GRID, ("B04", "B03", "B02"))
+    vectors = geopandas.GeoDataFrame(
+        {"highway": ["residential"] * len(lines)}, geometry=lines, crs=UTM
+    )
+    vectors["geometry"] = vectors.geometry.translate(*offset_m)
+    vectors.to_parquet(folder / "roads.parquet")
+    site = {
+        "scenes": [{"path": "2020-*.tif"}],
+        "labels": "roads.parquet",
+        "split": "train",
+        **settings,
+    }
+    path = folder / "sites.yaml"
+    path.write_text(yaml.safe_dump({"sites": {"here": site}}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, write_scene: SceneWriter) -> Dataset:
+    folder = tmp_path_factory.mktemp("world")
+    return build_dataset(_write_world(folder / "in", write_scene), folder / "out")
+
+
+def _moved(site: Site, folder: Path, east_px: float, south_px: float) -> Site:
+    """The site with its vectors moved by a known part of a pixel."""
+    vectors = geopandas.read_parquet(site.roads)
+    x_size, y_size = site.grid.resolution
+    vectors["geometry"] = vectors.geometry.translate(east_px * x_size, -south_px * y_size)
+    path = folder / "moved.parquet"
+    vectors.to_parquet(path)
+    return replace(site, roads=path)
+
+
+# --- the shift -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("east", "south"), [(0.0, 0.0), (0.5, -0.5), (-1.3, 0.7), (4.4, 3.6)])
+def test_a_known_shift_is_found_on_simulated_images(
+    world: Dataset, tmp_path: Path, east: float, south: float
+) -> None:
+    found = check_site(_moved(world.sites[0], tmp_path, east, south), world.legend).quality
+    assert found.shift is not None
+    # What was moved east must go back west.
+    assert found.shift.east == pytest.approx(-east, abs=0.15)
+    assert found.shift.south == pytest.approx(-south, abs=0.15)
+    assert found.misaligned == ((east, south) != (0.0, 0.0))
+    assert all(one is not None for one in found.by_date)
+
+
+def test_no_shift_is_claimed_for_lines_that_are_not_in_the_image(
+    world: Dataset, tmp_path: Path
+) -> None:
+    others = geopandas.GeoDataFrame({"class_id": [1] * 40}, geometry=_lines(99), crs=UTM)
+    others.to_parquet(tmp_path / "others.parquet")
+    check = check_site(replace(world.sites[0], roads=tmp_path / "others.parquet"), world.legend)
+    assert check.quality.shift is None
+    assert check.quality.correction_m is None
+    assert check.quality.completeness is None
+    assert any(text.startswith("misaligned?") for text in check.warnings)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("city", ["norcia", "brasilia"])
+def test_a_known_shift_is_found_on_real_pairs(city: str, data_dir: Path, tmp_path: Path) -> None:
+    folder = data_dir / "real" / "cities" / city
+    site = {
+        "scenes": [{"path": str(folder / "*.tif")}],
+        "labels": str(folder / "roads.geojson"),
+        "coverage": str(folder / "coverage.geojson"),
+        "split": "test",
+    }
+    sites = tmp_path / "sites.yaml"
+    sites.write_text(yaml.safe_dump({"sites": {city: site}}), encoding="utf-8")
+    dataset = build_dataset(sites, tmp_path / "out")
+    plain = check_site(dataset.sites[0], dataset.legend).quality.shift
+    assert plain is not None
+    # The README of the data: best shifts are 0-1 px south or east, to about a pixel.
+    assert plain.length < 1.5
+    for east, south in ((0.5, 0.5), (-0.3, 0.7), (1.25, -0.8)):
+        moved = _moved(dataset.sites[0], tmp_path, east, south)
+        found = check_site(moved, dataset.legend).quality.shift
+        assert found is not None
+        assert found.east == pytest.approx(plain.east - east, abs=0.2)
+        assert found.south == pytest.approx(plain.south - south, abs=0.2)
+
+
+def test_peaks_of_a_smooth_surface() -> None:
+    true = np.array([(0.0, 0.0), (0.4, -0.3), (-2.5, 3.1), (6.2, -6.4)])
+    lag = np.arange(LAGS) - SEARCH_PX
+    surfaces = [
+        np.exp(-((lag[None, :] - east) ** 2 + (lag[:, None] - south) ** 2) / (2 * 1.5**2))
+        for east, south in true
+    ]
+    assert peaks(np.array(surfaces)) == pytest.approx(true, abs=0.05)
+
+
+def test_a_tilted_peak_is_not_pulled_along_its_ridge() -> None:
+    lag = np.arange(LAGS) - SEARCH_PX
+    x, y = lag[None, :] - 0.3, lag[:, None] + 0.2
+    surface = 1 - 0.02 * (x**2 + y**2 + 1.2 * x * y)
+    assert peaks(surface[None])[0] == pytest.approx((0.3, -0.2), abs=1e-6)
+
+
+# --- completeness, ground, balance ---------------------------------------------------------------
+
+
+def test_completeness_falls_with_the_labels_that_are_left(world: Dataset, tmp_path: Path) -> None:
+    site = world.sites[0]
+    whole = check_site(site, world.legend).quality.completeness
+    vectors = geopandas.read_parquet(site.roads)
+    vectors[::2].to_parquet(tmp_path / "half.parquet")
+    halved = check_site(replace(site, roads=tmp_path / "half.parquet"), world.legend)
+    half = halved.quality.completeness
+    assert whole is not None
+    assert half is not None
+    assert whole.low <= whole.least <= whole.high <= 1
+    assert whole.least > 0.7
+    kept = vectors[::2].length.sum() / vectors.length.sum()
+    # A lower bound that a half mapped place must not pass.
+    assert half.least < kept + 0.1
+    assert half.least < whole.least - 0.2
+
+
+def test_completeness_of_a_nearly_perfect_score_is_the_share_that_is_labelled() -> None:
+    # 4096 line pixels score 1, all else 0; three quarters of them are labelled.
+    score = np.zeros((256, 256), np.float32)
+    score[:, ::16] = 1
+    on = np.zeros((256, 256), bool)
+    on[:192, ::16] = True
+    noisy = score + np.random.default_rng(0).normal(scale=0.05, size=score.shape).astype("f4")
+    found = completeness([LineGround(noisy, on, ~on)])
+    assert found is not None
+    assert found.least == pytest.approx(0.75, abs=0.02)
+
+
+def test_completeness_needs_ground() -> None:
+    nothing = np.zeros((64, 64), bool)
+    assert completeness([LineGround(np.zeros((64, 64), np.float32), nothing, ~nothing)]) is None
+
+
+def test_ignored_rings_do_not_end_the_ground_but_wide_strips_do() -> None:
+    labels = np.zeros((60, 60), np.uint8)
+    labels[:, 20] = 1
+    labels[:, [19, 21]] = IGNORE
+    labels[40:] = IGNORE
+    ground = covered(labels)
+    assert ground[:38].all()
+    assert not ground[42:].any()
+    safe = searchable(ground)
+    assert safe[: 40 - SEARCH_PX - 2].all()
+    assert not safe[40 - SEARCH_PX :].any()
+
+
+def test_empty_blocks_are_counted_among_the_labelled() -> None:
+    labels = np.zeros((128, 192), np.uint8)
+    labels[0, 0] = 1
+    labels[64:, 128:] = IGNORE
+    counts = block_counts(labels)
+    assert counts.sum(axis=0).tolist() == [128 * 192 - 64 * 64, 1]
+    assert empty_share(counts) == pytest.approx(4 / 5)
+
+
+def test_windows_of_a_large_site_are_spread_evenly_and_few() -> None:
+    rich = {(row, col): 5000 for row in range(42) for col in range(42)}
+    whole = Window(0, 0, 42 * WINDOW_PX, 42 * WINDOW_PX)
+    windows = plan_windows(rich, whole)
+    assert len(set(windows)) == 48
+    assert {w.row // WINDOW_PX // 21 for w in windows} == {0, 1}
+    assert plan_windows({(0, 0): 0, (0, 1): 3}, whole) == (Window(0, 256, 256, 256),)
+    assert plan_windows({(0, 0): 0}, whole) == ()
+
+
+# --- what is said of a site ----------------------------------------------------------------------
+
+
+def _shift(east: float, south: float, *, significant: bool = True) -> Shift:
+    return Shift(east, south, 0.1, 0.1, significant, np.zeros((2, 64)))
+
+
+def _quality(**changes: object) -> SiteQuality:
+    well = SiteQuality(
+        site="here",
+        dates=(dt.date(2019, 3, 1), dt.date(2019, 7, 1)),
+        labels_date=dt.date(2019, 8, 1),
+        by_date=(_shift(0.1, 0.1), _shift(0.1, 0.2)),
+        shift=_shift(0.1, 0.15),
+        applied_m=(0.0, 0.0),
+        resolution_m=(10.0, 10.0),
+        completeness=None,
+        class_share={"background": 0.9, "road": 0.1},
+        foreground_share=0.1,
+        ignore_share=0.0,
+        empty_blocks=0.1,
+    )
+    return replace(well, **changes)  # type: ignore[arg-type]
+
+
+def test_a_good_site_gets_no_warning() -> None:
+    assert warnings_for(_quality()) == []
+    assert _quality().correction_m is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shift": _shift(0.6, -0.9)}, "misaligned: the labels must move 0.60 px east and 0.90 px"),
+        ({"shift": None}, "misaligned? no shift within 8 px"),
+        ({"by_date": (_shift(0.0, 0.0), _shift(0.0, 0.8))}, "the dates lie up to 0.8 px apart"),
+        ({"foreground_share": 0.001}, "empty: only 0.10%"),
+        ({"foreground_share": 0.0, "shift": None}, "empty: only 0.00%"),
+        ({"empty_blocks": 0.6}, "half empty: 60%"),
+        (
+            {"labels_date": dt.date(2025, 1, 1)},
+            "stale: the labels (2025-01-01) are 5.5 years newer",
+        ),
+        (
+            {"labels_date": dt.date(2013, 1, 1)},
+            "stale: the labels (2013-01-01) are 6.2 years older",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(changes: dict[str, object], said: str) -> None:
+    (warning,) = warnings_for(_quality(**changes))
+    assert warning.startswith(said)
+
+
+def test_an_insignificant_or_small_shift_is_no_warning() -> None:
+    assert warnings_for(_quality(shift=_shift(0.9, 0.9, significant=False))) == []
+    assert warnings_for(_quality(shift=_shift(0.3, 0.3))) == []
+
+
+def test_a_correction_adds_to_what_is_applied_and_north_is_up() -> None:
+    found = _quality(shift=_shift(0.5, 1.0), applied_m=(3.0, 2.0))
+    assert found.correction_m == (8.0, -8.0)
+
+
+# --- the correction, and the command -------------------------------------------------------------
+
+
+def test_the_printed_line_mends_the_dataset(
+    tmp_path: Path, write_scene: SceneWriter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sites = _write_world(
+        tmp_path / "in", write_scene, offset_m=(13.0, -8.0), labels_date=dt.date(2024, 1, 1)
+    )
+    assert run(["build", str(sites), "--out", str(tmp_path / "data")]) == 0
+    capsys.readouterr()
+    out = tmp_path / "check"
+    assert run(["labels", "check", str(tmp_path / "data"), "--out", str(out), "--json"]) == 0
+    (site,) = json.loads(capsys.readouterr().out)["sites"]
+    east, north = site["shift_m"]
+    assert (east, north) == pytest.approx((-13.0, 8.0), abs=1.5)
+    assert any(text.startswith("misaligned") for text in site["warnings"])
+    assert any(text.startswith("stale") for text in site["warnings"])
+    assert site["labels_date"] == "2024-01-01"
+    assert json.loads((out / "check.json").read_text("utf-8"))["sites"] == [site]
+    assert (out / "here.png").read_bytes()[:4] == b"\x89PNG"
+
+    assert run(["labels", "check", str(tmp_path / "data")]) == 0
+    (line,) = [x.strip() for x in capsys.readouterr().out.splitlines() if "shift_m:" in x]
+    settings = yaml.safe_load(sites.read_text("utf-8"))
+    settings["sites"]["here"] |= yaml.safe_load(line)
+    sites.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    dataset = build_dataset(sites, tmp_path / "mended")
+    assert dataset.sites[0].shift_m == (east, north)
+    assert read_dataset(tmp_path / "mended").sites[0] == dataset.sites[0]
+    mended = check_site(dataset.sites[0], dataset.legend).quality
+    assert not mended.misaligned
+    assert mended.shift is not None
+    assert mended.shift.length < 0.2
+
+
+def test_the_check_refuses_what_is_no_dataset_and_what_is_there(
+    world: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["labels", "check", str(tmp_path)]) == 2
+    assert "no catalog.json" in capsys.readouterr().err
+    (tmp_path / "there").write_text("mine", encoding="utf-8")
+    assert run(["labels", "check", str(world.root), "--out", str(tmp_path)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "there").read_text("utf-8") == "mine"
+
+
+def test_a_shift_moves_vectors_and_labels_and_brings_in_what_lay_outside(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    plain = build_dataset(_write_world(tmp_path / "a", write_scene), tmp_path / "plain")
+    # Vectors 30 m west of the truth, moved 30 m east again: the same labels up to the edge.
+    sites = _write_world(tmp_path / "b", write_scene, offset_m=(-30.0, 0.0), shift_m=[30.0, 0.0])
+    moved = build_dataset(sites, tmp_path / "moved")
+    assert np.array_equal(read_labels(moved.sites[0]), read_labels(plain.sites[0]))
+    assert moved.sites[0].shift_m == (30.0, 0.0)
+    assert plain.sites[0].shift_m == (0.0, 0.0)
+
+
+def test_a_wild_shift_is_refused(tmp_path: Path, write_scene: SceneWriter) -> None:
+    sites = _write_world(tmp_path, write_scene, shift_m=[5000.0, 0.0])
+    with pytest.raises(SettingsError, match="shift_m"):
+        read_sites_file(sites)
+
+
+# --- a user's mask -------------------------------------------------------------------------------
+
+
+def test_masked_pixels_become_no_data_and_are_ignored_where_no_date_is_left(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    sites = _write_world(
+        tmp_path / "in",
+        write_scene,
+        scenes=[{"path": "2020-*.tif", "mask": "masks/{date}.tif"}],
+    )
+    for date, rows, value in (("2020-03-01", slice(0, 100), 1), ("2020-08-01", slice(50, 150), 9)):
+        cloud = np.zeros((1, SIDE, SIDE), np.uint8)
+        cloud[0, rows, :40] = value
+        write_scene(tmp_path / "in" / "masks" / f"{date}.tif", cloud, GRID, nodata=None)
+    dataset = build_dataset(sites, tmp_path / "out")
+    first, second = (read_image(a) for a in dataset.sites[0].acquisitions)
+    assert (first[:, :100, :40] == 0).all()
+    assert (second[:, 50:150, :40] == 0).all()
+    assert (first[:, 100:] > 0).all()
+    assert (second[:, :50] > 0).all()
+    labels = read_labels(dataset.sites[0])
+    assert (labels[50:100, :40] == IGNORE).all()
+    assert (labels != IGNORE).sum() == SIDE * SIDE - 50 * 40
+
+
+def test_a_coarse_mask_in_another_system_masks_all_that_it_touches(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    west, south, east, north = GRID.lonlat_bounds
+    step = 0.004  # 0.3 to 0.4 km
+    shape = (int((north - south) / step) + 2, int((east - west) / step) + 2)
+    coarse = Grid("EPSG:4326", Affine(step, 0, west, 0, -step, north), shape)
+    cloud = np.zeros((1, *shape), np.float32)
+    cloud[0, 2, 3] = np.nan  # not 0: not to be used
+    write_scene(tmp_path / "in" / "cloud.tif", cloud, coarse, nodata=None)
+    sites = _write_world(
+        tmp_path / "in", write_scene, scenes=[{"path": "2020-03-01.tif", "mask": "cloud.tif"}]
+    )
+    dataset = build_dataset(sites, tmp_path / "out")
+    hidden = (read_image(dataset.sites[0].acquisitions[0]) == 0).all(axis=0)
+    left, top = west + 3 * step, north - 2 * step
+    cell = geopandas.GeoSeries([shapely.box(left, top - step, left + step, top)], crs="EPSG:4326")
+    inside = burn_mask(cell.to_crs(UTM), GRID)
+    assert inside.sum() > 500
+    assert hidden[inside].all()
+    assert not (hidden & ~ndimage.binary_dilation(inside, iterations=2)).any()
+
+
+def test_a_mask_that_is_missing_or_elsewhere_is_one_clear_error(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    sites = _write_world(
+        tmp_path / "in", write_scene, scenes=[{"path": "2020-03-01.tif", "mask": "cloud.tif"}]
+    )
+    with pytest.raises(InputError, match=r"cloud\.tif: no such file"):
+        build_dataset(sites, tmp_path / "out")
+    away = Grid(UTM, Affine(10, 0, 100_000, 0, -10, 1_000_000), (8, 8))
+    write_scene(tmp_path / "in" / "cloud.tif", np.zeros((1, 8, 8), np.uint8), away, nodata=None)
+    with pytest.raises(InputError, match="does not overlap"):
+        build_dataset(sites, tmp_path / "out")
+    (tmp_path / "in" / "cloud.tif").unlink()
+    with (
+        pytest.warns(rasterio.errors.NotGeoreferencedWarning),
+        rasterio.open(
+            tmp_path / "in" / "cloud.tif",
+            "w",
+            driver="GTiff",
+            count=1,
+            dtype="uint8",
+            width=8,
+            height=8,
+        ) as target,
+    ):
+        target.write(np.zeros((1, 8, 8), np.uint8))
+    with pytest.raises(InputError, match="no coordinate system"):
+        build_dataset(sites, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- the paper's cities --------------------------------------------------------------------------
+
+SPLITS = {
+    "train": "austin jacksonville houston dusseldorf toronto dallas lyon raleigh berlin edmonton "
+    "nantes sacramento san_antonio",
+    "validation": "paris chesapeake san_jose",
+    "test": "topeka",
+}
+
+
+def test_the_papers_sites_are_its_17_cities_in_its_splits() -> None:
+    sites = read_sites_file(EXAMPLES / "paper17.yaml").sites
+    assert len(sites) == 17
+    for split, names in SPLITS.items():
+        assert {name for name, site in sites.items() if site.split == split} == set(names.split())
+    topeka = sites["topeka"].fetch
+    assert topeka is not None
+    assert [str(day) for day in topeka.wishes] == ["2019-03-11", "2019-07-04", "2019-10-07"]
+
+
+def _square(grid: Grid) -> str:
+    """The name of the military grid's square of 100 km that a tile of Sentinel-2 begins with.
+
+    Zone, band of 8 degrees, column letter (sets of 8 by zone), row letter (20, even zones begin
+    at F): the scheme's own definition, without I and O.
+    """
+    zone = int(grid.crs[-2:])
+    left, bottom, _, top = grid.bounds
+    _, south, _, north = grid.lonlat_bounds
+    # Tiles reach 9.8 km further east and south than their squares.
+    column = int((left + 40_000) // 100_000)
+    row = int((top - 40_000) // 100_000)
+    middle = north - (north - south) * 50_000 / (top - bottom)
+    band = "CDEFGHJKLMNPQRSTUVWX"[int((middle + 80) // 8)]
+    letter = ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")[(zone - 1) % 3][column - 1]
+    rows = "ABCDEFGHJKLMNPQRSTUV"
+    return f"{zone}{band}{letter}{rows[(row + (5 if zone % 2 == 0 else 0)) % 20]}"
+
+
+def test_the_papers_sites_are_whole_tiles_of_the_right_name() -> None:
+    settings = read_sites_file(EXAMPLES / "paper17.yaml")
+    for name, site in settings.sites.items():
+        assert site.bounds is not None
+        assert site.fetch is not None
+        grid = Grid.from_lonlat(site.bounds, site.crs, settings.resolution_m)
+        assert all(10_950 <= side <= 10_980 for side in grid.shape), name
+        assert _square(grid) == site.fetch.mgrs_tile, name
+        # Inside the tile: its corners lie on multiples of 60 m at or beyond the square's.
+        left, bottom, right, top = grid.bounds
+        tile_left = (left + 40_000) // 100_000 * 100_000 // 60 * 60
+        tile_top = -(-((top - 40_000) // 100_000 + 1) * 100_000 // 60) * 60
+        assert tile_left <= left < right <= tile_left + 109_800, name
+        assert tile_top - 109_800 <= bottom < top <= tile_top, name
