@@ -123,7 +123,8 @@ def test_parts_and_areas_burn_together() -> None:
 def test_a_stroke_is_all_centres_within_half_its_width(grid: Grid, seed: int, width: float) -> None:
     lines = polylines(seed, corners=True)
     cols, rows = np.meshgrid(np.arange(grid.width) + 0.5, np.arange(grid.height) + 0.5)
-    xs, ys = grid.transform * (cols, rows)
+    xs = grid.transform.c + cols * grid.transform.a
+    ys = grid.transform.f + rows * grid.transform.e
     distance = np.min([shapely.distance(shapely.points(xs, ys), road) for road in lines], axis=0)
     half = max(width, *grid.resolution) / 2
     got = strokes(lines, width, grid)

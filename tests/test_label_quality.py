@@ -38,6 +38,7 @@ from swath.legend import IGNORE
 from swath.settings import read_sites_file
 
 UTM = "EPSG:32630"
+DAY = dt.date(2020, 3, 1)
 SIDE = 320
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 GRID = Grid(UTM, Affine(10.0, 0.0, 600_000.0, 0.0, -10.0, 5_300_000.0), (SIDE, SIDE))
@@ -54,18 +55,19 @@ def _lines(seed: int, number: int = 40) -> list[shapely.LineString]:
     return [shapely.LineString(ends) for ends in zip(middle - step, middle + step, strict=True)]
 
 
-def _image(lines: list[shapely.LineString], seed: int) -> NDArray[np.uint8]:
+def _image(lines: list[shapely.LineString], seed: int, grid: Grid = GRID) -> NDArray[np.uint8]:
     """(3, H, W): bright roads 12 m wide, averaged over each pixel, in a rough country."""
     rng = np.random.default_rng(seed)
     over = 5
-    fine = Grid(UTM, GRID.transform @ Affine.scale(1 / over), (SIDE * over, SIDE * over))
-    wide = geopandas.GeoSeries(lines, crs=UTM).buffer(6)
-    share = burn_mask(wide, fine).reshape(SIDE, over, SIDE, over).mean(axis=(1, 3))
+    height, width = grid.shape
+    fine = Grid(grid.crs, grid.transform @ Affine.scale(1 / over), (height * over, width * over))
+    wide = geopandas.GeoSeries(lines, crs=UTM).buffer(6).to_crs(grid.crs)
+    share = burn_mask(wide, fine).reshape(height, over, width, over).mean(axis=(1, 3))
     seen = ndimage.gaussian_filter(share, 0.6)
     bands = []
     for gain in (60, 50, 45):
-        country = ndimage.gaussian_filter(rng.normal(size=(SIDE, SIDE)), 3) * 60
-        bands.append(90 + country + gain * seen + rng.normal(scale=4, size=(SIDE, SIDE)))
+        country = ndimage.gaussian_filter(rng.normal(size=grid.shape), 3) * 60
+        bands.append(90 + country + gain * seen + rng.normal(scale=4, size=grid.shape))
     return np.clip(np.rint(bands), 1, 255).astype(np.uint8)
 
 
@@ -127,6 +129,25 @@ def test_a_known_shift_is_found_on_simulated_images(
     assert found.shift.south == pytest.approx(-south, abs=0.15)
     assert found.misaligned == ((east, south) != (0.0, 0.0))
     assert all(one is not None for one in found.by_date)
+
+
+def test_warping_from_degrees_brings_no_shift_of_its_own(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    # Pixels of about 7 x 10 m in degrees, as the real cities have them.
+    west, south, east, north = GRID.lonlat_bounds
+    step = 9e-5
+    shape = (int((north - south) / step), int((east - west) / step))
+    degrees = Grid("EPSG:4326", Affine(step, 0, west, 0, -step, north), shape)
+    sites = _write_world(
+        tmp_path / "in", write_scene, scenes=[{"path": "degrees.tif", "date": DAY}]
+    )
+    image = _image(_lines(1), 5, degrees)
+    write_scene(tmp_path / "in" / "degrees.tif", image, degrees, ("B04", "B03", "B02"))
+    dataset = build_dataset(sites, tmp_path / "out")
+    found = check_site(dataset.sites[0], dataset.legend).quality.shift
+    assert found is not None
+    assert found.length < 0.15
 
 
 def test_no_shift_is_claimed_for_lines_that_are_not_in_the_image(
@@ -370,7 +391,13 @@ def test_a_shift_moves_vectors_and_labels_and_brings_in_what_lay_outside(
     # Vectors 30 m west of the truth, moved 30 m east again: the same labels up to the edge.
     sites = _write_world(tmp_path / "b", write_scene, offset_m=(-30.0, 0.0), shift_m=[30.0, 0.0])
     moved = build_dataset(sites, tmp_path / "moved")
-    assert np.array_equal(read_labels(moved.sites[0]), read_labels(plain.sites[0]))
+    labels, expected = read_labels(moved.sites[0]), read_labels(plain.sites[0])
+    # A line that is cut elsewhere is drawn a pixel differently here and there.
+    assert (labels != expected).mean() < 0.005
+    assert (labels != np.roll(expected, -3, axis=1)).mean() > 0.05
+    # The westernmost columns come from vectors that lay outside the grid.
+    assert expected[:, :3].any()
+    assert (labels[:, :3] != expected[:, :3]).mean() < 0.02
     assert moved.sites[0].shift_m == (30.0, 0.0)
     assert plain.sites[0].shift_m == (0.0, 0.0)
 

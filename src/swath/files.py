@@ -120,7 +120,8 @@ def parse_yaml(text: str, model: type[M], source: object) -> M:
     except yaml.YAMLError as error:
         raise SettingsError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        raise SettingsError(f"{source}: {first_problem(error)}") from None
+        secret = bool(model.model_config.get("hide_input_in_errors"))
+        raise SettingsError(f"{source}: {first_problem(error, secret=secret)}") from None
 
 
 def read_yaml(path: Path, model: type[M]) -> M:
@@ -137,13 +138,19 @@ def read_yaml(path: Path, model: type[M]) -> M:
     return parse_yaml(text, model, path)
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first problem of a validation error as one line: where, what, and the value got."""
+def first_problem(error: ValidationError, *, secret: bool = False) -> str:
+    """The first problem of a validation error as one line: where, what, and the value got.
+
+    Args:
+        error: What pydantic raised.
+        secret: Whether the value must not be shown.
+    """
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the file"
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where!r}"
     message = problem["msg"].removeprefix("Value error, ")
     got = repr(problem["input"])
-    tail = f" (got {got})" if len(got) <= 80 and problem["type"] != "missing" else ""
+    shown = len(got) <= 80 and problem["type"] != "missing" and not secret
+    tail = f" (got {got})" if shown else ""
     return f"{where}: {message}{tail}"

@@ -44,7 +44,7 @@ WINDOW_PX = 256
 MOST_WINDOWS = 48
 """Of a large site, so many windows are looked at: 3.1 million pixels."""
 
-VIEW_PX = 160
+VIEW_PX = 112
 """Side of the part of a site that its picture shows."""
 
 _STRIP_PX = 1024
@@ -193,7 +193,7 @@ def plan_windows(foreground: dict[tuple[int, int], int], whole: Window) -> tuple
 
 
 def plan_view(site: Site) -> Window:
-    """What a picture shows: 160 x 160 px in the middle of the window richest in foreground."""
+    """What a picture shows: 112 x 112 px in the middle of the window richest in foreground."""
     _, _, foreground = count_labels(site)
     row, col = max(foreground, key=lambda at: (foreground[at], -at[0], -at[1]))
     rich = Window(row * WINDOW_PX, col * WINDOW_PX, WINDOW_PX, WINDOW_PX)

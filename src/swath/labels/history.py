@@ -53,9 +53,7 @@ def write_state(path: Path, target: Path, legend: Legend, as_of: dt.date, osmium
             nodes.update(refs)
     with osmium.SimpleWriter(str(target)) as writer:
         only = osmium.filter.IdFilter(nodes)
-        for number, location in _states(
-            path, kinds.NODE, moment, osmium, _location, only
-        ):
+        for number, location in _states(path, kinds.NODE, moment, osmium, _location, only):
             writer.add_node(mutable.Node(id=number, version=1, location=location))
         for way in ways:
             writer.add_way(way)

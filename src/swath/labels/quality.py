@@ -38,7 +38,7 @@ AWAY_PX = 2
 _ON_LINE, _OFF_LINE = 0.1, 0.02
 """Values of the template in the middle of a line, and where it has faded."""
 
-_THRESHOLDS = np.linspace(0.30, 0.90, 24)
+_THRESHOLDS = np.linspace(0.30, 0.80, 24)
 """Quantiles of the score on labelled lines at which both grounds are compared: above the last are a
 few bright spots, which say nothing of the rest."""
 

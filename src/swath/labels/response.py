@@ -183,8 +183,9 @@ class Moments:
         gain = (flat * solved).sum(axis=0).reshape(variance.shape)
         return np.asarray(gain / np.maximum(variance, 1e-12))
 
-    def score(self, *lag: int) -> Score:
+    def score(self, row: int, col: int) -> Score:
         """The weighted sum that fits the template of a lag best (least squares)."""
         covariance, with_template, _ = self._centred()
-        weights = np.linalg.solve(covariance, with_template[(slice(None), *lag)])
-        return Score(weights, float(-(weights @ self.response) / max(1, self.pixels)))
+        weights = np.linalg.solve(covariance, with_template[:, row, col])
+        offset = float(-(weights @ self.response) / max(1, self.pixels))
+        return Score(np.asarray(weights, np.float64), offset)

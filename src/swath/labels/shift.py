@@ -238,10 +238,12 @@ def find_shift(dates: list[LagSums], seed: int = 0) -> Shift | None:
     reach = 2 * (blocks - 1) / (blocks - 2) * f_distribution.ppf(_LEVEL, 2, blocks - 2)
     angle = np.linspace(0, 2 * np.pi, 64)
     circle = np.sqrt(reach) * np.stack([np.cos(angle), np.sin(angle)])
+    first_error, second_error = np.sqrt(np.diag(covariance))
     return Shift(
         float(middle[0]),
         float(middle[1]),
-        *(float(error) for error in np.sqrt(np.diag(covariance))),
+        float(first_error),
+        float(second_error),
         bool(middle @ np.linalg.solve(covariance, middle) > reach),
         middle[:, None] + np.linalg.cholesky(covariance) @ circle,
     )

@@ -27,7 +27,7 @@ def draw_chains(mask: NDArray[np.bool_], lines: NDArray[np.object_], grid: Grid)
     """Set the pixels of lines, one pixel wide: the chains that GDAL's line drawing makes.
 
     A segment runs by Bresenham's algorithm from the pixel that its start lies in to that of its
-    end.
+    end. Only where a point lies on the border of two pixels may rounding set GDAL apart.
 
     Args:
         mask: (H, W) bool, changed in place.
@@ -55,8 +55,8 @@ def _draw_chains(mask: NDArray[np.bool_], ends: NDArray[np.float64], grid: Grid)
     rise, run = 2 * length[rows, 1 - major], 2 * np.maximum(steps, 1)
     flat = mask.reshape(-1)
     for which, k in _expanded(first, last):
-        # What Bresenham's error term has added up to after k steps.
-        aside = (rise[which] * k + (run[which] >> 1) - 1) // run[which]
+        # What Bresenham's error term has added up to after k steps; halves count as GDAL does.
+        aside = (rise[which] * k + (run[which] >> 1)) // run[which]
         along = origin[which] + sign[which] * k
         across = minor_origin[which] + minor_sign[which] * aside
         steep = major[which] == 1

@@ -15,6 +15,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, RemoteError
@@ -217,7 +218,7 @@ def _open(
             cache.mkdir(parents=True, exist_ok=True)
             server.download(asset.href, path, asset.size, asset.checksum)
         try:
-            with rasterio.Env(), rasterio.open(path, driver=DRIVERS) as source:
+            with rasterio.Env(), DatasetReader(path, driver=DRIVERS) as source:
                 yield source
         except RasterioError as error:
             path.unlink(missing_ok=True)

@@ -66,7 +66,7 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
         dst_crs=grid.crs,
         resampling=Resampling.max,
     )
-    return out == 0
+    return np.asarray(out == 0)
 
 
 def _read_grid(path: Path) -> Grid:

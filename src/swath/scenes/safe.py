@@ -130,7 +130,7 @@ def read_reflectance(
     table = _reflectance_table(product.metadata, band)
     if resolution == 10:
         rows, cols = window.slices
-        return table[numbers[rows, cols]]
+        return np.asarray(table[numbers[rows, cols]])
     return _resampled(table, numbers, product.tile.grids[resolution], product.grid.crop(window))
 
 
@@ -228,7 +228,7 @@ def write_plain(
     ):
         if as_tci:
             tci = read_tci(product, window)
-            valid = tci.any(axis=0)
+            valid = np.asarray(tci.any(axis=0))
             for index in track(range(len(bands)), label, total=len(bands)):
                 target.write(tci[index], index + 1)
         else:

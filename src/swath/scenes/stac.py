@@ -249,7 +249,7 @@ def search(
             )
             return _collect(pages, preset.url, bounds)
     except APIError as error:
-        if error.status_code in (400, 404):
+        if getattr(error, "status_code", None) in (400, 404):
             raise SettingsError(
                 f"{preset.url}: the search is refused ({_brief(error)}); check `api:` and "
                 f"`collection: {collection}`"
