@@ -59,13 +59,19 @@ class Files:
         return sum(part in path for _, path, _ in self.requests)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that hangs up is no news here."""
+
+
 @contextmanager
 def serving(root: Path) -> Iterator[Files]:
     """Serve a folder while the block runs; the address is `files.url`."""
     files = Files(root)
     handler = type("Handler", (_Handler,), {"files": files})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     files.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

@@ -2,6 +2,7 @@
 
 import math
 import tracemalloc
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -20,6 +21,7 @@ from swath.files import parse_yaml
 from swath.grid import Grid, Window
 from swath.labels.burn import burn, burn_mask, margin_px, widen
 from swath.labels.strokes import draw_chains, draw_strokes
+from swath.labels.vectors import read_features
 from swath.labels.width import line_widths_m, parse_length_m, width_m
 from swath.legend import IGNORE, Legend, LineWidth, read_legend
 from swath.settings import Widening
@@ -279,6 +281,18 @@ def test_margin_reaches_as_far_as_the_widest_tag() -> None:
     assert (burn(widest, BY_CLASS, GRID, BY_WIDTH) == 0).all()
     nearer = roads(line((-1.4, 5), (-1.4, 30)), width=["40"])
     assert (burn(nearer, BY_CLASS, GRID, BY_WIDTH)[0, 5:30] == 1).all()
+
+
+def test_a_road_is_read_as_far_away_as_its_ring_reaches(tmp_path: Path) -> None:
+    # 24 m above the grid and 40 m wide: the row above the grid is road, the first row its ring.
+    path = tmp_path / "roads.parquet"
+    widest = roads(line((-2.4, 5), (-2.4, 30)), highway=["primary"], width=["40"])
+    widest.to_parquet(path)
+    widening = Widening(method="width")
+    near = read_features(path, BY_CLASS, GRID, margin_px(BY_CLASS, GRID, widening))
+    labels = burn(near, BY_CLASS, GRID, widening)
+    assert (labels[0, 6:29] == IGNORE).all()
+    assert (labels != 1).all()
 
 
 # --- widths ----------------------------------------------------------------------------------

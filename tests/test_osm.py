@@ -195,7 +195,16 @@ def write_history(path: Path, until: str = "") -> Path:
         writer.add_way(line(1, 2, "2014-02-01", [1, 2, 3, 4], highway="primary"))
         writer.add_way(line(1, 3, "2015-12-31", [1, 3, 4], highway="primary"))
         writer.add_way(line(1, 4, "2018-01-01", [1, 3, 4], highway="footway"))
-        writer.add_way(gone(new.Way, 1, 5, "2019-01-01"))
+        writer.add_way(  # some deletions keep what they delete
+            new.Way(
+                id=1,
+                version=5,
+                timestamp=at("2019-01-01"),
+                nodes=[1, 3, 4],
+                tags={"highway": "footway"},
+                visible=False,
+            )
+        )
         writer.add_way(line(2, 1, "2011-01-01", [3, 1]))
         writer.add_way(line(2, 2, "2013-01-01", [3, 1], highway="tertiary"))
         writer.add_way(line(2, 3, "2017-01-01", [3, 1], highway="tertiary", tunnel="yes"))

@@ -60,6 +60,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("labels: roads.gpkg", "labels: {overpass: main}", "overpass needs date"),
         ("labels: roads.gpkg", "labels: {path: a.osh.pbf, date: 2020-01-01}", "takes as_of"),
         ("labels: roads.gpkg", "labels: {path: a.osh.pbf, as_of: soon}", "labels.as_of"),
+        ("labels: roads.gpkg", "labels: {overpass: main, date: 2019-13-04}", "month must be in"),
         ("legend: roads", "widening: {method: width, ring_px: -1}", "widening.ring_px"),
         ("  here:", "  ../here:", "sites"),
         ("legend: roads", "legend: roads\nresolution: 10", "unknown key 'resolution'"),

@@ -15,7 +15,6 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, RemoteError
@@ -32,8 +31,8 @@ SNOW = 11
 FINEST_M = 10.0
 """Pixel size of the finest bands."""
 
-DRIVERS = ["GTiff", "JP2OpenJPEG"]
-"""What a server may send: other formats can name further files for GDAL to open."""
+JP2_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+"""First bytes of JPEG 2000, boxed and bare."""
 
 OVERVIEW_PX = 512
 """Clouds over a site are counted on at most so many pixels a side."""
@@ -218,7 +217,7 @@ def _open(
             cache.mkdir(parents=True, exist_ok=True)
             server.download(asset.href, path, asset.size, asset.checksum)
         try:
-            with rasterio.Env(), DatasetReader(path, driver=DRIVERS) as source:
+            with rasterio.Env(), rasterio.open(path, driver=_driver(path)) as source:
                 yield source
         except RasterioError as error:
             path.unlink(missing_ok=True)
@@ -253,6 +252,12 @@ def _open(
         raise RemoteError(
             f"{shown(asset.href)}: not readable as a GeoTIFF ({text}{size})"
         ) from None
+
+
+def _driver(path: Path) -> str:
+    """The driver for a file from a server: of other formats some name further files to open."""
+    with path.open("rb") as stream:
+        return "JP2OpenJPEG" if stream.read(8).startswith(JP2_STARTS) else "GTiff"
 
 
 def _one_line(error: BaseException) -> str:

@@ -218,6 +218,7 @@ def search(
         import requests
         from pystac import STACError, STACTypeError
         from pystac_client import Client
+        from pystac_client.errors import ClientTypeError
         from pystac_client.exceptions import APIError
         from pystac_client.stac_api_io import StacApiIO
         from urllib3 import Retry
@@ -255,7 +256,7 @@ def search(
                 f"`collection: {collection}`"
             ) from None
         raise RemoteError(f"{preset.url}: {_brief(error)}") from None
-    except (STACError, STACTypeError, requests.RequestException) as error:
+    except (STACError, STACTypeError, ClientTypeError, requests.RequestException) as error:
         raise RemoteError(f"{preset.url}: no STAC API answers there ({_brief(error)})") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RemoteError(f"{preset.url}: not the answer of a STAC API ({_brief(error)})") from None

@@ -55,6 +55,7 @@ class EpochLine(Callback):
         console.print(
             f"{self.title} epoch {done}/{total}  {scores}  {spent:.0f} s, {left:.0f} s left",
             highlight=False,
+            soft_wrap=True,
         )
 
 
