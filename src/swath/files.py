@@ -115,12 +115,15 @@ def parse_yaml(text: str, model: type[M], source: object) -> M:
     Raises:
         SettingsError: Not YAML, an unknown key, or a bad value.
     """
+    secret = bool(model.model_config.get("hide_input_in_errors"))
     try:
-        return model.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2019-13-04
+        what = "" if secret else f": {' '.join(str(error).split())}"
+        raise SettingsError(f"{source}: not YAML{what}") from None
+    try:
+        return model.model_validate(value)
     except ValidationError as error:
-        secret = bool(model.model_config.get("hide_input_in_errors"))
         raise SettingsError(f"{source}: {first_problem(error, secret=secret)}") from None
 
 
