@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from swath.errors import InputError
 from swath.files import read_yaml
-from swath.sentinel2 import BANDS, TCI_BANDS
+from swath.sentinel2 import TCI_BANDS, check_bands
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -32,9 +33,10 @@ class ImageSettings(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        unknown = [band for band in self.bands if band not in BANDS]
-        if unknown or not self.bands or len(set(self.bands)) != len(self.bands):
-            raise ValueError(f"bands must be distinct names of {', '.join(BANDS)}")
+        try:
+            check_bands(self.bands)
+        except InputError as error:
+            raise ValueError(str(error)) from None
         return self
 
 

@@ -20,7 +20,6 @@ MARGIN_PX = 32
 EDGE_PX = 6
 """Pixels next to no data whose responses are not used."""
 
-PER_BAND = 2 * len(RIDGE_SCALES_PX) + 3
 _STABLE = 1e-3
 """Share of a unit variance added to every response, so that alike ones do not fight."""
 
