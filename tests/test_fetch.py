@@ -31,10 +31,10 @@ from stac_server import (
     write_files,
 )
 from swath import cli
-from swath.scenes import remote
-from swath.scenes import stac as stac_module
-from swath.scenes.checksum import find_problem, parse_multihash
-from swath.scenes.stac import Preset, parse_item
+from swath.fetch import remote
+from swath.fetch import stac as stac_module
+from swath.fetch.checksum import find_problem, parse_multihash
+from swath.fetch.stac import Preset, parse_item
 
 # Spring, summer, autumn and winter; two are clouded over the site, one over the whole tile.
 DAYS = {
@@ -624,7 +624,7 @@ socket.socket.connect = guarded
 # All that a run imports, so that the moments fall into its work.
 import pystac_client, rasterio, requests
 from swath import cli
-import swath.scenes.fetch, swath.scenes.handover, swath.scenes.remote
+import swath.fetch.fetch, swath.fetch.handover, swath.fetch.remote
 def run(out, kill_after):
     child = os.fork()
     if child == 0:

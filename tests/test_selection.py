@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath.errors import RemoteError, SettingsError
-from swath.scenes.offset import apply_offset, check_offset, decide_offset, parse_baseline
-from swath.scenes.selection import STEP_DAYS, YEAR_DAYS, choose, days_apart, farthest, sift
-from swath.scenes.stac import StacAsset, StacItem, find_preset, parse_item
+from swath.fetch.offset import apply_offset, check_offset, decide_offset, parse_baseline
+from swath.fetch.selection import STEP_DAYS, YEAR_DAYS, choose, days_apart, farthest, sift
+from swath.fetch.stac import StacAsset, StacItem, find_preset, parse_item
 from swath.settings import FetchSettings
 
 BANDS = ("B04", "B03", "B02")

@@ -12,7 +12,7 @@ from swath.cli.options import JsonOption, OutOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.scenes.fetch import Fetched, SiteFetch
+    from swath.fetch.fetch import Fetched, SiteFetch
 
 
 def command(
@@ -36,8 +36,8 @@ def command(
 
     What is there already is not fetched again; a run that was broken off goes on.
     """
-    from swath.scenes.credentials import read_credentials
-    from swath.scenes.fetch import (
+    from swath.fetch.credentials import read_credentials
+    from swath.fetch.fetch import (
         Servers,
         check_complete,
         fetch_sites,
@@ -46,7 +46,7 @@ def command(
         working_folder,
         write_plans,
     )
-    from swath.scenes.handover import SITES, write_sites
+    from swath.fetch.handover import SITES, write_sites
     from swath.settings import read_sites_file
 
     settings = read_sites_file(sites)

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from swath.errors import MissingExtraError, RemoteError, SettingsError
+from swath.fetch.stac import Preset
 from swath.files import read_yaml
-from swath.scenes.stac import Preset
 
 VARIABLES = {
     "token": "SWATH_FETCH_TOKEN",

@@ -18,11 +18,11 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, RemoteError
+from swath.fetch.offset import Offset, apply_offset, check_offset
+from swath.fetch.remote import RemoteFile, Server, shown
+from swath.fetch.stac import StacAsset, StacItem
 from swath.grid import Grid, Window, transform_bounds
-from swath.scenes.offset import Offset, apply_offset, check_offset
 from swath.scenes.raster import plan_source_window, rasterio_window, write_raster
-from swath.scenes.remote import RemoteFile, Server, shown
-from swath.scenes.stac import StacAsset, StacItem
 from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
 
 SNOW = 11

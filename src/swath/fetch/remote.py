@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from swath.errors import MissingExtraError, RemoteError
-from swath.scenes.checksum import find_problem
-from swath.scenes.credentials import TIMEOUT_S, Access
+from swath.fetch.checksum import find_problem
+from swath.fetch.credentials import TIMEOUT_S, Access
 
 T = TypeVar("T")
 

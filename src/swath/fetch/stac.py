@@ -18,8 +18,8 @@ from shapely.errors import ShapelyError
 from shapely.geometry import box, shape
 
 from swath.errors import MissingExtraError, RemoteError, SettingsError
+from swath.fetch.offset import Offset, decide_offset
 from swath.grid import Bounds
-from swath.scenes.offset import Offset, decide_offset
 from swath.scenes.scene import band_name
 from swath.sentinel2 import BANDS, QUANTIFICATION
 

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from swath.errors import InputError, RemoteError, SettingsError
+from swath.fetch.credentials import Access, Credentials
+from swath.fetch.download import Order, fetch_image, measure_clear
+from swath.fetch.offset import Offset
+from swath.fetch.remote import Server, shown
+from swath.fetch.selection import Choice, Pick, Rejection, choose, sift
+from swath.fetch.stac import StacItem, find_preset, search
 from swath.files import read_json, sha256, write_json
 from swath.grid import Grid
 from swath.progress import track
-from swath.scenes.credentials import Access, Credentials
-from swath.scenes.download import Order, fetch_image, measure_clear
-from swath.scenes.offset import Offset
-from swath.scenes.remote import Server, shown
-from swath.scenes.selection import Choice, Pick, Rejection, choose, sift
-from swath.scenes.stac import StacItem, find_preset, search
 from swath.sentinel2 import TCI_BANDS
 from swath.settings import FetchSettings, SitesFile
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from swath.fetch.fetch import Fetched
 from swath.files import replacing
-from swath.scenes.fetch import Fetched
 from swath.settings import SitesFile
 
 SITES = "sites.yaml"

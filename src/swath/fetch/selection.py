@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from swath.scenes.offset import parse_baseline
-from swath.scenes.stac import StacItem
+from swath.fetch.offset import parse_baseline
+from swath.fetch.stac import StacItem
 from swath.settings import FetchSettings
 
 YEAR_DAYS = 365
