@@ -3,7 +3,7 @@ import pytest
 from affine import Affine
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pyproj import CRS, Transformer
+from pyproj import CRS, Geod, Transformer
 
 from swath.errors import GridError
 from swath.grid import Grid, Window, normalise_crs, transform_bounds, utm_crs
@@ -199,6 +199,18 @@ def test_transform_bounds_there_and_back_holds_the_box(
     assert back[1] <= box[1] + 1e-9
     assert back[2] >= box[2] - 1e-9
     assert back[3] >= box[3] - 1e-9
+
+
+def test_moved_by_metres_whatever_the_system() -> None:
+    grid = Grid("EPSG:32630", Affine(10, 0, 500000, 0, -10, 4_400_000), (5, 5))
+    assert grid.moved(3.0, -4.0).bounds == (500003.0, 4399946.0, 500053.0, 4399996.0)
+    degrees = Grid("EPSG:4326", Affine(1e-4, 0, -3.0, 0, -1e-4, 60.0), (5, 5))
+    moved = degrees.moved(30.0, 40.0)
+    _, _, length = Geod(ellps="WGS84").inv(
+        degrees.bounds[0], degrees.bounds[3], moved.bounds[0], moved.bounds[3]
+    )
+    assert length == pytest.approx(50.0, rel=0.01)
+    assert (moved.bounds[0] > -3.0, moved.bounds[3] > 60.0) == (True, True)
 
 
 def test_profile_is_what_rasterio_takes() -> None:

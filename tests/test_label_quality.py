@@ -4,6 +4,7 @@ import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -288,6 +289,7 @@ def _quality(**changes: object) -> SiteQuality:
         by_date=(_shift(0.1, 0.1), _shift(0.1, 0.2)),
         shift=_shift(0.1, 0.15),
         applied_m=(0.0, 0.0),
+        images_applied_m=((0.0, 0.0), (0.0, 0.0)),
         resolution_m=(10.0, 10.0),
         completeness=None,
         class_share={"background": 0.9, "road": 0.1},
@@ -335,6 +337,58 @@ def test_an_insignificant_or_small_shift_is_no_warning() -> None:
 def test_a_correction_adds_to_what_is_applied_and_north_is_up() -> None:
     found = _quality(shift=_shift(0.5, 1.0), applied_m=(3.0, 2.0))
     assert found.correction_m == (8.0, -8.0)
+
+
+def test_images_move_the_other_way_and_keep_what_is_applied() -> None:
+    found = _quality(
+        by_date=(_shift(0.5, 1.0), _shift(-0.2, 0.1)),
+        images_applied_m=((1.0, 2.0), (0.0, 0.0)),
+    )
+    first, second = found.dates
+    assert found.image_corrections_m == {first: (-4.0, 12.0), second: (2.0, 1.0)}
+    vague = _quality(by_date=(_shift(0.5, 1.0, significant=False), None))
+    assert vague.image_corrections_m == {}
+
+
+@pytest.mark.data
+def test_moved_images_of_a_real_city_lie_under_the_labels(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    city = data_dir / "real/cities/valencia"
+
+    def check(scenes: list[dict[str, object]], name: str) -> dict[str, Any]:
+        sites = {
+            "legend": "roads",
+            "attribution": "test",
+            "sites": {
+                "valencia": {
+                    "scenes": scenes,
+                    "labels": str(city / "roads.geojson"),
+                    "coverage": str(city / "coverage.geojson"),
+                    "split": "train",
+                }
+            },
+        }
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(sites), "utf-8")
+        built = tmp_path / name
+        assert run(["build", str(tmp_path / f"{name}.yaml"), "--out", str(built)]) == 0
+        capsys.readouterr()
+        assert run(["labels", "check", str(built), "--json"]) == 0
+        (site,) = json.loads(capsys.readouterr().out)["sites"]
+        return dict(site)
+
+    before = check([{"path": str(city / "*.tif")}], "before")
+    assert any("the dates lie up to" in text for text in before["warnings"])
+    moves = before["scene_shift_m"]
+    after = check(
+        [{"path": str(city / f"{day}.tif"), "shift_m": by} for day, by in moves.items()], "after"
+    )
+    left = [shift[way] for shift in after["shift_px_by_date"].values() for way in ("east", "south")]
+    assert np.abs(left).max() < 0.15
+    assert not [text for text in after["warnings"] if "apart" in text or "misaligned" in text]
+    # What is applied is in the next advice.
+    for day, by in after["scene_shift_m"].items():
+        assert by == pytest.approx(moves[day], abs=1.5)
 
 
 # --- the correction, and the command -------------------------------------------------------------

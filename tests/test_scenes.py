@@ -368,6 +368,22 @@ def test_outside_the_scene_is_no_data_and_a_crop_changes_nothing(
 # --- files -----------------------------------------------------------------------------------
 
 
+def test_a_moved_scene_is_the_scene_seen_from_a_grid_moved_back(
+    tmp_path: Path, write_scene: WriteScene
+) -> None:
+    for local in (GRID, DEGREES):
+        path = write_scene(
+            tmp_path / f"{len(local.crs)}_2020-01-01.tif", pattern(local), local, RGB
+        )
+        scene = read_scene(path)
+        target = plan_grid([scene])
+        target = target.crop(target.window.grow(-4))
+        moved = read_on_grid(scene.moved((7.0, -12.0)), target, REFLECTANCE)
+        seen = read_on_grid(scene, target.moved(-7.0, 12.0), REFLECTANCE)
+        # On degrees, metres are converted on a sphere: a hundredth of the way off.
+        assert np.abs(moved.astype(int) - seen.astype(int)).max() <= (0 if local is GRID else 8)
+
+
 def test_written_raster_reads_back(tmp_path: Path) -> None:
     image = pattern(GRID, dtype="uint8")
     path = tmp_path / "out.tif"

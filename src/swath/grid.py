@@ -15,6 +15,9 @@ from pyproj.exceptions import CRSError
 
 from swath.errors import GridError
 
+METRES_PER_DEGREE = 111_195.0
+"""Of latitude, on a sphere of 6371 km."""
+
 Bounds = tuple[float, float, float, float]
 """(left, bottom, right, top), in the units of the CRS it belongs to."""
 
@@ -203,6 +206,20 @@ class Grid:
         left, top = t.c + window.col * t.a, t.f + window.row * t.e
         transform = Affine(t.a, 0.0, left, 0.0, t.e, top)
         return Grid(self.crs, transform, (window.height, window.width))
+
+    def moved(self, east_m: float, north_m: float) -> "Grid":
+        """The same pixels, said to lie `east_m` further east and `north_m` further north.
+
+        In a system in degrees, metres are converted at the grid's centre, on a sphere: what is
+        meant are metres or tens of them, for which that is right to better than 1 %.
+        """
+        t = self.transform
+        if CRS.from_user_input(self.crs).is_geographic:
+            middle = math.radians(t.f + self.height / 2 * t.e)
+            north_m /= METRES_PER_DEGREE
+            east_m /= METRES_PER_DEGREE * math.cos(middle)
+        transform = Affine(t.a, 0.0, t.c + east_m, 0.0, t.e, t.f + north_m)
+        return Grid(self.crs, transform, self.shape)
 
     def profile(self) -> dict[str, Any]:
         """The georeference as rasterio keywords: crs, transform, height, width."""

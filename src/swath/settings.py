@@ -82,6 +82,8 @@ class SceneSettings(_Strict):
             (clouds, say); `{date}` in it stands for the acquisition's YYYY-MM-DD.
         scl_invalid: Classes of an L2A product's scene classification (SCL, 0..11) whose pixels are
             no data; None: 0, 1, 3, 8, 9, 10; an empty list: use all pixels.
+        shift_m: (east, north) by which the image is moved, so that the dates of a site lie on one
+            another: early Sentinel-2 images may be 10 m off. A `mask` stays where it is.
     """
 
     path: str
@@ -90,6 +92,7 @@ class SceneSettings(_Strict):
     exclude: tuple[dt.date, ...] = ()
     mask: str | None = None
     scl_invalid: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
+    shift_m: tuple[ShiftMetres, ShiftMetres] = (0.0, 0.0)
 
 
 class RegionSettings(_Strict):

@@ -102,10 +102,16 @@ def _table(checks: "Sequence[SiteCheck]") -> str:
 
 def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
     """The warnings, and the lines to paste into the sites file."""
+    from swath.labels.quality import DISAGREE_PX
+
     lines = []
     for one in checks:
         lines += [f"{one.quality.site}: {text}" for text in one.warnings]
-        if one.quality.correction_m is not None:
+        if one.quality.apart_px >= DISAGREE_PX:
+            lines.append(f"{one.quality.site}: to move its images, paste with each scene's path:")
+            for date, (east, north) in one.quality.image_corrections_m.items():
+                lines.append(f"    {date}: shift_m: [{east}, {north}]")
+        elif one.quality.correction_m is not None:
             east, north = one.quality.correction_m
             lines.append(f"{one.quality.site}: to move them, paste under the site and build again:")
             lines.append(f"    shift_m: [{east}, {north}]")

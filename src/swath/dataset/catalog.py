@@ -181,7 +181,11 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
         datetime=day,
         start_datetime=day,
         end_datetime=day + dt.timedelta(days=1, seconds=-1),
-        properties={**_projection(site.grid), "constellation": "sentinel-2"},
+        properties={
+            **_projection(site.grid),
+            "constellation": "sentinel-2",
+            "swath:shift_m": list(acquisition.shift_m),
+        },
         stac_extensions=list(EXTENSIONS),
     )
     image = pystac.Asset(
@@ -258,7 +262,8 @@ def _read_acquisition(item: pystac.Item) -> Acquisition:
     image = item.assets["image"]
     if item.datetime is None:
         raise DatasetError(f"{item.id}: the item has no date")
-    return Acquisition(item.datetime.date(), _path(image), _sha256(image))
+    east, north = item.properties.get("swath:shift_m", (0.0, 0.0))
+    return Acquisition(item.datetime.date(), _path(image), _sha256(image), (east, north))
 
 
 def _path(asset: pystac.Asset) -> Path:

@@ -32,11 +32,13 @@ class Acquisition:
         date: Day of acquisition.
         path: The GeoTIFF, on the site's grid.
         sha256: Hex hash of that file.
+        shift_m: (east, north) by which the build moved the image.
     """
 
     date: dt.date
     path: Path
     sha256: str
+    shift_m: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

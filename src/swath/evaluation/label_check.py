@@ -84,6 +84,9 @@ class SiteCheck:
             },
             "applied_shift_m": list(found.applied_m),
             "shift_m": None if found.correction_m is None else list(found.correction_m),
+            "scene_shift_m": {
+                str(date): list(moved) for date, moved in found.image_corrections_m.items()
+            },
             "completeness_at_least": None if whole is None else whole.least,
             "completeness_interval": None if whole is None else [whole.low, whole.high],
             "class_share": found.class_share,
@@ -138,6 +141,7 @@ def check_site(site: Site, legend: Legend, seed: int = 0) -> SiteCheck:
         by_date=by_date,
         shift=shift,
         applied_m=site.shift_m,
+        images_applied_m=tuple(acquisition.shift_m for acquisition in site.acquisitions),
         resolution_m=site.grid.resolution,
         completeness=_completeness(shown, views, shift, legend, seed),
         class_share={c.name: float(classes[c.id] / max(1, labelled)) for c in legend.classes},

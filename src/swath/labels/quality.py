@@ -69,6 +69,7 @@ class SiteQuality:
         by_date: The shift on each date, None where none was found; as `dates`.
         shift: The mean of those that were found; None where none was.
         applied_m: East and north, in metres: what the build has moved the labels by.
+        images_applied_m: What it has moved each image by; as `dates`.
         resolution_m: East and north size of a pixel.
         completeness: None where it cannot be told.
         class_share: Class name -> share of the labelled pixels.
@@ -83,6 +84,7 @@ class SiteQuality:
     by_date: tuple[Shift | None, ...]
     shift: Shift | None
     applied_m: tuple[float, float]
+    images_applied_m: tuple[tuple[float, float], ...]
     resolution_m: tuple[float, float]
     completeness: Completeness | None
     class_share: dict[str, float]
@@ -105,6 +107,33 @@ class SiteQuality:
         east = self.applied_m[0] + self.shift.east * self.resolution_m[0]
         north = self.applied_m[1] - self.shift.south * self.resolution_m[1]
         return round(east, 1), round(north, 1)
+
+    @property
+    def apart_px(self) -> float:
+        """The largest distance between the shifts of two dates; 0 with fewer than two."""
+        known = [shift for shift in self.by_date if shift is not None]
+        pairs = ((a, b) for a in known for b in known)
+        return max(
+            (float(np.hypot(a.east - b.east, a.south - b.south)) for a, b in pairs), default=0.0
+        )
+
+    @property
+    def image_corrections_m(self) -> dict[dt.date, tuple[float, float]]:
+        """`shift_m` for each scene, east and north, that brings its image under the labels.
+
+        What is applied already is in it. Only dates whose shift is significant.
+        """
+        width, height = self.resolution_m
+        return {
+            date: (
+                round(moved[0] - shift.east * width, 1),
+                round(moved[1] + shift.south * height, 1),
+            )
+            for date, shift, moved in zip(
+                self.dates, self.by_date, self.images_applied_m, strict=True
+            )
+            if shift is not None and shift.significant
+        }
 
     @property
     def years_apart(self) -> float | None:
@@ -271,15 +300,10 @@ def _alignment_warnings(quality: SiteQuality) -> list[str]:
             f"misaligned: the labels must move {_way(quality.shift.east, 'east', 'west')} and "
             f"{_way(quality.shift.south, 'south', 'north')}"
         )
-    known = [shift for shift in quality.by_date if shift is not None]
-    apart = max(
-        (float(np.hypot(a.east - b.east, a.south - b.south)) for a in known for b in known),
-        default=0.0,
-    )
-    if apart >= DISAGREE_PX:
+    if quality.apart_px >= DISAGREE_PX:
         found.append(
-            f"the dates lie up to {apart:.1f} px apart: no constant shift suits them all; "
-            "register the images to one another"
+            f"the dates lie up to {quality.apart_px:.1f} px apart: no constant shift suits them "
+            "all; move the images instead of the labels"
         )
     return found
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Scene:
         product: What its metadata say, if it is a Sentinel-2 product.
         scl_invalid: Classes of a product's scene classification that are not used.
         mask: Raster whose pixels other than 0 are not used.
+        shift_m: (east, north) by which `grid` was moved away from what the file says.
     """
 
     path: Path
@@ -48,6 +49,14 @@ class Scene:
     product: Product | None = None
     scl_invalid: tuple[int, ...] = SCL_INVALID
     mask: Path | None = None
+    shift_m: tuple[float, float] = (0.0, 0.0)
+
+    def moved(self, shift_m: tuple[float, float]) -> "Scene":
+        """The scene with its image moved (east, north) by `shift_m`; its mask stays."""
+        if shift_m == (0.0, 0.0):
+            return self
+        east, north = self.shift_m[0] + shift_m[0], self.shift_m[1] + shift_m[1]
+        return replace(self, grid=self.grid.moved(*shift_m), shift_m=(east, north))
 
     def band_indexes(self, wanted: tuple[str, ...]) -> tuple[int, ...]:
         """Numbers, from 1, of the wanted bands in the file.

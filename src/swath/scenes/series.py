@@ -49,6 +49,7 @@ def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene,
         found = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
         if entry.mask is not None:
             found = [replace(scene, mask=find_mask(entry.mask, scene, folder)) for scene in found]
+        found = [scene.moved(entry.shift_m) for scene in found]
         if unknown := sorted(set(entry.exclude) - {scene.date for scene in found}):
             raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
         scenes += [scene for scene in found if scene.date not in entry.exclude]
