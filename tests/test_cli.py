@@ -13,7 +13,7 @@ from swath import cli
 from swath.cli.output import emit
 from swath.errors import InputError
 
-COMMANDS = ("demo", "fetch", "build", "train", "map", "evaluate")
+COMMANDS = ("demo", "fetch", "build", "train", "map", "evaluate", "compare")
 HEAVY = ("torch", "geopandas", "pandas", "rasterio", "shapely", "matplotlib", "pytorch_lightning")
 
 

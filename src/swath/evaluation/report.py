@@ -163,7 +163,7 @@ def _report(
 
     with replacing_folder(out, overwrite=overwrite) as folder:
         (folder / "figures").mkdir()
-        scored = [_score_class(pairs, target, seed) for target in pairs[0][1].legend.foreground]
+        scored = [score_class(pairs, target, seed) for target in pairs[0][1].legend.foreground]
         if not any(result.units for result in scored):
             raise DatasetError(
                 f"{head['maps']}: no labelled pixel lies under the maps; map sites that have labels"
@@ -200,7 +200,14 @@ class Scored:
     block_px: int
 
 
-def _score_class(pairs: Pairs, target: LegendClass, seed: int) -> Scored:
+def score_class(pairs: Pairs, target: LegendClass, seed: int) -> Scored:
+    """Score one class of all mapped sites.
+
+    Args:
+        pairs: The maps and their truth.
+        target: The class.
+        seed: Of the resampling behind the intervals.
+    """
     block_px = plan_block_px([truth.grid for _, truth in pairs])
     edges = choose_edges(pairs, target)
     found: dict[str, list[Entry]] = {split: [] for split in SPLITS}

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -21,12 +22,14 @@ from torch import nn
 
 from swath.files import read_json, replacing, write_json
 from swath.models.device import Precision
+from swath.models.registry import count_parameters
 from swath.progress import console
 from swath.training.module import Stage
 from swath.training.patchmodule import PatchModule
 
 WEIGHTS = "weights.safetensors"
 SCORES = "scores.json"
+COST = "cost.json"
 CHECKPOINT = "last.ckpt"
 
 Scores = dict[str, float | None]
@@ -59,6 +62,32 @@ class EpochLine(Callback):
         )
 
 
+class Clock(Callback):
+    """Counts the seconds of a training, over all its resumptions."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._start: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        now = 0.0 if self._start is None else time.perf_counter() - self._start
+        return self._before + now
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._start = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        self._before = state_dict["seconds"]
+
+
 def read_scores(trainer: Trainer) -> dict[str, float]:
     """The last logged values as plain numbers."""
     return {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
@@ -75,8 +104,9 @@ def fit_stage(
 ) -> Scores:
     """Train one network, or take it up where an earlier run stopped.
 
-    The folder then holds the weights (safetensors), the scores, the logs (CSV and TensorBoard) and,
-    while the training runs, a checkpoint after every epoch.
+    The folder then holds the weights (safetensors), the scores, the cost (seconds, number of
+    weights), the logs (CSV and TensorBoard) and, while the training runs, a checkpoint after every
+    epoch.
 
     Args:
         stage: The network and its loss. Its weights are the result.
@@ -96,6 +126,7 @@ def fit_stage(
     folder.mkdir(parents=True, exist_ok=True)
     has_validation = bool(patches.source.validation)
     checkpoint = folder / CHECKPOINT
+    clock = Clock()
     # Not Trainer(deterministic=True): torchmetrics then counts bins through a dense mesh of 30 GB.
     with _quiet(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         trainer = Trainer(
@@ -104,7 +135,7 @@ def fit_stage(
             precision="bf16-mixed" if precision == "bf16" else "32-true",
             max_epochs=stage.settings.epochs,
             gradient_clip_val=stage.settings.clip,
-            callbacks=_callbacks(stage, folder, title),
+            callbacks=[clock, *_callbacks(stage, folder, title)],
             logger=[
                 CSVLogger(folder, name="logs", version="csv"),
                 TensorBoardLogger(folder, name="logs", version="tensorboard"),
@@ -125,6 +156,8 @@ def fit_stage(
     # JSON knows no NaN: a diverged training says null.
     scores = {k: (v if math.isfinite(v) else None) for k, v in read_scores(trainer).items()}
     write_json(folder / SCORES, scores)
+    cost = {"seconds": clock.seconds, "parameters": count_parameters(stage.network)}
+    write_json(folder / COST, cost)
     with replacing(folder / WEIGHTS) as temporary:
         save_file(_plain(stage.network), temporary)
     checkpoint.unlink(missing_ok=True)

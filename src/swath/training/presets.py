@@ -1,6 +1,7 @@
 """Settings of a training run, and the presets: values that can be printed, stored and compared."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, m
 
 from swath.errors import SettingsError
 from swath.files import first_problem, read_yaml
+from swath.models.registry import architecture
 
 PresetName = Literal["paper", "best", "demo"]
 
@@ -124,6 +126,16 @@ class TrainSettings(_Strict):
     fcn: StageSettings
     rnn: StageSettings
 
+    def of_first_stage(self) -> dict[str, Any]:
+        """What decides stage 1, as JSON: two runs that agree in it train the same network.
+
+        All but what is known to matter to the ConvLSTM alone, so that a new setting counts too.
+        """
+        own = self.model_dump(
+            mode="json", exclude={"model", "rnn", "hidden", "layers", "dates", "cross_fit"}
+        )
+        return {"network": architecture(self.model).fcn.__qualname__, **own}
+
 
 _PAPER_STAGE = StageSettings(
     phases=(
@@ -210,15 +222,29 @@ def override(name: str, file: Path | None = None, **changes: Any) -> TrainSettin
     Raises:
         SettingsError: An unknown preset or key, or a bad value.
     """
-    values = preset(name).model_dump()
     given = read_yaml(file, _Changes).root if file else {}
-    for key, value in given.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
+    kept = {key: value for key, value in changes.items() if value is not None}
+    return change(name, given | kept, str(file or "settings"))
+
+
+def change(name: str, changes: Mapping[str, Any], source: str) -> TrainSettings:
+    """A preset with some of its settings replaced.
+
+    Args:
+        name: Of the preset.
+        changes: Keys of `TrainSettings`; nested keys replace one by one.
+        source: What to call the changes in an error.
+
+    Raises:
+        SettingsError: An unknown preset or key, or a bad value.
+    """
+    values = preset(name).model_dump()
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
             values[key] |= value
         else:
             values[key] = value
-    values |= {key: value for key, value in changes.items() if value is not None}
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(f"{file or 'settings'}: {first_problem(error)}") from None
+        raise SettingsError(f"{source}: {first_problem(error)}") from None

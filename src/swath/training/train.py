@@ -20,6 +20,7 @@ from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, RnnStage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.presets import TrainSettings
+from swath.training.store import StageStore
 
 StageName = Literal["fcn", "rnn", "all"]
 RUN_FILE = "run.json"
@@ -39,6 +40,8 @@ def train(
     workers: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    store: StageStore | None = None,
+    title: str = "",
 ) -> TrainedModel:
     """Train a model on a dataset's training split.
 
@@ -56,6 +59,8 @@ def train(
         workers: Processes that read patches.
         resume: Go on with what is in `out`.
         overwrite: Drop what is in `out`.
+        store: First stages that other runs have trained, to take from and to add to.
+        title: How its lines on stderr start.
 
     Returns:
         The model, on the CPU and in evaluation mode.
@@ -68,9 +73,49 @@ def train(
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
     """
     where = pick_device(device)
-    plan = _plan(dataset, settings, seed)
-    dates = _series_length(dataset, settings) if stage != "fcn" else 1
+    plan = plan_run(dataset, settings, seed)
+    dates = series_length(dataset, settings) if stage != "fcn" else 1
     _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
+    fitting = prepare(dataset, out, settings, dates, seed, where, precision, workers, store)
+    fitting.title = title
+    spec = fitting.spec
+    fcn, scores = fitting.fcn("fcn", salt=1)
+    spec.scores["fcn"] = scores
+    rnn = None
+    if stage != "fcn":
+        rnn, spec.scores["rnn"] = fitting.rnn(fcn)
+    model = TrainedModel(spec, fcn.cpu().eval(), rnn.cpu().eval() if rnn else None)
+    save_model(out, model)
+    return model
+
+
+def prepare(
+    dataset: Dataset,
+    out: Path,
+    settings: TrainSettings,
+    dates: int,
+    seed: int,
+    device: torch.device,
+    precision: Precision | None = None,
+    workers: int = 0,
+    store: StageStore | None = None,
+) -> "Fitting":
+    """Survey the data and describe the model: all that comes before the first step.
+
+    Args:
+        dataset: The images and labels, with their splits.
+        out: The run's folder; nothing is written yet.
+        settings: Of the run.
+        dates: T, length of the series for the ConvLSTM.
+        seed: Of the run.
+        device: Where to train.
+        precision: None: bf16 where the hardware has it.
+        workers: Processes that read patches.
+        store: First stages that other runs have trained.
+
+    Raises:
+        DatasetError: No training site, or none with data.
+    """
     seed_everything(seed, verbose=False)
     source = PatchSource(
         dataset,
@@ -81,6 +126,7 @@ def train(
         seed,
         workers,
     )
+    plan = plan_run(dataset, settings, seed)
     spec = ModelSpec(
         name=settings.model,
         image=dataset.image,
@@ -96,19 +142,11 @@ def train(
         data=plan["data"],
         attribution=dataset.attribution,
     )
-    fitting = _Fitting(source, spec, out, where, precision or best_precision(where))
-    fcn, scores = fitting.fcn("fcn", salt=1)
-    spec.scores["fcn"] = scores
-    rnn = None
-    if stage != "fcn":
-        rnn, spec.scores["rnn"] = fitting.rnn(fcn)
-    model = TrainedModel(spec, fcn.cpu().eval(), rnn.cpu().eval() if rnn else None)
-    save_model(out, model)
-    return model
+    return Fitting(source, spec, out, device, precision or best_precision(device), store)
 
 
-class _Fitting:
-    """Fits the networks of one run, each in its own folder."""
+class Fitting:
+    """Fits the networks of one run, each in its own folder; made by `prepare`."""
 
     def __init__(
         self,
@@ -117,12 +155,15 @@ class _Fitting:
         out: Path,
         device: torch.device,
         precision: Precision,
+        store: StageStore | None = None,
     ) -> None:
         self.source = source
         self.spec = spec
         self.out = out
         self.device = device
         self.precision = precision
+        self.store = store
+        self.title = ""
 
     @property
     def _loss(self) -> CrossEntropyLogIoU:
@@ -131,35 +172,58 @@ class _Fitting:
     def fcn(
         self, name: str, salt: int, leave_out: tuple[str, ...] = ()
     ) -> tuple[nn.Module, Scores]:
-        """Train the U-Net on all training sites but those left out."""
+        """Train the U-Net on all training sites but those left out, or take it from the store."""
+        decided_by = {
+            "settings": self.source.settings.of_first_stage(),
+            "data": self.spec.data,
+            "splits": self.spec.splits,
+            "seed": self.source.seed,
+            "salt": salt,
+            "leave_out": sorted(leave_out),
+            "device": self.device.type,
+            "precision": self.precision,
+        }
+        if self.store is not None:
+            self.store.lend(decided_by, self.out / name)
+        stage, patches = self.fcn_stage(salt, leave_out)
+        scores = self._fit(stage, patches, name)
+        if self.store is not None:
+            self.store.keep(decided_by, self.out / name)
+        return stage.network, scores
+
+    def fcn_stage(self, salt: int, leave_out: tuple[str, ...] = ()) -> tuple[FcnStage, PatchModule]:
+        """Stage 1 with fresh weights, and its patches."""
         settings = self.source.settings.fcn
         torch.manual_seed(self.source.seed * 1000 + salt)
         network = to_memory_format(self.spec.build_fcn())
         stage = FcnStage(network, settings, self._loss, len(self.spec.legend.classes))
-        patches = PatchModule(self.source, settings, 1, salt, leave_out)
-        scores = self._fit(stage, patches, name)
-        return network, scores
+        return stage, PatchModule(self.source, settings, 1, salt, leave_out)
 
     def rnn(self, fcn: nn.Module) -> tuple[nn.Module, Scores]:
         """Train the ConvLSTM on PMaps of the frozen U-Net, or of cross-fitted ones."""
-        settings = self.source.settings.rnn
         sites = [site.name for site in self.source.dataset.sites]
         fcns = dict.fromkeys(sites, fcn)
         for fold, group in enumerate(self._groups()):
             fitted, _ = self.fcn(f"fcn-without-{fold}", salt=10 + fold, leave_out=group)
             fcns |= dict.fromkeys(group, fitted)
+        stage, patches = self.rnn_stage(fcns)
+        scores = self._fit(stage, patches, "rnn")
+        return stage.network, scores
+
+    def rnn_stage(self, fcns: dict[str, nn.Module]) -> tuple[RnnStage, PatchModule]:
+        """Stage 2 with fresh weights, on the PMaps of each site's network, and its patches."""
+        settings = self.source.settings.rnn
         torch.manual_seed(self.source.seed * 1000 + 2)
         network = to_memory_format(self.spec.build_rnn())
         stage = RnnStage(network, fcns, settings, self._loss, len(self.spec.legend.classes))
-        scores = self._fit(stage, PatchModule(self.source, settings, self.spec.dates, 2), "rnn")
-        return network, scores
+        return stage, PatchModule(self.source, settings, self.spec.dates, 2)
 
     def _fit(self, stage: FcnStage | RnnStage, patches: PatchModule, name: str) -> Scores:
         return fit_stage(
             stage,
             patches,
             self.out / name,
-            title=name,
+            title=f"{self.title} {name}".strip(),
             device=self.device,
             precision=self.precision,
         )
@@ -186,7 +250,7 @@ class _Fitting:
         return [tuple(group) for group in groups]
 
 
-def _plan(dataset: Dataset, settings: TrainSettings, seed: int) -> dict[str, Any]:
+def plan_run(dataset: Dataset, settings: TrainSettings, seed: int) -> dict[str, Any]:
     """Everything that decides the result: what `resume` must find unchanged."""
     data = {f"{site.name}/labels": site.labels_sha256 for site in dataset.sites}
     for site in dataset.sites:
@@ -202,7 +266,7 @@ def _plan(dataset: Dataset, settings: TrainSettings, seed: int) -> dict[str, Any
     }
 
 
-def _series_length(dataset: Dataset, settings: TrainSettings) -> int:
+def series_length(dataset: Dataset, settings: TrainSettings) -> int:
     """T for the ConvLSTM, checked against what the training and validation sites have."""
     sites = [*dataset.in_split("train"), *dataset.in_split("validation")]
     if not sites:

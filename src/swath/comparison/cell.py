@@ -1,0 +1,242 @@
+"""One cell of a comparison: train, map the validation and test sites, score the test sites."""
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.comparison.plan import Cell
+from swath.errors import DatasetError, SettingsError
+from swath.evaluation.candidates import FUSED
+from swath.evaluation.report import score_class
+from swath.evaluation.scores import POOLED, RESAMPLES, Measured, Rule, Unit
+from swath.evaluation.truth import truths_of_dataset
+from swath.files import read_json, replacing, write_json
+from swath.legend import LegendClass
+from swath.mapping.maps import read_maps
+from swath.mapping.predict import Predictor
+from swath.mapping.series import site_series
+from swath.models.fusion import FUSIONS
+from swath.models.trained import load_model
+from swath.products.site import map_site
+from swath.training.fit import COST
+from swath.training.store import StageStore
+from swath.training.train import train
+
+RECORD = "cell.json"
+SAMPLES = "samples.npz"
+
+SCORES: dict[str, tuple[str, Rule]] = {
+    "pr_auc": ("pr_auc", "half"),
+    "line_f1_2": ("line_f1_2", "validation"),
+    "iou": ("iou", "validation"),
+    "iou_half": ("iou", "half"),
+    "ece": ("ece", "half"),
+    "accuracy": ("accuracy", "half"),
+}
+"""Score of the leaderboard -> (score of the report, threshold rule; 0.5 without validation)."""
+
+Values = dict[str, float]
+"""Score of the leaderboard -> value; NaN where it is not defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished cell found.
+
+    Attributes:
+        own: The candidate that is the cell's model: the fused map, or the mean of the dates.
+        sites: Test site -> candidate -> scores.
+        samples: Test site -> candidate -> (resamples, scores of `SCORES`) over resampled blocks of
+            the site; NaN where there are none. Empty if they were not read.
+        chosen: Control -> PR-AUC on the validation sites; empty without any.
+        seconds: Step -> wall time; a shared first stage counts in every cell that uses it.
+        parameters: Trained weights of all networks.
+        diverged: Whether a training ended in numbers that are not finite.
+    """
+
+    own: str
+    sites: dict[str, dict[str, Values]]
+    samples: dict[str, dict[str, NDArray[np.float32]]]
+    chosen: dict[str, float]
+    seconds: dict[str, float]
+    parameters: int
+    diverged: bool
+
+    @property
+    def minutes(self) -> float:
+        """Wall time of the training."""
+        return sum(self.seconds[step] for step in self.seconds if step not in ("map", "score")) / 60
+
+
+def finished(folder: Path, cell: Cell) -> bool:
+    """Whether the cell is done.
+
+    Raises:
+        SettingsError: It is, but with other settings or data.
+    """
+    if not (folder / RECORD).is_file():
+        return False
+    before = read_json(folder / RECORD)["decided_by"]
+    now = cell.decided_by
+    changed = [key for key in now if before.get(key) != now[key]]
+    if changed:
+        raise SettingsError(
+            f"{folder} was made with other {' and '.join(changed)}; choose another --out, or "
+            "remove that folder to make it anew"
+        )
+    return True
+
+
+def run_cell(
+    cell: Cell, target: LegendClass, folder: Path, store: StageStore, device: str = "auto"
+) -> None:
+    """Train, map and score; go on where an earlier attempt stopped.
+
+    The folder gets `run` (the model), `maps`, and in the end `samples.npz` and `cell.json`.
+
+    Args:
+        cell: What to do.
+        target: The class that is scored.
+        folder: Of the cell.
+        store: First stages that other cells have trained.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        DatasetError: A test site without a labelled pixel.
+    """
+    run, maps = folder / "run", folder / "maps"
+    train(
+        cell.dataset,
+        run,
+        cell.model.settings,
+        stage=cell.model.stage,
+        seed=cell.seed,
+        device=device,
+        resume=True,
+        overwrite=True,
+        store=store,
+        title=cell.name,
+    )
+    costs = {path.parent.name: read_json(path) for path in sorted(run.glob(f"*/{COST}"))}
+    seconds = {name: float(cost["seconds"]) for name, cost in costs.items()}
+    with _timed(seconds, "map"):
+        _map(cell, run, maps, device)
+    with _timed(seconds, "score"):
+        site_maps = read_maps(maps)
+        pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
+        # The same seed in all cells: so all models are scored on the same draws of blocks.
+        units = score_class(pairs, target, seed=0).units
+    model = load_model(run)
+    used = [cost for name, cost in costs.items() if name in model.spec.scores]
+    record = {
+        "decided_by": cell.decided_by,
+        "own": FUSED if site_maps[0].fusion != "mean" else "mean",
+        "dates": model.spec.dates,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "parameters": sum(cost["parameters"] for cost in used),
+        "diverged": any(None in scores.values() for scores in model.spec.scores.values()),
+        **_scored(cell, units, folder),
+    }
+    write_json(folder / RECORD, record)
+    for network in costs:
+        shutil.rmtree(run / network)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - began
+
+
+def _map(cell: Cell, run: Path, maps: Path, device: str) -> None:
+    predictor = Predictor(load_model(run), device, "auto")
+    shutil.rmtree(maps, ignore_errors=True)
+    for site in cell.dataset.sites:
+        if "train" not in site.splits:
+            map_site(predictor, run, site_series(site, cell.dataset, cell.dates, ()), maps)
+
+
+def _scored(cell: Cell, units: Sequence[Unit], folder: Path) -> dict[str, Any]:
+    """The part of the record that holds scores; the samples are written beside it."""
+    test = {unit.site: unit for unit in units if unit.split == "test"}
+    empty = [site for site in cell.test if site not in test]
+    if empty:
+        raise DatasetError(f"test site {empty[0]!r} has no labelled pixel under its map")
+    candidates = [model for (model, rule) in test[cell.test[0]].measured if rule == "half"]
+    values: dict[str, dict[str, dict[str, float | None]]] = {}
+    samples = np.full((len(cell.test), len(candidates), RESAMPLES, len(SCORES)), np.nan, np.float32)
+    for i, site in enumerate(cell.test):
+        values[site] = {}
+        for j, candidate in enumerate(candidates):
+            found = _read_unit(test[site], candidate)
+            values[site][candidate] = {
+                name: None if value is None or not np.isfinite(value) else value
+                for name, (value, _) in found.items()
+            }
+            for k, (_, drawn) in enumerate(found.values()):
+                if drawn is not None:
+                    samples[i, j, :, k] = drawn
+    with replacing(folder / SAMPLES) as temporary:
+        np.savez_compressed(temporary, samples=samples)
+    pooled = [u for u in units if (u.split, u.site) == ("validation", POOLED)]
+    return {
+        "sites": values,
+        "candidates": candidates,
+        "chosen": {
+            name: unit.measured[name, "half"].values["pr_auc"]
+            for unit in pooled
+            if unit.measured["mean", "half"].positives
+            for name in FUSIONS
+        },
+    }
+
+
+def _read_unit(
+    unit: Unit, candidate: str
+) -> dict[str, tuple[float | None, NDArray[np.float64] | None]]:
+    """Score of the leaderboard -> its value and its samples."""
+    result = {}
+    for name, (score, rule) in SCORES.items():
+        measured: Measured | None = unit.measured.get((candidate, rule))
+        measured = measured or unit.measured[candidate, "half"]
+        drawn = None if measured.samples is None else measured.samples.get(score)
+        result[name] = (measured.values.get(score), drawn)
+    return result
+
+
+def read_result(folder: Path) -> Result:
+    """Read a finished cell.
+
+    Raises:
+        InputError: The cell's record is missing or unreadable.
+    """
+    record = read_json(folder / RECORD)
+    with np.load(folder / SAMPLES, allow_pickle=False) as stored:
+        samples = stored["samples"]
+    sites = {
+        site: {
+            candidate: {k: np.nan if v is None else v for k, v in scores.items()}
+            for candidate, scores in candidates.items()
+        }
+        for site, candidates in record["sites"].items()
+    }
+    return Result(
+        record["own"],
+        sites,
+        {
+            site: dict(zip(record["candidates"], samples[i], strict=True))
+            for i, site in enumerate(sites)
+        },
+        record["chosen"],
+        record["seconds"],
+        record["parameters"],
+        record["diverged"],
+    )

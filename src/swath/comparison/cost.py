@@ -1,0 +1,138 @@
+"""How long a comparison will take: measured on a few steps of each model, then multiplied."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swath.comparison.plan import Cell, Comparison, Model
+from swath.models.device import pick_device
+from swath.progress import track
+from swath.training.presets import StageSettings
+from swath.training.rates import StageRates, measure_stage
+from swath.training.train import prepare
+
+TILE_OVERHEAD = 1.4
+"""Pixels that mapping computes for a pixel of the map: margins of tiles, and what is outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What the networks of one model cost here.
+
+    Attributes:
+        fcn: Stage 1.
+        rnn: Stage 2, the PMaps of the frozen networks included; None for a model without.
+    """
+
+    fcn: StageRates
+    rnn: StageRates | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is still to be done, and how long it will take with one cell at a time.
+
+    Attributes:
+        seconds: Cell -> seconds of training and mapping; scoring is not in it.
+        parameters: Model -> trained weights.
+        done: Cells that are finished.
+    """
+
+    seconds: dict[str, float]
+    parameters: dict[str, int]
+    done: int
+
+    @property
+    def total_s(self) -> float:
+        """All of it."""
+        return sum(self.seconds.values())
+
+    def wall_s(self, jobs: Collection[tuple[Cell, ...]], workers: int) -> float:
+        """With several jobs at once, each handed to the first that is free."""
+        busy = [0.0] * workers
+        for job in jobs:
+            first = busy.index(min(busy))
+            busy[first] += sum(self.seconds.get(cell.name, 0.0) for cell in job)
+        return max(busy)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "cells": len(self.seconds) + self.done,
+            "done": self.done,
+            "cell_minutes": {name: round(s / 60, 2) for name, s in self.seconds.items()},
+            "total_minutes": round(self.total_s / 60, 2),
+            "parameters": self.parameters,
+        }
+
+
+def estimate(
+    comparison: Comparison, done: Collection[str], stored: Callable[[Cell], bool], device: str
+) -> Estimate:
+    """Run a few steps of each model on its first fold, and count what all cells will need.
+
+    Args:
+        comparison: What is asked for.
+        done: Names of the cells that are finished; they cost nothing more.
+        stored: Whether the first stage of a cell has been trained and kept.
+        device: `auto`, `cpu` or `cuda`.
+    """
+    firsts = {cell.model.name: cell for cell in reversed(comparison.cells())}
+    rates = {
+        model.name: _measure(firsts[model.name], device)
+        for model in track(comparison.models, "measuring a few steps of each model")
+    }
+    seconds: dict[str, float] = {}
+    for job in comparison.jobs():
+        trained = stored(job[0])
+        for cell in job:
+            if cell.name not in done:
+                seconds[cell.name] = _cell_seconds(cell, rates, firsts, first_stage=not trained)
+                trained = True
+    parameters = {
+        name: r.fcn.parameters + (r.rnn.parameters if r.rnn else 0) for name, r in rates.items()
+    }
+    return Estimate(seconds, parameters, len(done))
+
+
+def _measure(cell: Cell, device: str) -> Rates:
+    where = pick_device(device)
+    settings = cell.model.settings
+    fitting = prepare(cell.dataset, Path(), settings, cell.dates, cell.seed, where)
+    fcn_stage, patches = fitting.fcn_stage(salt=1)
+    fcn = measure_stage(fitting, fcn_stage, patches)
+    if cell.model.stage == "fcn":
+        return Rates(fcn, None)
+    sites = [site.name for site in cell.dataset.sites]
+    rnn_stage, patches = fitting.rnn_stage(dict.fromkeys(sites, fcn_stage.network))
+    return Rates(fcn, measure_stage(fitting, rnn_stage, patches))
+
+
+def _cell_seconds(
+    cell: Cell, rates: Mapping[str, Rates], firsts: Mapping[str, Cell], *, first_stage: bool
+) -> float:
+    """Training and mapping of one cell, without the first stage where another has trained it."""
+    model: Model = cell.model
+    measured = rates[model.name]
+    # Validation was measured on the first fold; other folds have other sites.
+    larger = _validation_mpx(cell) / max(_validation_mpx(firsts[model.name]), 1e-9)
+
+    def training(stage: StageSettings, found: StageRates) -> float:
+        return stage.steps * found.step_s + stage.epochs * found.validation_s * larger
+
+    total = 0.0
+    if first_stage:
+        times = 1 + (model.settings.cross_fit if measured.rnn else 0)
+        total += times * training(model.settings.fcn, measured.fcn)
+    if measured.rnn:
+        total += training(model.settings.rnn, measured.rnn)
+    mapped = sum(site.grid.window.size for site in cell.dataset.sites if "train" not in site.splits)
+    per_mpx = measured.fcn.forward_s_per_mpx * cell.dates
+    if measured.rnn:
+        per_mpx = measured.rnn.forward_s_per_mpx  # the PMaps of all dates are in it
+    return total + mapped / 1e6 * per_mpx * TILE_OVERHEAD
+
+
+def _validation_mpx(cell: Cell) -> float:
+    return sum(site.grid.window.size for site in cell.dataset.in_split("validation")) / 1e6

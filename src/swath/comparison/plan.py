@@ -1,0 +1,236 @@
+"""What COMPARISON.yaml asks for, as cells: a model, a fold, a seed. Nothing is trained here."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from swath.dataset.site import Dataset, read_dataset
+from swath.errors import DatasetError, SettingsError
+from swath.files import read_yaml
+from swath.legend import LegendClass
+from swath.training.presets import PresetName, TrainSettings, change
+from swath.training.train import LONGEST_SERIES, plan_run, series_length
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+"""Names become folders."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelEntry(_Strict):
+    """A model of the comparison.
+
+    Attributes:
+        name: How it is called in the leaderboard.
+        preset: Of its training.
+        settings: What replaces the preset's settings, as in `swath train --settings`.
+        stage: `fcn` leaves the ConvLSTM out: the mean of the dates is then its map.
+    """
+
+    name: Name
+    preset: PresetName = "best"
+    settings: dict[str, Any] = {}
+    stage: Literal["fcn", "all"] = "all"
+
+
+class FoldEntry(_Strict):
+    """One way to split the sites; those that are not named train.
+
+    Attributes:
+        name: Of the fold; None: its test sites.
+        test: Sites that are scored.
+        validation: Sites on which thresholds are chosen.
+    """
+
+    name: Name | None = None
+    test: tuple[str, ...] = Field(min_length=1)
+    validation: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return self.name or "+".join(self.test)
+
+
+class ComparisonFile(_Strict):
+    """COMPARISON.yaml.
+
+    Attributes:
+        dataset: Folder made by `swath build`; relative to the file.
+        models: What is compared.
+        folds: Which sites are held out; a site is a test site of one fold only.
+        seeds: One training a model, fold and seed.
+        baseline: The model that all others are held against; None: the first.
+        class_name: The class that is scored; None: the first of the foreground.
+    """
+
+    dataset: str
+    models: tuple[ModelEntry, ...] = Field(min_length=1)
+    folds: tuple[FoldEntry, ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    baseline: str | None = None
+    class_name: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for what, names in (
+            ("model", [model.name for model in self.models]),
+            ("fold", [fold.label for fold in self.folds]),
+            ("test site", [site for fold in self.folds for site in fold.test]),
+            ("seed", list(map(str, self.seeds))),
+        ):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what} {twice[0]!r} stands there twice")
+        if self.baseline is not None and self.baseline not in {m.name for m in self.models}:
+            raise ValueError(f"baseline {self.baseline!r} is none of the models")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model with its settings resolved.
+
+    Attributes:
+        name: In the leaderboard.
+        settings: Of its training.
+        stage: `fcn` or `all`.
+    """
+
+    name: str
+    settings: TrainSettings
+    stage: Literal["fcn", "all"]
+
+    @property
+    def group(self) -> str:
+        """The same for models whose first stage is the same."""
+        text = json.dumps(self.settings.of_first_stage(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training, its maps and its scores.
+
+    Attributes:
+        model: What is trained.
+        fold: Name of the fold.
+        test: Sites that are scored.
+        seed: Of the training.
+        dataset: Split as the fold says.
+    """
+
+    model: Model
+    fold: str
+    test: tuple[str, ...]
+    seed: int
+    dataset: Dataset
+
+    @property
+    def name(self) -> str:
+        """Its folder below OUT/cells."""
+        return f"{self.model.name}/{self.fold}/seed-{self.seed}"
+
+    @property
+    def dates(self) -> int:
+        """T, how many dates of a site are mapped.
+
+        Raises:
+            DatasetError: A site has too few.
+        """
+        if self.model.stage == "all":
+            return series_length(self.dataset, self.model.settings)
+        sites = [*self.dataset.in_split("train"), *self.dataset.in_split("validation")]
+        shortest = min(len(site.acquisitions) for site in sites)
+        return min(shortest, self.model.settings.dates or LONGEST_SERIES)
+
+    @property
+    def decided_by(self) -> dict[str, Any]:
+        """Everything that decides its scores, as JSON."""
+        run = plan_run(self.dataset, self.model.settings, self.seed)
+        return {"stage": self.model.stage, "test": list(self.test), **run}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison, checked against its dataset.
+
+    Attributes:
+        dataset: As built.
+        target: The class that is scored.
+        models: What is compared.
+        folds: Fold -> its sites.
+        seeds: Of the trainings.
+        baseline: Name of the model that the others are held against.
+    """
+
+    dataset: Dataset
+    target: LegendClass
+    models: tuple[Model, ...]
+    folds: tuple[FoldEntry, ...]
+    seeds: tuple[int, ...]
+    baseline: str
+
+    def jobs(self) -> Iterator[tuple[Cell, ...]]:
+        """The cells, those that share a first stage together; all models of a seed come early."""
+        groups: dict[str, list[Model]] = {}
+        for model in self.models:
+            groups.setdefault(model.group, []).append(model)
+        split = {
+            fold.label: self.dataset.resplit(fold.validation, fold.test) for fold in self.folds
+        }
+        for seed in self.seeds:
+            for fold in self.folds:
+                for models in groups.values():
+                    yield tuple(
+                        Cell(model, fold.label, fold.test, seed, split[fold.label])
+                        for model in models
+                    )
+
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells."""
+        return tuple(cell for job in self.jobs() for cell in job)
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Read COMPARISON.yaml and check it against the dataset.
+
+    Raises:
+        SettingsError: The file breaks the format, or has settings that do not exist.
+        DatasetError: A site that the dataset lacks, that is named twice in a fold or has too few
+            dates, or a fold that leaves no site to train on.
+    """
+    file = read_yaml(path, ComparisonFile)
+    dataset = read_dataset(path.parent / file.dataset)
+    foreground = {c.name: c for c in dataset.legend.foreground}
+    name = file.class_name or next(iter(foreground))
+    if name not in foreground:
+        raise SettingsError(
+            f"{path}: class_name {name!r} is no class of the dataset; its classes are "
+            f"{', '.join(foreground)}"
+        )
+    models = tuple(
+        Model(m.name, change(m.preset, m.settings, f"{path}: model {m.name}"), m.stage)
+        for m in file.models
+    )
+    found = Comparison(
+        dataset,
+        foreground[name],
+        models,
+        file.folds,
+        file.seeds,
+        file.baseline or models[0].name,
+    )
+    for cell in found.cells():
+        if not cell.dataset.in_split("train"):
+            raise DatasetError(f"{path}: fold {cell.fold} leaves no site to train on")
+        if cell.dates < 1:  # asked for here, so that a series too short is told before any training
+            raise DatasetError(f"{path}: fold {cell.fold} has a site without images")
+    return found
