@@ -229,7 +229,7 @@ def _build_image(
         rgb=image.encoding == "tci" and image.bands == TCI_BANDS,
         tags={"ACQUISITION_DATE": str(scene.date)},
     )
-    return Acquisition(scene.date, path, sha256(path)), valid
+    return Acquisition(scene.date, path, sha256(path), scene.conditions, scene.masks), valid
 
 
 def _labelled(plan: SitePlan) -> NDArray[np.bool_]:
