@@ -481,6 +481,22 @@ def test_a_cut_extract_is_one_clear_line(tmp_path: Path, name: str, share: float
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("lat", ["x", "1e99", "91", ""])
+def test_a_coordinate_that_is_none_is_one_clear_line_or_no_place(tmp_path: Path, lat: str) -> None:
+    path = tmp_path / "a.osm"
+    path.write_text(
+        f'<osm version="0.6"><node id="1" lat="{lat}" lon="0"/><node id="2" lat="1" lon="1"/>'
+        '<way id="7"><nd ref="1"/><nd ref="2"/><tag k="highway" v="primary"/></way></osm>'
+    )
+    try:
+        features = read_near(path, ROADS, EARTH).features
+    except InputError as error:
+        assert str(error).startswith(f"{path}: not readable as an OpenStreetMap extract")
+        assert "\n" not in str(error)
+    else:
+        assert features.empty  # one node is no line
+
+
 def test_an_entity_bomb_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "bomb.osm"
     entities = "".join(
