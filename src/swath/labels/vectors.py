@@ -211,9 +211,15 @@ def _read_layers(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
         raise ValueError("no layer with geometry")
     frames = []
     for layer in layers:
-        crs = pyogrio.read_info(path, layer=layer)["crs"]
-        near = transform_bounds(box, LONLAT, crs) if crs else None
-        frames.append(pyogrio.read_dataframe(path, layer=layer, bbox=near))
+        info = pyogrio.read_info(path, layer=layer)
+        near = transform_bounds(box, LONLAT, info["crs"]) if info["crs"] else None
+        frame = pyogrio.read_dataframe(path, layer=layer, bbox=near)
+        if frame.empty and path.suffix.lower() == ".fgb":
+            # GDAL takes an index that breaks off for one without an entry.
+            whole = len(pyogrio.read_dataframe(path, layer=layer, columns=[]))
+            if whole < info["features"]:
+                raise ValueError(f"{whole} of its {info['features']} features are there")
+        frames.append(frame)
     if len(frames) == 1:
         return frames[0]
     crs = frames[0].crs
