@@ -130,7 +130,7 @@ def _read(path: Path, legend: Legend, box: Bounds, osmium: Any) -> Extract:
 
 
 def _collect(path: Path, legend: Legend, box: Bounds, osmium: Any) -> Extract:
-    keys = osmium.filter.KeyFilter(*{key for c in legend.tagged for key in c.tags})
+    keys = osmium.filter.KeyFilter(*legend.wanted)
     source = osmium.FileProcessor(path)
     if any(c.geometry == "area" for c in legend.tagged):
         source = source.with_areas(keys)
