@@ -21,6 +21,9 @@ settings.load_profile("swath")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ["fetch_world", "overpass_server"]
+"""Modules whose fixtures all tests may use."""
+
 SceneWriter = Callable[..., Path]
 
 

@@ -456,11 +456,15 @@ def test_build_command_prints_one_json_object(
     printed = json.loads(capsys.readouterr().out)
     assert printed["dataset"] == str(out)
     town, village = printed["sites"]
+    # The files say nothing of clouds and sun, the labels nothing of their day.
+    sky = {"cloud_cover": None, "sun_azimuth_deg": None, "sun_elevation_deg": None}
     assert town == {
         "name": "town",
         "shape": [40, 50],
         "crs": "EPSG:32630",
         "dates": ["2020-01-01", "2020-02-01"],
+        "acquisitions": [{"date": day, **sky, "masks": {}} for day in town["dates"]],
+        "labels_date": None,
         "splits": ["train"],
         "class_share": pytest.approx({"background": 1 - 150 / 1940, "road": 150 / 1940}),
         "ignore_share": 60 / 2000,

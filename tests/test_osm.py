@@ -481,6 +481,36 @@ def test_a_cut_extract_is_one_clear_line(tmp_path: Path, name: str, share: float
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("suffix", ["fgb", "gpkg", "geojson", "parquet"])
+def test_a_cut_vector_file_is_one_true_line(tmp_path: Path, suffix: str) -> None:
+    # 500 roads: of a FlatGeobuf, 1 % ends in the header, 2 to 30 % in the index.
+    roads = [shapely.LineString([(n / 1000, 0), (n / 1000, 1)]) for n in range(500)]
+    frame = geopandas.GeoDataFrame({"highway": ["primary"] * 500}, geometry=roads, crs=4326)
+    whole = tmp_path / f"whole.{suffix}"
+    frame.to_parquet(whole) if suffix == "parquet" else frame.to_file(whole)
+    assert len(read_near(whole, ROADS, EARTH).features) == 500
+    assert read_near(whole, ROADS, (50.0, 50.0, 51.0, 51.0)).features.empty
+    path = tmp_path / f"cut.{suffix}"
+    for share in (0.01, 0.02, 0.1, 0.3, 0.5, 0.9, 0.999):
+        path.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+        with pytest.raises(InputError, match="not readable as vector features") as error:
+            read_near(path, ROADS, EARTH)
+        assert str(error.value).startswith(str(path))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("lat", ["x", "", "1,5"])
+def test_a_coordinate_that_is_no_number_is_one_clear_line(tmp_path: Path, lat: str) -> None:
+    path = tmp_path / "a.osm"
+    path.write_text(
+        f'<osm version="0.6"><node id="1" lat="{lat}" lon="0"/><node id="2" lat="1" lon="1"/>'
+        '<way id="7"><nd ref="1"/><nd ref="2"/><tag k="highway" v="primary"/></way></osm>'
+    )
+    with pytest.raises(InputError, match="not readable as an OpenStreetMap extract") as error:
+        read_near(path, ROADS, EARTH)
+    assert "\n" not in str(error.value)
+
+
 def test_an_entity_bomb_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "bomb.osm"
     entities = "".join(

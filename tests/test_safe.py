@@ -739,19 +739,20 @@ def test_inspect(
         "granule": "L2A_T30UWU_A006291_20250621T110424",
         "mgrs_tile": "30UWU",
         "sensing_time": "2025-06-21T11:04:24.002000+00:00",
-        "cloud_cover": 3.5,
-        "sun_zenith_deg": 26.5,
-        "sun_azimuth_deg": 151.75,
         "quantification": 10000.0,
         "offsets": None,
         "tci": True,
         "scl": True,
     }
     assert new["product"]["offsets"]["B04"] == -1000
+    # The zenith angle of 26.5 degrees is 63.5 above the horizon.
+    sky = {"cloud_cover": 3.5, "sun_azimuth_deg": 151.75, "sun_elevation_deg": 63.5}
+    assert {key: new[key] for key in sky} == sky
     assert (old["date"], old["product"]["tci"]) == ("2016-09-05", False)
     assert cli.run(["inspect", *paths]) == 0
     text = capsys.readouterr().out
-    assert "Sentinel-2A L2A N0511, tile 30UWU, 11:04:24 UTC, cloud 3.5%" in text
+    assert "Sentinel-2A L2A N0511, tile 30UWU, 11:04:24 UTC, quantification" in text
+    assert "cloud 3.5%, sun 63.5 deg high, azimuth 151.8 deg" in text
     assert cli.run(["inspect", str(tmp_path)]) == 2
     assert "no Sentinel-2 product" in capsys.readouterr().err
 

@@ -14,6 +14,10 @@ IGNORE = 255
 """Label value of pixels that count nowhere: not in the loss, not in a score."""
 
 
+COAST = ("natural", "coastline")
+"""The tag of lines with the land on their left and the sea on their right."""
+
+
 class LineWidth(BaseModel):
     """How wide the lines of a class are on the ground, in metres.
 
@@ -67,6 +71,7 @@ class LegendClass(BaseModel):
             pairs matches.
         exclude: OSM key -> values that take a feature out again.
         width: How wide its lines are, where they are burnt by width; lines only.
+        sea: Whether the sea belongs to it: what lies right of `natural=coastline`; areas only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +83,7 @@ class LegendClass(BaseModel):
     tags: dict[str, tuple[str, ...]] = {}
     exclude: dict[str, tuple[str, ...]] = {}
     width: LineWidth | None = None
+    sea: bool = False
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -125,6 +131,10 @@ class Legend(BaseModel):
                 raise ValueError(f"class {c.name!r} needs a geometry (line or area) and tags")
             if c.width is not None and c.geometry != "line":
                 raise ValueError(f"class {c.name!r} has a width, but its geometry is not line")
+            if c.sea and c.geometry != "area":
+                raise ValueError(f"class {c.name!r} has the sea, but its geometry is not area")
+        if sum(c.sea for c in self.classes) > 1:
+            raise ValueError("the sea can belong to one class only")
         return self
 
     @property
@@ -143,9 +153,25 @@ class Legend(BaseModel):
         return tuple(c for c in self.classes if c.tags)
 
     @property
+    def sea(self) -> LegendClass | None:
+        """The class that the sea belongs to, if any."""
+        return next((c for c in self.classes if c.sea), None)
+
+    @property
+    def wanted(self) -> dict[str, tuple[str, ...]]:
+        """OSM key -> values of what may be on the map, the coast included; keys sorted."""
+        values: dict[str, list[str]] = {}
+        for c in self.tagged:
+            for key, accepted in c.tags.items():
+                values.setdefault(key, []).extend(accepted)
+        if self.sea is not None:
+            values.setdefault(COAST[0], []).append(COAST[1])
+        return {key: tuple(dict.fromkeys(found)) for key, found in sorted(values.items())}
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """Every OSM key that the legend looks at, sorted."""
-        keys = {k for c in self.classes for k in (*c.tags, *c.exclude)}
+        keys = {k for c in self.classes for k in (*c.tags, *c.exclude)}.union(self.wanted)
         return tuple(sorted(keys.union(*(c.width.keys for c in self.classes if c.width))))
 
     def classify(self, tags: Mapping[str, Any]) -> int | None:

@@ -79,7 +79,9 @@ class SceneSettings(_Strict):
         bands: Band names in the file's order; None if its band descriptions say so.
         exclude: Dates to leave out where `path` is a glob (clouded ones, say).
         mask: GeoTIFF, relative to the sites file, whose pixels other than 0 are not to be used
-            (clouds, say); `{date}` in it stands for the acquisition's YYYY-MM-DD.
+            (clouds, say); `{date}` in it stands for the acquisition's YYYY-MM-DD. Or `ukis-csmask`:
+            the clouds and shadows that this model finds.
+        level: Processing level of an image file, for the cloud model; a product says its own.
         scl_invalid: Classes of an L2A product's scene classification (SCL, 0..11) whose pixels are
             no data; None: 0, 1, 3, 8, 9, 10; an empty list: use all pixels.
         shift_m: (east, north) by which the image is moved, so that the dates of a site lie on one
@@ -91,6 +93,7 @@ class SceneSettings(_Strict):
     bands: tuple[str, ...] | None = None
     exclude: tuple[dt.date, ...] = ()
     mask: str | None = None
+    level: Literal["L1C", "L2A"] | None = None
     scl_invalid: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
     shift_m: tuple[ShiftMetres, ShiftMetres] = (0.0, 0.0)
 

@@ -1,5 +1,6 @@
 """`swath build`: scenes and vectors become a dataset of aligned series and labels."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,11 @@ def command(
                 "shape": list(site.grid.shape),
                 "crs": site.grid.crs,
                 "dates": [str(date) for date in site.dates],
+                "acquisitions": [
+                    {"date": str(a.date), **asdict(a.conditions), "masks": dict(a.masks)}
+                    for a in site.acquisitions
+                ],
+                "labels_date": None if site.labels_date is None else str(site.labels_date),
                 "splits": list(site.splits),
                 "class_share": shares,
                 "ignore_share": ignored,
@@ -48,8 +54,10 @@ def command(
 def _line(row: dict[str, Any]) -> str:
     height, width = row["shape"]
     shares = ", ".join(f"{name} {share:.1%}" for name, share in row["class_share"].items())
+    labels = f"labels of {row['labels_date']}" if row["labels_date"] else "labels of an unknown day"
     return (
         f"{row['name']}: {height} x {width} px in {row['crs'].split('[')[0]}, "
-        f"{'+'.join(row['splits'])}; dates {', '.join(row['dates'])}; {shares} of the labelled; "
+        f"{'+'.join(row['splits'])}; dates {', '.join(row['dates'])}; {labels}; "
+        f"{shares} of the labelled; "
         f"ignored {row['ignore_share']:.1%}"
     )

@@ -1,5 +1,6 @@
 """`swath inspect`: what the headers of scenes say, without decoding a pixel."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,7 @@ def _report(scene: "Scene") -> dict[str, Any]:
         "height": grid.height,
         "width": grid.width,
         "resolution": list(grid.resolution),
+        **asdict(scene.conditions),
         "product": None if scene.product is None else _product(scene.product),
     }
 
@@ -56,9 +58,6 @@ def _product(product: "Product") -> dict[str, Any]:
         "granule": product.granule,
         "mgrs_tile": tile.mgrs_tile,
         "sensing_time": tile.sensing_time.isoformat(),
-        "cloud_cover": product.cloud_cover,
-        "sun_zenith_deg": tile.sun_zenith_deg,
-        "sun_azimuth_deg": tile.sun_azimuth_deg,
         "quantification": metadata.quantification,
         "offsets": dict(metadata.offsets),
         "tci": "TCI" in product.images,
@@ -67,19 +66,26 @@ def _product(product: "Product") -> dict[str, Any]:
 
 
 def _lines(scene: "Scene") -> list[str]:
+    from swath.scenes.scene import UNKNOWN
+
     grid = scene.grid
     lines = [
         f"{scene.path}: {scene.date}, {grid.height} x {grid.width} px, {grid.crs[:20]}, "
         f"bands {' '.join(band or '(no name)' for band in scene.bands)}"
     ]
+    sky = scene.conditions
+    if sky != UNKNOWN:
+        lines.append(
+            f"  cloud {_known(sky.cloud_cover, '%')}, "
+            f"sun {_known(sky.sun_elevation_deg, ' deg')} high, "
+            f"azimuth {_known(sky.sun_azimuth_deg, ' deg')}"
+        )
     if scene.product is not None:
         metadata, tile = scene.product.metadata, scene.product.tile
         offsets = sorted(set(metadata.offsets.values()))
         lines.append(
             f"  {metadata.spacecraft} {metadata.level} N{metadata.baseline.replace('.', '')}, "
             f"tile {tile.mgrs_tile}, {tile.sensing_time:%H:%M:%S} UTC, "
-            f"cloud {_known(scene.product.cloud_cover, '%')}, "
-            f"sun zenith {_known(tile.sun_zenith_deg, ' deg')}, "
             f"quantification {metadata.quantification:g}, "
             f"offset {' '.join(f'{offset:g}' for offset in offsets)}"
         )

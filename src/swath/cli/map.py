@@ -39,6 +39,17 @@ def command(
         str | None,
         typer.Option(help="Bands of SCENES in file order (B02,B03,...), where they lack names."),
     ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            help="What not to use of SCENES: a raster that is not 0 there ({date} in its path is "
+            "each one's YYYY-MM-DD), or ukis-csmask, a model of clouds and shadows."
+        ),
+    ] = None,
+    level: Annotated[
+        Literal["L1C", "L2A"] | None,
+        typer.Option(help="Level of SCENES for --mask ukis-csmask; products say their own."),
+    ] = None,
     dataset: Annotated[
         Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")
     ] = None,
@@ -71,8 +82,10 @@ def command(
         raise SettingsError("swath map takes either SCENES or --dataset, and one of them")
     if scenes and (site or date):
         raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
-    if dataset is not None and (name or bands):
-        raise SettingsError("--name and --bands are for SCENES; a dataset has its own")
+    if dataset is not None and (name or bands or mask or level):
+        raise SettingsError(
+            "--name, --bands, --mask and --level are for SCENES; a dataset has its own"
+        )
 
     from swath.files import check_free
     from swath.mapping.predict import Predictor
@@ -84,7 +97,7 @@ def command(
         days = [day.date() for day in date or ()]
         todo = _of_dataset(dataset, model.spec, split, site or [], days)
     else:
-        todo = [_of_scenes(scenes or [], name, bands, model.spec)]
+        todo = [_of_scenes(scenes or [], name, bands, mask, level, model.spec)]
     for series in todo:
         check_free(out / series.site, overwrite=overwrite)
     predictor = Predictor(model, device, precision)
@@ -114,7 +127,12 @@ def _of_dataset(
 
 
 def _of_scenes(
-    paths: list[Path], name: str | None, bands: str | None, spec: "ModelSpec"
+    paths: list[Path],
+    name: str | None,
+    bands: str | None,
+    mask: str | None,
+    level: Literal["L1C", "L2A"] | None,
+    spec: "ModelSpec",
 ) -> "Series":
     from swath.mapping.series import scene_series
 
@@ -123,7 +141,7 @@ def _of_scenes(
     elif not SITE_NAME.fullmatch(name):
         raise SettingsError(f"--name becomes a folder: letters, digits, _ and -; got {name!r}")
     given = tuple(band.strip() for band in bands.split(",")) if bands else None
-    return scene_series(name, paths, given, spec.image)
+    return scene_series(name, paths, given, spec.image, mask, level)
 
 
 def _report(mapped: "MappedSite") -> dict[str, object]:

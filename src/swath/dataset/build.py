@@ -229,7 +229,8 @@ def _build_image(
         rgb=image.encoding == "tci" and image.bands == TCI_BANDS,
         tags={"ACQUISITION_DATE": str(scene.date)},
     )
-    return Acquisition(scene.date, path, sha256(path), scene.shift_m), valid
+    kept = Acquisition(scene.date, path, sha256(path), scene.shift_m, scene.conditions, scene.masks)
+    return kept, valid
 
 
 def _labelled(plan: SitePlan) -> NDArray[np.bool_]:

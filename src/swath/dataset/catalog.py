@@ -16,6 +16,7 @@ from swath.errors import DatasetError, SwathError
 from swath.files import first_problem
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
+from swath.scenes.scene import Conditions
 from swath.sentinel2 import BANDS, NODATA
 from swath.settings import ImageSettings
 
@@ -29,10 +30,15 @@ EXTENSIONS = (
     "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
 )
 
+VIEW = "https://stac-extensions.github.io/view/v1.0.0/schema.json"
+"""Only for items whose sun is known: the extension wants one of its fields."""
+
 # An item lies beside the image that it describes, not in a folder of its own.
 _LAYOUT = pystac.layout.CustomLayoutStrategy(
     item_func=lambda item, folder: f"{folder}/{item.id.rsplit('_', 1)[1]}.json"
 )
+
+_CONDITIONS = ("eo:cloud_cover", "view:sun_azimuth", "view:sun_elevation")
 
 PARQUET = "application/vnd.apache.parquet"
 _SHA256_PREFIX = "1220"
@@ -173,6 +179,7 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
 def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item:
     bounds = site.grid.lonlat_bounds
     day = _midnight(acquisition.date)
+    sky = _conditions(acquisition.conditions)
     item = pystac.Item(
         id=f"{site.name}_{acquisition.date}",
         geometry=_footprint(site.grid),
@@ -185,8 +192,10 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
             **_projection(site.grid),
             "constellation": "sentinel-2",
             "swath:shift_m": list(acquisition.shift_m),
+            **sky,
+            "swath:masks": dict(acquisition.masks),
         },
-        stac_extensions=list(EXTENSIONS),
+        stac_extensions=[*EXTENSIONS, *([VIEW] if any("view:" in key for key in sky) else [])],
     )
     image = pystac.Asset(
         f"./{acquisition.path.name}",
@@ -203,6 +212,13 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
     item.add_asset("image", image)
     item.add_asset("labels", _labels_asset(site, dataset.legend))
     return item
+
+
+def _conditions(sky: Conditions) -> dict[str, float]:
+    """What is known of clouds (of the whole tile) and sun."""
+    said = (sky.cloud_cover, sky.sun_azimuth_deg, sky.sun_elevation_deg)
+    pairs = zip(_CONDITIONS, said, strict=True)
+    return {key: round(value, 4) for key, value in pairs if value is not None}
 
 
 def _band(name: str) -> dict[str, Any]:
@@ -262,8 +278,17 @@ def _read_acquisition(item: pystac.Item) -> Acquisition:
     image = item.assets["image"]
     if item.datetime is None:
         raise DatasetError(f"{item.id}: the item has no date")
-    east, north = item.properties.get("swath:shift_m", (0.0, 0.0))
-    return Acquisition(item.datetime.date(), _path(image), _sha256(image), (east, north))
+    said = item.properties
+    # Datasets built before these were kept have none.
+    east, north = said.get("swath:shift_m", (0.0, 0.0))
+    return Acquisition(
+        item.datetime.date(),
+        _path(image),
+        _sha256(image),
+        (east, north),
+        Conditions(*(said.get(key) for key in _CONDITIONS)),
+        said.get("swath:masks", {}),
+    )
 
 
 def _path(asset: pystac.Asset) -> Path:

@@ -1,9 +1,10 @@
 """A dataset as values: sites, their acquisitions, their splits; and reading their pixels."""
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from swath.errors import DatasetError
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.scenes.raster import read_raster
+from swath.scenes.scene import UNKNOWN, Conditions
 from swath.sentinel2 import NODATA
 from swath.settings import ImageSettings, SplitName
 
@@ -33,12 +35,16 @@ class Acquisition:
         path: The GeoTIFF, on the site's grid.
         sha256: Hex hash of that file.
         shift_m: (east, north) by which the build moved the image.
+        conditions: Clouds and sun, as far as its source says.
+        masks: What left pixels of it out; see `swath.scenes.scene.Scene`.
     """
 
     date: dt.date
     path: Path
     sha256: str
     shift_m: tuple[float, float] = (0.0, 0.0)
+    conditions: Conditions = UNKNOWN
+    masks: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

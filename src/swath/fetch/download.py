@@ -125,12 +125,26 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     image[:, ~valid] = NODATA
     if not (image != NODATA).any():
         raise RemoteError(f"{order.item.id}: no clear pixel with data lies inside the site")
-    tags = {"ACQUISITION_DATE": str(order.item.date), "STAC_ITEM": order.item.id}
+    tags = _tags(order)
     rgb = order.bands == TCI_BANDS and order.source == "visual"
     write_raster(path, image, grid, nodata=NODATA, names=order.bands, rgb=rgb, tags=tags)
     for name in order.assets:
         _cached(order.item.assets[name], cache).unlink(missing_ok=True)
     return offset
+
+
+def _tags(order: Order) -> dict[str, str]:
+    """What the image says of itself; `swath.scenes.scene` reads it back."""
+    item = order.item
+    known = {
+        "CLOUD_COVER": item.cloud,
+        "SUN_AZIMUTH_DEG": item.sun_azimuth_deg,
+        "SUN_ELEVATION_DEG": item.sun_elevation_deg,
+    }
+    tags = {key: f"{value:.6g}" for key, value in known.items() if value is not None}
+    if "SCL" in order.assets:
+        tags["SCL_INVALID"] = " ".join(map(str, SCL_INVALID))
+    return tags | {"ACQUISITION_DATE": str(item.date), "STAC_ITEM": item.id}
 
 
 def _offset(order: Order, stored: NDArray[Any]) -> Offset:

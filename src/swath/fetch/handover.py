@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from swath.fetch.fetch import Fetched
+from swath.fetch.snapshot import Snapshot
 from swath.files import replacing
 from swath.settings import SitesFile
 
@@ -17,8 +18,14 @@ SITES = "sites.yaml"
 _HEAD = "# Written by swath fetch; checksum"
 
 
-def write_sites(settings: SitesFile, folder: Path, fetched: Sequence[Fetched], out: Path) -> bool:
-    """Write `out/sites.yaml`: the sites as they were, now with scenes.
+def write_sites(
+    settings: SitesFile,
+    folder: Path,
+    fetched: Sequence[Fetched],
+    snapshots: Sequence[Snapshot],
+    out: Path,
+) -> bool:
+    """Write `out/sites.yaml`: the sites as they were, now with scenes and OpenStreetMap files.
 
     A file there that someone has changed is left alone.
 
@@ -26,6 +33,7 @@ def write_sites(settings: SitesFile, folder: Path, fetched: Sequence[Fetched], o
         settings: The sites file that the images were fetched for.
         folder: Where its relative paths start.
         fetched: The images, all under `out`.
+        snapshots: OpenStreetMap of sites whose labels name a server, all under `out`.
         out: Where the new file goes; its paths are relative to it.
 
     Returns:
@@ -33,7 +41,10 @@ def write_sites(settings: SitesFile, folder: Path, fetched: Sequence[Fetched], o
     """
     path = out / SITES
     text = yaml.safe_dump(
-        _contents(settings, folder, fetched, out), sort_keys=False, allow_unicode=True, width=100
+        _contents(settings, folder, fetched, snapshots, out),
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
     )
     whole = f"{_HEAD} {hashlib.sha256(text.encode()).hexdigest()}\n{text}"
     if path.exists():
@@ -54,7 +65,11 @@ def _is_ours(text: str) -> bool:
 
 
 def _contents(
-    settings: SitesFile, folder: Path, fetched: Sequence[Fetched], out: Path
+    settings: SitesFile,
+    folder: Path,
+    fetched: Sequence[Fetched],
+    snapshots: Sequence[Snapshot],
+    out: Path,
 ) -> dict[str, Any]:
     def moved(text: str) -> str:
         if Path(text).is_absolute():
@@ -72,6 +87,9 @@ def _contents(
                 site[key] = moved(site[key])
         if (site.get("labels") or {}).get("path"):
             site["labels"]["path"] = moved(site["labels"]["path"])
+        for snapshot in snapshots:
+            if snapshot.plan.site == name:
+                site["labels"] = {"path": snapshot.path.relative_to(out).as_posix()}
         images = [image for image in fetched if image.site == name]
         scenes = [{"path": image.path.relative_to(out).as_posix()} for image in images]
         value["sites"][name] = {"scenes": scenes} | {

@@ -94,6 +94,7 @@ class StacAsset(_Value):
         checksum: Multihash in hexadecimal digits, where the catalogue says.
         scale: Reflectance of one stored unit.
         offset_dn: Declared offset in 1/10000 reflectance; None: none declared.
+        shortened: Whether `href` has lost what may be secret in it: to be searched for again.
     """
 
     href: str
@@ -102,6 +103,7 @@ class StacAsset(_Value):
     checksum: str | None = None
     scale: float = 1e-4
     offset_dn: int | None = None
+    shortened: bool = False
 
     @property
     def is_tiff(self) -> bool:
@@ -119,6 +121,8 @@ class StacItem(_Value):
         time: When it was taken (UTC).
         mgrs_tile: Such as `31UDQ`; None where the item does not say.
         cloud: Cloud of the whole item in percent; None where it does not say.
+        sun_azimuth_deg: Clockwise from north; None where it does not say.
+        sun_elevation_deg: Above the horizon; None where it does not say.
         cover: Share 0..1 of the searched box inside the item's footprint.
         baseline: Processing baseline, such as `05.09`.
         applied: Flag that the radiometric offset is in the numbers already.
@@ -130,6 +134,8 @@ class StacItem(_Value):
     time: dt.datetime
     mgrs_tile: str | None = None
     cloud: float | None = None
+    sun_azimuth_deg: float | None = None
+    sun_elevation_deg: float | None = None
     cover: float = 1.0
     baseline: str | None = None
     applied: bool | None = None
@@ -177,6 +183,10 @@ def parse_item(raw: Mapping[str, Any], bounds: Bounds) -> StacItem:
             baseline=_baseline(name, properties),
             applied=_flag(properties),
             assets=assets,
+            sun_azimuth_deg=_first(
+                properties.get("view:sun_azimuth"), properties.get("s2:mean_solar_azimuth")
+            ),
+            sun_elevation_deg=_sun_elevation(properties),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ShapelyError) as error:
         what = " ".join(str(error).split())[:120]
@@ -359,6 +369,12 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _sun_elevation(properties: Mapping[str, Any]) -> float | None:
+    zenith = _number(properties.get("s2:mean_solar_zenith"))
+    said = _number(properties.get("view:sun_elevation"))
+    return 90 - zenith if said is None and zenith is not None else said
 
 
 def _utc(text: str) -> dt.datetime:

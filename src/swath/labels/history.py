@@ -33,7 +33,7 @@ def write_state(path: Path, target: Path, legend: Legend, as_of: dt.date, osmium
         RuntimeError: The file cannot be read (by osmium).
     """
     moment = dt.datetime.combine(as_of, dt.time(), dt.UTC)
-    keys = {key for c in legend.tagged for key in c.tags}
+    keys = set(legend.wanted)
     kinds, mutable = osmium.osm, osmium.osm.mutable
     relations = []
     if any(c.geometry == "area" for c in legend.tagged):

@@ -89,9 +89,14 @@ def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None 
             state = Path(folder) / "state.osm.pbf"
             write_state(path, state, legend, as_of, osmium)
             return replace(_read(state, legend, box, osmium), extent=extent, date=as_of)
-    except (RuntimeError, ValueError, UnicodeDecodeError) as error:
+    except reading_errors(osmium) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not readable as an OpenStreetMap extract ({reason})") from None
+
+
+def reading_errors(osmium: Any) -> tuple[type[Exception], ...]:
+    """What osmium raises over a file that is damaged, or no OpenStreetMap data."""
+    return (RuntimeError, ValueError, osmium.InvalidLocationError)
 
 
 def _header(path: Path, osmium: Any) -> tuple[Bounds | None, dt.date | None, bool]:
@@ -125,7 +130,7 @@ def _read(path: Path, legend: Legend, box: Bounds, osmium: Any) -> Extract:
 
 
 def _collect(path: Path, legend: Legend, box: Bounds, osmium: Any) -> Extract:
-    keys = osmium.filter.KeyFilter(*{key for c in legend.tagged for key in c.tags})
+    keys = osmium.filter.KeyFilter(*legend.wanted)
     source = osmium.FileProcessor(path)
     if any(c.geometry == "area" for c in legend.tagged):
         source = source.with_areas(keys)
@@ -206,10 +211,10 @@ def _sorted_copy(path: Path, osmium: Any) -> Iterator[Path]:
         yield copy
 
 
-def merge_extracts(paths: list[Path], target: Path, osmium: Any) -> None:
+def merge_extracts(paths: list[Path], target: Path, osmium: Any, header: Any = None) -> None:
     """Write the objects of several extracts sorted, each once, to a new extract."""
     reader = osmium.MergeInputReader()
     for path in paths:
         reader.add_file(str(path))
-    with osmium.SimpleWriter(str(target)) as writer:
+    with osmium.SimpleWriter(str(target), header=header or osmium.io.Header()) as writer:
         reader.apply(writer)

@@ -131,11 +131,7 @@ def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tup
         raise SettingsError(
             f"overpass: {date} cannot be asked for; days run from {FIRST_DAY} to today"
         )
-    values: dict[str, list[str]] = {}
-    for c in legend.tagged:
-        for key, accepted in c.tags.items():
-            values.setdefault(key, []).extend(accepted)
-    tags = tuple((key, tuple(dict.fromkeys(accepted))) for key, accepted in sorted(values.items()))
+    tags = tuple(legend.wanted.items())
     west, south, east, north = box
     columns = max(1, math.ceil((east - west) / _CELL_DEG))
     rows = max(1, math.ceil((north - south) / _CELL_DEG))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from swath.errors import InputError, MissingExtraError
 from swath.grid import Grid, transform_bounds
 from swath.labels.burn import burn_mask
-from swath.labels.osm import ATTRIBUTION, merge_extracts, read_extract
+from swath.labels.osm import ATTRIBUTION, merge_extracts, read_extract, reading_errors
 from swath.labels.overpass import fetch, plan_queries
 from swath.labels.vectors import LONLAT, Source, choose_features, read_near, wide_bounds
 from swath.legend import Legend
@@ -99,7 +99,7 @@ def _read_overpass(
             merged = Path(folder) / "merged.osm.pbf"
             try:
                 merge_extracts(answers, merged, osmium)
-            except RuntimeError as error:
+            except reading_errors(osmium) as error:
                 raise InputError(
                     f"{answers[0].parent}: an answer of Overpass kept there is not readable "
                     f"({error}); delete those of {settings.date}"

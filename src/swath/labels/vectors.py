@@ -18,9 +18,10 @@ from shapely.errors import GEOSException
 
 from swath.errors import InputError
 from swath.grid import Bounds, Grid, transform_bounds
+from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
 from swath.labels.osm import ATTRIBUTION, HISTORY_SUFFIXES, OSM_SUFFIXES, read_extract
-from swath.legend import Legend, LegendClass
+from swath.legend import COAST, Legend, LegendClass
 
 LONLAT = "EPSG:4326"
 OGR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
@@ -102,13 +103,14 @@ def choose_features(
             f"{source.origin}: the labels{day} do not overlap the image, which spans "
             f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
         )
-    chosen = _choose(frame, legend)
+    box = wide_bounds(grid, margin_px)
+    chosen = _with_sea(_choose(frame, legend), frame, legend, grid.crs, box)
     if chosen.empty:
         raise InputError(
             f"{source.origin}: none of the {len(frame)} features in the image is in the legend "
             f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend"
         )
-    cut = _cut(chosen.to_crs(grid.crs), wide_bounds(grid, margin_px))
+    cut = _cut(chosen, box)
     if cut.empty:
         raise InputError(f"{source.origin}: the features of the legend all end outside the image")
     return cut
@@ -211,9 +213,15 @@ def _read_layers(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
         raise ValueError("no layer with geometry")
     frames = []
     for layer in layers:
-        crs = pyogrio.read_info(path, layer=layer)["crs"]
-        near = transform_bounds(box, LONLAT, crs) if crs else None
-        frames.append(pyogrio.read_dataframe(path, layer=layer, bbox=near))
+        info = pyogrio.read_info(path, layer=layer)
+        near = transform_bounds(box, LONLAT, info["crs"]) if info["crs"] else None
+        frame = pyogrio.read_dataframe(path, layer=layer, bbox=near)
+        if frame.empty and path.suffix.lower() == ".fgb":
+            # GDAL takes an index that breaks off for one without an entry.
+            whole = len(pyogrio.read_dataframe(path, layer=layer, columns=[]))
+            if whole < info["features"]:
+                raise ValueError(f"{whole} of its {info['features']} features are there")
+        frames.append(frame)
     if len(frames) == 1:
         return frames[0]
     crs = frames[0].crs
@@ -245,6 +253,35 @@ def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataF
     chosen = frame[ids != _NO_CLASS].copy()
     chosen.insert(0, "class_id", ids[ids != _NO_CLASS])
     return chosen
+
+
+def _with_sea(
+    chosen: geopandas.GeoDataFrame,
+    frame: geopandas.GeoDataFrame,
+    legend: Legend,
+    crs: str,
+    box: Bounds,
+) -> geopandas.GeoDataFrame:
+    """The chosen features in `crs`, and the sea as areas of its class where the legend has one.
+
+    The sea gets the first tag of its class, so that who reads the features again finds it.
+    """
+    chosen = chosen.to_crs(crs)
+    if legend.sea is None:
+        return chosen
+    key, value = COAST
+    coast = frame[(frame[key] == value).to_numpy()]
+    found = find_sea(coast.geometry.to_crs(crs).to_numpy(), box)
+    if not len(found):
+        return chosen
+    (tag, (first, *_)), *_ = legend.sea.tags.items()
+    row = {"class_id": legend.sea.id, **dict.fromkeys(legend.keys), tag: first}
+    sea = geopandas.GeoDataFrame([row] * len(found), geometry=found, crs=crs)
+    if chosen.empty:
+        return sea
+    both = pd.concat([chosen.astype(object), sea.astype(object)], ignore_index=True)
+    both["class_id"] = both["class_id"].astype(chosen["class_id"].dtype)
+    return geopandas.GeoDataFrame(both, geometry="geometry", crs=crs)
 
 
 def _class_id(classes: Iterable[LegendClass], tags: dict[str, Any], dimension: int) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import rasterio
 from pyproj import CRS
@@ -116,7 +117,12 @@ def check_images(dataset: Dataset, spec: ModelSpec) -> None:
 
 
 def scene_series(
-    name: str, paths: Sequence[Path], bands: tuple[str, ...] | None, image: ImageSettings
+    name: str,
+    paths: Sequence[Path],
+    bands: tuple[str, ...] | None,
+    image: ImageSettings,
+    mask: str | None = None,
+    level: Literal["L1C", "L2A"] | None = None,
 ) -> Series:
     """Scenes of one place, to be warped onto the grid where all of them overlap.
 
@@ -125,12 +131,17 @@ def scene_series(
         paths: GeoTIFFs whose names hold their dates, or Sentinel-2 products.
         bands: Band names in the files' order; None: as the files say.
         image: Which bands the model reads, in which encoding.
+        mask: Which pixels are not to be used, as in a sites file: a raster, `{date}` in its path
+            standing for the date, or the name of the cloud model.
+        level: Processing level of image files, for the cloud model.
 
     Raises:
         InputError: A file that is missing or unusable, lacks a band, or two files of one day.
         SettingsError: A band name that does not exist.
     """
-    settings = [SceneSettings(path=str(path), bands=bands) for path in paths]
+    settings = [
+        SceneSettings(path=str(path), bands=bands, mask=mask, level=level) for path in paths
+    ]
     scenes = find_scenes(settings, Path())
     for scene in scenes:
         scene.band_indexes(image.bands)

@@ -138,7 +138,7 @@ def _decode(stream: bytes) -> NDArray[Any]:
     if decoder_name() == "imagecodecs":
         import imagecodecs
 
-        pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(stream, numthreads=_threads())
+        pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(stream, numthreads=usable_threads())
         return pixels
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a codestream has none
@@ -156,7 +156,7 @@ def _decoder_errors() -> tuple[type[Exception], ...]:
     return (RuntimeError, ValueError, RasterioIOError, RasterioError)
 
 
-def _threads() -> int:
+def usable_threads() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

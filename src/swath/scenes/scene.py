@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from swath.errors import GridError, InputError
 from swath.grid import Grid
+from swath.scenes.clouds import CLOUD_MODEL, CloudModel
 from swath.scenes.raster import open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
@@ -26,6 +27,24 @@ _COMMON = {band.common_name: band.name for band in BANDS.values() if band.common
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions:
+    """How the sky was over the whole image or tile; None where its source does not say.
+
+    Attributes:
+        cloud_cover: Percent 0..100.
+        sun_azimuth_deg: 0..360, clockwise from north.
+        sun_elevation_deg: -90..90, above the horizon.
+    """
+
+    cloud_cover: float | None = None
+    sun_azimuth_deg: float | None = None
+    sun_elevation_deg: float | None = None
+
+
+UNKNOWN = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """One acquisition in a file of its own.
 
@@ -36,9 +55,11 @@ class Scene:
         dtype: One of `DTYPES`.
         grid: Where its pixels lie: any CRS, any pixel size.
         product: What its metadata say, if it is a Sentinel-2 product.
-        scl_invalid: Classes of a product's scene classification that are not used.
+        scl_invalid: Classes of the scene classification whose pixels are not used.
         mask: Raster whose pixels other than 0 are not used.
         shift_m: (east, north) by which `grid` was moved away from what the file says.
+        clouds: The model whose clouds and shadows are not used.
+        conditions: Clouds and sun.
     """
 
     path: Path
@@ -47,9 +68,28 @@ class Scene:
     dtype: str
     grid: Grid
     product: Product | None = None
-    scl_invalid: tuple[int, ...] = SCL_INVALID
+    scl_invalid: tuple[int, ...] = ()
     mask: Path | None = None
     shift_m: tuple[float, float] = (0.0, 0.0)
+    clouds: CloudModel | None = None
+    conditions: Conditions = UNKNOWN
+
+    @property
+    def masks(self) -> dict[str, Any]:
+        """What leaves pixels of the image out, as plain JSON values; empty if nothing does.
+
+        `scl`: the classes of the scene classification; `file`: the user's mask; `model`: its name,
+        version, level and bands.
+        """
+        found: dict[str, Any] = {}
+        if self.scl_invalid:
+            found["scl"] = list(self.scl_invalid)
+        if self.mask is not None:
+            found["file"] = self.mask.name
+        if self.clouds is not None:
+            found["model"] = {"name": CLOUD_MODEL, **asdict(self.clouds)}
+            found["model"]["bands"] = list(self.clouds.bands)
+        return found
 
     def moved(self, shift_m: tuple[float, float]) -> "Scene":
         """The scene with its image moved (east, north) by `shift_m`; its mask stays."""
@@ -118,9 +158,24 @@ def _read_product(
         raise InputError(f"{path}: `bands:` is for image files; a product names its own bands")
     if scl_invalid is not None and level != "L2A":
         raise InputError(f"{path}: `scl_invalid:` is for Level-2A products; this one is {level}")
-    invalid = SCL_INVALID if scl_invalid is None else scl_invalid
-    day = date or product.date
-    return Scene(path, day, product.bands, "uint16", product.grid, product, invalid)
+    invalid: tuple[int, ...] = ()
+    if level == "L2A":
+        invalid = SCL_INVALID if scl_invalid is None else scl_invalid
+    zenith = product.tile.sun_zenith_deg
+    return Scene(
+        path,
+        date or product.date,
+        product.bands,
+        "uint16",
+        product.grid,
+        product,
+        invalid,
+        conditions=Conditions(
+            product.cloud_cover,
+            product.tile.sun_azimuth_deg,
+            None if zenith is None else 90 - zenith,
+        ),
+    )
 
 
 def _read_header(path: Path, day: dt.date, bands: tuple[str, ...] | None) -> Scene:
@@ -137,7 +192,35 @@ def _read_header(path: Path, day: dt.date, bands: tuple[str, ...] | None) -> Sce
             grid = Grid(source.crs.to_wkt(), source.transform, source.shape)
         except GridError as error:
             raise InputError(f"{path}: {error}") from None
-        return Scene(path, day, names, source.dtypes[0], grid)
+        tags = source.tags()
+        return Scene(
+            path,
+            day,
+            names,
+            source.dtypes[0],
+            grid,
+            scl_invalid=_classes(tags.get("SCL_INVALID", "")),
+            conditions=Conditions(
+                _within(tags.get("CLOUD_COVER"), 0, 100),
+                _within(tags.get("SUN_AZIMUTH_DEG"), 0, 360),
+                _within(tags.get("SUN_ELEVATION_DEG"), -90, 90),
+            ),
+        )
+
+
+def _classes(text: str) -> tuple[int, ...]:
+    """The classes that a file's tag names; none where it is not such a tag."""
+    words = text.split()
+    return tuple(map(int, words)) if all(re.fullmatch("1?[0-9]", word) for word in words) else ()
+
+
+def _within(text: str | None, low: float, top: float) -> float | None:
+    """A number of a file's tag that informs and decides nothing: None where it is impossible."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if low <= number <= top else None
 
 
 def date_in_name(path: Path) -> dt.date:

@@ -16,12 +16,22 @@ from rasterio.enums import ColorInterp, MaskFlags
 
 from swath.errors import InputError, SettingsError
 from swath.grid import Bounds, Grid, Window, normalise_crs, transform_bounds, utm_crs
+from swath.scenes.clouds import CLOUD_MODEL, RESOLUTION_M, choose_cloud_model, find_clouds
 from swath.scenes.mask import find_mask, read_mask
-from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, warp_band
+from swath.scenes.raster import (
+    open_raster,
+    plan_source_window,
+    rasterio_window,
+    warp_band,
+    write_raster,
+)
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene, read_scene
 from swath.sentinel2 import NODATA, QUANTIFICATION, tci_from_reflectance
 from swath.settings import ImageSettings, SceneSettings
+
+CONTEXT_PX = 256
+"""Pixels around a place that its cloud model looks at, too."""
 
 
 def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
@@ -47,9 +57,7 @@ def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene,
                 f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
             )
         found = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
-        if entry.mask is not None:
-            found = [replace(scene, mask=find_mask(entry.mask, scene, folder)) for scene in found]
-        found = [scene.moved(entry.shift_m) for scene in found]
+        found = [_masked(scene, entry, folder).moved(entry.shift_m) for scene in found]
         if unknown := sorted(set(entry.exclude) - {scene.date for scene in found}):
             raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
         scenes += [scene for scene in found if scene.date not in entry.exclude]
@@ -62,6 +70,18 @@ def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene,
                 f"two files of {scene.date}: {other.path} and {scene.path}; keep one of them"
             )
     return tuple(by_date[date] for date in sorted(by_date))
+
+
+def _masked(scene: Scene, entry: SceneSettings, folder: Path) -> Scene:
+    """A scene with the mask that its entry names."""
+    if entry.level is not None and scene.product is not None:
+        raise InputError(f"{scene.path}: `level:` is for image files; a product says its own")
+    if entry.mask is None:
+        return scene
+    if entry.mask == CLOUD_MODEL:
+        level = entry.level if scene.product is None else scene.product.metadata.level
+        return replace(scene, clouds=choose_cloud_model(scene.path, scene.bands, level))
+    return replace(scene, mask=find_mask(entry.mask, scene, folder))
 
 
 def plan_grid(
@@ -100,9 +120,9 @@ def read_on_grid(
     """Read a scene's wanted bands, warped onto a grid.
 
     Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
-    or the user's mask leaves out, or that is the file's no-data value or NaN in a wanted band. All
-    other pixels are measurements: what is 0 or below there (dark water after atmospheric
-    correction) becomes 1.
+    or the user's mask leaves out, that the scene's cloud model finds clouded, or that is the file's
+    no-data value or NaN in a wanted band. All other pixels are measurements: what is 0 or below
+    there (dark water after atmospheric correction) becomes 1.
 
     Args:
         scene: What to read.
@@ -117,7 +137,7 @@ def read_on_grid(
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
             encoding, or the file breaks off.
     """
-    if scene.product is not None:
+    if scene.product is not None or scene.clouds is not None:
         with plain_scene(scene, grid, image) as plain:
             return read_on_grid(plain, grid, image)
     indexes = scene.band_indexes(image.bands)
@@ -151,8 +171,10 @@ def plain_scene(
 ) -> Iterator[Scene]:
     """A scene that windows can be read from fast: a product is decoded once, into a GeoTIFF.
 
+    What its cloud model finds becomes a mask, once for the whole grid.
+
     Args:
-        scene: What to read; an image file is given back as it is.
+        scene: What to read; an image file without a cloud model is given back as it is.
         grid: What will be read from it lies on this grid.
         image: What will be read from it.
         folder: Where the GeoTIFF may lie until the context ends; None: the system's folder for
@@ -164,17 +186,40 @@ def plain_scene(
     Raises:
         InputError: A band is missing or damaged, or the scene does not meet the grid.
     """
-    if scene.product is None:
+    if scene.product is None and scene.clouds is None:
         yield scene
         return
     scene.band_indexes(image.bands)
     # Somewhat more: the pieces of a grid may reach further than the whole by a pixel.
     window = check_meets(scene, grid).grow(8).intersect(scene.grid.window)
     with tempfile.TemporaryDirectory(prefix="swath-", dir=folder) as temporary:
-        path = Path(temporary) / f"{scene.date}.tif"
-        bands, dtype = write_plain(scene.product, path, image, window, scene.scl_invalid)
-        plain = Scene(path, scene.date, bands, dtype, scene.grid.crop(window))
-        yield replace(plain, mask=scene.mask)
+        plain = replace(scene, clouds=None)
+        if scene.product is not None:
+            path = Path(temporary) / f"{scene.date}.tif"
+            bands, dtype = write_plain(scene.product, path, image, window, scene.scl_invalid)
+            plain = Scene(path, scene.date, bands, dtype, scene.grid.crop(window), mask=scene.mask)
+        if scene.clouds is not None:
+            clouds = Path(temporary) / "clouds.tif"
+            _write_clouds(scene, window, clouds)
+            plain = replace(plain, mask=clouds)
+        yield plain
+
+
+def _write_clouds(scene: Scene, window: Window, path: Path) -> None:
+    """Write what the scene's cloud model finds around a window of it, as a mask."""
+    if scene.clouds is None:
+        raise ValueError("a scene without a cloud model")
+    around = scene.grid.crop(window.grow(CONTEXT_PX).intersect(scene.grid.window))
+    crs = around.crs
+    if not _is_metric(crs):
+        west, south, east, north = around.lonlat_bounds
+        crs = utm_crs((west + east) / 2, (south + north) / 2)
+    grid = Grid.from_bounds(transform_bounds(around.bounds, around.crs, crs), crs, RESOLUTION_M)
+    bare = replace(scene, clouds=None, scl_invalid=())
+    seen = ImageSettings(bands=scene.clouds.bands, encoding="reflectance")
+    image = read_on_grid(bare, grid, seen).astype(np.uint16)
+    found = find_clouds(scene.clouds, image)
+    write_raster(path, found.astype(np.uint8)[None], grid, nodata=255, names=["cloud or shadow"])
 
 
 def check_meets(scene: Scene, grid: Grid) -> Window:
@@ -205,12 +250,16 @@ def _expand(entry: SceneSettings, folder: Path) -> list[Path]:
 
 
 def _check_metric(crs: str) -> None:
-    system = CRS.from_user_input(normalise_crs(crs))
-    if not system.is_projected or system.axis_info[0].unit_name != "metre":
+    if not _is_metric(normalise_crs(crs)):
         raise SettingsError(
-            f"crs {crs!r} is {system.name}; expected a projected system in metres, such as "
-            "EPSG:32630, or none for the UTM zone"
+            f"crs {crs!r} is {CRS.from_user_input(crs).name}; expected a projected system in "
+            "metres, such as EPSG:32630, or none for the UTM zone"
         )
+
+
+def _is_metric(crs: str) -> bool:
+    system = CRS.from_user_input(crs)
+    return bool(system.is_projected and system.axis_info[0].unit_name == "metre")
 
 
 def _overlap(scenes: Sequence[Scene], crs: str) -> Bounds:

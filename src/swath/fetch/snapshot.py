@@ -1,0 +1,179 @@
+"""OpenStreetMap of a day beside the images: what Overpass answers for a site, kept as an extract.
+
+So `swath build` needs no network, and everyone who gets the folder builds from the same map.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swath.errors import InputError, MissingExtraError
+from swath.files import read_json, replacing, sha256, write_json
+from swath.grid import Bounds, Grid, transform_bounds
+from swath.labels.osm import ATTRIBUTION, merge_extracts, reading_errors
+from swath.labels.overpass import Query, fetch, plan_queries
+from swath.labels.vectors import LONLAT, wide_bounds
+from swath.legend import Legend
+from swath.progress import track
+from swath.settings import SitesFile
+
+FORMAT = 1
+"""Of the note beside a snapshot; another one is fetched anew."""
+
+MARGIN_M = 1000.0
+"""How far around a site: wider than any line, and than `shift_m` may move one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPlan:
+    """What is to be asked for one site.
+
+    Attributes:
+        site: Its name.
+        server: URL of the interpreter.
+        date: The day, at 0:00 UTC.
+        box: (west, south, east, north) in degrees, outside which the snapshot is not complete.
+        queries: Asked one after the other.
+        key: Changes with everything that the answers depend on.
+    """
+
+    site: str
+    server: str
+    date: dt.date
+    box: Bounds
+    queries: tuple[Query, ...]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """OpenStreetMap of a site that is there.
+
+    Attributes:
+        plan: What it was made by.
+        path: An `.osm.pbf`.
+        sha256: Of its bytes.
+        fresh: Whether this run has fetched it.
+    """
+
+    plan: SnapshotPlan
+    path: Path
+    sha256: str
+    fresh: bool
+
+
+def plan_snapshots(
+    settings: SitesFile, grids: Mapping[str, Grid], legend: Legend
+) -> tuple[SnapshotPlan, ...]:
+    """What to ask Overpass for: nothing for a site whose labels come from a file.
+
+    Args:
+        settings: The sites file.
+        grids: Where the dataset's pixels of each site will lie.
+        legend: Whose tags are asked for.
+
+    Raises:
+        SettingsError: An unknown server, or a day that no server can know.
+        MissingExtraError: The package osmium, which writes the snapshots, is not installed.
+    """
+    plans = []
+    for name, site in settings.sites.items():
+        if site.labels is None or site.labels.overpass is None or site.labels.date is None:
+            continue
+        grid = grids[name]
+        margin_px = round(MARGIN_M / min(grid.resolution))
+        box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+        queries = plan_queries(site.labels.overpass, box, legend, site.labels.date)
+        said = [FORMAT, *(query.name for query in queries)]
+        key = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        plans.append(SnapshotPlan(name, queries[0].server, site.labels.date, box, queries, key))
+    if plans:
+        _import_osmium()
+    return tuple(plans)
+
+
+def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> tuple[Snapshot, ...]:
+    """Bring the snapshots of a plan under `out`; what is there and whole is left alone.
+
+    Args:
+        plans: One a site.
+        out: The folder; `<site>/osm_<date>.osm.pbf` with a note `osm_<date>.json` beside it.
+        work: Keeps the answers, so that a run that was broken off goes on.
+
+    Raises:
+        RemoteError: The server refuses, or does not recover; what has come already stays.
+        InputError: An answer is no OpenStreetMap data.
+    """
+    done = []
+    for plan in track(plans, "fetching OpenStreetMap", total=len(plans)):
+        path = out / plan.site / f"osm_{plan.date}.osm.pbf"
+        note = path.with_name(f"osm_{plan.date}.json")
+        digest = _there(plan, path, note)
+        if digest is None:
+            _write(plan, fetch(plan.queries, work / "overpass"), path)
+            digest = sha256(path)
+            write_json(note, _note(plan, digest))
+            done.append(Snapshot(plan, path, digest, fresh=True))
+        else:
+            done.append(Snapshot(plan, path, digest, fresh=False))
+    return tuple(done)
+
+
+def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
+    """Join the answers to one extract that says how far it goes and which day it shows."""
+    osmium = _import_osmium()
+    header = osmium.io.Header()
+    west, south, east, north = plan.box
+    corners = osmium.osm.Location(west, south), osmium.osm.Location(east, north)
+    header.add_box(osmium.osm.Box(*corners))
+    header.set("generator", "swath")
+    header.set("osmosis_replication_timestamp", f"{plan.date}T00:00:00Z")
+    with replacing(path) as temporary:
+        try:
+            merge_extracts(answers, temporary, osmium, header)
+        except reading_errors(osmium) as error:
+            for answer in answers:
+                answer.unlink(missing_ok=True)
+            raise InputError(
+                f"{plan.server}: an answer for site {plan.site!r} is not readable "
+                f"({' '.join(str(error).split())}); run again to ask anew"
+            ) from None
+
+
+def _note(plan: SnapshotPlan, digest: str) -> dict[str, Any]:
+    """What is kept beside a snapshot: where it comes from."""
+    return {
+        "format": FORMAT,
+        "key": plan.key,
+        "server": plan.server,
+        "date": str(plan.date),
+        "box": list(plan.box),
+        "query": plan.queries[0].text,
+        "attribution": ATTRIBUTION,
+        "sha256": digest,
+    }
+
+
+def _there(plan: SnapshotPlan, path: Path, note: Path) -> str | None:
+    """The hash of a snapshot that is there, whole, and made of these queries."""
+    if not path.is_file() or not note.is_file():
+        return None
+    try:
+        value = read_json(note)
+        fits = (value["format"], value["key"]) == (FORMAT, plan.key)
+        digest = str(value["sha256"])
+    except (InputError, KeyError, TypeError):
+        return None
+    return digest if fits and sha256(path) == digest else None
+
+
+def _import_osmium() -> Any:
+    try:
+        import osmium
+    except ImportError:
+        raise MissingExtraError("labels from Overpass", "osmium", "osm") from None
+    return osmium
