@@ -12,6 +12,7 @@ import shapely
 import torch
 from affine import Affine
 
+from saved_runs import save_run
 from swath.cli import run as swath
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, read_image
@@ -21,34 +22,12 @@ from swath.legend import read_legend
 from swath.mapping.maps import read_grid, read_maps, read_pmap
 from swath.mapping.predict import Predictor
 from swath.mapping.series import check_images, scene_series, select_sites, site_series
-from swath.models.trained import ModelSpec, TrainedModel, load_model, save_model
+from swath.models.trained import load_model
 from swath.products.site import map_site
 from swath.scaling import Scaling
 from swath.settings import ImageSettings
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (60, 80))
-
-
-def save_run(folder: Path, splits: dict[str, list[str]], **changes: Any) -> TrainedModel:
-    """A run with an untrained, narrow model."""
-    torch.manual_seed(0)
-    settings: dict[str, Any] = {
-        "name": "unet-convlstm",
-        "image": ImageSettings(),
-        "legend": read_legend("roads"),
-        "scaling": Scaling(offset=(100.0,) * 3, scale=(50.0,) * 3),
-        "width": 4,
-        "decoder_convs": 1,
-        "hidden": 4,
-        "layers": 2,
-        "dates": 2,
-        "splits": splits,
-        "attribution": "(c) OpenStreetMap contributors",
-    }
-    spec = ModelSpec(**settings | changes)
-    model = TrainedModel(spec, spec.build_fcn().eval(), spec.build_rnn().eval())
-    save_model(folder, model)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +66,10 @@ def test_maps_read_back(maps_folder: Path, dataset: Dataset) -> None:
     assert maps.attribution.startswith(dataset.attribution)
     assert "OpenStreetMap" in maps.attribution
     expected = {path.name for path in (*maps.raster_paths, maps.gpkg_path, maps.parquet_path)}
-    assert {path.name for path in maps.folder.iterdir()} == expected | {"item.json"}
+    assert {path.name for path in maps.folder.iterdir()} == expected | {
+        "item.json",
+        "manifest.json",
+    }
     assert read_grid(maps.fused_path) == site.grid
 
 
@@ -199,8 +181,8 @@ def test_a_failure_leaves_nothing_and_other_sites_stay(
     predictor = Predictor(load_model(run_folder), "cpu")
     one, two = (site_series(site, dataset, 1, []) for site in dataset.sites[:2])
     map_site(predictor, run_folder, one, tmp_path)
-    with pytest.raises(OutputExistsError):
-        map_site(predictor, run_folder, one, tmp_path)
+    with pytest.raises(OutputExistsError, match="--resume to redo only what differs"):
+        map_site(predictor, run_folder, one, tmp_path, tile_px=32)
     before = (tmp_path / one.site / "item.json").stat().st_mtime_ns
 
     def fail(*_: object) -> None:
@@ -211,10 +193,14 @@ def test_a_failure_leaves_nothing_and_other_sites_stay(
         for series in (one, two):
             with pytest.raises(KeyboardInterrupt):
                 map_site(predictor, run_folder, series, tmp_path, overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == [one.site]
+    # What was finished is kept for the next run, out of sight of whoever reads the maps.
+    hidden = {f".work-{series.site}" for series in (one, two)}
+    assert {path.name for path in tmp_path.iterdir()} == {one.site, *hidden}
+    assert [maps.site for maps in read_maps(tmp_path)] == [one.site]
     assert (tmp_path / one.site / "item.json").stat().st_mtime_ns == before
     map_site(predictor, run_folder, two, tmp_path)
     assert len(read_maps(tmp_path)) == 2
+    assert not (tmp_path / f".work-{two.site}").exists()
 
 
 def write_degrees(write_scene: Any, folder: Path, grid: Grid, days: tuple[str, ...]) -> list[Path]:
@@ -259,10 +245,10 @@ def test_scenes_of_any_grid_are_brought_onto_one(
     scratch = [tmp_path / "a", tmp_path / "b"]
     pixels = []
     for folder, piece in zip(scratch, (1024, 32), strict=True):
-        folder.mkdir()
         monkeypatch.setattr("swath.mapping.series.PIECE_PX", piece)
         series = scene_series("x", paths, None, image)
-        pixels.append(series.prepare(folder)[0].read(Window(0, 0, *series.grid.shape)))
+        image_on_grid = series.sources[0].prepare(folder)
+        pixels.append(image_on_grid.read(Window(0, 0, *series.grid.shape)))
     assert (pixels[0] != 0).mean() > 0.9
     assert np.abs(pixels[0].astype(int) - pixels[1]).mean() < 0.5
 
@@ -274,8 +260,7 @@ def test_scenes_on_one_metric_grid_are_not_resampled(write_scene: Any, tmp_path:
     path = write_scene(tmp_path / "2019-03-07.tif", array, GRID, bands)
     series = scene_series("x", [path], None, ImageSettings())
     assert series.grid == GRID
-    (tmp_path / "scratch").mkdir()
-    (image,) = series.prepare(tmp_path / "scratch")
+    image = series.sources[0].prepare(tmp_path / "scratch")
     assert (image.read(GRID.window) == array).all()
 
 

@@ -21,7 +21,14 @@ from swath.grid import Grid, Window
 from swath.legend import read_legend
 from swath.mapping.maps import encode_pmap, read_bytes, read_grid, read_pmap
 from swath.mapping.predict import DatedImage, Prediction, Predictor, predict_series
-from swath.mapping.rasters import composite, composite_dates, writing_maps
+from swath.mapping.rasters import (
+    classify,
+    composite,
+    composite_dates,
+    fused_rasters,
+    pmap_raster,
+    writing_rasters,
+)
 from swath.mapping.tiles import plan_tiles
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
@@ -363,11 +370,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Prediction]
             Predictor(plain_model(), "cpu"), as_images(series(GRID.shape)), GRID.shape, 64
         )
     )
-    with writing_maps(folder, GRID, DATES, read_legend("roads"), "(c) me") as writer:
+    legend = read_legend("roads")
+    dated = [pmap_raster(date, legend, "(c) me") for date in DATES]
+    rasters = [*dated, *fused_rasters(DATES, legend, "(c) me")]
+    with writing_rasters(folder, GRID, rasters) as write:
         for part in parts:
-            writer.write(part)
-    classes = read_bytes(folder / "classes.tif")
-    assert writer.class_counts.tolist() == [(classes == 0).sum(), (classes == 1).sum()]
+            codes = np.stack(list(map(encode_pmap, part.pmaps, part.valid)))
+            fused = encode_pmap(part.fused, part.valid.any(axis=0))
+            layers = [*codes, fused, classify(fused)[None], composite(codes, DATES)]
+            write(part.core, layers)
     return folder, joined(parts, GRID.shape)
 
 

@@ -46,5 +46,20 @@ class MissingExtraError(SwathError):
 class OutputExistsError(SwathError):
     """The output is there already and overwriting was not asked for."""
 
-    def __init__(self, path: object) -> None:
-        super().__init__(f"{path} exists already; choose another --out or add --overwrite")
+    def __init__(self, path: object, why: str = "", way: str = "") -> None:
+        super().__init__(
+            f"{path} exists already{why}; choose another --out{way} or add --overwrite"
+        )
+
+
+class BusyError(SwathError):
+    """Another process is making the same files."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"another swath is at work in {folder}; wait for it, or choose another --out"
+        )
+
+
+class WorkerError(SwathError):
+    """Worker processes died again and again."""

@@ -83,6 +83,28 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def content_hash(path: Path) -> str:
+    """Hex SHA-256 of a file, or of a folder: of the names and bytes of all files in it.
+
+    Raises:
+        InputError: There is no such file or folder.
+    """
+    if path.is_file():
+        return sha256(path)
+    if not path.is_dir():
+        raise InputError(f"{path}: no such file")
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def value_hash(value: Any) -> str:
+    """Hex SHA-256 of a JSON value; the order of keys does not matter."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, whole or not at all."""
     with replacing(path) as temporary:

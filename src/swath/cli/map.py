@@ -74,10 +74,24 @@ def command(
     tile: Annotated[
         int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
     ] = 1024,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Processes that map; each takes its own memory.")
+    ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Bring the maps in --out up to date: redo only what depends on an image, a model "
+            "or a setting that differs.",
+        ),
+    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Map SCENES, or the sites of a dataset: probabilities, classes, vectors."""
+    """Map SCENES, or the sites of a dataset: probabilities, classes, vectors.
+
+    If it is stopped or killed, the same command goes on where it was, with the same result.
+    """
     if (dataset is None) == (not scenes):
         raise SettingsError("swath map takes either SCENES or --dataset, and one of them")
     if scenes and (site or date):
@@ -87,10 +101,11 @@ def command(
             "--name, --bands, --mask and --level are for SCENES; a dataset has its own"
         )
 
-    from swath.files import check_free
+    from swath.mapping.jobs import running
     from swath.mapping.predict import Predictor
+    from swath.mapping.siteplan import plan_series
     from swath.models.trained import load_model
-    from swath.products.site import map_site
+    from swath.products.site import is_made, make_site
 
     model = load_model(run)
     if dataset is not None:
@@ -98,18 +113,19 @@ def command(
         todo = _of_dataset(dataset, model.spec, split, site or [], days)
     else:
         todo = [_of_scenes(scenes or [], name, bands, mask, level, model.spec)]
-    for series in todo:
-        check_free(out / series.site, overwrite=overwrite)
     predictor = Predictor(model, device, precision)
-    for series in todo:
-        predictor.plan(series.grid.shape, len(series.dates), tile)
-    done = [
-        map_site(predictor, run, series, out, tile_px=tile, overwrite=overwrite) for series in todo
-    ]
+    plans = [plan_series(predictor, run, series, out / series.site, tile) for series in todo]
+    for plan in plans:  # all of them before the first is mapped
+        is_made(plan, overwrite=overwrite, resume=resume)
+    with running(predictor, run, workers) as runner:
+        done = [
+            make_site(plan, predictor, run, runner, overwrite=overwrite, resume=resume)
+            for plan in plans
+        ]
     emit(
-        {"maps": str(out), "sites": [_report(mapped) for mapped in done]},
+        {"maps": str(out), "sites": [report(mapped) for mapped in done]},
         as_json,
-        [*(_line(mapped) for mapped in done), f"maps: {out}"],
+        [*(line(mapped) for mapped in done), f"maps: {out}"],
     )
 
 
@@ -144,23 +160,30 @@ def _of_scenes(
     return scene_series(name, paths, given, spec.image, mask, level)
 
 
-def _report(mapped: "MappedSite") -> dict[str, object]:
+def report(mapped: "MappedSite") -> dict[str, object]:
+    """What `--json` says of a site."""
     maps = mapped.maps
     files = [*maps.raster_paths, maps.gpkg_path, maps.parquet_path, maps.item_path]
     return {
         "site": maps.site,
         "dates": [str(date) for date in maps.dates],
         "fusion": maps.fusion,
+        "earlier": [str(date) for date in maps.earlier],
+        "made": list(mapped.made),
         "files": [str(path) for path in files],
         "class_share": {name: round(share, 6) for name, share in mapped.class_share.items()},
         "seconds": round(mapped.seconds, 3),
+        "stages_s": {stage: round(seconds, 3) for stage, seconds in mapped.stages.items()},
         "mpx_per_s": round(mapped.mpx_per_s, 4),
     }
 
 
-def _line(mapped: "MappedSite") -> str:
+def line(mapped: "MappedSite") -> str:
+    """What is printed of a site."""
     maps = mapped.maps
     shares = ", ".join(f"{name} {share:.1%}" for name, share in mapped.class_share.items())
+    if not mapped.made:
+        return f"{maps.site}: all maps are there already, made from the same; {shares}"
     return (
         f"{maps.site}: {len(maps.dates)} dates fused by {maps.fusion}; {shares}; "
         f"{mapped.seconds:.1f} s ({mapped.mpx_per_s:.2f} Mpx/s)"

@@ -28,13 +28,36 @@ ITEM_NAME = "item.json"
 Fusion = Literal["convlstm", "mean"]
 
 
+class Change(BaseModel):
+    """What one added date changed in the class map.
+
+    Attributes:
+        date: The added date.
+        compared_px: Pixels that had a class before and after.
+        changed_px: Those of them whose class changed.
+        gained_px: Class name -> how many of these became this class.
+        lost_px: Class name -> how many of these were this class before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    date: dt.date
+    compared_px: int
+    changed_px: int
+    gained_px: dict[str, int]
+    lost_px: dict[str, int]
+
+
 class SiteMaps(BaseModel):
     """The maps of one site, as `item.json` tells them.
 
     Attributes:
         folder: MAPS/<site>.
         site: Name of the site.
-        dates: Dates of the PMaps, oldest first.
+        dates: Dates of the PMaps that the fused one is made from, oldest first.
+        earlier: Dates before them whose PMaps are kept.
+        changes: What every date that was added later changed in the class map, oldest addition
+            first; see `changes_path`.
         legend: The classes of the maps.
         model: Name of the model, for example `unet-convlstm`.
         model_sha256: SHA-256 of the model's weights.
@@ -54,6 +77,8 @@ class SiteMaps(BaseModel):
     folder: Path
     site: str
     dates: tuple[dt.date, ...] = Field(min_length=1)
+    earlier: tuple[dt.date, ...] = ()
+    changes: tuple[Change, ...] = ()
     legend: Legend
     model: str
     fusion: Fusion
@@ -61,14 +86,19 @@ class SiteMaps(BaseModel):
     splits: dict[str, tuple[str, ...]] = {}
     attribution: str = ""
 
+    @property
+    def all_dates(self) -> tuple[dt.date, ...]:
+        """All dates that have a PMap, oldest first."""
+        return (*self.earlier, *self.dates)
+
     def pmap_path(self, date: dt.date) -> Path:
         """The PMap of one date.
 
         Raises:
             DatasetError: The site was not mapped on that date.
         """
-        if date not in self.dates:
-            known = ", ".join(map(str, self.dates))
+        if date not in self.all_dates:
+            known = ", ".join(map(str, self.all_dates))
             raise DatasetError(f"{self.folder} has no map of {date}; its dates are {known}")
         return self.folder / f"pmap_{date}.tif"
 
@@ -98,15 +128,25 @@ class SiteMaps(BaseModel):
         return self.folder / "roads.parquet"
 
     @property
+    def changes_path(self) -> Path:
+        """Where the class last changed when a date was added; only after `swath update`.
+
+        Two bands of uint16: `date`, the added date in days since 1970-01-01, and `before`, the
+        class before it; both 65535 where the class never changed.
+        """
+        return self.folder / "changes.tif"
+
+    @property
     def item_path(self) -> Path:
         """The STAC item."""
         return self.folder / ITEM_NAME
 
     @property
     def raster_paths(self) -> tuple[Path, ...]:
-        """All rasters: the dates, then fused PMap, classes and composite."""
-        dated = tuple(self.pmap_path(date) for date in self.dates)
-        return (*dated, self.fused_path, self.classes_path, self.composite_path)
+        """All rasters: the dates, then fused PMap, classes, composite, and changes if any."""
+        dated = tuple(self.pmap_path(date) for date in self.all_dates)
+        changes = (self.changes_path,) if self.changes else ()
+        return (*dated, self.fused_path, self.classes_path, self.composite_path, *changes)
 
     def fields(self) -> dict[str, Any]:
         """The properties `swath:*` of the STAC item, from which `read_maps` gets all this back."""
@@ -180,11 +220,7 @@ def read_pmap(
     Raises:
         InputError: Missing or unreadable, or the window reaches outside the map.
     """
-    codes = read_bytes(path, window)
-    valid = codes[0] != PMAP_NODATA
-    pmap = codes.astype(np.float32) / np.float32(PMAP_SCALE)
-    pmap[:, ~valid] = np.float32(1 / len(codes))
-    return pmap, valid
+    return decode_pmap(read_bytes(path, window))
 
 
 def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
@@ -207,6 +243,22 @@ def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
             raise InputError(f"{path} is {source.shape} pixels; {part} reaches outside")
         codes: NDArray[np.uint8] = source.read(window=rasterio_window(part))
     return codes
+
+
+def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """PMaps from what is stored.
+
+    Args:
+        codes: (..., lc, h, w) uint8: probability x 254; 255 = no data.
+
+    Returns:
+        (..., lc, h, w) float32 probabilities 0..1, 1/lc where there is no data; (..., h, w) bool,
+        True where there is.
+    """
+    valid = codes[..., 0, :, :] != PMAP_NODATA
+    known = codes.astype(np.float32) / np.float32(PMAP_SCALE)
+    nothing = np.float32(1 / codes.shape[-3])
+    return np.where(valid[..., None, :, :], known, nothing), valid
 
 
 def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

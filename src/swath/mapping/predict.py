@@ -106,6 +106,27 @@ class Predictor:
         margin = self.model.receptive_radius(dates)
         return plan_tiles(shape, tile_px, margin, self.model.stride)
 
+    def plan_pmaps(
+        self, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX
+    ) -> tuple[Tile, ...]:
+        """The tiles of the PMap of one date: as far as the U-Net sees is read around each.
+
+        Raises:
+            SettingsError: A tile size that is not a positive multiple of the model's stride.
+        """
+        radius = int(self.model.fcn.receptive_radius)  # type: ignore[arg-type]
+        return plan_tiles(shape, tile_px, radius, self.model.stride)
+
+    def plan_fusion(
+        self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
+    ) -> tuple[Tile, ...]:
+        """The tiles in which the PMaps of `dates` dates are fused; their cores are the same.
+
+        Raises:
+            SettingsError: A tile size that is not a positive multiple of the model's stride.
+        """
+        return plan_tiles(shape, tile_px, self.rnn_radius(dates), self.model.stride)
+
     def predict(self, tile: Tile, images: Sequence[DatedImage], scene: Window) -> Prediction:
         """Map one tile.
 
@@ -118,26 +139,24 @@ class Predictor:
             ModelError: An image has not the model's number of bands.
             InputError: An image cannot be read.
         """
-        pixels = [self._read(image, tile.read) for image in images]
-        masks = [valid_mask(image) for image in pixels]
-        core_valid = np.stack([mask[tile.kept.slices] for mask in masks])
-        if not core_valid.any():
-            return self._nothing(tile.core, core_valid)
+        pixels = [self.read(image, tile.read) for image in images]
         # What the RNN sees of the PMaps; the FCN's margin beyond that is not kept.
-        seen = tile.core.grow(self._rnn_radius(len(images))).intersect(scene)
-        inside = (..., *seen.relative_to(tile.read).slices)
-        pmaps = torch.stack(
-            [self._pmap(image, mask)[inside] for image, mask in zip(pixels, masks, strict=True)]
-        )
+        seen = tile.core.grow(self.rnn_radius(len(images))).intersect(scene)
+        inside = seen.relative_to(tile.read)
+        made = [self.pmap(image, inside) for image in pixels]
+        pmaps, valid = (np.stack(part) for part in zip(*made, strict=True))
         core = tile.core.relative_to(seen)
-        core_pmaps = pmaps[(..., *core.slices)].numpy()
-        if self.rnn is None:
-            fused = FUSIONS["mean"](core_pmaps, core_valid)
-        else:
-            fused = self._fuse(self.rnn, pmaps, core)
-        return Prediction(tile.core, core_pmaps, fused, core_valid)
+        fused = self.fuse(pmaps, valid, core)
+        kept = core.slices
+        return Prediction(tile.core, pmaps[(..., *kept)], fused, valid[(..., *kept)])
 
-    def _read(self, image: DatedImage, window: Window) -> Image:
+    def read(self, image: DatedImage, window: Window) -> Image:
+        """Read a window of an image.
+
+        Raises:
+            ModelError: The image has not the model's number of bands.
+            InputError: It cannot be read.
+        """
         pixels = image.read(window)
         bands = self.model.spec.image.bands
         if len(pixels) != len(bands):
@@ -147,27 +166,59 @@ class Predictor:
             )
         return pixels
 
-    def _nothing(self, core: Window, valid: NDArray[np.bool_]) -> Prediction:
-        """The maps of a core without data on any date."""
-        lc = len(self.model.spec.legend.classes)
-        pmaps = np.full((len(valid), lc, core.height, core.width), 1 / lc, np.float32)
-        return Prediction(core, pmaps, pmaps[0], valid)
+    def pmap(self, pixels: Image, kept: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The PMap of a part of one image.
 
-    def _pmap(self, pixels: Image, valid: NDArray[np.bool_]) -> Tensor:
-        """The PMap (lc, h, w) of one date, on the CPU; 1/lc where `valid` is False."""
+        Args:
+            pixels: (C, H, W) uint8 or uint16, 0 = no data.
+            kept: Which part of them. No network runs where it has no data.
+
+        Returns:
+            (lc, h, w) float32, 0..1, 1/lc where there is no data; (h, w) bool, True = data.
+        """
         spec = self.model.spec
+        valid = valid_mask(pixels)[kept.slices]
         if not valid.any():
             lc = len(spec.legend.classes)
-            return torch.full((lc, *valid.shape), 1 / lc)
+            return np.full((lc, *valid.shape), 1 / lc, np.float32), valid
         scaled = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            pmap = probabilities(self.fcn(scaled))[0].cpu()
-        return neutral(pmap, torch.from_numpy(valid))
+            logits = self.fcn(scaled)[0][(..., *kept.slices)]
+            pmap = neutral(probabilities(logits).cpu(), torch.from_numpy(valid))
+        values: NDArray[np.float32] = pmap.contiguous().numpy()
+        return values, valid
+
+    def fuse(
+        self, pmaps: NDArray[np.float32], valid: NDArray[np.bool_], core: Window
+    ) -> NDArray[np.float32]:
+        """The fused PMap of a part of a series of PMaps.
+
+        Args:
+            pmaps: (T, lc, H, W) float32, 0..1, oldest first; 1/lc where a date has no data.
+            valid: (T, H, W) bool, True where the date has data.
+            core: Which part; `rnn_radius` further PMaps are needed, or the scene ends there.
+
+        Returns:
+            (lc, h, w) float32, 0..1; meaningless where no date has data.
+        """
+        known = valid[(..., *core.slices)]
+        if not known.any():
+            nothing: NDArray[np.float32] = pmaps[0][(..., *core.slices)]
+            return nothing
+        if self.rnn is None:
+            return FUSIONS["mean"](pmaps[(..., *core.slices)], known)
+        return self._fuse(self.rnn, torch.from_numpy(pmaps), core)
+
+    def rnn_radius(self, dates: int) -> int:
+        """How far in px the fusion of `dates` dates looks."""
+        if self.rnn is None:
+            return 0
+        return int(self.rnn.receptive_radius(dates))  # type: ignore[operator]
 
     def _fuse(self, rnn: nn.Module, pmaps: Tensor, core: Window) -> NDArray[np.float32]:
         """The fused PMap (lc, h, w) of `core`, a part of `pmaps` (T, lc, H, W)."""
-        radius = self._rnn_radius(len(pmaps))
+        radius = self.rnn_radius(len(pmaps))
         side = RNN_TILE_PX if self.device.type == "cpu" else max(core.height, core.width)
         shape = (pmaps.shape[-2], pmaps.shape[-1])
         fused = np.empty((pmaps.shape[1], core.height, core.width), np.float32)
@@ -177,11 +228,6 @@ class Predictor:
                 pmap = probabilities(rnn(part))[0].cpu().numpy()
                 fused[(..., *piece.core.relative_to(core).slices)] = pmap[(..., *piece.kept.slices)]
         return fused
-
-    def _rnn_radius(self, dates: int) -> int:
-        if self.rnn is None:
-            return 0
-        return int(self.rnn.receptive_radius(dates))  # type: ignore[operator]
 
 
 def predict_series(

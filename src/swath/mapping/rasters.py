@@ -1,10 +1,11 @@
 """Writing the rasters of a MAPS folder, tile by tile, as Cloud-Optimised GeoTIFFs."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import rasterio
@@ -12,14 +13,23 @@ import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.io import DatasetWriter
 
-from swath.grid import Grid
+from swath.grid import Grid, Window
 from swath.legend import Legend
-from swath.mapping.maps import PMAP_NODATA, encode_pmap
-from swath.mapping.predict import Prediction
+from swath.mapping.maps import PMAP_NODATA
 from swath.scenes.raster import BLOCK_PX, RGB, rasterio_window
 
 COMPOSITE_NODATA = 0
 """In the composite, 1..255 stand for probabilities 0..1."""
+
+
+CHANGES_NODATA = 65535
+"""In the change layer: the class never changed."""
+
+CACHE_MB = 128
+"""Of GDAL: left alone, it takes a twentieth of the machine's memory for blocks."""
+
+Write = Callable[[Window, Sequence[NDArray[np.generic]]], None]
+"""Where, and what: (bands, h, w) for each raster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +42,57 @@ class Raster:
         nodata: Value of pixels without data.
         overviews: How GDAL makes the smaller versions: `AVERAGE` or `NEAREST`.
         tags: GeoTIFF tags.
+        dtype: Type of its numbers.
+        colors: Colour table (value -> red, green, blue, alpha), if any.
+        rgb: Whether the bands are to be shown as red, green, blue.
     """
 
     name: str
     bands: tuple[str, ...]
     nodata: int
-    overviews: str
+    overviews: Literal["AVERAGE", "NEAREST"]
     tags: dict[str, str]
+    dtype: Literal["uint8", "uint16"] = "uint8"
+    colors: dict[int, tuple[int, int, int, int]] | None = None
+    rgb: bool = False
 
 
-def plan_rasters(dates: Sequence[dt.date], legend: Legend, attribution: str) -> tuple[Raster, ...]:
-    """The rasters of a site: a PMap a date, fused PMap, classes, composite (in this order)."""
+def pmap_raster(date: dt.date | None, legend: Legend, attribution: str) -> Raster:
+    """The PMap of a date; None: the fused one."""
+    name, day = ("pmap.tif", {}) if date is None else (f"pmap_{date}.tif", {"DATE": str(date)})
+    tags = {"TIFFTAG_COPYRIGHT": attribution, "PROBABILITY": "value / 254; 255 = no data", **day}
+    return Raster(name, legend.names, PMAP_NODATA, "AVERAGE", tags)
+
+
+def fused_rasters(
+    dates: Sequence[dt.date], legend: Legend, attribution: str
+) -> tuple[Raster, Raster, Raster]:
+    """What a series gives: fused PMap, classes, composite."""
     source = {"TIFFTAG_COPYRIGHT": attribution}
     names = {f"CLASS_{c.id}": c.name for c in legend.classes}
-    scale = {"PROBABILITY": "value / 254; 255 = no data"}
-    dated = tuple(
-        Raster(
-            f"pmap_{date}.tif",
-            legend.names,
-            PMAP_NODATA,
-            "AVERAGE",
-            {**source, **scale, "DATE": str(date)},
-        )
-        for date in dates
-    )
-    shown = composite_dates(dates)
+    colors = {c.id: (*c.rgb, 255) for c in legend.classes} | {PMAP_NODATA: (0, 0, 0, 0)}
     target = legend.foreground[0].name
+    shown = tuple(f"{target} {' and '.join(map(str, d))}" for d in composite_dates(dates))
+    scale = {"PROBABILITY": "(value - 1) / 254; 0 = no data"}
     return (
-        *dated,
-        Raster("pmap.tif", legend.names, PMAP_NODATA, "AVERAGE", {**source, **scale}),
-        Raster("classes.tif", ("class",), PMAP_NODATA, "NEAREST", {**source, **names}),
+        pmap_raster(None, legend, attribution),
         Raster(
-            "composite.tif",
-            tuple(f"{target} {' and '.join(map(str, days))}" for days in shown),
-            COMPOSITE_NODATA,
-            "AVERAGE",
-            {**source, "PROBABILITY": "(value - 1) / 254; 0 = no data"},
+            "classes.tif", ("class",), PMAP_NODATA, "NEAREST", {**source, **names}, colors=colors
         ),
+        Raster("composite.tif", shown, COMPOSITE_NODATA, "AVERAGE", {**source, **scale}, rgb=True),
     )
+
+
+def changes_raster(legend: Legend, attribution: str) -> Raster:
+    """Where and when the class last changed, and from which."""
+    tags = {
+        "TIFFTAG_COPYRIGHT": attribution,
+        "CHANGES": "date: days since 1970-01-01 of the date whose addition changed the class; "
+        "before: the class before it; 65535 = the class never changed",
+        **{f"CLASS_{c.id}": c.name for c in legend.classes},
+    }
+    bands = ("date", "before")
+    return Raster("changes.tif", bands, CHANGES_NODATA, "NEAREST", tags, dtype="uint16")
 
 
 def composite_dates(dates: Sequence[dt.date]) -> tuple[tuple[dt.date, ...], ...]:
@@ -121,90 +144,78 @@ def _mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.where(count > 0, mean, PMAP_NODATA).astype(np.uint8)
 
 
-class MapWriter:
-    """The rasters of one site while they are being written; see `writing_maps`."""
+def classify(fused: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The classes of a fused PMap, from its bytes: so that they can be made again from the file.
 
-    def __init__(
-        self, files: Sequence[DatasetWriter], dates: Sequence[dt.date], legend: Legend
-    ) -> None:
-        self._files = files
-        self._dates = dates
-        self._counts = np.zeros(len(legend.classes), np.int64)
+    Args:
+        fused: (lc, h, w) uint8 as stored.
 
-    def write(self, prediction: Prediction) -> None:
-        """Write the maps of one tile.
-
-        The class map and the composite come from the bytes of the PMaps, so that they can be made
-        again from the files.
-        """
-        dated = np.stack(
-            [
-                encode_pmap(pmap, valid)
-                for pmap, valid in zip(prediction.pmaps, prediction.valid, strict=True)
-            ]
-        )
-        valid = np.asarray(prediction.valid.any(axis=0))
-        fused = encode_pmap(prediction.fused, valid)
-        classes = np.where(valid, fused.argmax(axis=0), PMAP_NODATA).astype(np.uint8)
-        self._counts += np.bincount(classes[valid], minlength=len(self._counts))
-        layers = [*dated, fused, classes[None], composite(dated, self._dates)]
-        box = rasterio_window(prediction.core)
-        for file, layer in zip(self._files, layers, strict=True):
-            file.write(layer, window=box)
-
-    @property
-    def class_counts(self) -> NDArray[np.int64]:
-        """(lc,) number of pixels of each class so far."""
-        return self._counts
+    Returns:
+        (h, w) uint8 ids of the largest class; 255 where there is no data.
+    """
+    known = fused[0] != PMAP_NODATA
+    return np.where(known, fused.argmax(axis=0), PMAP_NODATA).astype(np.uint8)
 
 
 @contextmanager
-def writing_maps(
-    folder: Path, grid: Grid, dates: Sequence[dt.date], legend: Legend, attribution: str
-) -> Iterator[MapWriter]:
-    """Write a site's rasters tile by tile; at the end they become Cloud-Optimised GeoTIFFs.
+def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iterator[Write]:
+    """Write rasters piece by piece; at the end they become Cloud-Optimised GeoTIFFs.
 
-    Until then the tiles are in plain GeoTIFFs, `.part-*`, since an optimised file can only be
+    Until then the pieces are in plain GeoTIFFs, `.part-*`, since an optimised file can only be
     written once all its pixels are known. `folder` should be a temporary one: an error leaves
     it half-filled.
 
     Args:
         folder: An existing folder.
-        grid: Of the maps.
-        dates: The series, oldest first.
-        legend: The classes.
-        attribution: Who made the data.
+        grid: Of the rasters. What is never written reads as no data.
+        rasters: What to write.
+
+    Yields:
+        The function that writes a piece.
     """
-    rasters = plan_rasters(dates, legend, attribution)
     parts = [folder / f".part-{raster.name}" for raster in rasters]
-    with ExitStack() as stack:
-        files = [
-            stack.enter_context(rasterio.open(part, "w", **_profile(grid, raster)))
-            for part, raster in zip(parts, rasters, strict=True)
-        ]
-        for file, raster in zip(files, rasters, strict=True):
-            file.descriptions = raster.bands
-            file.update_tags(**raster.tags)
-        colors = {c.id: (*c.rgb, 255) for c in legend.classes}
-        files[-2].write_colormap(1, colors | {PMAP_NODATA: (0, 0, 0, 0)})
-        files[-1].colorinterp = RGB
-        yield MapWriter(files, dates, legend)
-    for part, raster in zip(parts, rasters, strict=True):
-        rasterio.shutil.copy(
-            part,
-            folder / raster.name,
-            driver="COG",
-            compress="DEFLATE",
-            overview_resampling=raster.overviews,
-        )
-        part.unlink()
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(rasterio.open(part, "w", **_profile(grid, raster)))
+                for part, raster in zip(parts, rasters, strict=True)
+            ]
+            for file, raster in zip(files, rasters, strict=True):
+                _describe(file, raster)
+
+            def write(window: Window, layers: Sequence[NDArray[np.generic]]) -> None:
+                box = rasterio_window(window)
+                for file, layer in zip(files, layers, strict=True):
+                    file.write(layer, window=box)
+
+            yield write
+        for part, raster in zip(parts, rasters, strict=True):
+            final = folder / raster.name
+            final.unlink(missing_ok=True)  # else a hard-linked older file would be overwritten
+            rasterio.shutil.copy(
+                part,
+                final,
+                driver="COG",
+                compress="DEFLATE",
+                overview_resampling=raster.overviews,
+            )
+            part.unlink()
+
+
+def _describe(file: DatasetWriter, raster: Raster) -> None:
+    file.descriptions = raster.bands
+    file.update_tags(**raster.tags)
+    if raster.colors:
+        file.write_colormap(1, raster.colors)
+    if raster.rgb:
+        file.colorinterp = RGB
 
 
 def _profile(grid: Grid, raster: Raster) -> dict[str, object]:
     # The blocks fit the cores of the default tiles; a block never written reads as no data.
     return grid.profile() | {
         "driver": "GTiff",
-        "dtype": "uint8",
+        "dtype": raster.dtype,
         "count": len(raster.bands),
         "nodata": raster.nodata,
         "tiled": True,

@@ -1,6 +1,7 @@
 """The series that a map is made from: a site of a dataset, or scenes brought onto one grid."""
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +11,12 @@ from typing import Literal
 import rasterio
 from pyproj import CRS
 
-from swath.dataset.site import Dataset, Site, read_image
+from swath.dataset.site import Acquisition, Dataset, Site, read_image
 from swath.errors import DatasetError, ModelError
-from swath.grid import Grid
-from swath.mapping.predict import DatedImage
+from swath.files import content_hash, replacing, value_hash
+from swath.grid import Grid, Window
+from swath.mapping.predict import DatedImage, Image
+from swath.mapping.rasters import CACHE_MB
 from swath.mapping.tiles import plan_tiles
 from swath.models.trained import ModelSpec
 from swath.progress import track
@@ -26,6 +29,31 @@ from swath.settings import ImageSettings, SceneSettings, SplitName
 PIECE_PX = 1024
 """Scenes are warped in pieces of this side, whatever the tiles: so no tile changes a pixel."""
 
+COPERNICUS = "Contains modified Copernicus Sentinel data"
+
+_YEARS = re.compile(rf"(?:{COPERNICUS} )(\d{{4}})(?:-(\d{{4}}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One date of a series, before its image is ready.
+
+    Attributes:
+        date: Day of acquisition.
+        attribution: Who made the image.
+        identify: Gives the hash of the image file and of how it is read: the same hash, the same
+            pixels (on the same grid). It reads the file.
+        prepare: Given a folder for temporary files, makes the image ready to be read. What it
+            left there before a crash, it takes up.
+        crop: The same date on a window of the grid.
+    """
+
+    date: dt.date
+    attribution: str
+    identify: Callable[[], str]
+    prepare: Callable[[Path], DatedImage]
+    crop: Callable[[Window], "Source"]
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -34,16 +62,17 @@ class Series:
     Attributes:
         site: Its name, and that of its folder in MAPS.
         grid: Where its maps lie.
-        dates: Its dates, oldest first.
-        attribution: Who made the images.
-        prepare: Given a folder for temporary files, makes the images ready to be read.
+        sources: Its dates, oldest first.
     """
 
     site: str
     grid: Grid
-    dates: tuple[dt.date, ...]
-    attribution: str
-    prepare: Callable[[Path], tuple[DatedImage, ...]]
+    sources: tuple[Source, ...]
+
+    @property
+    def dates(self) -> tuple[dt.date, ...]:
+        """Its dates, oldest first."""
+        return tuple(source.date for source in self.sources)
 
 
 def site_series(site: Site, dataset: Dataset, dates: int, wanted: Sequence[dt.date]) -> Series:
@@ -60,9 +89,8 @@ def site_series(site: Site, dataset: Dataset, dates: int, wanted: Sequence[dt.da
         DatasetError: The site has no acquisition of a wanted date.
     """
     chosen = [site.acquisition(date) for date in sorted(set(wanted))] or site.acquisitions[-dates:]
-    images = tuple(DatedImage(a.date, partial(read_image, a)) for a in chosen)
-    days = tuple(image.date for image in images)
-    return Series(site.name, site.grid, days, dataset.attribution, lambda _: images)
+    sources = tuple(_site_source(a, dataset.attribution) for a in chosen)
+    return Series(site.name, site.grid, sources)
 
 
 def select_sites(
@@ -146,14 +174,64 @@ def scene_series(
     for scene in scenes:
         scene.band_indexes(image.bands)
     grid = plan_grid(scenes, crs=_shared_crs(scenes))
-    dates = tuple(scene.date for scene in scenes)
-    years = f"{dates[0].year}-{dates[-1].year}" if dates[0].year < dates[-1].year else dates[0].year
-    return Series(
-        name,
-        grid,
-        dates,
-        f"Contains modified Copernicus Sentinel data {years}",
-        lambda folder: tuple(_warp(scene, grid, image, folder) for scene in scenes),
+    return Series(name, grid, tuple(scene_source(scene, grid, image) for scene in scenes))
+
+
+def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
+    """A scene, to be warped onto a grid.
+
+    Args:
+        scene: It has the bands that `image` names.
+        grid: Where its map will lie.
+        image: Which bands the model reads, in which encoding.
+    """
+    return Source(
+        scene.date,
+        f"{COPERNICUS} {scene.date.year}",
+        partial(_identify, scene, image),
+        partial(_warp, scene, grid, image),
+        lambda window: scene_source(scene, grid.crop(window), image),
+    )
+
+
+def join_attributions(attributions: Sequence[str]) -> str:
+    """One line for all images: each attribution once, the years of Copernicus data joined."""
+    found = [_YEARS.fullmatch(text) for text in attributions]
+    years = [int(year) for match in found if match for year in match.groups() if year]
+    span = f"{min(years)}-{max(years)}" if len(set(years)) > 1 else "".join(map(str, years[:1]))
+    parts = [
+        f"{COPERNICUS} {span}" if match else text
+        for match, text in zip(found, attributions, strict=True)
+    ]
+    return "; ".join(dict.fromkeys(parts))
+
+
+def _site_source(
+    acquisition: Acquisition, attribution: str, window: Window | None = None
+) -> Source:
+    origin = (0, 0) if window is None else (window.row, window.col)
+    return Source(
+        acquisition.date,
+        attribution,
+        lambda: content_hash(acquisition.path),
+        lambda _: DatedImage(acquisition.date, partial(_read_site, acquisition, origin)),
+        lambda part: _site_source(acquisition, attribution, part),
+    )
+
+
+def _read_site(acquisition: Acquisition, origin: tuple[int, int], window: Window) -> Image:
+    return read_image(acquisition, window.shift(*origin))
+
+
+def _identify(scene: Scene, image: ImageSettings) -> str:
+    return value_hash(
+        {
+            "image": content_hash(scene.path),
+            "mask": None if scene.mask is None else content_hash(scene.mask),
+            "bands": scene.band_indexes(image.bands),
+            "encoding": image.encoding,
+            "scl_invalid": scene.scl_invalid,
+        }
     )
 
 
@@ -172,6 +250,10 @@ def _shared_crs(scenes: Sequence[Scene]) -> str | None:
 def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> DatedImage:
     """Bring a scene onto the grid, piece by piece, as a file in `folder`."""
     path = folder / f"{scene.date}.tif"
+    ready = DatedImage(scene.date, partial(read_raster, path, fill=NODATA))
+    if path.is_file():
+        return ready
+    folder.mkdir(parents=True, exist_ok=True)
     profile = grid.profile() | {
         "driver": "GTiff",
         "count": len(image.bands),
@@ -186,11 +268,13 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
     pieces = plan_tiles(grid.shape, PIECE_PX, 0, 1)
     with (
         plain_scene(scene, grid, image, folder) as plain,
-        rasterio.open(path, "w", **profile) as target,
+        replacing(path) as temporary,
+        rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
+        rasterio.open(temporary, "w", **profile) as target,
     ):
         for piece in track(pieces, f"warping {scene.date}"):
             part = grid.crop(piece.core)
             if plan_source_window(plain.grid, part).size:
                 warped = read_on_grid(plain, part, image)
                 target.write(warped, window=rasterio_window(piece.core))
-    return DatedImage(scene.date, lambda window: read_raster(path, window, fill=NODATA))
+    return ready

@@ -1,5 +1,6 @@
 """A trained model: its two networks and everything needed to use them, as safetensors and JSON."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -165,6 +166,15 @@ def load_model(folder: Path) -> TrainedModel:
 def weights_hash(folder: Path) -> str:
     """SHA-256 of a run's weights: names the model exactly."""
     return sha256(folder / WEIGHTS)
+
+
+def network_hash(network: nn.Module) -> str:
+    """SHA-256 of a network's weights: their names, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(network.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
+        digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def to_memory_format(module: nn.Module) -> nn.Module:

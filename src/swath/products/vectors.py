@@ -1,6 +1,8 @@
 """The foreground of a map as vectors: middle lines of roads, outlines of areas."""
 
+import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
@@ -51,7 +53,7 @@ def write_vectors(maps: SiteMaps) -> int:
     for c in maps.legend.foreground:
         make = _lines if c.geometry == "line" else _areas
         tables[c.name] = make(ids == c.id, grid, maps.fused_path, c)
-    with replacing(maps.gpkg_path) as temporary:
+    with replacing(maps.gpkg_path) as temporary, _dated(maps.dates[-1]):
         for c in maps.legend.foreground:
             pyogrio.write_dataframe(
                 tables[c.name],
@@ -67,6 +69,16 @@ def write_vectors(maps: SiteMaps) -> int:
     with replacing(maps.parquet_path) as temporary:
         together.to_parquet(temporary)
     return len(together)
+
+
+@contextmanager
+def _dated(day: dt.date) -> Iterator[None]:
+    """Let GeoPackages say that they were last changed on `day`, not now: same maps, same bytes."""
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{day}T00:00:00.000Z"})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
 def _lines(mask: NDArray[np.bool_], grid: Grid, fused: Path, c: LegendClass) -> gpd.GeoDataFrame:

@@ -1,0 +1,64 @@
+"""Finished tiles of a raster that is being made: a file each, so that no crash loses one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.files import replacing
+from swath.grid import Window
+from swath.mapping.tiles import Tile
+
+
+@dataclass(frozen=True, slots=True)
+class TileStore:
+    """The tiles of one raster in a folder.
+
+    A tile's file appears whole, by renaming. So the files that are there are the journal: the next
+    run computes what is missing, and several processes can write at the same time.
+
+    Attributes:
+        folder: Where; its name holds the key of the raster, so that tiles of other inputs are
+            never taken for its own.
+        bands: Bands of the raster.
+        tiles: The plan.
+    """
+
+    folder: Path
+    bands: int
+    tiles: tuple[Tile, ...]
+
+    def missing(self) -> tuple[Tile, ...]:
+        """The tiles that are still to be made."""
+        return tuple(tile for tile in self.tiles if not self._has(tile))
+
+    def write(self, core: Window, codes: NDArray[np.uint8]) -> None:
+        """Store a tile's (bands, h, w) uint8."""
+        with replacing(self._path(core)) as temporary:
+            np.save(temporary, codes)
+
+    def read(self) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        """All tiles, in the order of the plan: core and (bands, h, w) uint8."""
+        for tile in self.tiles:
+            yield tile.core, np.load(self._path(tile.core), allow_pickle=False)
+
+    def _path(self, core: Window) -> Path:
+        return self.folder / f"{core.row}_{core.col}.npy"
+
+    def _has(self, tile: Tile) -> bool:
+        """Whether the tile's file is there and sound (a power cut may leave it cut short)."""
+        try:
+            codes = np.load(self._path(tile.core), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return False
+        shape = (self.bands, tile.core.height, tile.core.width)
+        return bool(codes.shape == shape and codes.dtype == np.uint8)
+
+
+def open_store(home: Path, key: str, bands: int, tiles: Sequence[Tile]) -> TileStore:
+    """The store of a raster, in `home`; it may hold tiles from a run that broke off."""
+    folder = home / key[:32]
+    folder.mkdir(parents=True, exist_ok=True)
+    return TileStore(folder, bands, tuple(tiles))

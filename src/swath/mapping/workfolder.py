@@ -1,0 +1,201 @@
+"""Making the files of a folder so that a kill at any moment loses none that is finished."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from swath.errors import BusyError, DatasetError, InputError
+from swath.files import read_json, sha256, write_json
+from swath.mapping.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    Output,
+    read_manifest,
+    write_manifest,
+)
+
+_JOURNAL = "journal.json"
+_OUTPUTS = TypeAdapter(dict[str, Output])
+
+
+class WorkFolder:
+    """The folder beside the final one in which a site's files are made; see `working`.
+
+    Attributes:
+        folder: MAPS/.work-<site>. Finished files lie in it under their own names.
+        home: MAPS/<site>, which is left alone until `commit`.
+        tiles: For the tiles of rasters that are not finished.
+        scratch: For files that are not kept.
+        made: Names of the files that this run has made, in order.
+    """
+
+    def __init__(self, folder: Path, home: Path, existing: Mapping[str, Output]) -> None:
+        self.folder = folder
+        self.home = home
+        self.tiles = folder / "tiles"
+        self.scratch = folder / "scratch"
+        self.made: list[str] = []
+        self._existing = existing
+        self._finished: dict[str, Output] = _read_journal(folder)
+
+    def reuse(self, name: str, key: str) -> bool:
+        """Take over a file that an earlier run, or the final folder, has of the same key.
+
+        Returns:
+            Whether there was one, its bytes as they were written.
+        """
+        for where, outputs in ((self.folder, self._finished), (self.home, self._existing)):
+            output = outputs.get(name)
+            if output is None or output.key != key or not _is_sound(where / name, output):
+                continue
+            if where == self.home:
+                _link(where / name, self.folder / name)
+                self._note(name, output)
+            return True
+        return False
+
+    def record(self, name: str, key: str) -> None:
+        """Note that the file `name` is finished."""
+        self._note(name, Output(key=key, sha256=sha256(self.folder / name)))
+        self.made.append(name)
+
+    def commit(self, manifest: Manifest, keys: Mapping[str, str], others: tuple[str, ...]) -> None:
+        """Put the folder in the place of the final one.
+
+        Args:
+            manifest: To be written, with the hashes of the outputs.
+            keys: The outputs, by name; all of them were reused or recorded.
+            others: Further files that belong to the folder.
+        """
+        outputs = {name: self._finished[name] for name in keys}
+        write_manifest(self.folder, manifest.model_copy(update={"outputs": outputs}))
+        kept = {*keys, *others, MANIFEST_NAME}
+        for path in self.folder.iterdir():
+            if path.name in kept:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        old = _old(self.home)
+        if self.home.exists():
+            self.home.rename(old)
+        self.folder.rename(self.home)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _note(self, name: str, output: Output) -> None:
+        self._finished[name] = output
+        write_json(
+            self.folder / _JOURNAL,
+            {name: output.model_dump() for name, output in self._finished.items()},
+        )
+
+
+@contextmanager
+def working(home: Path, *, anew: bool) -> Iterator[WorkFolder]:
+    """Open the work folder of a site, with what a run that broke off left in it.
+
+    Whatever ends the run before `commit`, the final folder is as it was, and the work folder
+    keeps all that was finished; where nothing was, it goes.
+
+    Args:
+        home: MAPS/<site>.
+        anew: Take nothing over: neither from a run that broke off, nor from the final folder.
+
+    Raises:
+        BusyError: Another process is at it.
+    """
+    folder = home.parent / f".work-{home.name}"
+    recover(home)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        if anew:
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        try:
+            yield WorkFolder(folder, home, {} if anew else _existing(home))
+        finally:
+            shutil.rmtree(folder / "scratch", ignore_errors=True)
+            if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
+                shutil.rmtree(folder)
+
+
+def recover(home: Path) -> None:
+    """Undo or finish an exchange of folders that was killed halfway.
+
+    `commit` first moves the old folder aside. Where the new one did not come to its place, the old
+    one goes back: the next run finds the new one finished in the work folder.
+    """
+    old = _old(home)
+    if not old.exists():
+        return
+    if home.exists():
+        shutil.rmtree(old)
+    else:
+        old.rename(home)
+
+
+def matches(home: Path, keys: Mapping[str, str]) -> bool:
+    """Whether a finished folder holds just the outputs `keys`, with the bytes that were written."""
+    outputs = _existing(home)
+    if {name: output.key for name, output in outputs.items()} != dict(keys):
+        return False
+    return all(_is_sound(home / name, output) for name, output in outputs.items())
+
+
+def _existing(home: Path) -> dict[str, Output]:
+    try:
+        return read_manifest(home).outputs
+    except DatasetError:
+        return {}
+
+
+def _read_journal(folder: Path) -> dict[str, Output]:
+    """The finished files of a work folder; a folder that was all but committed has a manifest."""
+    for name in (_JOURNAL, MANIFEST_NAME):
+        with suppress(InputError, ValidationError):
+            content = read_json(folder / name)
+            return _OUTPUTS.validate_python(
+                content["outputs"] if name == MANIFEST_NAME else content
+            )
+    return {}
+
+
+def _is_sound(path: Path, output: Output) -> bool:
+    return path.is_file() and sha256(path) == output.sha256
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name; a copy where the file system has no links."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _old(home: Path) -> Path:
+    return home.parent / f".old-{home.name}"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder: the system lets go when the process ends, however it ends."""
+    try:
+        import fcntl
+    except ImportError:  # a system without such locks
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(folder) from None
+        yield
+    finally:
+        os.close(handle)
