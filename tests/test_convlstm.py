@@ -1,10 +1,14 @@
 """The ConvLSTM against the paper's printed equations, redone in NumPy."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import correlate
+from torch.nn import functional
 
+from swath.models import convlstm
 from swath.models.convlstm import ConvLSTM, PeepholeConvLSTMCell
 from swath.models.registry import count_parameters, multiply_adds
 
@@ -53,6 +57,32 @@ def restate(model, series):
     return convolve(weight, series[-1]) + bias
 
 
+def plain(model, series):
+    """The fusion of (B, T, lc, H, W), gate by gate as printed, for torch to differentiate."""
+    batch, dates, _, height, width = series.shape
+    states = [
+        [series.new_zeros(batch, cell.peephole.shape[1], height, width)] * 2 for cell in model.cells
+    ]
+    for date in range(dates):
+        x = series[:, date]
+        for state, cell in zip(states, model.cells, strict=True):
+            h, c = state
+            both = torch.cat([x, h], dim=1)
+            i, f, o, new = (
+                functional.conv2d(both, weight, bias, padding=1)
+                for weight, bias in zip(
+                    cell.gates.weight.chunk(4), cell.gates.bias.chunk(4), strict=True
+                )
+            )
+            i = torch.sigmoid(i + cell.peephole[0] * c)
+            f = torch.sigmoid(f + cell.peephole[1] * c)
+            o = torch.sigmoid(o + cell.peephole[2] * c)
+            c = f * c + i * torch.tanh(new)
+            x = o * torch.tanh(c)
+            state[:] = [x, c]
+    return model.head(x)
+
+
 @pytest.fixture
 def model():
     torch.manual_seed(3)
@@ -99,17 +129,79 @@ def test_first_state_may_be_given_as_zeros():
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_layout_in_memory_changes_nothing(model, layout):
+    """Rows of pixels are taken from channels-last arrays without a copy, from others with one."""
+    pmaps = torch.rand(2, 3, 2, 9, 7)
+    with torch.inference_mode():
+        want = model(pmaps)
+        moved = model.to(memory_format=layout)(
+            pmaps.flatten(0, 1).to(memory_format=layout).unflatten(0, (2, 3))
+        )
+    torch.testing.assert_close(moved, want, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dates", [1, 3])
+def test_bf16_stays_within_its_bound(model, dates):
+    """bfloat16 keeps 8 bits: probabilities stay within 0.01 of the printed equations."""
+    series = np.random.default_rng(dates).random((1, dates, 2, 12, 10))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits = model(torch.from_numpy(series).float())
+    np.testing.assert_allclose(
+        sigma(logits[0].double().numpy()), sigma(restate(model, series[0])), rtol=0, atol=0.01
+    )
+
+
+def test_gradients_equal_those_of_the_equations_written_gate_by_gate(model):
+    """The convolutions skipped on the first date, and tanh from a sigmoid, keep the gradients."""
+    model.double()
+    series = torch.rand(2, 3, 2, 6, 5, dtype=torch.float64)
+    model(series).square().sum().backward()
+    got = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+    plain(model, series).square().sum().backward()
+    for name, weight in model.named_parameters():
+        torch.testing.assert_close(got[name], weight.grad, rtol=1e-9, atol=1e-9)
+
+
+def test_fused_gates_change_rounding_only(model):
+    """Whether or not a compiler is here; what it made is checked where there is one."""
+    series = torch.rand(1, 3, 2, 9, 7)
+    with torch.inference_mode():
+        want = model(series)
+        fused = model.fuse_gates()
+        got = model(series)
+        model.unfuse_gates()
+        again = model(series)
+    assert fused == (shutil.which("g++") is not None)
+    torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
+    assert torch.equal(again, want)
+
+
+def test_without_a_compiler_the_gates_stay_and_stderr_says_so(model, monkeypatch, capsys):
+    def refuse(*rows):
+        raise RuntimeError("No working C++ compiler found\n\nand a long trace")
+
+    monkeypatch.setattr(convlstm, "_compiled_gates", lambda: convlstm.Gates(refuse, refuse))
+    assert not model.fuse_gates()
+    said = " ".join(capsys.readouterr().err.split())
+    assert "not compiled and take more time (No working C++ compiler found" in said
+    with torch.inference_mode():
+        assert model(torch.rand(1, 2, 2, 5, 5)).shape == (1, 2, 5, 5)
+
+
 def test_size_of_the_papers_network():
     """Two layers, k = 3, r = 32: 9 (2 + 32) 128 + 9 (32 + 32) 128 multiply-adds a pixel and date.
 
-    The convolutions on the zero first state (9 x 32 x 128 in each layer) are skipped; the 1 x 1
-    convolution adds 64.
+    On the first date the convolutions on the zero state (9 x 32 x 128 in each layer) and those for
+    the forget gate (9 x 2 x 32 and 9 x 32 x 32) are skipped; the 1 x 1 convolution adds 64.
     """
     model = ConvLSTM(2)
     step = 9 * (2 + 32) * 128 + 9 * (32 + 32) * 128
     pixels = 32 * 32
     counted = multiply_adds(model, torch.zeros(1, 3, 2, 32, 32))
-    assert counted == pixels * (3 * step - 2 * 9 * 32 * 128 + 64)
+    skipped = 2 * 9 * 32 * 128 + 9 * (2 + 32) * 32
+    assert counted == pixels * (3 * step - skipped + 64)
     weights = step + 2 * 128 + 2 * 3 * 32 + 2 * 32 + 2
     assert count_parameters(model) == weights
 

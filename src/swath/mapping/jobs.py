@@ -66,9 +66,11 @@ class FusionJob:
 
     Attributes:
         paths: The PMaps' files, oldest first.
+        scene_px: Pixels of the whole map.
     """
 
     paths: tuple[Path, ...]
+    scene_px: int
 
     def read(self, predictor: Predictor, tile: Tile) -> Codes:
         """(T, lc, H, W) uint8, as stored."""
@@ -77,7 +79,7 @@ class FusionJob:
     def compute(self, predictor: Predictor, tile: Tile, data: Any) -> Codes:
         """One pass of the ConvLSTM."""
         pmaps, valid = decode_pmap(data)
-        fused = predictor.fuse(pmaps, valid, tile.kept)
+        fused = predictor.fuse(pmaps, valid, tile.kept, self.scene_px)
         seen = valid[(..., *tile.kept.slices)].any(axis=0)
         return encode_pmap(fused, np.asarray(seen))
 

@@ -1,11 +1,82 @@
 """The peephole ConvLSTM that fuses the PMaps of several dates into one."""
 
+import functools
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from swath.progress import console
+
 State = tuple[Tensor, Tensor]
 """(h, c), each (B, r, H, W)."""
+
+FUSE_FROM_PX = 20_000_000
+"""Pixels x dates from which fused gates repay the seconds that the compiler takes.
+
+Source: on one core 0.5 s for each million saved, and 4 to 11 s to compile; see `swath bench`.
+"""
+
+
+def _tanh(x: Tensor, exact: bool) -> Tensor:
+    """Tanh; by way of the sigmoid, twice as fast, where rounding of 1e-7 is beyond what counts."""
+    return torch.tanh(x) if exact else 2 * torch.sigmoid(2 * x) - 1
+
+
+def first_gates(pre: Tensor) -> State:
+    """The gates of the first date, where h and c are 0: there is nothing to forget.
+
+    Args:
+        pre: (N, 3 r) what the convolution gave for i, o, c.
+
+    Returns:
+        h (N, r) in the type of `pre`, and c (N, r) in float32 or wider.
+    """
+    wide = pre.to(torch.promote_types(pre.dtype, torch.float32))
+    exact = pre.dtype == wide.dtype
+    gate_i, gate_o, candidate = wide.chunk(3, dim=1)
+    cell = torch.sigmoid(gate_i) * _tanh(candidate, exact)
+    return (torch.sigmoid(gate_o) * _tanh(cell, exact)).to(pre.dtype), cell
+
+
+def next_gates(pre: Tensor, cell: Tensor, peephole: Tensor) -> State:
+    """The gates of a later date.
+
+    Args:
+        pre: (N, 4 r) what the convolution gave for i, f, o, c.
+        cell: (N, r) c of the date before.
+        peephole: (3, r) weights of i, f, o.
+
+    Returns:
+        h (N, r) in the type of `pre`, and c (N, r) in float32 or wider.
+    """
+    wide = pre.to(torch.promote_types(pre.dtype, torch.float32))
+    exact = pre.dtype == wide.dtype
+    gate_i, gate_f, gate_o, candidate = wide.chunk(4, dim=1)
+    gate_i = torch.sigmoid(gate_i + peephole[0] * cell)
+    gate_f = torch.sigmoid(gate_f + peephole[1] * cell)
+    gate_o = torch.sigmoid(gate_o + peephole[2] * cell)
+    cell = gate_f * cell + gate_i * _tanh(candidate, exact)
+    return (gate_o * _tanh(cell, exact)).to(pre.dtype), cell
+
+
+class Gates(NamedTuple):
+    """The arithmetic between the convolutions: as written, or compiled into one pass."""
+
+    first: Callable[[Tensor], State]
+    next: Callable[[Tensor, Tensor, Tensor], State]
+
+
+PLAIN_GATES = Gates(first_gates, next_gates)
+
+
+@functools.cache
+def _compiled_gates() -> Gates:
+    compiled = functools.partial(torch.compile, dynamic=True, fullgraph=True)
+    return Gates(compiled(first_gates), compiled(next_gates))
 
 
 class PeepholeConvLSTMCell(nn.Module):
@@ -21,7 +92,8 @@ class PeepholeConvLSTMCell(nn.Module):
         h_t = o_t . tanh(c_t)
 
     The four gates share one convolution over [x, h]; its output channels are i, f, o, c in this
-    order. On the first date h and c are 0, so only the part that sees x is computed.
+    order. On the first date h and c are 0, so only the part that sees x is computed, and not for
+    f. Under autocast the convolutions run in bfloat16, the gates and c in float32.
 
     Args:
         channels_in: Channels of x.
@@ -36,34 +108,47 @@ class PeepholeConvLSTMCell(nn.Module):
     def __init__(self, channels_in: int, hidden: int, kernel: int = 3) -> None:
         super().__init__()
         self.channels_in = channels_in
+        self.hidden = hidden
         self.gates = nn.Conv2d(channels_in + hidden, 4 * hidden, kernel, padding=kernel // 2)
         self.peephole = nn.Parameter(torch.zeros(3, hidden, 1, 1))
 
-    def forward(self, x: Tensor, state: State | None) -> State:
+    def forward(self, x: Tensor, state: State | None, gates: Gates = PLAIN_GATES) -> State:
         """One date.
 
         Args:
             x: (B, C, H, W).
             state: (h, c) of the date before, each (B, r, H, W); None on the first date.
+            gates: Who computes the gates.
 
         Returns:
             The new (h, c).
         """
         if state is None:
-            weight = self.gates.weight[:, : self.channels_in]
-            pre = functional.conv2d(x, weight, self.gates.bias, padding=self.gates.padding)
-            gate_i, _, gate_o, candidate = pre.chunk(4, dim=1)
-            cell = torch.sigmoid(gate_i) * torch.tanh(candidate)
+            hidden, cell = gates.first(_rows(self._first_convolution(x)))
         else:
-            before = state[1]
-            pre = self.gates(torch.cat([x, state[0]], dim=1))
-            gate_i, gate_f, gate_o, candidate = pre.chunk(4, dim=1)
-            peep = self.peephole.to(before.dtype)
-            gate_i = torch.sigmoid(gate_i + peep[0] * before)
-            gate_f = torch.sigmoid(gate_f + peep[1] * before)
-            gate_o = gate_o + peep[2] * before
-            cell = gate_f * before + gate_i * torch.tanh(candidate)
-        return torch.sigmoid(gate_o) * torch.tanh(cell), cell
+            before, cell = state
+            # In the type that the convolution takes, or joining them would widen h first.
+            pre = self.gates(torch.cat([x.to(before.dtype), before], dim=1))
+            hidden, cell = gates.next(_rows(pre), _rows(cell), self.peephole.flatten(1))
+        return self._image(hidden, x), self._image(cell, x)
+
+    def _first_convolution(self, x: Tensor) -> Tensor:
+        """(B, 3 r, H, W): i, o and c from x alone."""
+        r = self.hidden
+        assert self.gates.bias is not None
+        weight = self.gates.weight[:, : self.channels_in]
+        weight = torch.cat([weight[:r], weight[2 * r :]])
+        bias = torch.cat([self.gates.bias[:r], self.gates.bias[2 * r :]])
+        return functional.conv2d(x, weight, bias, padding=self.gates.padding)
+
+    def _image(self, rows: Tensor, x: Tensor) -> Tensor:
+        """(B H W, r) -> (B, r, H, W), channels last, without a copy."""
+        return rows.view(x.shape[0], *x.shape[-2:], self.hidden).permute(0, 3, 1, 2)
+
+
+def _rows(image: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B H W, C); copies only what is not channels last."""
+    return image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
 
 
 class ConvLSTM(nn.Module):
@@ -86,10 +171,57 @@ class ConvLSTM(nn.Module):
             for layer in range(layers)
         )
         self.head = nn.Conv2d(hidden, classes, 1)
+        self._gates = PLAIN_GATES
 
     def receptive_radius(self, dates: int) -> int:
         """How far in px a PMap pixel of the first date can act: T + layers - 1 convolutions."""
         return (self.kernel // 2) * (dates + len(self.cells) - 1)
+
+    def fuse_gates(self) -> bool:
+        """Compile the gates into one pass over memory; the same function but for rounding.
+
+        Call it as the network will run: under the same autocast, in training or evaluation mode.
+        It takes a few seconds, and needs a C++ compiler; without one it says so on stderr and the
+        gates stay as they are.
+
+        Returns:
+            Whether the gates are fused now.
+        """
+        gates = _compiled_gates()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # on the compiler's own parts
+                self._try(gates)
+        except Exception as error:  # of many kinds; without the compiler the result is the same
+            reason = " ".join(str(error).split("\n")[:2])
+            console.print(
+                f"the ConvLSTM's gates are not compiled and take more time ({reason})",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            return False
+        self._gates = gates
+        return True
+
+    def unfuse_gates(self) -> None:
+        """Go back to the gates as written."""
+        self._gates = PLAIN_GATES
+
+    def _try(self, gates: Gates) -> None:
+        """Run the gates, and in training mode back, on a few rows: this compiles them."""
+        weight = self.head.weight
+        dtype = weight.dtype
+        if torch.is_autocast_enabled(weight.device.type):
+            dtype = torch.get_autocast_dtype(weight.device.type)
+        r, learns = self.head.in_channels, self.training
+        pre = torch.zeros(48, 4 * r, dtype=dtype, device=weight.device, requires_grad=learns)
+        peephole = torch.zeros(3, r, device=weight.device, requires_grad=learns)
+        with torch.set_grad_enabled(learns):
+            _, cell = gates.first(pre[:, : 3 * r].contiguous())
+            hidden, cell = gates.next(pre, cell, peephole)
+            if learns:
+                torch.autograd.grad((hidden.float() + cell).sum(), [pre, peephole])
 
     def forward(self, pmaps: Tensor) -> Tensor:
         """Fuse a series.
@@ -103,9 +235,9 @@ class ConvLSTM(nn.Module):
         states: list[State | None] = [None] * len(self.cells)
         x = pmaps[:, 0]
         for date in range(pmaps.shape[1]):
-            x = pmaps[:, date]
+            x = pmaps[:, date].contiguous(memory_format=torch.channels_last)
             for layer, cell in enumerate(self.cells):
-                state = cell(x, states[layer])
+                state = cell(x, states[layer], self._gates)
                 states[layer] = state
                 x = state[0]
         logits: Tensor = self.head(x)

@@ -255,7 +255,7 @@ def _make_fused(
     maps = plan.at(place.folder)
     paths = tuple(maps.pmap_path(date) for date in dates)
     with stages.time("fusion"):
-        runner(FusionJob(paths), store, f"fusing {plan.maps.site}")
+        runner(FusionJob(paths, plan.grid.window.size), store, f"fusing {plan.maps.site}")
     with stages.time("write"):
         with writing_rasters(place.folder, plan.grid, rasters) as write:
             for window, codes in store.read():

@@ -68,15 +68,27 @@ class Stage(LightningModule):
         self.iou.reset()
         self.ap.reset()
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips by the norm of all gradients; Lightning's own refuses fused optimisers."""
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """Adam or AdamW, with the learning rate of every step from the settings."""
         rate = self.settings.learning_rate(0)
         weights = self.network.parameters()
         optimiser: torch.optim.Optimizer
+        # Fused: one pass over the weights instead of ten.
         if self.settings.optimiser == "adam":
-            optimiser = torch.optim.Adam(weights, lr=rate)
+            optimiser = torch.optim.Adam(weights, lr=rate, fused=True)
         else:
-            optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=self.settings.weight_decay)
+            decay = self.settings.weight_decay
+            optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: self.settings.learning_rate(step) / rate
         )

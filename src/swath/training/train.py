@@ -1,6 +1,8 @@
 """Training a run: stage 1, stage 2, and the model that comes out."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +15,20 @@ from swath.dataset.patches import measure_scaling, survey_split
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError, SettingsError
 from swath.files import check_free, read_json, write_json
-from swath.models.device import Precision, best_precision, pick_device
+from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
+from swath.models.device import (
+    Precision,
+    autocast,
+    best_precision,
+    keep_freed_memory,
+    pick_device,
+)
 from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
 from swath.training.fit import WEIGHTS, Scores, fit_stage
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, RnnStage
 from swath.training.patchmodule import PatchModule, PatchSource
-from swath.training.presets import TrainSettings
+from swath.training.presets import StageSettings, TrainSettings
 from swath.training.store import StageStore
 
 StageName = Literal["fcn", "rnn", "all"]
@@ -73,6 +82,8 @@ def train(
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
     """
     where = pick_device(device)
+    if where.type == "cpu":
+        keep_freed_memory()
     plan = plan_run(dataset, settings, seed)
     dates = series_length(dataset, settings) if stage != "fcn" else 1
     _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
@@ -207,7 +218,8 @@ class Fitting:
             fitted, _ = self.fcn(f"fcn-without-{fold}", salt=10 + fold, leave_out=group)
             fcns |= dict.fromkeys(group, fitted)
         stage, patches = self.rnn_stage(fcns)
-        scores = self._fit(stage, patches, "rnn")
+        with self._fused(stage.network, self.source.settings.rnn):
+            scores = self._fit(stage, patches, "rnn")
         return stage.network, scores
 
     def rnn_stage(self, fcns: dict[str, nn.Module]) -> tuple[RnnStage, PatchModule]:
@@ -217,6 +229,23 @@ class Fitting:
         network = to_memory_format(self.spec.build_rnn())
         stage = RnnStage(network, fcns, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, self.spec.dates, 2)
+
+    @contextmanager
+    def _fused(self, network: nn.Module, settings: StageSettings) -> Iterator[None]:
+        """Trains with compiled gates where that repays: on a CPU, if the training is long."""
+        long = self._work_px(settings) >= FUSE_FROM_PX
+        if not (long and self.device.type == "cpu" and isinstance(network, ConvLSTM)):
+            yield
+            return
+        with autocast(self.device, self.precision):
+            network.train().fuse_gates()
+        yield
+        network.unfuse_gates()
+
+    def _work_px(self, settings: StageSettings) -> int:
+        """Pixels x dates that the ConvLSTM's training goes through."""
+        patches = settings.epochs * settings.batches * settings.batch_size
+        return patches * settings.patch_px**2 * self.spec.dates
 
     def _fit(self, stage: FcnStage | RnnStage, patches: PatchModule, name: str) -> Scores:
         return fit_stage(
