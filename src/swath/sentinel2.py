@@ -57,6 +57,9 @@ TCI_REFLECTANCE = 0.3558
 NODATA = 0
 """No measurement, in images of either encoding."""
 
+DARK_LEVEL = 500
+"""What a scene's dark level becomes with the encoding `dos`: room for what is darker still."""
+
 SATURATED = 65535
 """Digital number of a saturated pixel of a product."""
 

@@ -25,11 +25,12 @@ class ImageSettings(_Strict):
     Attributes:
         bands: Names of the bands, in the order of the network's input.
         encoding: `tci`: uint8, the fixed stretch of ESA's True Colour Image; `reflectance`: uint16
-            reflectance x 10000.
+            reflectance x 10000; `dos`: the same after dark object subtraction, so that haze and
+            the difference between Level-1C and Level-2A weigh less (see `dark_levels`).
     """
 
     bands: tuple[str, ...] = TCI_BANDS
-    encoding: Literal["tci", "reflectance"] = "tci"
+    encoding: Literal["tci", "reflectance", "dos"] = "tci"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

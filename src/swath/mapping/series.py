@@ -22,7 +22,13 @@ from swath.models.trained import ModelSpec
 from swath.progress import track
 from swath.scenes.raster import BLOCK_PX, plan_source_window, rasterio_window, read_raster
 from swath.scenes.scene import Scene
-from swath.scenes.series import find_scenes, plain_scene, plan_grid, read_on_grid
+from swath.scenes.series import (
+    dark_levels,
+    find_scenes,
+    plain_scene,
+    plan_grid,
+    read_on_grid,
+)
 from swath.sentinel2 import NODATA
 from swath.settings import ImageSettings, SceneSettings, SplitName
 
@@ -272,9 +278,10 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
         rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
         rasterio.open(temporary, "w", **profile) as target,
     ):
+        dark = dark_levels(plain, grid, image) if image.encoding == "dos" else None
         for piece in track(pieces, f"warping {scene.date}"):
             part = grid.crop(piece.core)
             if plan_source_window(plain.grid, part).size:
-                warped = read_on_grid(plain, part, image)
+                warped = read_on_grid(plain, part, image, dark)
                 target.write(warped, window=rasterio_window(piece.core))
     return ready

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import glob
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,11 +28,25 @@ from swath.scenes.raster import (
 )
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene, read_scene
-from swath.sentinel2 import NODATA, QUANTIFICATION, tci_from_reflectance
+from swath.sentinel2 import (
+    DARK_LEVEL,
+    NODATA,
+    QUANTIFICATION,
+    tci_from_reflectance,
+    valid_mask,
+)
 from swath.settings import ImageSettings, SceneSettings
 
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
+
+
+DARK_PERCENT = 1
+"""So many per cent of a scene's pixels are at its dark level or below."""
+
+DARK_SAMPLES = 256
+SAMPLE_PX = 32
+"""Where a scene is large, its dark level is that of so many windows of this side."""
 
 
 def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
@@ -114,8 +129,60 @@ def plan_grid(
     return Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m)
 
 
+def dark_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[float, ...]:
+    """The dark level of each band: what dark object subtraction takes for haze.
+
+    It is the first percentile over samples spread evenly over the grid: all of it where it is
+    small, else `DARK_SAMPLES` windows, so that time and memory stay the same for any scene.
+
+    Args:
+        scene: What to look at.
+        grid: Where it will be mapped; another grid has other levels.
+        image: Which bands.
+
+    Returns:
+        One number a band, reflectance x 10000; 0 where the grid has no data.
+
+    Raises:
+        InputError: As `read_on_grid`.
+
+    Source: dark object subtraction (Chavez 1988), with a percentile instead of a histogram's foot.
+    """
+    plain = image.model_copy(update={"encoding": "reflectance"})
+    found = [np.empty((len(image.bands), 0), np.uint16)]
+    for window in plan_samples(grid.window):
+        part = grid.crop(window)
+        if plan_source_window(scene.grid, part).size:
+            pixels = read_on_grid(scene, part, plain)
+            found.append(pixels[:, valid_mask(pixels)].astype(np.uint16))
+    values = np.concatenate(found, axis=1)
+    if not values.size:
+        return (0.0,) * len(image.bands)
+    return tuple(np.percentile(values, DARK_PERCENT, axis=1).tolist())
+
+
+def plan_samples(whole: Window) -> tuple[Window, ...]:
+    """Up to `DARK_SAMPLES` windows of `SAMPLE_PX`, evenly spread; the whole where it is small."""
+    side = math.isqrt(DARK_SAMPLES)
+    if max(whole.height, whole.width) <= side * SAMPLE_PX:
+        return (whole,)
+
+    def starts(first: int, length: int) -> list[int]:
+        last = max(0, length - SAMPLE_PX)
+        return sorted({first + round(step * last / (side - 1)) for step in range(side)})
+
+    return tuple(
+        Window(row, col, SAMPLE_PX, SAMPLE_PX).intersect(whole)
+        for row in starts(whole.row, whole.height)
+        for col in starts(whole.col, whole.width)
+    )
+
+
 def read_on_grid(
-    scene: Scene, grid: Grid, image: ImageSettings
+    scene: Scene,
+    grid: Grid,
+    image: ImageSettings,
+    dark: Sequence[float] | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Read a scene's wanted bands, warped onto a grid.
 
@@ -129,9 +196,12 @@ def read_on_grid(
         grid: Where to bring it.
         image: Which bands, in which encoding. Reflectance becomes the 8-bit view *after* warping;
             an 8-bit True Colour Image stays as it is.
+        dark: With the encoding `dos`: the `dark_levels` of the whole grid of which `grid` is a
+            part; None: those of `grid`.
 
     Returns:
-        (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000); 0 = no data.
+        (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000; `dos`, the same
+        with the scene's dark level at `DARK_LEVEL`); 0 = no data.
 
     Raises:
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
@@ -139,15 +209,17 @@ def read_on_grid(
     """
     if scene.product is not None or scene.clouds is not None:
         with plain_scene(scene, grid, image) as plain:
-            return read_on_grid(plain, grid, image)
+            return read_on_grid(plain, grid, image, dark)
     indexes = scene.band_indexes(image.bands)
-    if scene.dtype == "uint8" and image.encoding == "reflectance":
+    if scene.dtype == "uint8" and image.encoding != "tci":
         raise InputError(
             f"{scene.path}: an 8-bit image cannot give reflectance; "
             "use `encoding: tci` or give reflectance x 10000"
         )
     window = check_meets(scene, grid)
     part = scene.grid.crop(window)
+    if image.encoding == "dos" and dark is None:
+        dark = dark_levels(scene, grid, image)
     out = np.zeros((len(indexes), *grid.shape), np.uint8 if image.encoding == "tci" else np.uint16)
     with open_raster(scene.path) as source:
         where = rasterio_window(window)
@@ -161,7 +233,8 @@ def read_on_grid(
                 values = _reflectance(values, source, index)
                 _check_quantified(values, valid, scene)
             values[~valid] = np.nan
-            out[band] = _encode(warp_band(values, part, grid), scene, image)
+            level = dark[band] if dark is not None else None
+            out[band] = _encode(warp_band(values, part, grid), scene, image, level)
     return out
 
 
@@ -313,9 +386,11 @@ def _check_quantified(values: NDArray[np.float32], valid: NDArray[np.bool_], sce
 
 
 def _encode(
-    values: NDArray[np.float32], scene: Scene, image: ImageSettings
+    values: NDArray[np.float32], scene: Scene, image: ImageSettings, dark: float | None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
+    if image.encoding == "dos" and dark is not None:
+        values = values - np.float32(dark - DARK_LEVEL)
     top = 255 if scene.dtype == "uint8" else 65535
     numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)
     numbers = np.where(np.isnan(values), NODATA, numbers).astype(np.uint16)
