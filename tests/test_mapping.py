@@ -317,6 +317,29 @@ def test_a_predictor_folds_the_batch_norms_and_leaves_the_model_alone() -> None:
         torch.testing.assert_close(predictor.fcn(image), model.fcn(image), atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(96, 128), (90, 121)])
+def test_all_orientations_tile_exactly_and_turn_with_the_image(shape: tuple[int, int]) -> None:
+    model = far_sighted()
+    model.spec = model.spec.model_copy(update={"orientations": 8})
+    predictor = Predictor(model, "cpu")
+    images = series(shape, dates=1)
+    whole, tiled = (
+        joined(list(predict_series(predictor, as_images(images), shape, tile_px)), shape)
+        for tile_px in (512, 32)
+    )
+    np.testing.assert_allclose(tiled.pmaps, whole.pmaps, atol=1e-5)
+    once = Predictor(far_sighted(), "cpu")
+    single = joined(list(predict_series(once, as_images(images), shape, 512)), shape)
+    assert np.abs(single.pmaps - whole.pmaps).max() > 1e-3
+    # A turned image has the turned map, where both have the same cells of 16 px.
+    if shape == (96, 128):
+        turned = np.ascontiguousarray(np.rot90(images, 1, (-2, -1))[..., ::-1])
+        other = shape[::-1]
+        found = joined(list(predict_series(predictor, as_images(turned), other, 512)), other)
+        expected = np.rot90(whole.pmaps, 1, (-2, -1))[..., ::-1]
+        np.testing.assert_allclose(found.pmaps, expected, atol=1e-5)
+
+
 def test_a_predictor_refuses_what_it_cannot_do() -> None:
     with pytest.raises(SettingsError, match="--precision must be auto, fp32 or bf16"):
         Predictor(plain_model(), "cpu", "fp8")  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from swath.models.device import (
 )
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
+from swath.models.orientations import oriented_mean
 from swath.models.trained import TrainedModel, to_memory_format
 from swath.sentinel2 import valid_mask
 
@@ -196,8 +197,11 @@ class Predictor:
         scaled = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            logits = self.fcn(scaled)[0][(..., *kept.slices)]
-            pmap = neutral(probabilities(logits).cpu(), torch.from_numpy(valid))
+            if spec.orientations == 1:
+                made = probabilities(self.fcn(scaled)[0][(..., *kept.slices)])
+            else:
+                made = oriented_mean(self.fcn, scaled, self.model.stride)[0][(..., *kept.slices)]
+            pmap = neutral(made.cpu(), torch.from_numpy(valid))
         values: NDArray[np.float32] = pmap.contiguous().numpy()
         return values, valid
 

@@ -156,6 +156,7 @@ def _keys(
             fcn=fcn,
             model=spec.name,
             scaling=spec.scaling.model_dump(mode="json"),
+            orientations=spec.orientations,
             **how,
         )
     fused = make_key(

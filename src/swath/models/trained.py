@@ -36,6 +36,7 @@ class ModelSpec(BaseModel):
         hidden: Channels of the ConvLSTM's states.
         layers: Layers of the ConvLSTM.
         dates: T, the length of the series that the ConvLSTM was trained on (any T works).
+        orientations: In how many orientations the U-Net looks at an image: 1, or the mean of all 8.
         splits: Split -> names of the sites that this run trained on, chose by, and left for test.
         training: The settings of the run.
         data: Hashes of the images and labels that it saw.
@@ -55,6 +56,7 @@ class ModelSpec(BaseModel):
     hidden: int = Field(ge=1)
     layers: int = Field(ge=1)
     dates: int = Field(ge=1)
+    orientations: Literal[1, 8] = 1
     splits: dict[str, list[str]]
     training: dict[str, Any] = {}
     data: dict[str, str] = {}

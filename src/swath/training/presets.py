@@ -104,6 +104,8 @@ class TrainSettings(_Strict):
         hidden: Channels of the ConvLSTM's states.
         layers: Layers of the ConvLSTM.
         dates: T of the series for the ConvLSTM; None: what every training site has, at most 3.
+        orientations: 8: maps are made with the mean PMap over all turns and flips of the image, at
+            eight times the cost of the U-Net; training sees single ones.
         loss_weight: a in L = a H - (1 - a) log J.
         foreground_share: Share of the patches that are laid around a foreground cell.
         jitter: Strength of the radiometric augmentation.
@@ -119,6 +121,7 @@ class TrainSettings(_Strict):
     hidden: int = Field(default=32, ge=1)
     layers: int = Field(default=2, ge=1)
     dates: int | None = Field(default=None, ge=1)
+    orientations: Literal[1, 8] = 1
     loss_weight: float = Field(default=0.7, ge=0, le=1)
     foreground_share: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.0, ge=0)
@@ -132,7 +135,8 @@ class TrainSettings(_Strict):
         All but what is known to matter to the ConvLSTM alone, so that a new setting counts too.
         """
         own = self.model_dump(
-            mode="json", exclude={"model", "rnn", "hidden", "layers", "dates", "cross_fit"}
+            mode="json",
+            exclude={"model", "rnn", "hidden", "layers", "dates", "cross_fit", "orientations"},
         )
         return {"network": architecture(self.model).fcn.__qualname__, **own}
 

@@ -148,6 +148,7 @@ def prepare(
         hidden=settings.hidden,
         layers=settings.layers,
         dates=dates,
+        orientations=settings.orientations,
         splits=plan["splits"],
         training={"seed": seed, **settings.model_dump(mode="json")},
         data=plan["data"],

@@ -1,0 +1,41 @@
+"""A probability map as the mean of those from all eight orientations of the image."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from swath.models.head import probabilities
+
+ORIENTATIONS = 8
+"""Elements of D4: quarter turns, each with and without a flip."""
+
+
+def oriented_mean(network: nn.Module, image: Tensor, stride: int) -> Tensor:
+    """The mean PMap over the eight orientations of the image, each turned back.
+
+    The image is first padded with zeros at the bottom and right to a multiple of the stride, as the
+    network itself does. So the poolings fall on the same pixels in every orientation, and a tile
+    whose origin is a multiple of the stride gives what the whole image gives.
+
+    Args:
+        network: (B, C, H, W) -> (B, lc, H, W) logits; any H and W.
+        image: (B, C, H, W) scaled; 0 where there is no data.
+        stride: Of the network.
+
+    Returns:
+        (B, lc, H, W) float32, 0..1.
+
+    Source: not in the paper (its training turns and flips patches; mapping does not).
+    """
+    height, width = image.shape[-2:]
+    padded = functional.pad(image, (0, -width % stride, 0, -height % stride))
+    total: Tensor | None = None
+    for orientation in range(ORIENTATIONS):
+        turned = torch.rot90(padded, orientation % 4, (-2, -1))
+        turned = turned.flip(-1) if orientation >= 4 else turned
+        pmap = probabilities(network(turned.contiguous(memory_format=torch.channels_last)))
+        pmap = pmap.flip(-1) if orientation >= 4 else pmap
+        pmap = torch.rot90(pmap, -(orientation % 4), (-2, -1))
+        total = pmap if total is None else total + pmap
+    assert total is not None
+    return total[..., :height, :width] / ORIENTATIONS
