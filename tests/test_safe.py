@@ -235,6 +235,36 @@ def test_gdal_decodes_the_same_where_the_extra_is_missing(
         decode(cut, GRID, 1, "cut")
 
 
+@pytest.mark.parametrize("key", ["L1C_N0204_old", "L2A_N0205_early", "L2A_N0400", "L1C_N0511"])
+def test_an_image_with_a_wrong_checksum_is_refused(tmp_path: Path, key: str) -> None:
+    # Noise inside the codestream, which may well decode: the manifest knows better.
+    folder = write_safe(tmp_path, key)
+    file = band_file(folder, "B03", trusted=True)
+    data = file.read_bytes()
+    np.testing.assert_array_equal(read_reflectance(read_product(folder), "B03"), ground("B03"))
+    middle = len(data) // 2
+    file.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    kind = "SHA3-256" if "N05" in key else "MD5"
+    with pytest.raises(InputError, match=f"the {kind} of GRANULE/.* is not what manifest.safe"):
+        read_reflectance(read_product(folder), "B03")
+    # The others can still be read; and without a manifest nothing is known.
+    np.testing.assert_array_equal(read_reflectance(read_product(folder), "B02"), ground("B02"))
+    file.write_bytes(data)
+    (folder / "manifest.safe").unlink()
+    np.testing.assert_array_equal(read_reflectance(read_product(folder), "B03"), ground("B03"))
+    bomb = '<!DOCTYPE x [<!ENTITY a "ha">]><x>&a;</x>'
+    (folder / "manifest.safe").write_text(bomb)
+    with pytest.raises(InputError, match="has a document type or entities"):
+        read_reflectance(read_product(folder), "B03")
+
+
+def test_the_scene_classification_is_found_in_every_level_2a(safes: dict[str, Path]) -> None:
+    for key in (key for key in PRODUCTS if key.startswith("L2A")):
+        product = read_product(safes[key])
+        assert list(product.images["SCL"]) == [20], key
+        assert not read_scl_valid(product, SCL_INVALID).all(), key
+
+
 def test_other_ways_to_name_a_product(safes: dict[str, Path], tmp_path: Path) -> None:
     folder = safes["L2A_N0400"]
     for path in (metadata_file(folder), next(folder.glob("GRANULE/*"))):
