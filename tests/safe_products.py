@@ -445,6 +445,16 @@ def band_file(safe: Path, band: str, *, trusted: bool = False) -> Path:
     return next(path for path in found if path.suffix == ".jp2")
 
 
+def metadata_file(safe: Path) -> Path:
+    """The product's metadata file."""
+    return next(safe.glob("*MTD_*.xml"))
+
+
+def tile_file(safe: Path) -> Path:
+    """The metadata file of its granule."""
+    return next(safe.glob("GRANULE/*/*.xml"))
+
+
 def change(path: Path, old: str, new: str) -> None:
     """Replace a text in a file; it must be there."""
     text = path.read_text()
