@@ -316,14 +316,15 @@ A006291_T{tile}_N{made.baseline}</TILE_ID{early}>
 """
 
 
-def manifest(files: Mapping[str, bytes]) -> str:
-    """The list of the product's files with their checksums."""
+def manifest(files: Mapping[str, bytes], baseline: str) -> str:
+    """The list of the product's files with their checksums: MD5, later SHA3-256."""
+    name, kind = ("SHA3-256", "sha3_256") if baseline >= "05.00" else ("MD5", "md5")
     objects = "".join(
         f'<dataObject ID="file{index}"><byteStream mimeType="application/octet-stream" '
-        f'size="{len(data)}"><fileLocation locatorType="URL" href="./{name}"/>'
-        f'<checksum checksumName="MD5">{hashlib.md5(data).hexdigest()}</checksum>'
+        f'size="{len(data)}"><fileLocation locatorType="URL" href="./{file}"/>'
+        f'<checksum checksumName="{name}">{hashlib.new(kind, data).hexdigest()}</checksum>'
         "</byteStream></dataObject>\n"
-        for index, (name, data) in enumerate(sorted(files.items()))
+        for index, (file, data) in enumerate(sorted(files.items()))
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<xfdu:XFDU xmlns:xfdu="urn:ccsds:schema:xfdu:1" '
@@ -406,7 +407,7 @@ def product_files(made: Made, tiles: tuple[str, ...] = (TILE,)) -> tuple[str, di
     images = [name for name in files if "/IMG_DATA/" in name]
     files[metadata] = product_xml(made, product, images).encode()
     files["INSPIRE.xml"] = b"<gmd:MD_Metadata xmlns:gmd='http://www.isotc211.org/2005/gmd'/>"
-    files["manifest.safe"] = manifest(files).encode()
+    files["manifest.safe"] = manifest(files, made.baseline).encode()
     return product, files
 
 
@@ -433,10 +434,25 @@ def zip_safe(safe: Path, *, top: bool = True) -> Path:
     return Path(made)
 
 
-def band_file(safe: Path, band: str) -> Path:
-    """The finest image file of a band."""
+def band_file(safe: Path, band: str, *, trusted: bool = False) -> Path:
+    """The finest image file of a band.
+
+    Who asks for it means to change it: unless it is `trusted`, the product's checksums go.
+    """
+    if not trusted:
+        (safe / "manifest.safe").unlink(missing_ok=True)
     found = sorted(safe.glob(f"GRANULE/*/IMG_DATA/**/*_{band}*.jp2"))
     return next(path for path in found if path.suffix == ".jp2")
+
+
+def metadata_file(safe: Path) -> Path:
+    """The product's metadata file."""
+    return next(safe.glob("*MTD_*.xml"))
+
+
+def tile_file(safe: Path) -> Path:
+    """The metadata file of its granule."""
+    return next(safe.glob("GRANULE/*/*.xml"))
 
 
 def change(path: Path, old: str, new: str) -> None:

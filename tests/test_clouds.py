@@ -18,6 +18,7 @@ from swath import cli
 from swath.dataset.site import read_dataset, read_image
 from swath.errors import InputError, MissingExtraError
 from swath.grid import Grid, Window
+from swath.mapping.maps import read_pmap
 from swath.mapping.series import scene_series
 from swath.scenes import series
 from swath.scenes.clouds import BUFFER_PX, CloudModel, choose_cloud_model, find_clouds
@@ -165,6 +166,40 @@ def test_a_dataset_keeps_the_masks_of_products_and_who_made_them(
     assert (properties["view:sun_azimuth"], properties["view:sun_elevation"]) == (151.75, 63.5)
     assert properties["swath:masks"] == expected
     assert any("/view/" in extension for extension in item["stac_extensions"])
+
+
+def test_the_map_of_masked_scenes_has_no_data_there(
+    tmp_path: Path, write_scene: SceneWriter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from test_map_command import save_run
+
+    run = tmp_path / "run"
+    save_run(run, {"train": ["x"], "validation": [], "test": []})
+    pixels = np.random.default_rng(3).integers(1, 256, (3, *GRID.shape)).astype(np.uint8)
+    masks = {"2020-03-01": slice(0, 20), "2020-08-01": slice(10, 40)}
+    scenes = []
+    for day, rows in masks.items():
+        scenes.append(write_scene(tmp_path / f"{day}.tif", pixels, GRID, ("B04", "B03", "B02")))
+        cloud = np.zeros((1, *GRID.shape), np.uint8)
+        cloud[0, rows] = 1
+        write_scene(tmp_path / "clouds" / f"{day}.tif", cloud, GRID, nodata=None)
+    out = tmp_path / "maps"
+    command = ["map", str(run), *map(str, scenes), "--name", "town", "--out", str(out)]
+    assert cli.run([*command, "--mask", str(tmp_path / "clouds" / "{date}.tif")]) == 0
+    for day, rows in masks.items():
+        expected = np.ones(GRID.shape, bool)
+        expected[rows] = False
+        np.testing.assert_array_equal(read_pmap(out / "town" / f"pmap_{day}.tif")[1], expected)
+    fused = read_pmap(out / "town" / "pmap.tif")[1]
+    assert not fused[10:20].any()
+    assert fused[:10].all()
+    assert fused[20:].all()
+
+    capsys.readouterr()
+    assert cli.run([*command, "--mask", "ukis-csmask", "--overwrite"]) == 2
+    assert "there is no B08" in capsys.readouterr().err
+    assert cli.run([*command, "--mask", "none/{date}.tif", "--overwrite"]) == 2
+    assert "none/2020-03-01.tif: no such file" in capsys.readouterr().err
 
 
 # --- real clouds -----------------------------------------------------------------------------

@@ -280,7 +280,7 @@ def test_the_command_says_what_is_wrong(
     assert "either SCENES or --dataset" in complaint()
     assert "either SCENES or --dataset" in complaint(scene, *data)
     assert "--site and --date choose from a --dataset" in complaint(scene, "--site", "x")
-    assert "--name, --bands, --mask and --level are for SCENES" in complaint(*data, "--name", "x")
+    assert "--name, --bands, --mask and --level are for" in complaint(*data, "--name", "x")
     assert "no such file" in complaint(scene)
     assert "--name becomes a folder" in complaint(scene, "--name", "a/b")
     assert "no model.json here" in complaint(*data, run=tmp_path)

@@ -38,7 +38,7 @@ SERVERS = {
 FIRST_DAY = dt.date(2012, 9, 13)
 """Overpass keeps no state before the licence of OpenStreetMap changed."""
 
-_CELL_DEG = 0.25
+_CELL_DEG = 0.26
 """Side of what is asked for at once: a large town answers in some tens of seconds."""
 _MOST_SPLITS = 3
 """How often a cell is quartered when the server finds it too large."""

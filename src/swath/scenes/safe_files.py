@@ -4,6 +4,7 @@ Names in an archive and sizes that it declares are not trusted: nothing is ever 
 name, and nothing larger than a product can hold is read.
 """
 
+import hashlib
 import re
 import zipfile
 import zlib
@@ -12,9 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from swath.errors import InputError
+from swath.scenes.safe_xml import find_all, iter_text, parse_xml
 
 MAX_FILES = 20_000
 """An old product of a whole swath has some 15 tiles of about 100 files."""
+
+MANIFEST = "manifest.safe"
+MAX_MANIFEST = 16 * 2**20
+"""Bytes; that of a whole old product has less than one million."""
+
+_HASHES = {"MD5": "md5", "SHA3-256": "sha3_256"}
+"""Checksums of manifests: MD5 in older products, SHA3-256 in those of today."""
 
 _METADATA = re.compile(
     r"(?:MTD_MSIL(?:1C|2A)|S2[A-Z]_(?:OPER|USER)_MTD_SAFL(?:1C|2A)[^/]*)\.xml", re.ASCII
@@ -49,8 +58,10 @@ class ProductFiles:
             name: One of `sizes`.
             limit: Largest size in bytes that such a file may have.
 
+        An image is held against its checksum: that of the zip, or that in the folder's manifest.
+
         Raises:
-            InputError: The file is larger, cannot be read, or its checksum in the zip is wrong.
+            InputError: The file is larger, cannot be read, or its checksum is wrong.
         """
         size = self.sizes[name]
         if size > limit:
@@ -61,7 +72,9 @@ class ProductFiles:
         try:
             if self.root.is_dir():
                 with (self.root / name).open("rb") as plain:
-                    return plain.read(limit + 1)[:limit]
+                    data = plain.read(limit + 1)[:limit]
+                self._check(name, data)
+                return data
             with zipfile.ZipFile(self.root) as archive, archive.open(self.prefix + name) as packed:
                 return packed.read(limit)
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -70,6 +83,26 @@ class ProductFiles:
             ) from None
         except (RuntimeError, NotImplementedError) as error:  # encrypted, unknown compression
             raise InputError(f"{self.path}: {name} cannot be read ({_one_line(error)})") from None
+
+    def _check(self, name: str, data: bytes) -> None:
+        """Raise `InputError` unless an image is what the manifest says, where there is one."""
+        path = self.root / MANIFEST
+        if not name.endswith(".jp2") or not path.is_file():
+            return
+        with path.open("rb") as stream:
+            text = stream.read(MAX_MANIFEST)
+        for entry in find_all(parse_xml(text, f"{self.path}: {MANIFEST}"), "byteStream"):
+            place = next(find_all(entry, "fileLocation"), None)
+            if place is None or place.get("href", "").removeprefix("./") != name:
+                continue
+            kind = next((e.get("checksumName", "") for e in find_all(entry, "checksum")), "")
+            expected = next(iter_text(entry, "checksum"), "").lower()
+            if kind in _HASHES and hashlib.new(_HASHES[kind], data).hexdigest() != expected:
+                raise InputError(
+                    f"{self.path}: the {kind} of {name} is not what {MANIFEST} says; get the "
+                    "product again"
+                )
+            return
 
 
 def is_product(path: Path) -> bool:
