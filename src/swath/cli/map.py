@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,48 +22,86 @@ SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 SplitChoice = Literal["train", "validation", "test", "all"]
 
+RunArgument = Annotated[Path, typer.Argument(help="Folder made by `swath train`.")]
+ScenesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Images of one place, a date each: GeoTIFFs with YYYY-MM-DD in their names, or "
+        "Sentinel-2 products (.SAFE folders or their zips)."
+    ),
+]
+NameOption = Annotated[
+    str | None, typer.Option(help="Name of the place of SCENES; else that of their folder.")
+]
+BandsOption = Annotated[
+    str | None,
+    typer.Option(help="Bands of SCENES in file order (B02,B03,...), where they lack names."),
+]
+DatasetOption = Annotated[
+    Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")
+]
+SplitOption = Annotated[
+    SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
+]
+SiteOption = Annotated[
+    list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")
+]
+DateOption = Annotated[
+    list[dt.datetime] | None,
+    typer.Option(
+        formats=["%Y-%m-%d"], help="Map this date of --dataset, not the last ones. Repeatable."
+    ),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
+]
+TileOption = Annotated[
+    int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which series a user wants mapped: the arguments that `map` and `plan` share."""
+
+    scenes: list[Path] | None
+    name: str | None
+    bands: str | None
+    dataset: Path | None
+    split: SplitChoice
+    site: list[str] | None
+    date: list[dt.datetime] | None
+
+    def check(self, command: str) -> None:
+        """Raise `SettingsError` where options contradict each other."""
+        if (self.dataset is None) == (not self.scenes):
+            raise SettingsError(f"{command} takes either SCENES or --dataset, and one of them")
+        if self.scenes and (self.site or self.date):
+            raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
+        if self.dataset is not None and (self.name or self.bands):
+            raise SettingsError("--name and --bands are for SCENES; a dataset has its own")
+
+    def series(self, spec: "ModelSpec") -> "list[Series]":
+        """Read the headers, and find what is to be mapped."""
+        if self.dataset is not None:
+            days = [day.date() for day in self.date or ()]
+            return _of_dataset(self.dataset, spec, self.split, self.site or [], days)
+        return [_of_scenes(self.scenes or [], self.name, self.bands, spec)]
+
 
 def command(
-    run: Annotated[Path, typer.Argument(help="Folder made by `swath train`.")],
+    run: RunArgument,
     out: OutOption,
-    scenes: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Images of one place, a date each: GeoTIFFs with YYYY-MM-DD in their names, or "
-            "Sentinel-2 products (.SAFE folders or their zips)."
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the place of SCENES; else that of their folder.")
-    ] = None,
-    bands: Annotated[
-        str | None,
-        typer.Option(help="Bands of SCENES in file order (B02,B03,...), where they lack names."),
-    ] = None,
-    dataset: Annotated[
-        Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")
-    ] = None,
-    split: Annotated[
-        SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
-    ] = "test",
-    site: Annotated[
-        list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")
-    ] = None,
-    date: Annotated[
-        list[dt.datetime] | None,
-        typer.Option(
-            formats=["%Y-%m-%d"],
-            help="Map this date of --dataset, not the last ones. Repeatable.",
-        ),
-    ] = None,
+    scenes: ScenesArgument = None,
+    name: NameOption = None,
+    bands: BandsOption = None,
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    site: SiteOption = None,
+    date: DateOption = None,
     device: DeviceOption = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(help="auto: bf16 where the hardware has it."),
-    ] = "auto",
-    tile: Annotated[
-        int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
-    ] = 1024,
+    precision: PrecisionOption = "auto",
+    tile: TileOption = 1024,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Processes that map; each takes its own memory.")
     ] = 1,
@@ -81,12 +120,8 @@ def command(
 
     If it is stopped or killed, the same command goes on where it was, with the same result.
     """
-    if (dataset is None) == (not scenes):
-        raise SettingsError("swath map takes either SCENES or --dataset, and one of them")
-    if scenes and (site or date):
-        raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
-    if dataset is not None and (name or bands):
-        raise SettingsError("--name and --bands are for SCENES; a dataset has its own")
+    request = Request(scenes, name, bands, dataset, split, site, date)
+    request.check("swath map")
 
     from swath.mapping.jobs import running
     from swath.mapping.predict import Predictor
@@ -95,11 +130,7 @@ def command(
     from swath.products.site import is_made, make_site
 
     model = load_model(run)
-    if dataset is not None:
-        days = [day.date() for day in date or ()]
-        todo = _of_dataset(dataset, model.spec, split, site or [], days)
-    else:
-        todo = [_of_scenes(scenes or [], name, bands, model.spec)]
+    todo = request.series(model.spec)
     predictor = Predictor(model, device, precision)
     plans = [plan_series(predictor, run, series, out / series.site, tile) for series in todo]
     for plan in plans:  # all of them before the first is mapped
