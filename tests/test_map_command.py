@@ -88,6 +88,19 @@ def test_the_maps_are_the_networks_outputs(
     np.testing.assert_allclose(pmap[:, valid], expected[:, valid], atol=0.5 / 254 + 1e-5)
 
 
+def test_the_fused_map_is_made_from_the_stored_dates(maps_folder: Path, run_folder: Path) -> None:
+    # So that a date which is added later finds just what it would have found at once.
+    maps = read_maps(maps_folder)[0]
+    stored = [read_pmap(maps.pmap_path(date)) for date in maps.dates]
+    rnn = load_model(run_folder).rnn
+    assert rnn is not None
+    with torch.inference_mode():
+        expected = torch.sigmoid(rnn(torch.from_numpy(np.stack([p for p, _ in stored]))[None]))[0]
+    fused, valid = read_pmap(maps.fused_path)
+    error = np.abs(fused - expected.numpy())[:, valid]
+    assert error.max() <= 0.5 / 254 + 1e-5
+
+
 def test_the_item_is_stac_with_the_model(maps_folder: Path, run_folder: Path) -> None:
     maps = read_maps(maps_folder)[0]
     item = pystac.Item.from_file(str(maps.item_path))

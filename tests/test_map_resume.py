@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -310,29 +311,32 @@ class Mortal:
 
 def test_a_worker_that_is_killed_is_replaced(run_folder: Path, tmp_path: Path) -> None:
     predictor = Predictor(load_model(run_folder), "cpu")
-    tiles = plan_tiles((96, 32), 32, 0, 16)
-    store = open_store(tmp_path / "tiles", "0" * 64, 2, tiles)
+    store = open_store(tmp_path / "tiles", "0" * 64, 2, plan_tiles((64, 32), 32, 0, 16))
+    store.write(store.tiles[0].core, np.full((2, 32, 32), 7, np.uint8))
     deaths = tmp_path / "deaths"
     deaths.mkdir()
     with jobs.running(predictor, run_folder, 2) as runner:
         runner(Mortal(deaths, 1), store, "test")
     assert len(list(deaths.iterdir())) == 1
-    assert [int(codes[0, 0, 0]) for _, codes in store.read()] == [0, 32, 64]
+    assert [int(codes[0, 0, 0]) for _, codes in store.read()] == [7, 32]
 
 
 def test_workers_that_die_every_time_are_given_up(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "TRIES", 1)
     predictor = Predictor(load_model(run_folder), "cpu")
     store = open_store(tmp_path / "tiles", "0" * 64, 2, plan_tiles((64, 32), 32, 0, 16))
-    deaths = tmp_path / "deaths"
-    deaths.mkdir()
-    with (
-        jobs.running(predictor, run_folder, 2) as runner,
-        pytest.raises(WorkerError, match="take fewer --workers or a smaller --tile"),
-    ):
-        runner(Mortal(deaths, 99), store, "test")
+    crew = jobs._Crew(predictor, run_folder, 2)
+    tries: list[int] = []
+
+    def die(*_: object) -> None:
+        tries.append(1)
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(crew, "_run_once", die)
+    with pytest.raises(WorkerError, match="take fewer --workers or a smaller --tile"):
+        crew.run(Mortal(tmp_path, 1), store, "test")
+    assert len(tries) == 3
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
