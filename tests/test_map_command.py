@@ -88,6 +88,34 @@ def test_the_maps_are_the_networks_outputs(
     np.testing.assert_allclose(pmap[:, valid], expected[:, valid], atol=0.5 / 254 + 1e-5)
 
 
+def test_the_fused_map_is_made_from_the_stored_dates(maps_folder: Path, run_folder: Path) -> None:
+    # So that a date which is added later finds just what it would have found at once.
+    maps = read_maps(maps_folder)[0]
+    stored = [read_pmap(maps.pmap_path(date)) for date in maps.dates]
+    rnn = load_model(run_folder).rnn
+    assert rnn is not None
+    with torch.inference_mode():
+        expected = torch.sigmoid(rnn(torch.from_numpy(np.stack([p for p, _ in stored]))[None]))[0]
+    fused, valid = read_pmap(maps.fused_path)
+    error = np.abs(fused - expected.numpy())[:, valid]
+    assert error.max() <= 0.5 / 254 + 1e-5
+
+
+def test_a_plan_of_a_dataset(
+    dataset: Dataset, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--dataset", str(dataset.root), "--split", "all"]
+    assert swath(["plan", str(run_folder), *data, "--tile", "64", "--json"]) == 0
+    sites = json.loads(capsys.readouterr().out)["sites"]
+    assert [site["site"] for site in sites] == [site.name for site in dataset.sites]
+    assert {(site["dates"], site["tiles"]) for site in sites} == {(2, 4)}
+    # Windows of windows still show the same ground.
+    source = site_series(dataset.sites[0], dataset, 1, []).sources[0]
+    inner = source.crop(Window(10, 20, 60, 60)).crop(Window(1, 2, 30, 30)).prepare(tmp_path)
+    expected = source.prepare(tmp_path).read(Window(11, 22, 30, 30))
+    np.testing.assert_array_equal(inner.read(Window(0, 0, 30, 30)), expected)
+
+
 def test_the_item_is_stac_with_the_model(maps_folder: Path, run_folder: Path) -> None:
     maps = read_maps(maps_folder)[0]
     item = pystac.Item.from_file(str(maps.item_path))

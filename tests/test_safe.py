@@ -319,7 +319,7 @@ def test_every_image_is_decoded_once(
     image = ImageSettings(bands=("B08", "B04"), encoding="reflectance")
     series = mapping_series.scene_series("place", scenes, None, image)
     assert series.grid == GRID
-    images = series.prepare(tmp_path)
+    images = [source.prepare(tmp_path) for source in series.sources]
     assert decoded == ["B08", "B04", "", "B08", "B04", ""]  # "": SCL, which has 20 m
     valid = read_scl_valid(read_product(scenes[0]), SCL_INVALID)
     for dated in images:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from swath import __version__
-from swath.cli import build, compare, demo, evaluate, fetch, inspect, labels, train, update
+from swath.cli import build, compare, demo, evaluate, fetch, inspect, labels, plan, train, update
 from swath.cli import map as map_
 from swath.errors import SwathError
 
@@ -33,6 +33,7 @@ app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' 
 app.command("build", short_help="Images and labels become a dataset.")(build.command)
 app.add_typer(labels.app, name="labels", short_help="How good the labels of a dataset are.")
 app.command("train", short_help="Train the networks on a dataset.")(train.command)
+app.command("plan", short_help="What `swath map` would take: time, memory, disk.")(plan.command)
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)

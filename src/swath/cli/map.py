@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,59 +22,103 @@ SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 SplitChoice = Literal["train", "validation", "test", "all"]
 
+RunArgument = Annotated[Path, typer.Argument(help="Folder made by `swath train`.")]
+ScenesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="Images of one place, a date each: GeoTIFFs with YYYY-MM-DD in their names, or "
+        "Sentinel-2 products (.SAFE folders or their zips)."
+    ),
+]
+NameOption = Annotated[
+    str | None, typer.Option(help="Name of the place of SCENES; else that of their folder.")
+]
+BandsOption = Annotated[
+    str | None,
+    typer.Option(help="Bands of SCENES in file order (B02,B03,...), where they lack names."),
+]
+MaskOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What not to use of SCENES: a raster that is not 0 there ({date} in its path is "
+        "each one's YYYY-MM-DD), or ukis-csmask, a model of clouds and shadows."
+    ),
+]
+LevelOption = Annotated[
+    Literal["L1C", "L2A"] | None,
+    typer.Option(help="Level of SCENES for --mask ukis-csmask; products say their own."),
+]
+DatasetOption = Annotated[
+    Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")
+]
+SplitOption = Annotated[
+    SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
+]
+SiteOption = Annotated[
+    list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")
+]
+DateOption = Annotated[
+    list[dt.datetime] | None,
+    typer.Option(
+        formats=["%Y-%m-%d"], help="Map this date of --dataset, not the last ones. Repeatable."
+    ),
+]
+PrecisionOption = Annotated[
+    Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
+]
+TileOption = Annotated[
+    int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Which series a user wants mapped: the arguments that `map` and `plan` share."""
+
+    scenes: list[Path] | None
+    name: str | None
+    bands: str | None
+    mask: str | None
+    level: Literal["L1C", "L2A"] | None
+    dataset: Path | None
+    split: SplitChoice
+    site: list[str] | None
+    date: list[dt.datetime] | None
+
+    def check(self, command: str) -> None:
+        """Raise `SettingsError` where options contradict each other."""
+        if (self.dataset is None) == (not self.scenes):
+            raise SettingsError(f"{command} takes either SCENES or --dataset, and one of them")
+        if self.scenes and (self.site or self.date):
+            raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
+        if self.dataset is not None and (self.name or self.bands or self.mask or self.level):
+            raise SettingsError(
+                "--name, --bands, --mask and --level are for SCENES; a dataset has its own"
+            )
+
+    def series(self, spec: "ModelSpec") -> "list[Series]":
+        """Read the headers, and find what is to be mapped."""
+        if self.dataset is not None:
+            days = [day.date() for day in self.date or ()]
+            return _of_dataset(self.dataset, spec, self.split, self.site or [], days)
+        return [_of_scenes(self.scenes or [], self, spec)]
+
 
 def command(
-    run: Annotated[Path, typer.Argument(help="Folder made by `swath train`.")],
+    run: RunArgument,
     out: OutOption,
-    scenes: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Images of one place, a date each: GeoTIFFs with YYYY-MM-DD in their names, or "
-            "Sentinel-2 products (.SAFE folders or their zips)."
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the place of SCENES; else that of their folder.")
-    ] = None,
-    bands: Annotated[
-        str | None,
-        typer.Option(help="Bands of SCENES in file order (B02,B03,...), where they lack names."),
-    ] = None,
-    mask: Annotated[
-        str | None,
-        typer.Option(
-            help="What not to use of SCENES: a raster that is not 0 there ({date} in its path is "
-            "each one's YYYY-MM-DD), or ukis-csmask, a model of clouds and shadows."
-        ),
-    ] = None,
-    level: Annotated[
-        Literal["L1C", "L2A"] | None,
-        typer.Option(help="Level of SCENES for --mask ukis-csmask; products say their own."),
-    ] = None,
-    dataset: Annotated[
-        Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")
-    ] = None,
-    split: Annotated[
-        SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
-    ] = "test",
-    site: Annotated[
-        list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")
-    ] = None,
-    date: Annotated[
-        list[dt.datetime] | None,
-        typer.Option(
-            formats=["%Y-%m-%d"],
-            help="Map this date of --dataset, not the last ones. Repeatable.",
-        ),
-    ] = None,
+    scenes: ScenesArgument = None,
+    name: NameOption = None,
+    bands: BandsOption = None,
+    mask: MaskOption = None,
+    level: LevelOption = None,
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    site: SiteOption = None,
+    date: DateOption = None,
     device: DeviceOption = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        typer.Option(help="auto: bf16 where the hardware has it."),
-    ] = "auto",
-    tile: Annotated[
-        int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
-    ] = 1024,
+    precision: PrecisionOption = "auto",
+    tile: TileOption = 1024,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Processes that map; each takes its own memory.")
     ] = 1,
@@ -92,14 +137,8 @@ def command(
 
     If it is stopped or killed, the same command goes on where it was, with the same result.
     """
-    if (dataset is None) == (not scenes):
-        raise SettingsError("swath map takes either SCENES or --dataset, and one of them")
-    if scenes and (site or date):
-        raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
-    if dataset is not None and (name or bands or mask or level):
-        raise SettingsError(
-            "--name, --bands, --mask and --level are for SCENES; a dataset has its own"
-        )
+    request = Request(scenes, name, bands, mask, level, dataset, split, site, date)
+    request.check("swath map")
 
     from swath.mapping.jobs import running
     from swath.mapping.predict import Predictor
@@ -108,11 +147,7 @@ def command(
     from swath.products.site import is_made, make_site
 
     model = load_model(run)
-    if dataset is not None:
-        days = [day.date() for day in date or ()]
-        todo = _of_dataset(dataset, model.spec, split, site or [], days)
-    else:
-        todo = [_of_scenes(scenes or [], name, bands, mask, level, model.spec)]
+    todo = request.series(model.spec)
     predictor = Predictor(model, device, precision)
     plans = [plan_series(predictor, run, series, out / series.site, tile) for series in todo]
     for plan in plans:  # all of them before the first is mapped
@@ -142,22 +177,16 @@ def _of_dataset(
     return [site_series(site, dataset, spec.dates, days) for site in sites]
 
 
-def _of_scenes(
-    paths: list[Path],
-    name: str | None,
-    bands: str | None,
-    mask: str | None,
-    level: Literal["L1C", "L2A"] | None,
-    spec: "ModelSpec",
-) -> "Series":
+def _of_scenes(paths: list[Path], request: Request, spec: "ModelSpec") -> "Series":
     from swath.mapping.series import scene_series
 
+    name, bands = request.name, request.bands
     if name is None:
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].absolute().parent.name).strip("_") or "map"
     elif not SITE_NAME.fullmatch(name):
         raise SettingsError(f"--name becomes a folder: letters, digits, _ and -; got {name!r}")
     given = tuple(band.strip() for band in bands.split(",")) if bands else None
-    return scene_series(name, paths, given, spec.image, mask, level)
+    return scene_series(name, paths, given, spec.image, request.mask, request.level)
 
 
 def report(mapped: "MappedSite") -> dict[str, object]:

@@ -213,15 +213,16 @@ def join_attributions(attributions: Sequence[str]) -> str:
 
 
 def _site_source(
-    acquisition: Acquisition, attribution: str, window: Window | None = None
+    acquisition: Acquisition, attribution: str, origin: tuple[int, int] = (0, 0)
 ) -> Source:
-    origin = (0, 0) if window is None else (window.row, window.col)
+    """An acquisition of a dataset, from the pixel `origin` (row, column) of its site on."""
+    row, col = origin
     return Source(
         acquisition.date,
         attribution,
         lambda: content_hash(acquisition.path),
         lambda _: DatedImage(acquisition.date, partial(_read_site, acquisition, origin)),
-        lambda part: _site_source(acquisition, attribution, part),
+        lambda part: _site_source(acquisition, attribution, (row + part.row, col + part.col)),
     )
 
 

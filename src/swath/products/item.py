@@ -14,7 +14,7 @@ from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
 from swath.mapping.maps import PMAP_NODATA, PMAP_SCALE, SiteMaps
-from swath.mapping.rasters import COMPOSITE_NODATA, composite_dates
+from swath.mapping.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
 from swath.models.trained import ModelSpec
 from swath.sentinel2 import BANDS
 
@@ -53,7 +53,7 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid) -> No
         geometry=_footprint(grid),
         bbox=list(grid.lonlat_bounds),
         datetime=None,
-        start_datetime=dt.datetime.combine(maps.dates[0], dt.time(), dt.UTC),
+        start_datetime=dt.datetime.combine(maps.all_dates[0], dt.time(), dt.UTC),
         end_datetime=dt.datetime.combine(maps.dates[-1], dt.time(23, 59, 59), dt.UTC),
         properties={
             "title": f"{' and '.join(c.name for c in maps.legend.foreground)} at {maps.site}",
@@ -66,13 +66,15 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid) -> No
         },
         stac_extensions=list(EXTENSIONS),
     )
-    for date in maps.dates:
+    for date in maps.all_dates:
         path = maps.pmap_path(date)
         item.add_asset(path.stem, _pmap_asset(path, maps.legend, f"Probabilities of {date}"))
     fused = f"Probabilities of {len(maps.dates)} dates fused ({maps.fusion})"
     item.add_asset("pmap", _pmap_asset(maps.fused_path, maps.legend, fused))
     item.add_asset("classes", _classes_asset(maps))
     item.add_asset("composite", _composite_asset(maps))
+    if maps.changes:
+        item.add_asset("changes", _changes_asset(maps))
     for key, path, kind in (
         ("roads_gpkg", maps.gpkg_path, pystac.MediaType.GEOPACKAGE),
         ("roads_parquet", maps.parquet_path, PARQUET),
@@ -197,6 +199,20 @@ def _composite_asset(maps: SiteMaps) -> pystac.Asset:
     }
     title = "Three days as red, green and blue; white where all agree"
     return _asset(maps.composite_path, title, pystac.MediaType.COG, ["visual"], fields)
+
+
+def _changes_asset(maps: SiteMaps) -> pystac.Asset:
+    fields = {
+        "data_type": "uint16",
+        "nodata": CHANGES_NODATA,
+        "bands": [
+            {"name": "date", "description": "Days since 1970-01-01 of the added date"},
+            {"name": "before", "description": "Class before that date was added"},
+        ],
+        "classification:classes": _classes(maps.legend),
+    }
+    title = "Where the class last changed when a date was added"
+    return _asset(maps.changes_path, title, pystac.MediaType.COG, ["data"], fields)
 
 
 def _model_asset(maps: SiteMaps, weights: Path) -> pystac.Asset:

@@ -164,8 +164,10 @@ def update_site(
             "map the series anew with swath map --resume"
         )
     mapped = Mapped(source=identity, attribution=source.attribution)
+    settings = existing.manifest.settings.model_copy(update={"device": predictor.device.type})
     manifest = existing.manifest.model_copy(
         update={
+            "settings": settings,
             "run": Path(os.path.relpath(run, home)).as_posix(),
             "dates": existing.manifest.dates | {scene.date: mapped},
             "outputs": {},

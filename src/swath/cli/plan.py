@@ -1,0 +1,100 @@
+"""`swath plan`: what `swath map` would cost."""
+
+import dataclasses
+import datetime as dt
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swath.cli import map as map_
+from swath.cli.options import DeviceOption, JsonOption
+from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.products.estimate import Estimate
+
+
+def command(
+    run: map_.RunArgument,
+    scenes: map_.ScenesArgument = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the maps would go: is there room?")
+    ] = None,
+    name: map_.NameOption = None,
+    bands: map_.BandsOption = None,
+    mask: map_.MaskOption = None,
+    level: map_.LevelOption = None,
+    dataset: map_.DatasetOption = None,
+    split: map_.SplitOption = "test",
+    site: map_.SiteOption = None,
+    date: map_.DateOption = None,
+    device: DeviceOption = "auto",
+    precision: map_.PrecisionOption = "auto",
+    tile: map_.TileOption = 1024,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what `swath map` with these arguments would take: tiles, time, memory, disk.
+
+    One tile of each site is mapped to measure how fast this machine is. Nothing is kept.
+    """
+    request = map_.Request(scenes, name, bands, mask, level, dataset, split, site, date)
+    request.check("swath plan")
+
+    from swath.mapping.predict import Predictor
+    from swath.mapping.siteplan import plan_series
+    from swath.models.trained import load_model
+    from swath.products.estimate import estimate_site, measure_rates
+    from swath.progress import track
+
+    model = load_model(run)
+    todo = request.series(model.spec)
+    predictor = Predictor(model, device, precision)
+    folder = out or Path()
+    plans = [plan_series(predictor, run, series, folder / series.site, tile) for series in todo]
+    costs = [
+        estimate_site(plan, predictor, measure_rates(plan, predictor))
+        for plan in track(plans, "mapping a tile")
+    ]
+    free = _free_mb(folder)
+    total = {
+        "seconds": round(sum(cost.seconds for cost in costs), 3),
+        "disk_mb": round(sum(cost.disk_mb for cost in costs), 1),
+        "temporary_mb": round(max(cost.temporary_mb for cost in costs), 1),
+        "free_mb": round(free, 1),
+    }
+    need = sum(cost.disk_mb for cost in costs) + max(cost.temporary_mb for cost in costs)
+    lines = [_line(cost) for cost in costs]
+    if need > free:
+        lines.append(f"not enough room in {folder}: {need:.0f} MB are needed, {free:.0f} MB free")
+    emit({"sites": [_report(cost) for cost in costs], **total}, as_json, lines)
+
+
+def _free_mb(folder: Path) -> float:
+    """Free space where a folder is, or will be."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    return shutil.disk_usage(there).free / 1e6
+
+
+def _report(cost: "Estimate") -> dict[str, object]:
+    stages = {stage: round(seconds, 3) for stage, seconds in cost.stages_s.items()}
+    numbers = {
+        field: round(value, 1) if isinstance(value, float) else value
+        for field, value in dataclasses.asdict(cost).items()
+    }
+    return {**numbers, "shape": list(cost.shape), "stages_s": stages} | {
+        "seconds": round(cost.seconds, 3)
+    }
+
+
+def _line(cost: "Estimate") -> str:
+    height, width = cost.shape
+    memory = "" if cost.memory_mb is None else f"{cost.memory_mb:.0f} MB of memory, "
+    return (
+        f"{cost.site}: {cost.dates} dates of {height} x {width} px in {cost.tiles} tiles: "
+        f"{dt.timedelta(seconds=round(cost.seconds))} (h:mm:ss), {memory}"
+        f"{cost.disk_mb:.0f} MB on disk and {cost.temporary_mb:.0f} MB more while it runs"
+    )

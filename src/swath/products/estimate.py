@@ -1,0 +1,235 @@
+"""What mapping will cost, before it starts: from rates measured on a tile of the very scenes."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from swath.errors import InputError
+from swath.grid import Window
+from swath.mapping.jobs import FusionJob, PmapJob
+from swath.mapping.predict import Predictor
+from swath.mapping.rasters import classify, composite, writing_rasters
+from swath.mapping.series import Source
+from swath.mapping.siteplan import SitePlan
+from swath.mapping.tiles import Tile
+from swath.products.vectors import write_vectors
+
+WARM_UP_PX = 256
+"""Side of what is mapped before the clock starts: libraries set themselves up at first use."""
+
+SCENE_BYTES_PX = 12
+"""Memory for the vectors of a whole scene, in bytes a pixel: measured, see docs/mapping.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a pixel costs here: seconds, or bytes.
+
+    Attributes:
+        image_s: To bring one date onto the grid.
+        pmap_s: To run the U-Net, for each pixel read (margins are read several times).
+        fusion_s: To fuse all dates.
+        write_pmap_s: To write the PMap of one date.
+        write_fused_s: To write the fused PMap, classes and composite.
+        vectors_s: To trace the vectors.
+        image_bytes: Of the image of one date on the grid, while it is mapped.
+        pmap_bytes: Of the PMap of one date, compressed.
+        fused_bytes: Of all other files, compressed.
+        base_mb: Peak memory before the tile, in MB; None where the system does not tell.
+        tile_mb: Peak memory with the tile.
+    """
+
+    image_s: float
+    pmap_s: float
+    fusion_s: float
+    write_pmap_s: float
+    write_fused_s: float
+    vectors_s: float
+    image_bytes: float
+    pmap_bytes: float
+    fused_bytes: float
+    base_mb: float | None
+    tile_mb: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What mapping a site will cost in one process.
+
+    Attributes:
+        site: Its name.
+        dates: How many.
+        shape: (height, width) of the maps in px.
+        tiles: How many the scene has; the U-Net maps each once a date, the ConvLSTM once.
+        read_mpx: Megapixels that the U-Net sees in all, margins included.
+        stages_s: Stage -> seconds.
+        memory_mb: Peak memory; None where the system does not tell.
+        disk_mb: What the maps will take.
+        temporary_mb: What the work takes besides, at most.
+    """
+
+    site: str
+    dates: int
+    shape: tuple[int, int]
+    tiles: int
+    read_mpx: float
+    stages_s: dict[str, float]
+    memory_mb: float | None
+    disk_mb: float
+    temporary_mb: float
+
+    @property
+    def seconds(self) -> float:
+        """All stages together."""
+        return sum(self.stages_s.values())
+
+
+def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimate:
+    """Scale rates up to a site. Every tile counts as if it had data: an upper bound.
+
+    Args:
+        plan: What is to be mapped.
+        predictor: The model.
+        rates: Of `measure_rates` for the same plan.
+    """
+    dates, pixels = len(plan.maps.dates), plan.grid.window.size
+    classes = len(plan.maps.legend.classes)
+    tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
+    read = sum(tile.read.size for tile in tiles)
+    # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
+    temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
+    memory = None
+    if rates.base_mb is not None and rates.tile_mb is not None:
+        memory = max(rates.tile_mb, rates.base_mb + SCENE_BYTES_PX * pixels / 1e6)
+    return Estimate(
+        plan.maps.site,
+        dates,
+        plan.grid.shape,
+        len(tiles),
+        dates * read / 1e6,
+        {
+            "images": dates * pixels * rates.image_s,
+            "pmaps": dates * read * rates.pmap_s,
+            "fusion": pixels * rates.fusion_s,
+            "write": pixels * (dates * rates.write_pmap_s + rates.write_fused_s),
+            "vectors": pixels * rates.vectors_s,
+        },
+        memory,
+        pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
+        pixels * temporary / 1e6,
+    )
+
+
+def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
+    """Map one tile of the scene near its middle, on one date, and time every stage.
+
+    Args:
+        plan: What is to be mapped.
+        predictor: The model.
+
+    Raises:
+        InputError: No tile has data, or an image cannot be read.
+    """
+    base = _peak_mb()
+    seconds: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="swath-") as temporary:
+        folder = Path(temporary)
+        source, part = _find_tile(plan, predictor, folder)
+        _warm_up(plan, predictor, source, part)
+        scratch = folder / "scratch"
+        grid, tile = plan.grid.crop(part), Tile(part.relative_to(part), part.relative_to(part))
+        with _timed(seconds, "image"):
+            image = source.crop(part).prepare(scratch)
+        with _timed(seconds, "pmap"):
+            job = PmapJob(image)
+            codes = job.compute(predictor, tile, job.read(predictor, tile))
+        raster = plan.pmap(source.date)
+        with (
+            _timed(seconds, "write_pmap"),
+            writing_rasters(folder, grid, [raster]) as write,
+        ):
+            write(tile.core, [codes])
+        pmap = folder / raster.name
+        dates = plan.maps.dates
+        with _timed(seconds, "fusion"):
+            fusion = FusionJob((pmap,) * len(dates), plan.grid.window.size)
+            fused = fusion.compute(predictor, tile, fusion.read(predictor, tile))
+        with _timed(seconds, "write_fused"), writing_rasters(folder, grid, plan.fused) as write:
+            dated = np.stack([codes] * len(dates))
+            write(tile.core, [fused, classify(fused)[None], composite(dated, dates)])
+        with _timed(seconds, "vectors"):
+            write_vectors(plan.at(folder))
+        kept = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        pixels, pmap_bytes = part.size, pmap.stat().st_size
+        image_bytes = sum(path.stat().st_size for path in scratch.glob("*"))
+    return Rates(
+        **{f"{stage}_s": spent / pixels for stage, spent in seconds.items()},
+        image_bytes=image_bytes / pixels,
+        pmap_bytes=pmap_bytes / pixels,
+        fused_bytes=(kept - pmap_bytes) / pixels,
+        base_mb=base,
+        tile_mb=_peak_mb(),
+    )
+
+
+def _find_tile(plan: SitePlan, predictor: Predictor, folder: Path) -> tuple[Source, Window]:
+    """A date, and what is read for the tile nearest to the middle that has data on it."""
+    tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
+    row, col = plan.grid.height / 2, plan.grid.width / 2
+
+    def distance(tile: Tile) -> float:
+        core = tile.core
+        return abs(core.row + core.height / 2 - row) + abs(core.col + core.width / 2 - col)
+
+    for tile in sorted(tiles, key=distance):
+        middle = _middle(tile.core)
+        for date in reversed(plan.maps.dates):
+            source = plan.sources[date]
+            try:
+                image = source.crop(middle).prepare(folder / f"look-{middle.row}-{middle.col}")
+            except InputError:  # the image does not reach so far
+                continue
+            if image.read(Window(0, 0, middle.height, middle.width)).any():
+                return source, tile.read
+    raise InputError(f"the images of {plan.maps.site} have no data")
+
+
+def _warm_up(plan: SitePlan, predictor: Predictor, source: Source, part: Window) -> None:
+    small = _middle(part)
+    here = small.relative_to(small)
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        image = source.crop(small).prepare(Path(folder))
+        pmap, valid = predictor.pmap(predictor.read(image, here), here)
+        dates = len(plan.maps.dates)
+        whole = plan.grid.window.size
+        predictor.fuse(np.stack([pmap] * dates), np.stack([valid] * dates), here, whole)
+
+
+def _middle(window: Window) -> Window:
+    height, width = min(WARM_UP_PX, window.height), min(WARM_UP_PX, window.width)
+    row = window.row + (window.height - height) // 2
+    return Window(row, window.col + (window.width - width) // 2, height, width)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - began
+
+
+def _peak_mb() -> float | None:
+    """Peak memory of this process so far, in MB."""
+    try:
+        import resource
+    except ImportError:  # a system without it
+        return None
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
