@@ -21,7 +21,7 @@ class Rates:
     """What the networks of one model cost here.
 
     Attributes:
-        fcn: Stage 1.
+        fcn: Stage 1, or the only one.
         rnn: Stage 2, the PMaps of the frozen networks included; None for a model without.
     """
 
@@ -100,6 +100,8 @@ def _measure(cell: Cell, device: str) -> Rates:
     where = pick_device(device)
     settings = cell.model.settings
     fitting = prepare(cell.dataset, Path(), settings, cell.dates, cell.seed, where)
+    if cell.model.whole_series:
+        return Rates(measure_stage(fitting, *fitting.series_stage()), None)
     fcn_stage, patches = fitting.fcn_stage(salt=1)
     fcn = measure_stage(fitting, fcn_stage, patches)
     if cell.model.stage == "fcn":
@@ -129,6 +131,8 @@ def _cell_seconds(
         total += training(model.settings.rnn, measured.rnn)
     mapped = sum(site.grid.window.size for site in cell.dataset.sites if "train" not in site.splits)
     per_mpx = measured.fcn.forward_s_per_mpx * cell.dates
+    if model.whole_series:  # each date alone, at most as costly as the series, and the series
+        per_mpx += measured.fcn.forward_s_per_mpx
     if measured.rnn:
         per_mpx = measured.rnn.forward_s_per_mpx  # the PMaps of all dates are in it
     return total + mapped / 1e6 * per_mpx * TILE_OVERHEAD

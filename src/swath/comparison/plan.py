@@ -13,6 +13,7 @@ from swath.dataset.site import Dataset, read_dataset
 from swath.errors import DatasetError, SettingsError
 from swath.files import read_yaml
 from swath.legend import LegendClass
+from swath.models.registry import WholeSeries, architecture
 from swath.training.presets import PresetName, TrainSettings, change
 from swath.training.train import LONGEST_SERIES, plan_run, series_length
 
@@ -107,6 +108,11 @@ class Model:
     name: str
     settings: TrainSettings
     stage: Literal["fcn", "all"]
+
+    @property
+    def whole_series(self) -> bool:
+        """Whether one network maps the series, so that there are no PMaps of dates to fuse."""
+        return isinstance(architecture(self.settings.model), WholeSeries)
 
     @property
     def group(self) -> str:
@@ -220,6 +226,11 @@ def read_comparison(path: Path) -> Comparison:
         Model(m.name, change(m.preset, m.settings, f"{path}: model {m.name}"), m.stage)
         for m in file.models
     )
+    for model in models:
+        if model.whole_series and model.stage == "fcn":
+            raise SettingsError(
+                f"{path}: model {model.name} is trained in one stage; leave its stage out"
+            )
     found = Comparison(
         dataset,
         foreground[name],

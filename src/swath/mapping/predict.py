@@ -20,6 +20,7 @@ from swath.mapping.tiles import DEFAULT_TILE_PX, Tile, plan_tiles
 from swath.models.device import Precision, autocast, best_precision, pick_device
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
+from swath.models.series import OneDate
 from swath.models.trained import TrainedModel, to_memory_format
 from swath.sentinel2 import valid_mask
 
@@ -89,10 +90,14 @@ class Predictor:
         )
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
+        # One copy serves both views of a network for whole series.
+        self.series = self.fcn.series if isinstance(self.fcn, OneDate) else None
 
     @property
     def fusion(self) -> Fusion:
-        """How this model fuses dates: its ConvLSTM, or the mean where it has none."""
+        """How this model fuses dates: by a network, or as the mean where it has none for that."""
+        if self.series is not None:
+            return "series"
         return "mean" if self.rnn is None else "convlstm"
 
     def plan(
@@ -102,7 +107,9 @@ class Predictor:
 
         Raises:
             SettingsError: A tile size that is not a positive multiple of the model's stride.
+            ModelError: The model takes another number of dates only.
         """
+        self.model.check_dates(dates)
         margin = self.model.receptive_radius(dates)
         return plan_tiles(shape, tile_px, margin, self.model.stride)
 
@@ -131,7 +138,9 @@ class Predictor:
         )
         core = tile.core.relative_to(seen)
         core_pmaps = pmaps[(..., *core.slices)].numpy()
-        if self.rnn is None:
+        if self.series is not None:
+            fused = self._map_series(self.series, pixels)[(..., *tile.kept.slices)]
+        elif self.rnn is None:
             fused = FUSIONS["mean"](core_pmaps, core_valid)
         else:
             fused = self._fuse(self.rnn, pmaps, core)
@@ -164,6 +173,15 @@ class Predictor:
         with torch.inference_mode(), autocast(self.device, self.precision):
             pmap = probabilities(self.fcn(scaled))[0].cpu()
         return neutral(pmap, torch.from_numpy(valid))
+
+    def _map_series(self, network: nn.Module, pixels: Sequence[Image]) -> NDArray[np.float32]:
+        """The PMap (lc, h, w) that a network for whole series makes of a tile."""
+        scaling = self.model.spec.scaling
+        images = torch.from_numpy(np.stack([scaling.apply(image) for image in pixels]))
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            pmap: NDArray[np.float32]
+            pmap = probabilities(network(images[None].to(self.device)))[0].cpu().numpy()
+        return pmap
 
     def _fuse(self, rnn: nn.Module, pmaps: Tensor, core: Window) -> NDArray[np.float32]:
         """The fused PMap (lc, h, w) of `core`, a part of `pmaps` (T, lc, H, W)."""

@@ -14,10 +14,11 @@ from swath.dataset.site import Dataset
 from swath.errors import DatasetError, SettingsError
 from swath.files import check_free, read_json, write_json
 from swath.models.device import Precision, best_precision, pick_device
+from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
 from swath.training.fit import WEIGHTS, Scores, fit_stage
 from swath.training.loss import CrossEntropyLogIoU
-from swath.training.module import FcnStage, RnnStage
+from swath.training.module import FcnStage, RnnStage, SeriesStage, Stage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.presets import TrainSettings
 from swath.training.store import StageStore
@@ -73,12 +74,21 @@ def train(
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
     """
     where = pick_device(device)
+    if stage != "all" and isinstance(architecture(settings.model), WholeSeries):
+        raise SettingsError(
+            f"model {settings.model!r} is trained in one stage; leave --stage {stage} out"
+        )
     plan = plan_run(dataset, settings, seed)
     dates = series_length(dataset, settings) if stage != "fcn" else 1
     _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
     fitting = prepare(dataset, out, settings, dates, seed, where, precision, workers, store)
     fitting.title = title
     spec = fitting.spec
+    if spec.whole_series:
+        network, spec.scores["series"] = fitting.series()
+        model = TrainedModel.of_series(spec, network.cpu().eval())
+        save_model(out, model)
+        return model
     fcn, scores = fitting.fcn("fcn", salt=1)
     spec.scores["fcn"] = scores
     rnn = None
@@ -210,6 +220,19 @@ class Fitting:
         scores = self._fit(stage, patches, "rnn")
         return stage.network, scores
 
+    def series(self) -> tuple[nn.Module, Scores]:
+        """Train a network for whole series."""
+        stage, patches = self.series_stage()
+        return stage.network, self._fit(stage, patches, "series")
+
+    def series_stage(self) -> tuple[SeriesStage, PatchModule]:
+        """The only stage of such a network with fresh weights, and its patches."""
+        settings = self.source.settings.fcn
+        torch.manual_seed(self.source.seed * 1000 + 3)
+        network = to_memory_format(self.spec.build_series())
+        stage = SeriesStage(network, settings, self._loss, len(self.spec.legend.classes))
+        return stage, PatchModule(self.source, settings, self.spec.dates, 3)
+
     def rnn_stage(self, fcns: dict[str, nn.Module]) -> tuple[RnnStage, PatchModule]:
         """Stage 2 with fresh weights, on the PMaps of each site's network, and its patches."""
         settings = self.source.settings.rnn
@@ -218,7 +241,7 @@ class Fitting:
         stage = RnnStage(network, fcns, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, self.spec.dates, 2)
 
-    def _fit(self, stage: FcnStage | RnnStage, patches: PatchModule, name: str) -> Scores:
+    def _fit(self, stage: Stage, patches: PatchModule, name: str) -> Scores:
         return fit_stage(
             stage,
             patches,
