@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from swath.baselines.methods import METHODS
 from swath.errors import ModelError
 from swath.legend import read_legend
 from swath.mapping.predict import DatedImage, Predictor, predict_series
@@ -58,7 +59,7 @@ def classes_of(model):
 
 
 def test_every_architecture_has_its_names():
-    assert NAMES.keys() == ARCHITECTURES.keys()
+    assert NAMES.keys() == {*ARCHITECTURES, *METHODS}
     names = [name for pair in NAMES.values() for name in pair]
     assert len(set(names)) == len(names)
 

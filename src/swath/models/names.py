@@ -9,5 +9,11 @@ NAMES: dict[str, tuple[str, str]] = {
     "u-tae": ("U-TAE, one date", "U-TAE"),
     "tempcnn": ("TempCNN, one date", "TempCNN"),
     "pixel-lstm": ("pixel LSTM, one date", "pixel LSTM"),
+    "random-forest": ("random forest, one date", "random forest"),
+    "svm-linear": ("linear SVM, one date", "linear SVM"),
+    "svm-rbf": ("RBF SVM, one date", "RBF SVM"),
+    "knn": ("k nearest neighbours, one date", "k nearest neighbours"),
+    "maximum-likelihood": ("maximum likelihood, one date", "maximum likelihood"),
+    "logistic-regression": ("logistic regression, one date", "logistic regression"),
 }
-"""Architecture -> what its map of one date, and its map of the whole series, are called."""
+"""Architecture, or classical method -> names of its map of one date, and of the whole series."""

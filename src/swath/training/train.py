@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from pytorch_lightning import seed_everything
 from torch import nn
 
@@ -273,7 +274,7 @@ class Fitting:
         return [tuple(group) for group in groups]
 
 
-def plan_run(dataset: Dataset, settings: TrainSettings, seed: int) -> dict[str, Any]:
+def plan_run(dataset: Dataset, settings: BaseModel, seed: int) -> dict[str, Any]:
     """Everything that decides the result: what `resume` must find unchanged."""
     data = {f"{site.name}/labels": site.labels_sha256 for site in dataset.sites}
     for site in dataset.sites:
