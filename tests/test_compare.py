@@ -208,6 +208,10 @@ def test_other_networks_and_classical_methods_stand_in_one_board(
         ],
     }
     out = tmp_path / "out"
+    # A run that was begun with other settings and never finished is in nobody's way.
+    begun = out / "cells/deep/sim_test/seed-0/run"
+    begun.mkdir(parents=True)
+    (begun / "run.json").write_text('{"seed": 9}')
     board = compare(capsys, write(tmp_path, value), "--out", out)
     models = {"deep", "u-tae", "forest"}
     assert {row["name"] for row in board["rows"]} == models | CONTROLS | TRIVIAL

@@ -18,7 +18,6 @@ from swath.evaluation.report import score_class
 from swath.evaluation.scores import POOLED, RESAMPLES, Measured, Rule, Unit
 from swath.evaluation.truth import truths_of_dataset
 from swath.files import read_json, replacing, write_json
-from swath.legend import LegendClass
 from swath.mapping.maps import read_maps
 from swath.mapping.predict import Predictor
 from swath.mapping.series import Series, site_series
@@ -28,7 +27,7 @@ from swath.products.site import map_site
 from swath.training.fit import COST
 from swath.training.presets import TrainSettings
 from swath.training.store import StageStore
-from swath.training.train import train
+from swath.training.train import RUN_FILE, plan_run, train
 
 RECORD = "cell.json"
 SAMPLES = "samples.npz"
@@ -95,9 +94,7 @@ def finished(folder: Path, cell: Cell) -> bool:
     return True
 
 
-def run_cell(
-    cell: Cell, target: LegendClass, folder: Path, store: StageStore, device: str = "auto"
-) -> None:
+def run_cell(cell: Cell, folder: Path, store: StageStore, device: str = "auto") -> None:
     """Train, map and score; go on where an earlier attempt stopped.
 
     The folder gets `run` (the model; none of a classical method), `maps`, and in the end
@@ -105,7 +102,6 @@ def run_cell(
 
     Args:
         cell: What to do.
-        target: The class that is scored.
         folder: Of the cell.
         store: First stages that other cells have trained.
         device: `auto`, `cpu` or `cuda`.
@@ -124,7 +120,7 @@ def run_cell(
         site_maps = read_maps(maps)
         pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
         # The same seed in all cells: so all models are scored on the same draws of blocks.
-        units = score_class(pairs, target, seed=0).units
+        units = score_class(pairs, cell.target, seed=0).units
     record = {
         "decided_by": cell.decided_by,
         "own": FUSED if site_maps[0].fusion != "mean" else "mean",
@@ -158,6 +154,9 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 def _map_network(
     cell: Cell, settings: TrainSettings, run: Path, maps: Path, store: StageStore, device: str
 ) -> _Made:
+    plan = plan_run(cell.dataset, settings, cell.seed)
+    if (run / RUN_FILE).is_file() and read_json(run / RUN_FILE) != plan:
+        shutil.rmtree(run)  # begun with other settings and never finished
     train(
         cell.dataset,
         run,

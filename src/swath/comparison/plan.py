@@ -153,6 +153,7 @@ class Cell:
         test: Sites that are scored.
         seed: Of the training.
         dataset: Split as the fold says.
+        target: The class that is scored.
     """
 
     model: Model
@@ -160,6 +161,7 @@ class Cell:
     test: tuple[str, ...]
     seed: int
     dataset: Dataset
+    target: LegendClass
 
     @property
     def name(self) -> str:
@@ -183,7 +185,8 @@ class Cell:
     def decided_by(self) -> dict[str, Any]:
         """Everything that decides its scores, as JSON."""
         run = plan_run(self.dataset, self.model.settings, self.seed)
-        return {"stage": self.model.stage, "test": list(self.test), **run}
+        own = {"stage": self.model.stage, "test": list(self.test), "class": self.target.name}
+        return own | run
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,7 @@ class Comparison:
             for fold in self.folds:
                 for models in groups.values():
                     yield tuple(
-                        Cell(model, fold.label, fold.test, seed, split[fold.label])
+                        Cell(model, fold.label, fold.test, seed, split[fold.label], self.target)
                         for model in models
                     )
 
