@@ -191,6 +191,48 @@ def test_a_board_of_some_cells_says_so(finished: Path, dataset: Dataset, tmp_pat
     assert "4 of 8 cells" in board_text(board)
 
 
+def test_other_networks_and_classical_methods_stand_in_one_board(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network per date without fusion, one for whole series, and a forest; same scores for all.
+
+    Only the first has PMaps of dates, so only it brings controls, and all are held against them.
+    """
+    value = content(dataset) | {
+        "seeds": [0],
+        "folds": [{"test": ["sim_test"], "validation": ["sim_validation"]}],
+        "models": [
+            {"name": "deep", "stage": "fcn", "settings": SETTINGS | {"model": "deeplab-convlstm"}},
+            {"name": "u-tae", "settings": SETTINGS | {"model": "u-tae"}},
+            {"name": "forest", "method": "random-forest", "settings": {"pixels": 200}},
+        ],
+    }
+    out = tmp_path / "out"
+    # A run that was begun with other settings and never finished is in nobody's way.
+    begun = out / "cells/deep/sim_test/seed-0/run"
+    begun.mkdir(parents=True)
+    (begun / "run.json").write_text('{"seed": 9}')
+    board = compare(capsys, write(tmp_path, value), "--out", out)
+    models = {"deep", "u-tae", "forest"}
+    assert {row["name"] for row in board["rows"]} == models | CONTROLS | TRIVIAL
+    rows = {row["name"]: row for row in board["rows"]}
+    assert rows["deep"]["iou"]["mean"] == rows["mean"]["iou"]["mean"]
+    assert rows["forest"]["parameters"] is None
+    assert rows["forest"]["pr_auc"]["mean"] > rows["all-road"]["pr_auc"]["mean"]
+    against = {(row["model"], row["role"]): row["minus"] for row in board["paired"]}
+    assert {key[0] for key in against if key[1] == "best control"} == models
+    assert {against[name, "best control"] for name in models} <= {"mean", "median", "vote", "max"}
+    # The maps of a cell are maps like others: their report names the model as it is.
+    maps = out / "cells/u-tae/sim_test/seed-0/maps"
+    arguments = ["--dataset", str(dataset.root), "--out", str(tmp_path / "report"), "--json"]
+    assert run(["evaluate", str(maps), *arguments]) == 0
+    capsys.readouterr()
+    report = json.loads((tmp_path / "report/report.json").read_text())
+    found = {row["model"] for row in report["rows"]}
+    assert {"U-TAE", "U-TAE, one date"} <= found
+    assert not any("U-NET" in name for name in found)
+
+
 def changed(value: dict[str, Any], *path: Any, to: Any) -> dict[str, Any]:
     result = inner = copy.deepcopy(value)
     for key in path[:-1]:
@@ -207,6 +249,10 @@ def changed(value: dict[str, Any], *path: Any, to: Any) -> dict[str, Any]:
         (("models", 0, "settings"), {"widht": 3}, "unknown key 'widht'"),
         (("models", 0, "settings"), {"dates": 9}, "2 dates"),
         (("models", 0, "preset"), "worst", "preset"),
+        (("models", 0, "settings"), {"model": "u-net"}, "known models are unet-convlstm"),
+        (("models", 0, "method"), "oracle", "random-forest"),
+        (("models", 1), {"name": "x", "method": "knn", "preset": "best"}, "no preset"),
+        (("models", 1), {"name": "x", "stage": "fcn", "settings": {"model": "u-tae"}}, "one stage"),
         (("folds", 0, "test"), ["nowhere"], "nowhere"),
         (("folds", 1, "test"), ["sim_test"], "test site 'sim_test' stands there twice"),
         (("folds", 0, "validation"), ["sim_train", "sim_validation"], "no site to train on"),

@@ -126,7 +126,7 @@ def test_the_html_stands_alone(report: Report) -> None:
     assert all(reference.startswith("data:image/png;base64,") for reference in references)
     for forbidden in ("http:", "https:", "//cdn", "@import", "<script", "<link", "<iframe"):
         assert forbidden not in re.sub(r"base64,[A-Za-z0-9+/=]*", "", html)
-    for expected in ("U-NET + ConvLSTM", "all-background", "PR-AUC", "What the ConvLSTM adds"):
+    for expected in ("U-NET + ConvLSTM", "all-background", "PR-AUC", "What U-NET + ConvLSTM adds"):
         assert expected in html
 
 

@@ -7,7 +7,7 @@ import torch
 
 from swath.errors import InputError, ModelError
 from swath.legend import read_legend
-from swath.models.registry import ARCHITECTURES, architecture
+from swath.models.registry import architecture
 from swath.models.trained import ModelSpec, TrainedModel, load_model, save_model
 from swath.scaling import Scaling
 from swath.settings import ImageSettings
@@ -99,41 +99,3 @@ def test_a_pickle_is_not_loaded(tmp_path):
 def test_an_unknown_architecture_names_the_known():
     with pytest.raises(ModelError, match="unet-convlstm"):
         architecture("vgg")
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("classes", [2, 4])
-class TestContract:
-    """What every architecture of the registry must do."""
-
-    def networks(self, name, classes, bands=3):
-        known = architecture(name)
-        torch.manual_seed(0)
-        return known.fcn(bands, classes, 2, 1).eval(), known.rnn(classes, 4, 2).eval()
-
-    @pytest.mark.parametrize("size", [(16, 16), (23, 50)])
-    def test_fcn_keeps_the_size(self, name, classes, size):
-        fcn, _ = self.networks(name, classes, bands=4)
-        with torch.inference_mode():
-            assert fcn(torch.rand(2, 4, *size)).shape == (2, classes, *size)
-
-    @pytest.mark.parametrize("dates", [1, 2, 5])
-    def test_rnn_takes_any_number_of_dates(self, name, classes, dates):
-        _, rnn = self.networks(name, classes)
-        with torch.inference_mode():
-            assert rnn(torch.rand(2, dates, classes, 9, 11)).shape == (2, classes, 9, 11)
-
-    def test_they_say_stride_and_reach(self, name, classes):
-        fcn, rnn = self.networks(name, classes)
-        assert fcn.stride >= 1
-        assert fcn.receptive_radius > 0
-        assert rnn.receptive_radius(3) >= rnn.receptive_radius(1)
-
-    def test_every_weight_gets_a_gradient(self, name, classes):
-        fcn, rnn = self.networks(name, classes)
-        pmaps = torch.sigmoid(fcn.train()(torch.rand(3, 3, 32, 32)))
-        rnn.train()(pmaps[None]).square().mean().backward()
-        for module in (fcn, rnn):
-            for key, weight in module.named_parameters():
-                assert weight.grad is not None, key
-                assert weight.grad.abs().sum() > 0, key

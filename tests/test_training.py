@@ -7,12 +7,16 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from swath.dataset.build import build_dataset
+from swath.dataset.site import read_image
 from swath.errors import DatasetError, OutputExistsError, SettingsError
+from swath.mapping.predict import DatedImage, Predictor, predict_series
 from swath.models.trained import load_model
 from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings, override
 from swath.training.train import train
@@ -60,6 +64,32 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
     assert list((tmp_path / "run/fcn/logs/tensorboard").glob("events*"))
     assert not list((tmp_path / "run").rglob("*.ckpt"))
     assert set(model.spec.scores["rnn"]) == {"loss", "val_loss", "val_iou", "val_ap"}
+
+
+@pytest.mark.parametrize(
+    "name", ["segnet-convlstm", "early-fusion", "feature-convlstm", "tempcnn", "pixel-lstm"]
+)
+def test_other_architectures_train_and_map_in_the_precision_of_the_machine(dataset, tmp_path, name):
+    trained = train(dataset, tmp_path, TINY.model_copy(update={"model": name}))
+    assert all(
+        value is not None for stage in trained.spec.scores.values() for value in stage.values()
+    )
+    predictor = Predictor(load_model(tmp_path), "cpu", "auto")
+    site = dataset.site("sim_test")
+    images = [DatedImage(a.date, partial(read_image, a)) for a in site.acquisitions]
+    (made,) = predict_series(predictor, images, site.grid.shape)
+    assert made.fused.shape == (2, *site.grid.shape)
+    assert made.pmaps.shape == (2, 2, *site.grid.shape)
+    for pmap in (made.fused, made.pmaps):
+        assert np.isfinite(pmap).all()
+        assert 0 <= pmap.min() < pmap.max() <= 1
+
+
+def test_a_model_of_one_stage_has_no_stages_to_choose_from(dataset, tmp_path):
+    settings = TINY.model_copy(update={"model": "u-tae"})
+    with pytest.raises(SettingsError, match="trained in one stage"):
+        train(dataset, tmp_path / "run", settings, stage="fcn")
+    assert not (tmp_path / "run").exists()
 
 
 def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):

@@ -90,14 +90,19 @@ def make_board(
     """
     rows = {row.name: row for row in _rows(comparison, cells, results)}
     names = {model.name: model.group for model in comparison.models}
-    controls = {group: _best_control(cells, results, rows, group) for group in names.values()}
+    groups = list(_leaders(comparison))
+    controls = {group: _best_control(cells, results, group) for group in groups}
     paired = []
-    for name, group in names.items():
-        against = [("best control", rows[_control(comparison, group, controls[group][0])])]
+    for name, own in names.items():
+        against: list[tuple[str, Row, str | None]] = []
+        # A network for whole series has no PMaps of its own to fuse: the first U-Net's stand in.
+        group = own if own in controls else next(iter(controls), None)
+        if group is not None:
+            control = _control(comparison, group, controls[group][0])
+            against.append(("best control", rows[control], controls[group][1]))
         if name != comparison.baseline:
-            against.append(("baseline", rows[comparison.baseline]))
-        for role, other in against:
-            on = controls[group][1] if role == "best control" else None
+            against.append(("baseline", rows[comparison.baseline], None))
+        for role, other, on in against:
             paired.append(_paired(rows[name], other, role, on))
     found = sorted((_row(row) for row in rows.values()), key=_rank)
     first = cells[0]
@@ -137,7 +142,7 @@ def _rows(
         own.parameters = result.parameters
         own.diverged += result.diverged
         wanted = [(own, result.own)]
-        if leaders[model.group] == model.name:
+        if leaders.get(model.group) == model.name:
             kinds = [(UNET, "date"), *((name, "control") for name in FUSIONS)]
             for candidate, kind in kinds:
                 name = _control(comparison, model.group, candidate)
@@ -152,8 +157,8 @@ def _rows(
 
 
 def _leaders(comparison: Comparison) -> dict[str, str]:
-    """Group -> its first model, whose cells give the controls."""
-    return {model.group: model.name for model in reversed(comparison.models)}
+    """Group -> its first model, whose cells give the controls; none for whole series."""
+    return {m.group: m.name for m in reversed(comparison.models) if not m.whole_series}
 
 
 def _control(comparison: Comparison, group: str, candidate: str) -> str:
@@ -164,7 +169,7 @@ def _control(comparison: Comparison, group: str, candidate: str) -> str:
 
 
 def _best_control(
-    cells: Sequence[Cell], results: Mapping[str, Result], rows: Mapping[str, Row], group: str
+    cells: Sequence[Cell], results: Mapping[str, Result], group: str
 ) -> tuple[str, str]:
     """The fusion without training that has the best PR-AUC, and the split that says so.
 

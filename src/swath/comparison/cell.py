@@ -18,16 +18,16 @@ from swath.evaluation.report import score_class
 from swath.evaluation.scores import POOLED, RESAMPLES, Measured, Rule, Unit
 from swath.evaluation.truth import truths_of_dataset
 from swath.files import read_json, replacing, write_json
-from swath.legend import LegendClass
 from swath.mapping.maps import read_maps
 from swath.mapping.predict import Predictor
-from swath.mapping.series import site_series
+from swath.mapping.series import Series, site_series
 from swath.models.fusion import FUSIONS
 from swath.models.trained import load_model
 from swath.products.site import map_site
 from swath.training.fit import COST
+from swath.training.presets import TrainSettings
 from swath.training.store import StageStore
-from swath.training.train import train
+from swath.training.train import RUN_FILE, plan_run, train
 
 RECORD = "cell.json"
 SAMPLES = "samples.npz"
@@ -57,7 +57,7 @@ class Result:
             the site; NaN where there are none. Empty if they were not read.
         chosen: Control -> PR-AUC on the validation sites; empty without any.
         seconds: Step -> wall time; a shared first stage counts in every cell that uses it.
-        parameters: Trained weights of all networks.
+        parameters: Trained weights of all networks; 0 for a classical method.
         diverged: Whether a training ended in numbers that are not finite.
     """
 
@@ -94,16 +94,14 @@ def finished(folder: Path, cell: Cell) -> bool:
     return True
 
 
-def run_cell(
-    cell: Cell, target: LegendClass, folder: Path, store: StageStore, device: str = "auto"
-) -> None:
+def run_cell(cell: Cell, folder: Path, store: StageStore, device: str = "auto") -> None:
     """Train, map and score; go on where an earlier attempt stopped.
 
-    The folder gets `run` (the model), `maps`, and in the end `samples.npz` and `cell.json`.
+    The folder gets `run` (the model; none of a classical method), `maps`, and in the end
+    `samples.npz` and `cell.json`.
 
     Args:
         cell: What to do.
-        target: The class that is scored.
         folder: Of the cell.
         store: First stages that other cells have trained.
         device: `auto`, `cpu` or `cuda`.
@@ -111,42 +109,39 @@ def run_cell(
     Raises:
         DatasetError: A test site without a labelled pixel.
     """
-    run, maps = folder / "run", folder / "maps"
-    train(
-        cell.dataset,
-        run,
-        cell.model.settings,
-        stage=cell.model.stage,
-        seed=cell.seed,
-        device=device,
-        resume=True,
-        overwrite=True,
-        store=store,
-        title=cell.name,
-    )
-    costs = {path.parent.name: read_json(path) for path in sorted(run.glob(f"*/{COST}"))}
-    seconds = {name: float(cost["seconds"]) for name, cost in costs.items()}
-    with _timed(seconds, "map"):
-        _map(cell, run, maps, device)
+    maps = folder / "maps"
+    shutil.rmtree(maps, ignore_errors=True)
+    if cell.model.network is None:
+        made = _map_pixels(cell, maps)
+    else:
+        made = _map_network(cell, cell.model.network, folder / "run", maps, store, device)
+    seconds = dict(made.seconds)
     with _timed(seconds, "score"):
         site_maps = read_maps(maps)
         pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
         # The same seed in all cells: so all models are scored on the same draws of blocks.
-        units = score_class(pairs, target, seed=0).units
-    model = load_model(run)
-    used = [cost for name, cost in costs.items() if name in model.spec.scores]
+        units = score_class(pairs, cell.target, seed=0).units
     record = {
         "decided_by": cell.decided_by,
         "own": FUSED if site_maps[0].fusion != "mean" else "mean",
-        "dates": model.spec.dates,
+        "dates": cell.dates,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "parameters": sum(cost["parameters"] for cost in used),
-        "diverged": any(None in scores.values() for scores in model.spec.scores.values()),
+        "parameters": made.parameters,
+        "diverged": made.diverged,
         **_scored(cell, units, folder),
     }
     write_json(folder / RECORD, record)
-    for network in costs:
-        shutil.rmtree(run / network)
+    for log in (folder / "run").glob(f"*/{COST}"):
+        shutil.rmtree(log.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What making the maps took; see `Result`."""
+
+    seconds: dict[str, float]
+    parameters: int
+    diverged: bool
 
 
 @contextmanager
@@ -156,12 +151,58 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = time.perf_counter() - began
 
 
-def _map(cell: Cell, run: Path, maps: Path, device: str) -> None:
-    predictor = Predictor(load_model(run), device, "auto")
-    shutil.rmtree(maps, ignore_errors=True)
-    for site in cell.dataset.sites:
-        if "train" not in site.splits:
-            map_site(predictor, run, site_series(site, cell.dataset, cell.dates, ()), maps)
+def _map_network(
+    cell: Cell, settings: TrainSettings, run: Path, maps: Path, store: StageStore, device: str
+) -> _Made:
+    plan = plan_run(cell.dataset, settings, cell.seed)
+    if (run / RUN_FILE).is_file() and read_json(run / RUN_FILE) != plan:
+        shutil.rmtree(run)  # begun with other settings and never finished
+    train(
+        cell.dataset,
+        run,
+        settings,
+        stage=cell.model.stage,
+        seed=cell.seed,
+        device=device,
+        resume=True,
+        overwrite=True,
+        store=store,
+        title=cell.name,
+    )
+    model = load_model(run)
+    costs = {path.parent.name: read_json(path) for path in sorted(run.glob(f"*/{COST}"))}
+    seconds = {name: float(cost["seconds"]) for name, cost in costs.items()}
+    with _timed(seconds, "map"):
+        predictor = Predictor(model, device, "auto")
+        for series in _held_out(cell):
+            map_site(predictor, run, series, maps)
+    # Cross-fitted networks are trained too, but not part of the model.
+    parameters = sum(c["parameters"] for name, c in costs.items() if name in model.spec.scores)
+    diverged = any(None in scores.values() for scores in model.spec.scores.values())
+    return _Made(seconds, parameters, diverged)
+
+
+def _map_pixels(cell: Cell, maps: Path) -> _Made:
+    from swath.baselines.maps import fit, map_pixels
+    from swath.baselines.methods import PixelSettings
+
+    assert isinstance(cell.model.settings, PixelSettings)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "fit"):
+        model = fit(cell.dataset, cell.model.settings, cell.dates, cell.seed)
+    with _timed(seconds, "map"):
+        for series in _held_out(cell):
+            map_pixels(model, series, maps)
+    return _Made(seconds, 0, diverged=False)
+
+
+def _held_out(cell: Cell) -> tuple[Series, ...]:
+    """The series of the validation and test sites."""
+    return tuple(
+        site_series(site, cell.dataset, cell.dates, ())
+        for site in cell.dataset.sites
+        if "train" not in site.splits
+    )
 
 
 def _scored(cell: Cell, units: Sequence[Unit], folder: Path) -> dict[str, Any]:

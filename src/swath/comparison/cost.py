@@ -1,16 +1,23 @@
 """How long a comparison will take: measured on a few steps of each model, then multiplied."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.comparison.plan import Cell, Comparison, Model
+import numpy as np
+
+from swath.comparison.plan import Cell, Comparison
 from swath.models.device import pick_device
 from swath.progress import track
 from swath.training.presets import StageSettings
 from swath.training.rates import StageRates, measure_stage
 from swath.training.train import prepare
+
+PIXEL_PART = 4
+"""A classical method is measured on this part of its pixels; kernels and trees grow a little faster
+than their number, reading the images does not grow."""
 
 TILE_OVERHEAD = 1.4
 """Pixels that mapping computes for a pixel of the map: margins of tiles, and what is outside."""
@@ -21,12 +28,31 @@ class Rates:
     """What the networks of one model cost here.
 
     Attributes:
-        fcn: Stage 1.
+        fcn: Stage 1, or the only one.
         rnn: Stage 2, the PMaps of the frozen networks included; None for a model without.
     """
 
     fcn: StageRates
     rnn: StageRates | None
+
+    @property
+    def parameters(self) -> int:
+        """Trained weights."""
+        return self.fcn.parameters + (self.rnn.parameters if self.rnn else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelRates:
+    """What a classical method costs here.
+
+    Attributes:
+        fit_s: Fitting it.
+        map_s_per_mpx: Mapping a megapixel from the whole series.
+    """
+
+    fit_s: float
+    map_s_per_mpx: float
+    parameters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +116,18 @@ def estimate(
             if cell.name not in done:
                 seconds[cell.name] = _cell_seconds(cell, rates, firsts, first_stage=not trained)
                 trained = True
-    parameters = {
-        name: r.fcn.parameters + (r.rnn.parameters if r.rnn else 0) for name, r in rates.items()
-    }
+    parameters = {name: found.parameters for name, found in rates.items()}
     return Estimate(seconds, parameters, len(done))
 
 
-def _measure(cell: Cell, device: str) -> Rates:
+def _measure(cell: Cell, device: str) -> Rates | PixelRates:
+    settings = cell.model.network
+    if settings is None:
+        return _measure_pixels(cell)
     where = pick_device(device)
-    settings = cell.model.settings
     fitting = prepare(cell.dataset, Path(), settings, cell.dates, cell.seed, where)
+    if cell.model.whole_series:
+        return Rates(measure_stage(fitting, *fitting.series_stage()), None)
     fcn_stage, patches = fitting.fcn_stage(salt=1)
     fcn = measure_stage(fitting, fcn_stage, patches)
     if cell.model.stage == "fcn":
@@ -109,12 +137,40 @@ def _measure(cell: Cell, device: str) -> Rates:
     return Rates(fcn, measure_stage(fitting, rnn_stage, patches))
 
 
+def _measure_pixels(cell: Cell) -> PixelRates:
+    """Fit on a part of the pixels that a class is allowed, and map them."""
+    from swath.baselines.maps import fit
+    from swath.baselines.methods import PixelSettings
+
+    settings = cell.model.settings
+    assert isinstance(settings, PixelSettings)
+    part = max(10, settings.pixels // PIXEL_PART)
+    began = time.perf_counter()
+    model = fit(cell.dataset, settings.model_copy(update={"pixels": part}), cell.dates, cell.seed)
+    fitted = time.perf_counter()
+    bands = len(cell.dataset.image.bands)
+    rng = np.random.default_rng(0)
+    shape = (cell.dates, bands, 64, 64)
+    model.predict(rng.standard_normal(shape).astype(np.float32))
+    mapped = time.perf_counter() - fitted
+    return PixelRates((fitted - began) * settings.pixels / part, mapped / (64 * 64 / 1e6))
+
+
 def _cell_seconds(
-    cell: Cell, rates: Mapping[str, Rates], firsts: Mapping[str, Cell], *, first_stage: bool
+    cell: Cell,
+    rates: Mapping[str, Rates | PixelRates],
+    firsts: Mapping[str, Cell],
+    *,
+    first_stage: bool,
 ) -> float:
     """Training and mapping of one cell, without the first stage where another has trained it."""
-    model: Model = cell.model
+    model = cell.model
     measured = rates[model.name]
+    mpx = sum(s.grid.window.size for s in cell.dataset.sites if "train" not in s.splits) / 1e6
+    if isinstance(measured, PixelRates):
+        return measured.fit_s + (1 + cell.dates) * mpx * measured.map_s_per_mpx
+    settings = model.network
+    assert settings is not None
     # Validation was measured on the first fold; other folds have other sites.
     larger = _validation_mpx(cell) / max(_validation_mpx(firsts[model.name]), 1e-9)
 
@@ -123,15 +179,16 @@ def _cell_seconds(
 
     total = 0.0
     if first_stage:
-        times = 1 + (model.settings.cross_fit if measured.rnn else 0)
-        total += times * training(model.settings.fcn, measured.fcn)
+        times = 1 + (settings.cross_fit if measured.rnn else 0)
+        total += times * training(settings.fcn, measured.fcn)
     if measured.rnn:
-        total += training(model.settings.rnn, measured.rnn)
-    mapped = sum(site.grid.window.size for site in cell.dataset.sites if "train" not in site.splits)
+        total += training(settings.rnn, measured.rnn)
     per_mpx = measured.fcn.forward_s_per_mpx * cell.dates
+    if model.whole_series:  # each date alone, at most as costly as the series, and the series
+        per_mpx += measured.fcn.forward_s_per_mpx
     if measured.rnn:
         per_mpx = measured.rnn.forward_s_per_mpx  # the PMaps of all dates are in it
-    return total + mapped / 1e6 * per_mpx * TILE_OVERHEAD
+    return total + mpx * per_mpx * TILE_OVERHEAD
 
 
 def _validation_mpx(cell: Cell) -> float:

@@ -5,16 +5,20 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from swath.dataset.site import Dataset, read_dataset
-from swath.errors import DatasetError, SettingsError
-from swath.files import read_yaml
+from swath.errors import DatasetError, MissingExtraError, SettingsError
+from swath.files import first_problem, read_yaml
 from swath.legend import LegendClass
+from swath.models.registry import WholeSeries, architecture
 from swath.training.presets import PresetName, TrainSettings, change
 from swath.training.train import LONGEST_SERIES, plan_run, series_length
+
+if TYPE_CHECKING:
+    from swath.baselines.methods import PixelSettings
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 """Names become folders."""
@@ -25,19 +29,28 @@ class _Strict(BaseModel):
 
 
 class ModelEntry(_Strict):
-    """A model of the comparison.
+    """A model of the comparison: a network, or a classical classifier of pixels.
 
     Attributes:
         name: How it is called in the leaderboard.
         preset: Of its training.
-        settings: What replaces the preset's settings, as in `swath train --settings`.
+        settings: What replaces the preset's settings, as in `swath train --settings`; with a
+            `method`, its `pixels` and `dates`.
         stage: `fcn` leaves the ConvLSTM out: the mean of the dates is then its map.
+        method: A classical method in place of a network; has no preset and no stage.
     """
 
     name: Name
     preset: PresetName = "best"
     settings: dict[str, Any] = {}
     stage: Literal["fcn", "all"] = "all"
+    method: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.method is not None and {"preset", "stage"} & self.model_fields_set:
+            raise ValueError(f"method {self.method!r} has no preset and no stage")
+        return self
 
 
 class FoldEntry(_Strict):
@@ -105,13 +118,28 @@ class Model:
     """
 
     name: str
-    settings: TrainSettings
+    settings: "TrainSettings | PixelSettings"
     stage: Literal["fcn", "all"]
+
+    @property
+    def network(self) -> TrainSettings | None:
+        """Settings of the training of a network; None for a classical classifier."""
+        return self.settings if isinstance(self.settings, TrainSettings) else None
+
+    @property
+    def whole_series(self) -> bool:
+        """Whether the series is mapped at once, so that there are no PMaps of dates to fuse."""
+        return self.network is None or isinstance(architecture(self.network.model), WholeSeries)
 
     @property
     def group(self) -> str:
         """The same for models whose first stage is the same."""
-        text = json.dumps(self.settings.of_first_stage(), sort_keys=True)
+        decided_by = (
+            self.settings.model_dump(mode="json")
+            if self.network is None
+            else self.network.of_first_stage()
+        )
+        text = json.dumps(decided_by, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -125,6 +153,7 @@ class Cell:
         test: Sites that are scored.
         seed: Of the training.
         dataset: Split as the fold says.
+        target: The class that is scored.
     """
 
     model: Model
@@ -132,6 +161,7 @@ class Cell:
     test: tuple[str, ...]
     seed: int
     dataset: Dataset
+    target: LegendClass
 
     @property
     def name(self) -> str:
@@ -145,8 +175,8 @@ class Cell:
         Raises:
             DatasetError: A site has too few.
         """
-        if self.model.stage == "all":
-            return series_length(self.dataset, self.model.settings)
+        if self.model.stage == "all" and self.model.network is not None:
+            return series_length(self.dataset, self.model.network)
         sites = [*self.dataset.in_split("train"), *self.dataset.in_split("validation")]
         shortest = min(len(site.acquisitions) for site in sites)
         return min(shortest, self.model.settings.dates or LONGEST_SERIES)
@@ -155,7 +185,8 @@ class Cell:
     def decided_by(self) -> dict[str, Any]:
         """Everything that decides its scores, as JSON."""
         run = plan_run(self.dataset, self.model.settings, self.seed)
-        return {"stage": self.model.stage, "test": list(self.test), **run}
+        own = {"stage": self.model.stage, "test": list(self.test), "class": self.target.name}
+        return own | run
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +221,7 @@ class Comparison:
             for fold in self.folds:
                 for models in groups.values():
                     yield tuple(
-                        Cell(model, fold.label, fold.test, seed, split[fold.label])
+                        Cell(model, fold.label, fold.test, seed, split[fold.label], self.target)
                         for model in models
                     )
 
@@ -216,10 +247,12 @@ def read_comparison(path: Path) -> Comparison:
             f"{path}: class_name {name!r} is no class of the dataset; its classes are "
             f"{', '.join(foreground)}"
         )
-    models = tuple(
-        Model(m.name, change(m.preset, m.settings, f"{path}: model {m.name}"), m.stage)
-        for m in file.models
-    )
+    models = tuple(Model(m.name, _settings(m, path), m.stage) for m in file.models)
+    for model in models:
+        if model.network is not None and model.whole_series and model.stage == "fcn":
+            raise SettingsError(
+                f"{path}: model {model.name} is trained in one stage; leave its stage out"
+            )
     found = Comparison(
         dataset,
         foreground[name],
@@ -234,3 +267,19 @@ def read_comparison(path: Path) -> Comparison:
         if cell.dates < 1:  # asked for here, so that a series too short is told before any training
             raise DatasetError(f"{path}: fold {cell.fold} has a site without images")
     return found
+
+
+def _settings(entry: ModelEntry, path: Path) -> "TrainSettings | PixelSettings":
+    """The settings of a model, checked."""
+    source = f"{path}: model {entry.name}"
+    if entry.method is None:
+        return change(entry.preset, entry.settings, source)
+    try:
+        from swath.baselines.methods import PixelSettings
+    except ModuleNotFoundError as error:
+        name = error.name or "scikit-learn"
+        raise MissingExtraError(f"{source}: method {entry.method}", name, "baselines") from None
+    try:
+        return PixelSettings.model_validate({**entry.settings, "method": entry.method})
+    except ValidationError as error:
+        raise SettingsError(f"{source}: {first_problem(error)}") from None

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing.connection import wait
@@ -18,10 +19,11 @@ from swath.comparison.board_write import write_board
 from swath.comparison.cell import finished, read_result, run_cell
 from swath.comparison.cost import Estimate, estimate
 from swath.comparison.plan import Cell, Comparison
-from swath.errors import MissingExtraError
-from swath.legend import LegendClass
+from swath.errors import MissingExtraError, SettingsError
 from swath.progress import console
 from swath.training.store import StageStore
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Job = tuple[Cell, ...]
 
@@ -67,7 +69,7 @@ def run_comparison(
         raise MissingExtraError("swath compare", "matplotlib", "report")
     jobs = [job for job in comparison.jobs() if any(c.name in cost.seconds for c in job)]
     began, spent, total = time.perf_counter(), 0.0, cost.total_s
-    for number, job in enumerate(_run(jobs, comparison.target, out, device, workers), start=1):
+    for number, job in enumerate(_run(jobs, out, device, workers), start=1):
         spent += sum(cost.seconds.get(cell.name, 0.0) for cell in job)
         took = time.perf_counter() - began
         left = took * (max(total - spent, 0.0)) / spent if spent else 0.0
@@ -112,32 +114,51 @@ def _board(comparison: Comparison, out: Path) -> Board | None:
     return board
 
 
-def _run(
-    jobs: Sequence[Job], target: LegendClass, out: Path, device: str, workers: int
-) -> Iterator[Job]:
+def _run(jobs: Sequence[Job], out: Path, device: str, workers: int) -> Iterator[Job]:
     """Run all jobs; yield each when it is done."""
     if workers == 1:
         for job in jobs:
-            _run_job(job, target, out, device)
+            _run_job(job, out, device)
             yield job
         return
     # Fresh processes: a fork of one that has used torch's threads may hang.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
-        futures = {pool.submit(_run_job, job, target, out, device): job for job in jobs}
+    fresh = multiprocessing.get_context("spawn")
+    number = min(workers, max(1, len(jobs)))
+    with _single_threads(), ProcessPoolExecutor(number, fresh, _start_worker) as pool:
+        futures = {pool.submit(_run_job, job, out, device): job for job in jobs}
         try:
             for future in as_completed(futures):
                 future.result()
                 yield futures[future]
+        except BrokenProcessPool:
+            raise SettingsError(
+                "a worker was ended from outside, perhaps for want of memory; run the same command "
+                "again with fewer --workers, what is finished is kept"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _run_job(job: Job, target: LegendClass, out: Path, device: str) -> None:
+@contextmanager
+def _single_threads() -> Iterator[None]:
+    """What libraries of linear algebra read when a worker loads them."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _run_job(job: Job, out: Path, device: str) -> None:
     for cell in job:
         folder = _folder(out, cell)
         if not finished(folder, cell):
-            run_cell(cell, target, folder, _store(out, cell), device)
+            run_cell(cell, folder, _store(out, cell), device)
 
 
 def _start_worker() -> None:

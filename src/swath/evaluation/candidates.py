@@ -1,6 +1,6 @@
 """Who is scored: the U-Net's dates, the fused map, and the controls, all as maps of score bins."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from swath.grid import Window
 from swath.mapping.maps import SiteMaps, read_grid, read_pmap
 from swath.metrics import BINS, class_score, score_bins
 from swath.models.fusion import FUSIONS
+from swath.models.names import NAMES
 
 UNET = "U-NET"
 FUSED = "U-NET + ConvLSTM"
@@ -27,6 +28,35 @@ def all_class(name: str) -> str:
 def dated(date: object) -> str:
     """Name of the U-Net's map of one date."""
     return f"{UNET} {date}"
+
+
+def report_names(models: Collection[str]) -> dict[str, str]:
+    """What the candidates `UNET` and `FUSED` are called in the report of other models.
+
+    Args:
+        models: The architectures of all maps.
+
+    Returns:
+        Candidate -> its name; empty where they are U-Net and ConvLSTM.
+    """
+    if set(models) == {"unet-convlstm"} or not set(models) <= NAMES.keys():
+        return {}
+    if len(set(models)) > 1:
+        return {UNET: "one date", FUSED: "fused"}
+    one, fused = NAMES[next(iter(models))]
+    return {UNET: one, FUSED: fused}
+
+
+def called(name: str, names: Mapping[str, str]) -> str:
+    """A candidate's name in a report, also that of a single date.
+
+    Args:
+        name: Of the candidate.
+        names: Of `report_names`.
+    """
+    if name not in names and name.startswith(f"{UNET} ") and UNET in names:
+        return names[UNET] + name.removeprefix(UNET)
+    return names.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +85,7 @@ class Candidates:
 
 def candidate_names(maps: SiteMaps, class_name: str) -> tuple[str, ...]:
     """The candidates of a site, in the order of the report: models, then controls."""
-    fused = (FUSED,) if maps.fusion == "convlstm" else ()
+    fused = (FUSED,) if maps.fusion != "mean" else ()
     controls = (ALL_BACKGROUND, all_class(class_name), SHIFTED, *FUSIONS)
     return (*(dated(date) for date in maps.dates), *fused, *controls)
 

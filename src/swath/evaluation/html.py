@@ -39,6 +39,7 @@ def render(report: "Report", curves: Sequence[Picture], sites: Mapping[str, list
     content = report.content
     return environment.get_template("template.html.j2").render(
         content=content,
+        own=report.own,
         splits=report.splits,
         titles=SPLIT_TITLES,
         tables={name: report.table(name) for name in content["classes"]},

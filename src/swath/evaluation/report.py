@@ -10,7 +10,16 @@ from typing import Any
 import swath
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError, MissingExtraError
-from swath.evaluation.candidates import ALL_BACKGROUND, FUSED, SHIFTED, UNET, all_class, dated
+from swath.evaluation.candidates import (
+    ALL_BACKGROUND,
+    FUSED,
+    SHIFTED,
+    UNET,
+    all_class,
+    called,
+    dated,
+    report_names,
+)
 from swath.evaluation.evidence import choose_edges, gather, plan_block_px
 from swath.evaluation.scores import (
     POOLED,
@@ -56,6 +65,12 @@ class Report:
         return rows
 
     @property
+    def own(self) -> tuple[str, str]:
+        """What the model's map of one date, and its map of the whole series, are called."""
+        names = self.content["names"]
+        return called(UNET, names), called(FUSED, names)
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The splits that were scored, in the order of the report."""
         return tuple(self.content["splits"])
@@ -75,7 +90,7 @@ class Report:
         """
         name = class_name or str(self.content["classes"][0])
         table = []
-        for model in models_of(name):
+        for model in (*self.own, *controls_of(name)):
             found = {
                 row["split"]: {"accuracy": row["accuracy"], "iou": row["iou"]}
                 for row in self.rows
@@ -88,9 +103,9 @@ class Report:
         return table
 
 
-def models_of(class_name: str) -> tuple[str, ...]:
-    """The models of the report without single dates: U-Net, ConvLSTM, controls."""
-    return (UNET, FUSED, *FUSIONS, SHIFTED, ALL_BACKGROUND, all_class(class_name))
+def controls_of(class_name: str) -> tuple[str, ...]:
+    """The controls of the report, in its order."""
+    return (*FUSIONS, SHIFTED, ALL_BACKGROUND, all_class(class_name))
 
 
 def evaluate(
@@ -226,6 +241,7 @@ def score_class(pairs: Pairs, target: LegendClass, seed: int) -> Scored:
 
 def _content(pairs: Pairs, scored: Sequence[Scored], seed: int) -> dict[str, Any]:
     units = [unit for result in scored for unit in result.units]
+    names = report_names({maps.model for maps, _ in pairs})
     notes = [truth.note for _, truth in pairs if truth.note]
     seen = {unit.site for unit in units}
     notes += [
@@ -245,8 +261,11 @@ def _content(pairs: Pairs, scored: Sequence[Scored], seed: int) -> dict[str, Any
             for split in SPLITS
             if any(unit.split == split for unit in units)
         },
+        "names": names,
         "thresholds": {
-            result.target.name: {model: threshold(edge) for model, edge in result.edges.items()}
+            result.target.name: {
+                called(model, names): threshold(edge) for model, edge in result.edges.items()
+            }
             for result in scored
         },
         "models": [
@@ -263,8 +282,14 @@ def _content(pairs: Pairs, scored: Sequence[Scored], seed: int) -> dict[str, Any
         "block_px": scored[0].block_px,
         "resamples": RESAMPLES,
         "seed": seed,
-        "rows": [row for unit in units for row in rows_of(unit)],
-        "paired": [row for unit in units for row in paired_of(unit, *best_control(units, unit))],
+        "rows": [
+            row | {"model": called(row["model"], names)} for unit in units for row in rows_of(unit)
+        ],
+        "paired": [
+            row | {"model": called(row["model"], names), "minus": called(row["minus"], names)}
+            for unit in units
+            for row in paired_of(unit, *best_control(units, unit))
+        ],
     }
 
 
@@ -279,6 +304,7 @@ def _draw(folder: Path, pairs: Pairs, scored: Sequence[Scored]) -> tuple[Any, An
     from swath.evaluation.figures import draw_curves, draw_site
 
     curves = []
+    names = report_names({maps.model for maps, _ in pairs})
     for result in scored:
         name = result.target.name
         # The controls without a score to vary, and the shifted map, would only crowd the plot.
@@ -287,9 +313,8 @@ def _draw(folder: Path, pairs: Pairs, scored: Sequence[Scored]) -> tuple[Any, An
             counts = pooled_counts(entries)
             title = f"{name}, {split}"
             path = folder / f"curves_{split}_{name}.png".replace(" ", "_")
-            curves.append(
-                draw_curves(path, {m: counts[m] for m in shown if m in counts}, title, name)
-            )
+            drawn = {called(m, names): counts[m] for m in shown if m in counts}
+            curves.append(draw_curves(path, drawn, title, name))
     first = scored[0]
     edge = first.edges.get(FUSED, first.edges.get("mean", HALF))
     sites = {

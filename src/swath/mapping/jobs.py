@@ -21,6 +21,7 @@ from swath.mapping.tilestore import TileStore
 from swath.models.device import Precision
 from swath.models.trained import load_model
 from swath.progress import console, track
+from swath.sentinel2 import valid_mask
 
 Codes = NDArray[np.uint8]
 
@@ -82,6 +83,29 @@ class FusionJob:
         fused = predictor.fuse(pmaps, valid, tile.kept, self.scene_px)
         seen = valid[(..., *tile.kept.slices)].any(axis=0)
         return encode_pmap(fused, np.asarray(seen))
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesJob:
+    """The map of a network for whole series, from the images themselves.
+
+    Attributes:
+        images: The dates, oldest first.
+    """
+
+    images: tuple[DatedImage, ...]
+
+    def read(self, predictor: Predictor, tile: Tile) -> Any:
+        """The pixels of every date that the network sees."""
+        return [predictor.read(image, tile.read) for image in self.images]
+
+    def compute(self, predictor: Predictor, tile: Tile, data: Any) -> Codes:
+        """One pass of the network."""
+        seen = np.any([valid_mask(pixels)[tile.kept.slices] for pixels in data], axis=0)
+        if not seen.any():
+            lc = len(predictor.model.spec.legend.classes)
+            return encode_pmap(np.zeros((lc, *seen.shape), np.float32), seen)
+        return encode_pmap(predictor.map_series(data, tile.kept), seen)
 
 
 Runner = Callable[[Job, TileStore, str], None]

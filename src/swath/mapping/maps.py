@@ -25,7 +25,7 @@ PMAP_NODATA = 255
 
 ITEM_NAME = "item.json"
 
-Fusion = Literal["convlstm", "mean"]
+Fusion = Literal["convlstm", "series", "mean"]
 
 
 class Change(BaseModel):

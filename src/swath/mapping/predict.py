@@ -28,6 +28,7 @@ from swath.models.device import (
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
 from swath.models.orientations import oriented_mean
+from swath.models.series import OneDate
 from swath.models.trained import TrainedModel, to_memory_format
 from swath.sentinel2 import valid_mask
 
@@ -100,12 +101,16 @@ class Predictor:
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
         self._fused_rnn: nn.Module | None = None
+        # One copy serves both views of a network for whole series.
+        self.series = self.fcn.series if isinstance(self.fcn, OneDate) else None
         if self.device.type == "cpu":
             keep_freed_memory()
 
     @property
     def fusion(self) -> Fusion:
-        """How this model fuses dates: its ConvLSTM, or the mean where it has none."""
+        """How this model fuses dates: by a network, or as the mean where it has none for that."""
+        if self.series is not None:
+            return "series"
         return "mean" if self.rnn is None else "convlstm"
 
     def plan(
@@ -115,7 +120,9 @@ class Predictor:
 
         Raises:
             SettingsError: A tile size that is not a positive multiple of the model's stride.
+            ModelError: The model takes another number of dates only.
         """
+        self.model.check_dates(dates)
         margin = self.model.receptive_radius(dates)
         return plan_tiles(shape, tile_px, margin, self.model.stride)
 
@@ -159,7 +166,10 @@ class Predictor:
         made = [self.pmap(image, inside) for image in pixels]
         pmaps, valid = (np.stack(part) for part in zip(*made, strict=True))
         core = tile.core.relative_to(seen)
-        fused = self.fuse(pmaps, valid, core, scene.size)
+        if self.series is not None:
+            fused = self.map_series(pixels, tile.kept)
+        else:
+            fused = self.fuse(pmaps, valid, core, scene.size)
         kept = core.slices
         return Prediction(tile.core, pmaps[(..., *kept)], fused, valid[(..., *kept)])
 
@@ -237,6 +247,25 @@ class Predictor:
         if self.rnn is None:
             return 0
         return int(self.rnn.receptive_radius(dates))  # type: ignore[operator]
+
+    def map_series(self, pixels: Sequence[Image], kept: Window) -> NDArray[np.float32]:
+        """The PMap that a network for whole series makes of a part of its images.
+
+        Args:
+            pixels: One (C, H, W) uint8 or uint16 a date, oldest first, 0 = no data.
+            kept: Which part of them.
+
+        Returns:
+            (lc, h, w) float32, 0..1; meaningless where no date has data.
+        """
+        assert self.series is not None
+        scaling = self.model.spec.scaling
+        images = torch.from_numpy(np.stack([scaling.apply(image) for image in pixels]))
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            pmap: NDArray[np.float32]
+            logits = self.series(images[None].to(self.device))[0][(..., *kept.slices)]
+            pmap = probabilities(logits).cpu().contiguous().numpy()
+        return pmap
 
     def _fuse(self, rnn: nn.Module, pmaps: Tensor, core: Window) -> NDArray[np.float32]:
         """The fused PMap (lc, h, w) of `core`, a part of `pmaps` (T, lc, H, W)."""

@@ -8,12 +8,18 @@ from torch import nn
 
 from swath.errors import ModelError
 from swath.models.convlstm import ConvLSTM
+from swath.models.deeplab import DeepLab
+from swath.models.perpixel import PixelLSTM, TempCNN
+from swath.models.segnet import SegNet
+from swath.models.series import SeriesSizes
 from swath.models.unet import UNet
+from swath.models.unetseries import EarlyFusion, FeatureConvLSTM
+from swath.models.utae import UTAE
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
-    """How to build the two networks of a model.
+class TwoStages:
+    """How to build the two networks of a model that maps each date, then fuses the PMaps.
 
     Attributes:
         fcn: (bands, classes, width, decoder_convs) -> the network for one image.
@@ -24,8 +30,28 @@ class Architecture:
     rnn: Callable[[int, int, int], nn.Module]
 
 
+@dataclass(frozen=True, slots=True)
+class WholeSeries:
+    """How to build the one network of a model that is trained end to end on series.
+
+    Attributes:
+        series: Its sizes -> the network, a `swath.models.series.SeriesNetwork`.
+    """
+
+    series: Callable[[SeriesSizes], nn.Module]
+
+
+Architecture = TwoStages | WholeSeries
+
 ARCHITECTURES: dict[str, Architecture] = {
-    "unet-convlstm": Architecture(fcn=UNet, rnn=ConvLSTM),
+    "unet-convlstm": TwoStages(UNet, ConvLSTM),
+    "segnet-convlstm": TwoStages(SegNet, ConvLSTM),
+    "deeplab-convlstm": TwoStages(DeepLab, ConvLSTM),
+    "early-fusion": WholeSeries(EarlyFusion),
+    "feature-convlstm": WholeSeries(FeatureConvLSTM),
+    "u-tae": WholeSeries(UTAE),
+    "tempcnn": WholeSeries(TempCNN),
+    "pixel-lstm": WholeSeries(PixelLSTM),
 }
 
 

@@ -1,9 +1,10 @@
 """A trained model: its two networks and everything needed to use them, as safetensors and JSON."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +15,9 @@ from torch import nn
 from swath.errors import InputError, ModelError
 from swath.files import first_problem, read_json, replacing, sha256, write_json
 from swath.legend import Legend
-from swath.models.registry import architecture
+from swath.models.names import NAMES
+from swath.models.registry import WholeSeries, architecture
+from swath.models.series import OneDate, SeriesSizes
 from swath.scaling import Scaling
 from swath.settings import ImageSettings
 
@@ -63,16 +66,51 @@ class ModelSpec(BaseModel):
     scores: dict[str, Any] = {}
     attribution: str = ""
 
+    @property
+    def whole_series(self) -> bool:
+        """Whether one network maps the series, and none a date alone."""
+        return isinstance(architecture(self.name), WholeSeries)
+
     def build_fcn(self) -> nn.Module:
         """The network for one image, with fresh weights."""
-        build = architecture(self.name).fcn
-        return build(
+        known = architecture(self.name)
+        if isinstance(known, WholeSeries):
+            return OneDate(self.build_series())
+        return known.fcn(
             len(self.image.bands), len(self.legend.classes), self.width, self.decoder_convs
         )
 
     def build_rnn(self) -> nn.Module:
-        """The network that fuses PMaps, with fresh weights."""
-        return architecture(self.name).rnn(len(self.legend.classes), self.hidden, self.layers)
+        """The network that fuses PMaps, with fresh weights.
+
+        Raises:
+            ModelError: The model is of one network for the whole series.
+        """
+        known = architecture(self.name)
+        if isinstance(known, WholeSeries):
+            raise ModelError(f"model {self.name!r} maps whole series: it fuses no maps of dates")
+        return known.rnn(len(self.legend.classes), self.hidden, self.layers)
+
+    def build_series(self) -> nn.Module:
+        """The network for a whole series, with fresh weights.
+
+        Raises:
+            ModelError: The model is of two networks.
+        """
+        known = architecture(self.name)
+        if not isinstance(known, WholeSeries):
+            raise ModelError(f"model {self.name!r} maps one date at a time")
+        return known.series(
+            SeriesSizes(
+                bands=len(self.image.bands),
+                classes=len(self.legend.classes),
+                dates=self.dates,
+                width=self.width,
+                decoder_convs=self.decoder_convs,
+                hidden=self.hidden,
+                layers=self.layers,
+            )
+        )
 
 
 @dataclass(slots=True)
@@ -81,13 +119,23 @@ class TrainedModel:
 
     Attributes:
         spec: What they are and what they were trained on.
-        fcn: (B, C, H, W) scaled images -> (B, lc, H, W) logits; any H and W.
-        rnn: (B, T, lc, H, W) PMaps -> (B, lc, H, W) logits; None if only stage `fcn` was trained.
+        fcn: (B, C, H, W) scaled images -> (B, lc, H, W) logits; any H and W. For a model of whole
+            series: that network, shown one date as often as it needs.
+        rnn: (B, T, lc, H, W) PMaps -> (B, lc, H, W) logits; None if only stage `fcn` was trained,
+            and for a model of whole series.
+        series: (B, T, C, H, W) scaled images -> (B, lc, H, W) logits; None for a model of two
+            networks.
     """
 
     spec: ModelSpec
     fcn: nn.Module
     rnn: nn.Module | None
+    series: nn.Module | None = None
+
+    @classmethod
+    def of_series(cls, spec: ModelSpec, series: nn.Module) -> Self:
+        """A model of whole series."""
+        return cls(spec, OneDate(series), None, series)
 
     @property
     def stride(self) -> int:
@@ -97,14 +145,30 @@ class TrainedModel:
     def receptive_radius(self, dates: int) -> int:
         """Margin in px beyond which nothing changes a pixel of the map fused from `dates` dates."""
         radius = int(self.fcn.receptive_radius)  # type: ignore[arg-type]
+        if self.series is not None:
+            radius = max(radius, int(self.series.receptive_radius(dates)))  # type: ignore[operator]
         if self.rnn is not None:
             radius += int(self.rnn.receptive_radius(dates))  # type: ignore[operator]
         return radius
 
+    def check_dates(self, dates: int) -> None:
+        """Check that the model can map a series of that many dates.
+
+        Raises:
+            ModelError: It takes another number only.
+        """
+        fixed = None if self.series is None else self.series.fixed_dates
+        if fixed is not None and dates != fixed:
+            raise ModelError(
+                f"model {self.spec.name!r} takes series of {fixed} dates and no others, got "
+                f"{dates}; give that many, or use a model for any number"
+            )
+
     @property
     def label(self) -> str:
         """How the fused map's model is called in reports."""
-        return "U-NET" if self.rnn is None else "U-NET + ConvLSTM"
+        one, fused = NAMES[self.spec.name]
+        return one if self.rnn is None and self.series is None else fused
 
 
 def save_model(folder: Path, model: TrainedModel) -> None:
@@ -114,9 +178,15 @@ def save_model(folder: Path, model: TrainedModel) -> None:
         folder: The run's folder.
         model: What to store; weights are written in float32 from the CPU.
     """
-    weights = {f"fcn.{k}": v for k, v in model.fcn.state_dict().items()}
-    if model.rnn is not None:
-        weights |= {f"rnn.{k}": v for k, v in model.rnn.state_dict().items()}
+    networks = {"fcn": model.fcn, "rnn": model.rnn}
+    if model.series is not None:
+        networks = {"series": model.series}
+    weights = {
+        f"{name}.{k}": v
+        for name, network in networks.items()
+        if network is not None
+        for k, v in network.state_dict().items()
+    }
     weights = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
@@ -149,11 +219,21 @@ def load_model(folder: Path) -> TrainedModel:
         weights = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{folder / WEIGHTS}: not readable ({error})") from None
+    if spec.whole_series:
+        series = spec.build_series()
+        _fill(folder, {"series.": series}, weights)
+        return TrainedModel.of_series(spec, series)
     fcn = spec.build_fcn()
     rnn = spec.build_rnn() if any(k.startswith("rnn.") for k in weights) else None
-    for prefix, network in (("fcn.", fcn), ("rnn.", rnn)):
-        if network is None:
-            continue
+    _fill(folder, {"fcn.": fcn} | ({"rnn.": rnn} if rnn else {}), weights)
+    return TrainedModel(spec, fcn, rnn)
+
+
+def _fill(
+    folder: Path, networks: Mapping[str, nn.Module], weights: Mapping[str, torch.Tensor]
+) -> None:
+    """Load the weights of each prefix into its network, and make that ready to be used."""
+    for prefix, network in networks.items():
         part = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         try:
             network.load_state_dict(part)
@@ -162,7 +242,6 @@ def load_model(folder: Path) -> TrainedModel:
                 f"{folder / WEIGHTS} does not hold the weights that {SPEC} describes"
             ) from None
         network.eval()
-    return TrainedModel(spec, fcn, rnn)
 
 
 def weights_hash(folder: Path) -> str:

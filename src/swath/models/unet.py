@@ -38,6 +38,13 @@ class UpBlock(nn.Module):
         return result
 
 
+def initialise(network: nn.Module) -> None:
+    """Draw the weights of the convolutions before a batch norm as He et al. do for ReLU."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 class UNet(nn.Module):
     """The paper's U-Net: half the filters of the original, one convolution a decoder step.
 
@@ -66,10 +73,8 @@ class UNet(nn.Module):
             for source, target in zip([bands, *filters[:-1]], filters, strict=True)
         )
         self.up = nn.ModuleList(UpBlock(count, decoder_convs) for count in filters[:0:-1])
-        self.head = nn.Conv2d(width, classes, 1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is None:
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.head: nn.Module = nn.Conv2d(width, classes, 1)
+        initialise(self)
 
     @property
     def receptive_radius(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from swath.errors import InputError
 from swath.grid import Window
-from swath.mapping.jobs import FusionJob, PmapJob
+from swath.mapping.jobs import FusionJob, Job, PmapJob, SeriesJob
 from swath.mapping.predict import Predictor
 from swath.mapping.rasters import classify, composite, writing_rasters
 from swath.mapping.series import Source
@@ -157,7 +157,9 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         pmap = folder / raster.name
         dates = plan.maps.dates
         with _timed(seconds, "fusion"):
-            fusion = FusionJob((pmap,) * len(dates), plan.grid.window.size)
+            fusion: Job = FusionJob((pmap,) * len(dates), plan.grid.window.size)
+            if predictor.series is not None:
+                fusion = SeriesJob((image,) * len(dates))
             fused = fusion.compute(predictor, tile, fusion.read(predictor, tile))
         with _timed(seconds, "write_fused"), writing_rasters(folder, grid, plan.fused) as write:
             dated = np.stack([codes] * len(dates))

@@ -11,7 +11,7 @@ import numpy as np
 
 from swath.errors import OutputExistsError
 from swath.grid import Grid, Window
-from swath.mapping.jobs import FusionJob, PmapJob, Runner, running
+from swath.mapping.jobs import FusionJob, Job, PmapJob, Runner, SeriesJob, running
 from swath.mapping.manifest import MANIFEST_NAME
 from swath.mapping.maps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes, read_grid
 from swath.mapping.predict import Predictor
@@ -250,12 +250,18 @@ def _make_fused(
     dates, rasters = plan.maps.dates, plan.fused
     key = plan.keys[rasters[0].name]
     tile_px = plan.manifest.settings.tile_px
-    tiles = predictor.plan_fusion(plan.grid.shape, len(dates), tile_px)
+    plan_tiles = predictor.plan_fusion if predictor.series is None else predictor.plan
+    tiles = plan_tiles(plan.grid.shape, len(dates), tile_px)
     store = open_store(place.tiles, key, len(rasters[0].bands), tiles)
     maps = plan.at(place.folder)
     paths = tuple(maps.pmap_path(date) for date in dates)
+    scratch = place.scratch / key[:32]
+    job: Job = FusionJob(paths, plan.grid.window.size)
+    if predictor.series is not None and store.missing():
+        with stages.time("images"):
+            job = SeriesJob(tuple(plan.sources[date].prepare(scratch) for date in dates))
     with stages.time("fusion"):
-        runner(FusionJob(paths, plan.grid.window.size), store, f"fusing {plan.maps.site}")
+        runner(job, store, f"fusing {plan.maps.site}")
     with stages.time("write"):
         with writing_rasters(place.folder, plan.grid, rasters) as write:
             for window, codes in store.read():
@@ -264,6 +270,7 @@ def _make_fused(
         for raster in rasters:
             place.record(raster.name, key)
     shutil.rmtree(store.folder)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _class_share(maps: SiteMaps) -> dict[str, float]:

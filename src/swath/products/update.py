@@ -146,9 +146,15 @@ def update_site(
         What was done; `made` is empty if the maps had just this image already.
 
     Raises:
+        ModelError: The model maps whole series.
         InputError: The date is there already from another image, or the image cannot be read.
         BusyError: Another process is at these maps.
     """
+    if predictor.series is not None:
+        raise ModelError(
+            f"model {predictor.model.spec.name!r} looks at all images at once, so that "
+            "none can be added; map the whole series with swath map"
+        )
     began = time.perf_counter()
     stages = Stages()
     home = existing.maps.folder

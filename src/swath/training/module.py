@@ -166,3 +166,12 @@ class RnnStage(Stage):
         """The fused logits (B, lc, H, W) and the labels (B, H, W)."""
         label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
         return self.network(self.pmaps(batch)), label
+
+
+class SeriesStage(Stage):
+    """The only stage of a network for whole series."""
+
+    def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
+        """The logits (B, lc, H, W) of each series and the labels (B, H, W)."""
+        label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
+        return self.network(batch["image"]), label

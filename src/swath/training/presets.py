@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, m
 
 from swath.errors import SettingsError
 from swath.files import first_problem, read_yaml
-from swath.models.registry import architecture
+from swath.models.registry import WholeSeries, architecture
 
 PresetName = Literal["paper", "best", "demo"]
 
@@ -111,7 +111,7 @@ class TrainSettings(_Strict):
         jitter: Strength of the radiometric augmentation.
         cross_fit: 0, or into how many groups the training sites are divided: the ConvLSTM then
             sees PMaps only from U-Nets that were trained without the site's group.
-        fcn: Stage 1.
+        fcn: Stage 1; for a model of whole series its only one.
         rnn: Stage 2.
     """
 
@@ -132,13 +132,17 @@ class TrainSettings(_Strict):
     def of_first_stage(self) -> dict[str, Any]:
         """What decides stage 1, as JSON: two runs that agree in it train the same network.
 
-        All but what is known to matter to the ConvLSTM alone, so that a new setting counts too.
+        All but what is known to matter to the ConvLSTM alone, so that a new setting counts too. A
+        model of whole series has one stage only, and all settings decide it.
         """
+        known = architecture(self.model)
+        if isinstance(known, WholeSeries):
+            return self.model_dump(mode="json")
         own = self.model_dump(
             mode="json",
             exclude={"model", "rnn", "hidden", "layers", "dates", "cross_fit", "orientations"},
         )
-        return {"network": architecture(self.model).fcn.__qualname__, **own}
+        return {"network": known.fcn.__qualname__, **own}
 
 
 _PAPER_STAGE = StageSettings(

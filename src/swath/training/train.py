@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from pytorch_lightning import seed_everything
 from torch import nn
 
@@ -23,10 +24,11 @@ from swath.models.device import (
     keep_freed_memory,
     pick_device,
 )
+from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
 from swath.training.fit import WEIGHTS, Scores, fit_stage
 from swath.training.loss import CrossEntropyLogIoU
-from swath.training.module import FcnStage, RnnStage
+from swath.training.module import FcnStage, RnnStage, SeriesStage, Stage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.presets import StageSettings, TrainSettings
 from swath.training.store import StageStore
@@ -84,12 +86,27 @@ def train(
     where = pick_device(device)
     if where.type == "cpu":
         keep_freed_memory()
+    if isinstance(architecture(settings.model), WholeSeries):
+        if stage != "all":
+            raise SettingsError(
+                f"model {settings.model!r} is trained in one stage; leave --stage {stage} out"
+            )
+        if settings.orientations != 1:
+            raise SettingsError(
+                f"model {settings.model!r} looks at whole series; `orientations: 8` is for models "
+                "of two stages"
+            )
     plan = plan_run(dataset, settings, seed)
     dates = series_length(dataset, settings) if stage != "fcn" else 1
     _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
     fitting = prepare(dataset, out, settings, dates, seed, where, precision, workers, store)
     fitting.title = title
     spec = fitting.spec
+    if spec.whole_series:
+        network, spec.scores["series"] = fitting.series()
+        model = TrainedModel.of_series(spec, network.cpu().eval())
+        save_model(out, model)
+        return model
     fcn, scores = fitting.fcn("fcn", salt=1)
     spec.scores["fcn"] = scores
     rnn = None
@@ -223,6 +240,19 @@ class Fitting:
             scores = self._fit(stage, patches, "rnn")
         return stage.network, scores
 
+    def series(self) -> tuple[nn.Module, Scores]:
+        """Train a network for whole series."""
+        stage, patches = self.series_stage()
+        return stage.network, self._fit(stage, patches, "series")
+
+    def series_stage(self) -> tuple[SeriesStage, PatchModule]:
+        """The only stage of such a network with fresh weights, and its patches."""
+        settings = self.source.settings.fcn
+        torch.manual_seed(self.source.seed * 1000 + 3)
+        network = to_memory_format(self.spec.build_series())
+        stage = SeriesStage(network, settings, self._loss, len(self.spec.legend.classes))
+        return stage, PatchModule(self.source, settings, self.spec.dates, 3)
+
     def rnn_stage(self, fcns: dict[str, nn.Module]) -> tuple[RnnStage, PatchModule]:
         """Stage 2 with fresh weights, on the PMaps of each site's network, and its patches."""
         settings = self.source.settings.rnn
@@ -248,7 +278,7 @@ class Fitting:
         patches = settings.epochs * settings.batches * settings.batch_size
         return patches * settings.patch_px**2 * self.spec.dates
 
-    def _fit(self, stage: FcnStage | RnnStage, patches: PatchModule, name: str) -> Scores:
+    def _fit(self, stage: Stage, patches: PatchModule, name: str) -> Scores:
         return fit_stage(
             stage,
             patches,
@@ -280,7 +310,7 @@ class Fitting:
         return [tuple(group) for group in groups]
 
 
-def plan_run(dataset: Dataset, settings: TrainSettings, seed: int) -> dict[str, Any]:
+def plan_run(dataset: Dataset, settings: BaseModel, seed: int) -> dict[str, Any]:
     """Everything that decides the result: what `resume` must find unchanged."""
     data = {f"{site.name}/labels": site.labels_sha256 for site in dataset.sites}
     for site in dataset.sites:

@@ -1,0 +1,81 @@
+"""U-Nets that see a whole series: dates stacked as channels, or a ConvLSTM over their features."""
+
+import torch
+from torch import Tensor, nn
+
+from swath.models.convlstm import PeepholeConvLSTMCell, State
+from swath.models.series import SeriesSizes
+from swath.models.unet import UNet
+
+
+class EarlyFusion(nn.Module):
+    """A U-Net whose input channels are the bands of all dates.
+
+    It takes the number of dates that it was made for, and no other.
+
+    Args:
+        sizes: Its shape; `hidden` and `layers` mean nothing here.
+    """
+
+    def __init__(self, sizes: SeriesSizes) -> None:
+        super().__init__()
+        self.fixed_dates: int | None = sizes.dates
+        bands = sizes.bands * sizes.dates
+        self.unet = UNet(bands, sizes.classes, sizes.width, sizes.decoder_convs)
+        self.stride = self.unet.stride
+
+    def receptive_radius(self, dates: int) -> int:
+        """That of the U-Net."""
+        return self.unet.receptive_radius
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, T, C, H, W) -> (B, lc, H, W) logits."""
+        logits: Tensor = self.unet(images.flatten(1, 2).contiguous())
+        return logits
+
+
+class FeatureConvLSTM(nn.Module):
+    """One U-Net for every date; peephole ConvLSTM layers fuse its last features, not its PMaps.
+
+    Both are trained together. Any number of dates.
+
+    Args:
+        sizes: Its shape.
+
+    Source: the paper's ConvLSTM (section 1.2), fed with the `width` features before the U-Net's
+    last 1 x 1 convolution instead of its probabilities; the comparison that the paper leaves out.
+    """
+
+    fixed_dates: int | None = None
+
+    def __init__(self, sizes: SeriesSizes) -> None:
+        super().__init__()
+        self.unet = UNet(sizes.bands, sizes.classes, sizes.width, sizes.decoder_convs)
+        self.unet.head = nn.Identity()
+        self.stride = self.unet.stride
+        self.cells = nn.ModuleList(
+            PeepholeConvLSTMCell(sizes.width if layer == 0 else sizes.hidden, sizes.hidden)
+            for layer in range(sizes.layers)
+        )
+        self.head = nn.Conv2d(sizes.hidden, sizes.classes, 1)
+
+    def receptive_radius(self, dates: int) -> int:
+        """The U-Net's and a convolution a date and a further layer."""
+        return self.unet.receptive_radius + dates + len(self.cells) - 1
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, T, C, H, W) -> (B, lc, H, W) logits."""
+        batch, dates = images.shape[:2]
+        flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        features = self.unet(flat)
+        features = features.reshape(batch, dates, *features.shape[1:])
+        states: list[State | None] = [None] * len(self.cells)
+        x = features[:, 0]
+        for date in range(dates):
+            x = features[:, date]
+            for layer, cell in enumerate(self.cells):
+                state = cell(x, states[layer])
+                states[layer] = state
+                x = state[0]
+        logits: Tensor = self.head(x)
+        return logits
