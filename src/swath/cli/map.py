@@ -14,7 +14,7 @@ from swath.errors import SettingsError
 
 if TYPE_CHECKING:
     from swath.mapping.series import Series
-    from swath.models.trained import ModelSpec
+    from swath.models.trained import ModelSpec, TrainedModel
     from swath.products.site import MappedSite
 
 SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -22,12 +22,13 @@ SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 SplitChoice = Literal["train", "validation", "test", "all"]
 
-RunArgument = Annotated[Path, typer.Argument(help="Folder made by `swath train`.")]
-ScenesArgument = Annotated[
+PathsArgument = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="Images of one place, a date each: GeoTIFFs with YYYY-MM-DD in their names, or "
-        "Sentinel-2 products (.SAFE folders or their zips)."
+        metavar="[RUN] [SCENES]...",
+        help="RUN: a folder made by `swath train`; without one, the starter weights that come with "
+        "swath. SCENES: images of one place, a date each: GeoTIFFs with YYYY-MM-DD in their names, "
+        "or Sentinel-2 products (.SAFE folders or their zips).",
     ),
 ]
 NameOption = Annotated[
@@ -73,9 +74,12 @@ TileOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Which series a user wants mapped: the arguments that `map` and `plan` share."""
+    """Which series a user wants mapped: the arguments that `map` and `plan` share.
 
-    scenes: list[Path] | None
+    The attributes are the command's, `paths` its RUN and SCENES.
+    """
+
+    paths: list[Path]
     name: str | None
     bands: str | None
     mask: str | None
@@ -84,6 +88,28 @@ class Request:
     split: SplitChoice
     site: list[str] | None
     date: list[dt.datetime] | None
+
+    @property
+    def run(self) -> Path | None:
+        """The run, if one is given."""
+        return self.paths[0] if self.paths and _means_run(self.paths[0]) else None
+
+    @property
+    def scenes(self) -> list[Path]:
+        """The images that are given."""
+        return self.paths if self.run is None else self.paths[1:]
+
+    def load(self) -> "tuple[Path, TrainedModel]":
+        """The run and its model; the starter's, said on stderr, where no run is given."""
+        from swath.models.starter import STARTER
+        from swath.models.trained import load_model
+        from swath.progress import console
+
+        run = self.run
+        if run is None:
+            run = STARTER
+            console.print(f"no RUN given: using the starter weights ({run / 'README.md'})")
+        return run, load_model(run)
 
     def check(self, command: str) -> None:
         """Raise `SettingsError` where options contradict each other."""
@@ -101,13 +127,19 @@ class Request:
         if self.dataset is not None:
             days = [day.date() for day in self.date or ()]
             return _of_dataset(self.dataset, spec, self.split, self.site or [], days)
-        return [_of_scenes(self.scenes or [], self, spec)]
+        return [_of_scenes(self, spec)]
+
+
+def _means_run(path: Path) -> bool:
+    """Whether a path is meant as a run, and not as a scene."""
+    if path.is_dir():
+        return path.suffix.lower() != ".safe" and not any(path.glob("MTD_*.xml"))
+    return not path.exists() and not path.suffix
 
 
 def command(
-    run: RunArgument,
     out: OutOption,
-    scenes: ScenesArgument = None,
+    paths: PathsArgument = None,
     name: NameOption = None,
     bands: BandsOption = None,
     mask: MaskOption = None,
@@ -137,16 +169,15 @@ def command(
 
     If it is stopped or killed, the same command goes on where it was, with the same result.
     """
-    request = Request(scenes, name, bands, mask, level, dataset, split, site, date)
+    request = Request(paths or [], name, bands, mask, level, dataset, split, site, date)
     request.check("swath map")
 
     from swath.mapping.jobs import running
     from swath.mapping.predict import Predictor
     from swath.mapping.siteplan import plan_series
-    from swath.models.trained import load_model
     from swath.products.site import is_made, make_site
 
-    model = load_model(run)
+    run, model = request.load()
     todo = request.series(model.spec)
     predictor = Predictor(model, device, precision)
     plans = [plan_series(predictor, run, series, out / series.site, tile) for series in todo]
@@ -177,10 +208,10 @@ def _of_dataset(
     return [site_series(site, dataset, spec.dates, days) for site in sites]
 
 
-def _of_scenes(paths: list[Path], request: Request, spec: "ModelSpec") -> "Series":
+def _of_scenes(request: Request, spec: "ModelSpec") -> "Series":
     from swath.mapping.series import scene_series
 
-    name, bands = request.name, request.bands
+    paths, name, bands = request.scenes, request.name, request.bands
     if name is None:
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].absolute().parent.name).strip("_") or "map"
     elif not SITE_NAME.fullmatch(name):

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    run: map_.RunArgument,
-    scenes: map_.ScenesArgument = None,
+    paths: map_.PathsArgument = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where the maps would go: is there room?")
     ] = None,
@@ -39,16 +38,15 @@ def command(
 
     One tile of each site is mapped to measure how fast this machine is. Nothing is kept.
     """
-    request = map_.Request(scenes, name, bands, mask, level, dataset, split, site, date)
+    request = map_.Request(paths or [], name, bands, mask, level, dataset, split, site, date)
     request.check("swath plan")
 
     from swath.mapping.predict import Predictor
     from swath.mapping.siteplan import plan_series
-    from swath.models.trained import load_model
     from swath.products.estimate import estimate_site, measure_rates
     from swath.progress import track
 
-    model = load_model(run)
+    run, model = request.load()
     todo = request.series(model.spec)
     predictor = Predictor(model, device, precision)
     folder = out or Path()

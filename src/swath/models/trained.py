@@ -171,12 +171,13 @@ class TrainedModel:
         return one if self.rnn is None and self.series is None else fused
 
 
-def save_model(folder: Path, model: TrainedModel) -> None:
+def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None:
     """Write model.safetensors and model.json, each whole or not at all.
 
     Args:
         folder: The run's folder.
-        model: What to store; weights are written in float32 from the CPU.
+        model: What to store, on any device.
+        half: Write float16 instead of float32, for a file that is passed on.
     """
     networks = {"fcn": model.fcn, "rnn": model.rnn}
     if model.series is not None:
@@ -188,6 +189,8 @@ def save_model(folder: Path, model: TrainedModel) -> None:
         for k, v in network.state_dict().items()
     }
     weights = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+    if half:
+        weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
     write_json(folder / SPEC, model.spec.model_dump(mode="json"))
