@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from swath import __version__
-from swath.cli import build, demo, evaluate, fetch, inspect, labels, train
+from swath.cli import bench, build, demo, evaluate, fetch, inspect, labels, train
 from swath.cli import map as map_
 from swath.errors import SwathError
 
@@ -34,6 +34,9 @@ app.command("build", short_help="Images and labels become a dataset.")(build.com
 app.add_typer(labels.app, name="labels", short_help="How good the labels of a dataset are.")
 app.command("train", short_help="Train the networks on a dataset.")(train.command)
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
+app.command("bench", short_help="How fast this machine maps and trains, and beside what.")(
+    bench.command
+)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
 
 # typer exports BadParameter but not its parent, the class of all usage errors, and has had it in

@@ -79,6 +79,9 @@ class Predictor:
         device: `auto`, `cpu` or `cuda`.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the device computes it in hardware.
 
+    Attributes:
+        fuse_from_px: Pixels x dates of the scenes for which the gates are compiled.
+
     Raises:
         SettingsError: Such a device or precision does not exist.
     """
@@ -98,6 +101,7 @@ class Predictor:
         )
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
+        self.fuse_from_px = FUSE_FROM_PX
         self._fused_rnn: nn.Module | None = None
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -106,6 +110,11 @@ class Predictor:
     def fusion(self) -> Fusion:
         """How this model fuses dates: its ConvLSTM, or the mean where it has none."""
         return "mean" if self.rnn is None else "convlstm"
+
+    def warm_up(self) -> None:
+        """Compile the gates now rather than at the first tile that wants it."""
+        if self.rnn is not None:
+            self._fused()
 
     def plan(
         self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
@@ -147,7 +156,7 @@ class Predictor:
             fused = FUSIONS["mean"](core_pmaps, core_valid)
         else:
             work_px = scene.height * scene.width * len(images)
-            rnn = self._fused() if work_px >= FUSE_FROM_PX else self.rnn
+            rnn = self._fused() if work_px >= self.fuse_from_px else self.rnn
             fused = self._fuse(rnn, pmaps, core)
         return Prediction(tile.core, core_pmaps, fused, core_valid)
 
