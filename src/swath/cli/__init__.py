@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from swath import __version__
-from swath.cli import build, compare, demo, evaluate, fetch, inspect, labels, plan, train, update
+from swath.cli import (
+    bench,
+    build,
+    compare,
+    demo,
+    evaluate,
+    fetch,
+    inspect,
+    labels,
+    plan,
+    train,
+    update,
+)
 from swath.cli import map as map_
 from swath.errors import SwathError
 
@@ -36,6 +48,9 @@ app.command("train", short_help="Train the networks on a dataset.")(train.comman
 app.command("plan", short_help="What `swath map` would take: time, memory, disk.")(plan.command)
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
+app.command("bench", short_help="How fast this machine maps and trains, and beside what.")(
+    bench.command
+)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
 app.command("compare", short_help="Compare models over held-out sites and seeds.")(compare.command)
 

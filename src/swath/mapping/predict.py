@@ -81,6 +81,9 @@ class Predictor:
         device: `auto`, `cpu` or `cuda`.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the device computes it in hardware.
 
+    Attributes:
+        fuse_from_px: Pixels x dates of the scenes for which the gates are compiled.
+
     Raises:
         SettingsError: Such a device or precision does not exist.
     """
@@ -100,6 +103,7 @@ class Predictor:
         )
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
+        self.fuse_from_px = FUSE_FROM_PX
         self._fused_rnn: nn.Module | None = None
         # One copy serves both views of a network for whole series.
         self.series = self.fcn.series if isinstance(self.fcn, OneDate) else None
@@ -112,6 +116,11 @@ class Predictor:
         if self.series is not None:
             return "series"
         return "mean" if self.rnn is None else "convlstm"
+
+    def warm_up(self) -> None:
+        """Compile the gates now rather than at the first tile that wants it."""
+        if self.rnn is not None:
+            self._fused()
 
     def plan(
         self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
@@ -239,7 +248,7 @@ class Predictor:
             return nothing
         if self.rnn is None:
             return FUSIONS["mean"](pmaps[(..., *core.slices)], known)
-        rnn = self._fused() if scene_px * len(pmaps) >= FUSE_FROM_PX else self.rnn
+        rnn = self._fused() if scene_px * len(pmaps) >= self.fuse_from_px else self.rnn
         return self._fuse(rnn, torch.from_numpy(pmaps), core)
 
     def rnn_radius(self, dates: int) -> int:
