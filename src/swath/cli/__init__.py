@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from swath import __version__
-from swath.cli import build, demo, evaluate, fetch, inspect, labels, train
+from swath.cli import build, demo, evaluate, fetch, inspect, labels, realism, simulate, train
 from swath.cli import map as map_
 from swath.errors import SwathError
 
@@ -26,6 +26,8 @@ app = typer.Typer(
 app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(
     demo.command
 )
+app.command("simulate", short_help="Images over a real OpenStreetMap layout.")(simulate.command)
+app.command("realism", short_help="How far simulated images are from real ones.")(realism.command)
 app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
 app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(
     fetch.command
