@@ -101,7 +101,7 @@ class Painter:
         cells = Window(window.row * n, window.col * n, window.height * n, window.width * n)
         transform = self._grid.crop(window).transform
         grid = Grid(
-            self._grid.crs, transform * transform.scale(1 / n, 1 / n), (cells.height, cells.width)
+            self._grid.crs, transform @ transform.scale(1 / n, 1 / n), (cells.height, cells.width)
         )
         parcels = cut_parcels(cells, self._seed)
         kind, dense = self._kinds(grid, parcels)

@@ -38,7 +38,7 @@ class Density:
         side = _STEP_PX * PIXEL_M
         shape = (-(-wide.height // _STEP_PX), -(-wide.width // _STEP_PX))
         self._grid = Grid(
-            grid.crs, wide.transform * wide.transform.scale(_STEP_PX, _STEP_PX), shape
+            grid.crs, wide.transform @ wide.transform.scale(_STEP_PX, _STEP_PX), shape
         )
         roads = layout.lines.geometry[layout.lines["kind"] == "road"].values
         metres = self._count(shapely.get_coordinates(shapely.segmentize(roads, PIXEL_M)))

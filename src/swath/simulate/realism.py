@@ -27,11 +27,11 @@ LAND = ("water", "vegetation", "mixed", "built or bare")
 """Land classes told by the first image alone, so that places without labels have them too: water by
 NDWI > 0.1; else by NDVI: above 0.45, above 0.2, the rest."""
 
-_PATCHES = 40
+_PATCHES = 30
 """Patches of one image at most, so that no city outweighs the others."""
 
 _FOLDS = 5
-_TREES = 100
+_TREES = 80
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +320,7 @@ def tell_apart(simulated: Sequence[Place], real: Sequence[Place], seed: int) -> 
         }
     mine = truth == 1
     controls = []
-    for _ in range(3):
+    for _ in range(2):
         half = rng.permutation(np.arange(len(simulated), len(samples)))[: len(real) // 2]
         pretended = np.isin(groups[mine], half).astype(np.int64)
         controls.append(
@@ -358,7 +358,11 @@ def _forest(
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     for train, test in folds.split(features, truth, groups):
         forest = RandomForestClassifier(
-            _TREES, min_samples_leaf=2, class_weight="balanced", random_state=seed
+            _TREES,
+            min_samples_leaf=2,
+            max_samples=0.6,
+            class_weight="balanced",
+            random_state=seed,
         )
         forest.fit(features[train], truth[train])
         share[test] = forest.predict_proba(features[test])[:, 1]
