@@ -16,9 +16,9 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Compare simulated with real images: figures of both, and a two-sample test."""
-    from swath.simulate.realism import compare, read_places
+    from swath.simulate.realism import measure_realism
 
-    found = compare(read_places(simulated, "simulated"), read_places(real, "real"), seed)
+    found = measure_realism(simulated, real, seed)
     emit(found, as_json, _lines(found))
 
 

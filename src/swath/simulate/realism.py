@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,19 @@ class Place:
     valid: NDArray[np.bool_]
     roads: NDArray[np.bool_] | None
     complete: NDArray[np.bool_]
+
+
+def measure_realism(simulated: Path, real: Path, seed: int) -> dict[str, Any]:
+    """Compare the images of two sites files; see `compare`.
+
+    Raises:
+        SettingsError: A file breaks the format.
+        InputError: An image or a label file cannot be read; too few sites.
+        MissingExtraError: scikit-learn is not installed.
+    """
+    if find_spec("sklearn") is None:
+        raise MissingExtraError("swath realism", "scikit-learn", "baselines")
+    return compare(read_places(simulated, "simulated"), read_places(real, "real"), seed)
 
 
 def read_places(sites_file: Path, what: str) -> list[Place]:
@@ -112,7 +126,6 @@ def compare(simulated: Sequence[Place], real: Sequence[Place], seed: int) -> dic
 
     Raises:
         InputError: Too few places to hold some out.
-        MissingExtraError: scikit-learn is not installed.
     """
     test = tell_apart(simulated, real, seed)
     return {"simulated": describe(simulated), "real": describe(real), "test": test}
@@ -301,7 +314,7 @@ def tell_apart(simulated: Sequence[Place], real: Sequence[Place], seed: int) -> 
     names = feature_names(BANDS)
     ratios = [at for at, name in enumerate(names) if not name.startswith("level")]
     means = [features[truth == kind].mean(axis=0) for kind in (0, 1)]
-    gaps = np.round((means[0] - means[1]) / features[truth == 1].std(axis=0), 2).tolist()
+    gaps = (means[0] - means[1]) / features[truth == 1].std(axis=0)
     result: dict[str, Any] = {"patches": [int((truth == kind).sum()) for kind in (0, 1)]}
     for label, chosen in (("texture", ratios), ("all", list(range(len(names))))):
         scores = _forest(features[:, chosen], truth, groups, seed)
@@ -310,7 +323,11 @@ def tell_apart(simulated: Sequence[Place], real: Sequence[Place], seed: int) -> 
             "accuracy": scores["accuracy"],
             "auc": scores["auc"],
             "important": [
-                [names[chosen[at]], round(float(scores["importance"][at]), 3), gaps[chosen[at]]]
+                [
+                    names[chosen[at]],
+                    round(float(scores["importance"][at]), 3),
+                    round(float(gaps[chosen[at]]), 2),
+                ]
                 for at in order
             ],
             "by_place": {
@@ -347,12 +364,10 @@ def _forest(
     features: NDArray[np.float32], truth: NDArray[np.int64], groups: NDArray[np.int64], seed: int
 ) -> dict[str, Any]:
     """Scores on held-out places."""
-    try:
-        from sklearn.ensemble import RandomForestClassifier
-        from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-        from sklearn.model_selection import StratifiedGroupKFold
-    except ImportError:
-        raise MissingExtraError("swath realism", "scikit-learn", "baselines") from None
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+    from sklearn.model_selection import StratifiedGroupKFold
+
     share = np.zeros(len(truth))
     importance = np.zeros(features.shape[1])
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
