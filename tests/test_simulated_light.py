@@ -19,7 +19,7 @@ from swath.simulate.parameters import HALO_PX, Air, Light, Optics, Parameters, W
 from swath.simulate.parcels import cut_parcels
 from swath.simulate.pattern import chance, grain, hills
 from swath.simulate.render import plan_blocks
-from swath.simulate.sensor import gather, measure
+from swath.simulate.sensor import band_shifts, gather, measure
 
 CLIMATE = Climate(
     latitude_deg=48.0, dry=0.1, soil=(1.0, 1.0), roofs=(1.0, 0, 0, 0, 0), trees=1.0, turbid=0.2
@@ -27,6 +27,7 @@ CLIMATE = Climate(
 JUNE = Day(dt.date(2021, 6, 21), 45.0)
 STILL = Parameters(weather=Weather(traffic=0.0, drift=0.0))
 RGBN = (0, 1, 2, 6)
+STRAIGHT = np.zeros((1, 2))
 SEED = st.integers(0, 2**20)
 
 
@@ -218,11 +219,11 @@ def test_cloud_and_its_shadow_cover_their_share_and_are_told() -> None:
 
 def test_a_pixel_gathers_all_light_once() -> None:
     side = (2 * HALO_PX + 8) * 5
-    one = gather(np.ones((1, side, side), np.float32), (0.3, -0.4), Optics())
+    one = gather(np.ones((1, side, side), np.float32), np.array([[0.3, -0.4]]), Optics())
     np.testing.assert_allclose(one, 1, rtol=1e-5)
     cells = np.zeros((1, side, side), np.float32)
     cells[0, side // 2, side // 2] = 25.0  # a lamp with the light of one pixel
-    assert gather(cells, (0.0, 0.0), Optics()).sum() == pytest.approx(1, abs=1e-3)
+    assert gather(cells, STRAIGHT, Optics()).sum() == pytest.approx(1, abs=1e-3)
 
 
 def test_transfer_at_nyquist_is_what_the_parameters_say() -> None:
@@ -231,7 +232,7 @@ def test_transfer_at_nyquist_is_what_the_parameters_say() -> None:
     side = (2 * HALO_PX + 20) * 5
     wave = np.cos(np.pi * (np.arange(side) + 0.5 - 2.5) / 5)
     cells = np.broadcast_to(wave.astype(np.float32), (1, side, side)).copy()
-    seen = gather(cells, (0.0, 0.0), Optics(blur_px=0.42))
+    seen = gather(cells, STRAIGHT, Optics(blur_px=0.42))
     # Cells of a fifth of a pixel stand for the continuous wave to within 2 %.
     assert np.abs(seen).max() == pytest.approx(0.267, rel=0.03)
 
@@ -239,9 +240,15 @@ def test_transfer_at_nyquist_is_what_the_parameters_say() -> None:
 def test_a_shift_moves_the_picture_by_parts_of_a_pixel() -> None:
     side = (2 * HALO_PX + 30) * 5
     ramp = np.broadcast_to(np.arange(side, dtype=np.float32) / 5, (1, side, side)).copy()
-    still = gather(ramp, (0.0, 0.0), Optics())
-    moved = gather(ramp, (0.0, 0.7), Optics())
+    still = gather(ramp, STRAIGHT, Optics())
+    moved = gather(ramp, np.array([[0.0, 0.7]]), Optics())
     np.testing.assert_allclose(still - moved, 0.7, atol=2e-3)
+
+
+def test_bands_of_a_day_lie_a_little_apart() -> None:
+    shifts = np.concatenate([band_shifts((0.5, -1.0), 10, n, Optics()) for n in range(200)])
+    np.testing.assert_allclose(shifts.mean(axis=0), [0.5, -1.0], atol=0.01)
+    np.testing.assert_allclose(shifts.std(axis=0), 0.1, atol=0.006)
 
 
 def test_noise_has_the_stated_size_and_zero_is_never_reached() -> None:

@@ -16,9 +16,8 @@ _CLOUD_M = 1500.0
 
 _CLOUD_REFLECTANCE = 0.62
 
-_BACKWARD = (0.75 * (1 + 0.75), 0.35)
-"""Phase functions in the direction back to the sensor at a mean scattering angle of 150 degrees:
-Rayleigh's 3/4 (1 + cos^2), and a haze's (Henyey-Greenstein, g = 0.65: about 0.1-0.4)."""
+_HAZE_BACKWARD = 0.35
+"""Phase function of haze towards nadir (Henyey-Greenstein, g = 0.65: 0.1-0.4 at 110-150 degrees)."""
 
 
 def through_air(
@@ -42,6 +41,9 @@ def through_air(
     window = Window(0, 0, *surface.shape[1:])
     sun_up = np.float32(np.sin(day.sun[0]))
     paths = np.float32(1 / sun_up + 1)
+    # Rayleigh's phase function; seen from the zenith the light turns by 180 degrees less the sun's
+    # distance from the zenith.
+    phase = np.float32(0.75) * (1 + sun_up**2)
     veil = np.exp(air.patchiness * hills(window, air.patch_px, day.seed + 5, octaves=5))
     haze = np.float32(day.aerosol) * veil
     cloud, hidden, clear = _clouds(window, day)
@@ -53,7 +55,8 @@ def through_air(
         aerosol = haze * np.float32((wave / 0.55) ** -air.angstrom)
         back = (1 - np.exp(-(rayleigh + aerosol) * paths)) / (4 * (1 + sun_up))
         total = rayleigh + aerosol
-        path = back * (rayleigh * _BACKWARD[0] + aerosol * _BACKWARD[1]) / total
+        path = back * (rayleigh * phase + aerosol * np.float32(_HAZE_BACKWARD)) / total
+        path *= 1 + np.float32(air.multiple) * rayleigh
         through = np.exp(-(0.48 * rayleigh + 0.16 * aerosol) * paths)
         lit = surface[at] * clear
         around = uniform_filter(

@@ -1,6 +1,6 @@
 """A region: how dry it is, the colour of its soil, what its roofs are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,11 @@ def crops(climate: Climate) -> NDArray[np.uint8]:
     dry = ["wheat", "barley", "fallow", "fallow", "soil", "stubble", "lucerne", "steppe"]
     count = round(8 * climate.dry)
     return np.array([CODE[name] for name in moist[: 9 - count] + dry[: count + 1]], np.uint8)
+
+
+def usual_roofs(climate: Climate) -> NDArray[np.uint8]:
+    """Codes of 64 roofs that a whole neighbourhood may share: no shining ones."""
+    return roofs(replace(climate, roofs=(*climate.roofs[:3], 0.0, 0.2 * climate.dry)), works=False)
 
 
 def roofs(climate: Climate, works: bool) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from rasterio.features import rasterize
 from scipy.special import ndtri
 
 from swath.grid import Grid, Window
-from swath.simulate.climate import Climate, crops, roofs
+from swath.simulate.climate import Climate, crops, roofs, usual_roofs
 from swath.simulate.houses import Density
 from swath.simulate.layout import AREAS, LINES, Layout
 from swath.simulate.materials import CODE, column
@@ -37,7 +37,7 @@ _TREES = {
     "square": 0.06,
     "park": 0.40,
 }
-_STREET_TREES = 0.10
+_STREET_TREES = 0.18
 """Share of a narrow street that crowns hide, where gardens have their usual share of trees."""
 
 _NARROW_M = 8.0
@@ -243,9 +243,10 @@ class Painter:
         ids = np.arange(len(tall))
         # Streets are built at one time and in one manner: most roofs are as those around them.
         alike = chance(ids, ids, seed + 16) < self._fill.alike
-        own = np.where(alike, self._manner, chance(ids, ids, seed + 9))
-        draws = (own * len(plain)).astype(np.int64)
-        roof = np.where(area > 600, works[draws], plain[draws])
+        usual = usual_roofs(self._climate)
+        usual = usual[(self._manner * len(usual)).astype(np.int64)]
+        draws = (chance(ids, ids, seed + 9) * len(plain)).astype(np.int64)
+        roof = np.where(alike, usual, np.where(area > 600, works[draws], plain[draws]))
         at = index[house] - 1
         layers.material[house], layers.height[house] = roof[at], tall[at]
         layers.thing[house] = at
@@ -261,7 +262,8 @@ class Painter:
         near = np.sort(self._lines.sindex.query(shapely.box(*grid.bounds).buffer(30)))
         verge = _burn_shapes(self._verges[near], np.ones(len(near)), grid, np.uint8) > 0
         town = (kind == KIND["residential"]) | (kind == KIND["works"])
-        layers.material[verge] = np.where(town[verge], CODE["paving"], CODE["meadow"])
+        lawn = ~town | (crowns > 0.6 - self._climate.trees)
+        layers.material[verge] = np.where(lawn[verge], CODE["lawn"], CODE["paving"])
         layers.thing[verge] = 0
         layers.height[verge] = 0
         index = _burn_shapes(self._strips[near], near + 1, grid, np.int32)

@@ -16,7 +16,7 @@ from swath.simulate.layout import Layout
 from swath.simulate.light import illuminate
 from swath.simulate.materials import BANDS
 from swath.simulate.parameters import BLOCK_PX, CELLS_PER_PX, HALO_PX, Parameters
-from swath.simulate.sensor import gather, measure
+from swath.simulate.sensor import band_shifts, gather, measure
 
 
 def check_rendered_bands(bands: Sequence[str]) -> tuple[int, ...]:
@@ -86,7 +86,9 @@ class Renderer:
         rows, cols = block.slices
         for at, day in enumerate(self._days):
             lit = illuminate(ground, cells, day, self._climate, self._bands, self._parameters)
-            pixels = gather(lit, day.shift_px, self._parameters.optics)
+            optics = self._parameters.optics
+            shifts = band_shifts(day.shift_px, len(BANDS), day.seed, optics)[list(self._bands)]
+            pixels = gather(lit, shifts, optics)
             self._surface[at, :, rows, cols] = np.clip(np.rint(pixels * 20_000), 0, 65_535)
 
     def pictures(self) -> Iterator[tuple[Day, NDArray[np.uint16], NDArray[np.bool_]]]:

@@ -10,7 +10,7 @@ from swath.simulate.parameters import CELLS_PER_PX, HALO_PX, Optics
 
 
 def gather(
-    cells: NDArray[np.float32], shift_px: tuple[float, float], optics: Optics
+    cells: NDArray[np.float32], shifts_px: NDArray[np.float64], optics: Optics
 ) -> NDArray[np.float32]:
     """Gather cells into pixels, as the optics and the detector do.
 
@@ -19,16 +19,34 @@ def gather(
 
     Args:
         cells: (bands, h, w) reflectance, with `HALO_PX` pixels around what is wanted.
-        shift_px: (down, right) by which the picture is moved on its grid; cut at 3 px.
+        shifts_px: (bands, 2): (down, right) by which a band is moved on its grid; cut at 3 px.
         optics: How much they blur.
 
     Returns:
         (bands, H, W) float32, H = h / 5 - 2 * `HALO_PX`.
     """
     _, height, width = cells.shape
-    down = _responses(height, shift_px[0], optics.blur_px)
-    right = _responses(width, shift_px[1], optics.blur_px)
-    return np.stack([(right @ (down @ band).T).T for band in cells])
+    bands = []
+    for band, (down, right) in zip(cells, shifts_px, strict=True):
+        rows = _responses(height, down, optics.blur_px)
+        columns = _responses(width, right, optics.blur_px)
+        bands.append((columns @ (rows @ band).T).T)
+    return np.stack(bands)
+
+
+def band_shifts(
+    shift_px: tuple[float, float], count: int, seed: int, optics: Optics
+) -> NDArray[np.float64]:
+    """(count, 2) shift of every band on a day: the day's own, and a little more.
+
+    Args:
+        shift_px: (down, right) of the day.
+        count: Number of bands.
+        seed: Of the day.
+        optics: How much more.
+    """
+    rng = np.random.default_rng((seed, 505))
+    return np.array(shift_px) + optics.between_bands_px * rng.standard_normal((count, 2))
 
 
 def _responses(cells: int, shift_px: float, blur_px: float) -> sparse.csr_array:
