@@ -22,6 +22,8 @@ from swath.cli import (
     inspect,
     labels,
     plan,
+    realism,
+    simulate,
     train,
     update,
 )
@@ -38,6 +40,8 @@ app = typer.Typer(
 app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(
     demo.command
 )
+app.command("simulate", short_help="Images over a real OpenStreetMap layout.")(simulate.command)
+app.command("realism", short_help="How far simulated images are from real ones.")(realism.command)
 app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
 app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(
     fetch.command

@@ -24,6 +24,7 @@ from swath.labels.osm import ATTRIBUTION, HISTORY_SUFFIXES, OSM_SUFFIXES, read_e
 from swath.legend import COAST, Legend, LegendClass
 
 LONLAT = "EPSG:4326"
+WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
 OGR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
@@ -137,13 +138,15 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     return polygons.to_crs(grid.crs)
 
 
-def read_near(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = None) -> Source:
+def read_near(
+    path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | None = None
+) -> Source:
     """Read the features of a file that touch a box.
 
     Args:
         path: Any format of `read_features`.
         legend: Gives the columns.
-        box: (west, south, east, north) in degrees.
+        box: (west, south, east, north) in degrees; None: all features.
         as_of: The day whose state of a full-history OpenStreetMap file is wanted.
 
     Raises:
@@ -152,13 +155,14 @@ def read_near(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = N
     """
     name, origin = path.name.lower(), str(path)
     if name.endswith((*OSM_SUFFIXES, *HISTORY_SUFFIXES)):
-        extract = read_extract(path, legend, box, as_of)
+        extract = read_extract(path, legend, box or WORLD, as_of)
         return Source(extract.features, origin, extract.extent, extract.date, ATTRIBUTION)
     if as_of is not None:
         raise InputError(f"{path}: as_of needs a full-history OpenStreetMap file (.osh.pbf)")
     if name.endswith(ZIP_SUFFIX):
         with _readable(path):
-            return Source(read_geofabrik(path, legend, box), origin, attribution=ATTRIBUTION)
+            features = read_geofabrik(path, legend, box or WORLD)
+        return Source(features, origin, attribution=ATTRIBUTION)
     frame = _read_table(path, box)
     present = [key for key in legend.keys if key in frame.columns]
     if not any(key in present for c in legend.tagged for key in c.tags):
@@ -184,8 +188,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: not readable as vector features ({reason})") from None
 
 
-def _read_table(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
-    """All features of a vector file that touch a box given in degrees, as 2D geometry."""
+def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
+    """All features of a vector file, or those that touch a box in degrees, as 2D geometry."""
     suffix = path.suffix.lower()
     with _readable(path):
         if suffix not in (*OGR_SUFFIXES, *PARQUET_SUFFIXES):
@@ -200,13 +204,14 @@ def _read_table(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
     frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
     shapes = frame.geometry.values
     frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
-    near = shapely.box(*transform_bounds(box, LONLAT, frame.crs.to_wkt()))
-    frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
+    if box is not None:
+        near = shapely.box(*transform_bounds(box, LONLAT, frame.crs.to_wkt()))
+        frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
     frame["geometry"] = shapely.force_2d(frame.geometry.values)
     return frame
 
 
-def _read_layers(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
+def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     """All layers with geometry of a file, in the CRS of the first, near a box in degrees."""
     layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:
@@ -214,7 +219,7 @@ def _read_layers(path: Path, box: Bounds) -> geopandas.GeoDataFrame:
     frames = []
     for layer in layers:
         info = pyogrio.read_info(path, layer=layer)
-        near = transform_bounds(box, LONLAT, info["crs"]) if info["crs"] else None
+        near = transform_bounds(box, LONLAT, info["crs"]) if info["crs"] and box else None
         frame = pyogrio.read_dataframe(path, layer=layer, bbox=near)
         if frame.empty and path.suffix.lower() == ".fgb":
             # GDAL takes an index that breaks off for one without an entry.

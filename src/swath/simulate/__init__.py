@@ -1,6 +1,7 @@
-"""A small simulated world: towns laid out by a generator and seen on days of their own light.
+"""Simulated Sentinel-2 images: a layout of vectors, seen on days of their own light.
 
-Nothing here shows a real place. Figures that rest on it must say: simulated imagery, simulated
-roads. The rest of swath sees only what `write_world` leaves behind, which is what a user would
-have: a folder a site with GeoTIFFs and road lines, and a sites file for `swath build`.
+A layout comes from OpenStreetMap (`swath simulate`) or from a generator of towns (`swath demo`);
+all that follows is the same. Figures that rest on it must say: simulated imagery. The rest of swath
+sees only what is left in the folder, which is what a user would have: GeoTIFFs, vectors and a sites
+file.
 """

@@ -1,148 +1,147 @@
-"""The day of an acquisition: sun, season, haze, cloud shadow, wet roads, sensor noise."""
-
-import datetime as dt
-from dataclasses import dataclass
+"""The ground in the light of a day: season, shade, moisture, cars; reflectance below the air."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-from swath.simulate.cover import CELL_M, MATERIALS, Cover, smooth_noise
-
-BANDS = ("B02", "B03", "B04", "B08")
-"""The simulated sensor's bands."""
-
-PIXEL_M = 10.0
-LATITUDE_DEG = 45.0
-
-PATH = np.array([0.070, 0.040, 0.024, 0.010])
-"""What clear air adds to the reflectance of each band (scattering; most in the blue)."""
-
-HAZE = np.array([0.085, 0.075, 0.065, 0.040])
-"""What haze of strength 1 adds."""
+from swath.grid import Window
+from swath.sentinel2 import BANDS as SENTINEL2
+from swath.simulate.climate import Climate
+from swath.simulate.day import Day
+from swath.simulate.ground import Ground
+from swath.simulate.materials import BANDS, CODE, MATERIALS, SNOW, TURBID, column, spectra
+from swath.simulate.parameters import CELL_M, Light, Parameters, Weather
+from swath.simulate.pattern import chance, grain, hills
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One acquisition's conditions.
-
-    Attributes:
-        date: Day of acquisition.
-        haze: Mean strength of the haze, 0 (none) to about 1.
-        shaded: Share of the ground under the shadow of clouds outside the picture, 0..1.
-        wet: Factor on the reflectance of paved ground.
-        gain: Factor on all reflectance that is left after the sun's height is allowed for.
-        shift: Registration error in cells of 2.5 m, (down, right).
-        seed: Of the patterns of haze, shadow and noise.
-    """
-
-    date: dt.date
-    haze: float
-    shaded: float
-    wet: float
-    gain: float
-    shift: tuple[int, int]
-    seed: int
-
-    @property
-    def sun(self) -> tuple[float, float]:
-        """Elevation and azimuth of the sun at 10:30 in radians (azimuth clockwise from north)."""
-        season = 2 * np.pi * (self.date.timetuple().tm_yday + 284) / 365
-        declination, latitude = np.deg2rad(23.44) * np.sin(season), np.deg2rad(LATITUDE_DEG)
-        hour = np.deg2rad(-22.5)
-        up = np.sin(latitude) * np.sin(declination)
-        up += np.cos(latitude) * np.cos(declination) * np.cos(hour)
-        elevation = np.arcsin(up)
-        north = (np.sin(declination) - up * np.sin(latitude)) / (
-            np.cos(elevation) * np.cos(latitude)
-        )
-        return float(elevation), float(np.arccos(np.clip(north, -1, 1)))
-
-
-def plan_days(seed: int | tuple[int, ...], count: int, year: int = 2021) -> tuple[Day, ...]:
-    """Choose `count` days from spring to autumn, oldest first, each with its own weather."""
-    rng = np.random.default_rng(seed)
-    first, last = 75, 290  # mid March to mid October
-    step = (last - first) / count
-    starts = first + step * (np.arange(count) + rng.uniform(0.2, 0.8, count))
-    return tuple(
-        Day(
-            date=dt.date(year, 1, 1) + dt.timedelta(days=int(start)),
-            haze=float(rng.beta(1.2, 2.2)),
-            shaded=float(rng.uniform(0.0, 0.25)),
-            wet=float(rng.uniform(0.75, 1.1)),
-            gain=float(rng.normal(1.0, 0.04)),
-            shift=(int(rng.integers(-2, 3)), int(rng.integers(-2, 3))),
-            seed=int(rng.integers(2**31)),
-        )
-        for start in starts
-    )
-
-
-def expose(cover: Cover, day: Day) -> NDArray[np.uint16]:
-    """Take the picture of a day.
+def season_spectra(day: Day, climate: Climate) -> NDArray[np.float32]:
+    """What every material reflects on a day.
 
     Args:
-        cover: The ground, (h, w) cells of 2.5 m.
-        day: The conditions.
+        day: Its date decides what grows, its weather what is wet.
+        climate: South of the equator the seasons are turned; in the tropics they fade; in dry
+            regions grass is green in early spring and little at any time.
 
     Returns:
-        (4, h / 4, w / 4) uint16: top-of-atmosphere reflectance x 10000 of `BANDS`, at least 1.
+        (materials, bands) float32 reflectance.
     """
-    rng = np.random.default_rng(day.seed)
-    ratio = round(PIXEL_M / CELL_M)
-    light = cover.texture * _shading(cover.height_m, *day.sun)
-    spectra = _spectra(day)
-    shape = (light.shape[0] // ratio, light.shape[1] // ratio)
-    haze = day.haze * np.exp(0.45 * smooth_noise(rng, shape, 160, octaves=5))
-    clear = _cloud_shadow(rng, shape, day.shaded)
-    image = np.empty((len(BANDS), *shape), np.uint16)
-    for band in range(len(BANDS)):
-        cells = np.roll(spectra[cover.material, band] * light, day.shift, axis=(0, 1))
-        ground = cells.reshape(shape[0], ratio, shape[1], ratio).mean(axis=(1, 3))
-        ground = gaussian_filter(ground, 0.45)  # the optics blur a little beyond the pixel
-        seen = day.gain * ground * clear * np.exp(-0.6 * haze) + PATH[band] + HAZE[band] * haze
-        noisy = seen + 0.0015 * rng.standard_normal(shape)
-        image[band] = np.clip(np.rint(noisy * 10_000), 1, 20_000).astype(np.uint16)
-    return image
+    latitude = climate.latitude_deg
+    doy = day.date.timetuple().tm_yday + (182 if latitude < 0 else 0)
+    early = 50 * climate.dry + 1.2 * (45 - min(abs(latitude), 55))
+    fade = float(np.clip((abs(latitude) - 12) / 20, 0.15, 1))
+    growth = []
+    for material in MATERIALS.values():
+        if material.season == 0:
+            growth.append(material.evergreen)
+            continue
+        away = (doy - (material.peak - early * 0.8) + 182.5) % 365 - 182.5
+        leaf = float(np.exp(-0.5 * (away / material.season) ** 2))
+        leaf = fade * leaf + (1 - fade) * 0.75
+        leaf *= 1 - 0.6 * climate.dry * (material.rough < 1)
+        growth.append(material.evergreen + (1 - material.evergreen) * leaf)
+    share = np.array(growth, np.float32)[:, None]
+    waves = np.array([SENTINEL2[band].wavelength_um for band in BANDS])
+    colour = np.interp(waves, (0.49, 0.83), climate.soil).astype(np.float32)
+    bare = spectra("bare")
+    bare = np.where(column("soil")[:, None] > 0, bare * colour, bare)
+    bare = np.where(column("porous")[:, None] > 0, bare * np.float32(day.moist), bare)
+    table = (1 - share) * bare + share * spectra("green")
+    clear, turbid = spectra("bare")[CODE["water"]], np.array(TURBID, np.float32)
+    table[CODE["water"]] = clear + day.turbid * (turbid - clear)
+    return table.astype(np.float32)
 
 
-def _spectra(day: Day) -> NDArray[np.float32]:
-    """(materials, bands) float32 reflectance of every material on that day."""
-    table = []
-    doy = day.date.timetuple().tm_yday
-    for name, material in MATERIALS.items():
-        leaf = (
-            np.exp(-0.5 * ((doy - material.peak) / material.season) ** 2) if material.season else 0
-        )
-        wet = day.wet if name in {"asphalt", "concrete", "gravel", "yard"} else 1.0
-        bare, green = np.array(material.bare), np.array(material.green)
-        table.append(wet * ((1 - leaf) * bare + leaf * green))
-    return np.array(table, np.float32)
+def shade(height_m: NDArray[np.float32], elevation: float, azimuth: float) -> NDArray[np.float32]:
+    """Where the sun does not reach.
 
+    Args:
+        height_m: (h, w) height of what stands on each cell.
+        elevation: Of the sun in radians.
+        azimuth: Of the sun in radians, clockwise from north.
 
-def _shading(
-    height_m: NDArray[np.float32], elevation: float, azimuth: float
-) -> NDArray[np.float32]:
-    """(h, w) float32: 1 in the sun, 0.35 in the shadow of a house or tree."""
-    shaded = np.zeros(height_m.shape, np.bool_)
+    Returns:
+        (h, w) float32: 0 in the sun, 1 in the shade; at the edges shadows from outside are missing.
+    """
+    dark = np.zeros(height_m.shape, np.bool_)
     fall = CELL_M * np.tan(elevation)
-    for step in range(1, int(height_m.max() / fall) + 1):
-        # The sun stands in the south-east: shadows fall up and to the left.
-        away = (round(step * np.cos(azimuth)), round(-step * np.sin(azimuth)))
-        shadow = np.roll(height_m, away, axis=(0, 1)) - step * fall
-        shaded |= shadow > height_m
-    low = (np.sin(elevation) / np.sin(np.deg2rad(60))) ** 0.2
-    factor: NDArray[np.float32] = np.where(shaded, 0.35 * low, low).astype(np.float32)
-    return factor
+    height, width = height_m.shape
+    for step in range(1, int(min(height_m.max(), 60.0) / fall) + 1):
+        # The shadow falls away from the sun: for a sun in the south-east to the north-west.
+        down, right = round(step * np.cos(azimuth)), round(-step * np.sin(azimuth))
+        to = (
+            slice(max(down, 0), height + min(down, 0)),
+            slice(max(right, 0), width + min(right, 0)),
+        )
+        of = (
+            slice(max(-down, 0), height + min(-down, 0)),
+            slice(max(-right, 0), width + min(-right, 0)),
+        )
+        dark[to] |= height_m[of] - np.float32(step * fall) > height_m[to]
+    shaded: NDArray[np.float32] = dark.astype(np.float32)
+    return shaded
 
 
-def _cloud_shadow(
-    rng: np.random.Generator, shape: tuple[int, int], share: float
+def skylight(day: Day, light: Light) -> NDArray[np.float32]:
+    """(bands,) float32: share of the light on open ground that comes from the sky."""
+    waves = np.array([SENTINEL2[band].wavelength_um for band in BANDS])
+    high = np.sin(day.sun[0]) / np.sin(np.deg2rad(60))
+    share = light.skylight * (1 + day.aerosol / 0.1) / 2 * (waves / 1.0) ** -1.6 / high
+    clipped: NDArray[np.float32] = np.clip(share, 0.01, 0.6).astype(np.float32)
+    return clipped
+
+
+def illuminate(
+    ground: Ground,
+    window: Window,
+    day: Day,
+    climate: Climate,
+    bands: tuple[int, ...],
+    parameters: Parameters,
 ) -> NDArray[np.float32]:
-    """(H, W) float32 factor: 1 in the open, down to 0.55 under `share` of the picture."""
-    hills = smooth_noise(rng, shape, 80, octaves=5)
-    edge = np.quantile(hills, 1 - share)
-    depth = np.clip((hills - edge) / 0.25, 0, 1)
-    factor: NDArray[np.float32] = (1 - 0.45 * depth).astype(np.float32)
-    return factor
+    """What a window of the ground reflects on a day.
+
+    Args:
+        ground: Painted on `window`.
+        window: In cells.
+        day: Sun and weather.
+        climate: Of the place.
+        bands: Indexes into `materials.BANDS`.
+        parameters: Of light and weather.
+
+    Returns:
+        (bands, h, w) float32 reflectance of the surface, in the unit of a sunlit flat ground.
+    """
+    elevation, azimuth = day.sun
+    table = season_spectra(day, climate)
+    dark = shade(ground.height_m, elevation, azimuth)
+    sky = skylight(day, parameters.light)
+    tone = ground.tone * _drift(ground, day, parameters.weather)
+    low = (np.sin(np.deg2rad(60)) - np.sin(elevation)) / (np.sin(np.deg2rad(60)) - 0.5)
+    rough = column("rough") * np.float32(parameters.light.roughness * max(low, -0.3))
+    tone *= (1 - np.clip(rough, -0.1, 0.5))[ground.material]
+    cars = ground.paved & (grain(window, day.seed + 1) < parameters.weather.traffic)
+    tone[cars] *= np.exp(1.6 * (grain(window, day.seed + 2)[cars] - 0.35))
+    snow = _snow(ground, window, day)
+    out = np.empty((len(bands), *tone.shape), np.float32)
+    for at, band in enumerate(bands):
+        flat = np.take(table[:, band], ground.material) * tone
+        if snow is not None:
+            flat += snow * (np.float32(SNOW[band]) - flat)
+        share = sky[band]
+        lit = (1 - dark) * (1 - share) + share * (1 - (1 - parameters.light.open_sky) * dark)
+        out[at] = flat * lit
+    return out
+
+
+def _drift(ground: Ground, day: Day, weather: Weather) -> NDArray[np.float32]:
+    """(h, w) float32 factor: no field or roof looks quite the same on two days."""
+    own = chance(ground.thing, ground.material, day.seed + 3) - np.float32(0.5)
+    return 1 + np.float32(weather.drift * np.sqrt(12)) * own
+
+
+def _snow(ground: Ground, window: Window, day: Day) -> NDArray[np.float32] | None:
+    """(h, w) float32 share of every cell under snow; None: there is none."""
+    if day.snow <= 0:
+        return None
+    patches = hills(window, 40, day.seed + 4, octaves=4) < 4 * day.snow - 1.5
+    free = ground.paved | (ground.height_m > 2) | (ground.material == CODE["water"])
+    return np.where(patches, np.where(free, 0.15, 0.9), 0).astype(np.float32)

@@ -1,0 +1,93 @@
+"""`swath simulate`: Sentinel-2-like images over a real OpenStreetMap layout."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swath.cli.options import JsonOption, OutOption, OverwriteOption, SeedOption
+from swath.cli.output import emit
+
+
+def command(
+    osm_file: Annotated[
+        Path, typer.Argument(help="OpenStreetMap extract, GeoParquet, GeoPackage or GeoJSON.")
+    ],
+    out: OutOption,
+    dates: Annotated[int, typer.Option("--dates", min=1, max=100, help="How many images.")] = 3,
+    bounds: Annotated[
+        str | None,
+        typer.Option(
+            "--bounds",
+            help="WEST,SOUTH,EAST,NORTH in degrees; without: 10 km where roads are densest.",
+        ),
+    ] = None,
+    bands: Annotated[
+        str, typer.Option("--bands", help="Bands of 10 and 20 m, with commas between.")
+    ] = "B02,B03,B04,B08",
+    cloud: Annotated[
+        float,
+        typer.Option("--cloud", min=0, max=0.9, help="Share of the last image under thick cloud."),
+    ] = 0.0,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", help="train, validation or test; without: the site is cut into all three."
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a series of images of a real layout, with its labels, for `swath build`."""
+    from swath.simulate.place import simulate_place
+
+    place = simulate_place(
+        osm_file,
+        out,
+        bounds=None if bounds is None else _bounds(bounds),
+        dates=dates,
+        bands=tuple(name.strip() for name in bands.split(",")),
+        cloud=cloud,
+        split=_split(split),
+        seed=seed,
+        overwrite=overwrite,
+    )
+    grid = place.layout.grid
+    result: dict[str, Any] = {
+        "site": place.name,
+        "out": str(out),
+        "sites_file": str(place.sites_file),
+        "shape": list(grid.shape),
+        "crs": grid.crs,
+        "bounds": [round(value, 6) for value in grid.lonlat_bounds],
+        "dates": [str(day.date) for day in place.days],
+        "seed": seed,
+        "attribution": "simulated imagery over real roads, (c) OpenStreetMap contributors",
+    }
+    emit(
+        result,
+        as_json,
+        [
+            f"{place.name}: {grid.height} x {grid.width} px in {grid.crs}; dates "
+            + ", ".join(result["dates"]),
+            f"sites file: {place.sites_file}",
+            f"next: swath build {place.sites_file} --out DATASET",
+        ],
+    )
+
+
+def _bounds(text: str) -> tuple[float, float, float, float]:
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(
+            f"--bounds is WEST,SOUTH,EAST,NORTH in degrees, got {text!r}."
+        ) from None
+    return west, south, east, north
+
+
+def _split(text: str | None) -> Any:
+    if text not in (None, "train", "validation", "test"):
+        raise typer.BadParameter(f"--split is train, validation or test, got {text!r}.")
+    return text

@@ -1,0 +1,373 @@
+"""What lies on the ground, in cells of 2 m: material, brightness, height."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import geopandas
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+from scipy.special import ndtri
+
+from swath.grid import Grid, Window
+from swath.simulate.climate import Climate, crops, roofs, usual_roofs
+from swath.simulate.houses import Density
+from swath.simulate.layout import AREAS, LINES, Layout
+from swath.simulate.materials import CODE, column
+from swath.simulate.parameters import CELLS_PER_PX, Fill
+from swath.simulate.parcels import Parcels, cut_parcels
+from swath.simulate.pattern import chance, grain, hills
+
+T = TypeVar("T", np.uint8, np.int32)
+
+KIND = {name: at + 1 for at, name in enumerate(AREAS)}
+"""Kinds of areas as numbers; 0 is ground that nobody has mapped."""
+
+# Source: measured tree cover of land use classes differs widely; FAO and i-Tree: gardens 0.1-0.35,
+# parks 0.3-0.5, works 0.03-0.1.
+_TREES = {
+    "residential": 0.20,
+    "works": 0.06,
+    "farmland": 0.004,
+    "meadow": 0.03,
+    "orchard": 0.25,
+    "scrub": 0.15,
+    "square": 0.06,
+    "park": 0.40,
+}
+_STREET_TREES = 0.18
+"""Share of a narrow street that crowns hide, where gardens have their usual share of trees."""
+
+_NARROW_M = 8.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """The ground on a window of cells of 2 m, row 0 in the north.
+
+    Attributes:
+        material: (h, w) uint8, index into `materials.MATERIALS`.
+        tone: (h, w) float32 factor on reflectance, about 1, the same on all days.
+        thing: (h, w) int32: cells of one field, roof or road share a number.
+        height_m: (h, w) float32 height of houses and trees above the ground.
+        paved: (h, w) bool: roads and car parks, where cars may stand.
+    """
+
+    material: NDArray[np.uint8]
+    tone: NDArray[np.float32]
+    thing: NDArray[np.int32]
+    height_m: NDArray[np.float32]
+    paved: NDArray[np.bool_]
+
+
+class Painter:
+    """Paints the ground of a layout, one window at a time."""
+
+    def __init__(self, layout: Layout, density: Density, climate: Climate, fill: Fill) -> None:
+        """Prepare a layout for painting.
+
+        Args:
+            layout: The place, its houses included.
+            density: Of its roads.
+            climate: Which crops, roofs and trees.
+            fill: What stands where nothing is mapped.
+        """
+        self._grid, self._seed = layout.grid, layout.seed * 1000
+        self._density, self._climate, self._fill = density, climate, fill
+        areas = layout.areas
+        order = np.argsort([AREAS.index(kind) for kind in areas["kind"]], kind="stable")
+        areas = areas.iloc[order].reset_index(drop=True)
+        house = areas["kind"] == "building"
+        self._areas, self._houses = areas[~house], areas[house].reset_index(drop=True)
+        self._manner = self._neighbourhoods()
+        lines = layout.lines
+        order = np.lexsort((lines["width_m"], [LINES.index(kind) for kind in lines["kind"]]))
+        self._lines = lines.iloc[order].reset_index(drop=True)
+        self._strips = _widened(self._lines, self._lines["width_m"].to_numpy() / 2)
+        self._verges = _widened(self._lines, _verge_m(self._lines))
+
+    def paint(self, window: Window) -> Ground:
+        """Paint a window of pixels.
+
+        Args:
+            window: In pixels of the layout's grid; may reach outside it.
+
+        Returns:
+            The ground in (5 x height, 5 x width) cells.
+        """
+        n = CELLS_PER_PX
+        cells = Window(window.row * n, window.col * n, window.height * n, window.width * n)
+        transform = self._grid.crop(window).transform
+        grid = Grid(
+            self._grid.crs, transform @ transform.scale(1 / n, 1 / n), (cells.height, cells.width)
+        )
+        parcels = cut_parcels(cells, self._seed)
+        kind, dense = self._kinds(grid, parcels)
+        # Where it is green there are more trees and less paving, for some hundred metres around.
+        leafy = np.float32(self._fill.leafiness) * hills(cells, 90, self._seed + 19, octaves=3)
+        crowns = hills(cells, 2.2, self._seed + 1) + leafy
+        open_ground = self._open_ground(cells, kind, dense, parcels, leafy)
+        layers = _Layers(open_ground, parcels, cells, self._seed)
+        self._plant(layers, kind, crowns)
+        self._build(layers, grid, kind, parcels)
+        self._pave(layers, grid, kind, crowns)
+        return layers.ground()
+
+    def _neighbourhoods(self) -> NDArray[np.float32]:
+        """(houses,) float32 in [0, 1): what is usual around each house."""
+        centres = shapely.get_coordinates(shapely.centroid(self._houses.geometry.values))
+        left, _, _, top = self._grid.bounds
+        side = self._fill.neighbourhood_m
+        column_ = np.floor((centres[:, 0] - left) / side).astype(np.int64)
+        # Every column of squares starts elsewhere, so that their corners do not line up.
+        start = chance(column_, column_, self._seed + 17)
+        row = np.floor((top - centres[:, 1]) / side + start).astype(np.int64)
+        return chance(row, column_, self._seed + 18)
+
+    def _kinds(self, grid: Grid, parcels: Parcels) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """(h, w) uint8 kind of area everywhere, and (h, w) float32 density of roads."""
+        kind = _burn(self._areas, [KIND[name] for name in self._areas["kind"]], grid, np.uint8)
+        step = CELLS_PER_PX
+        left, _, _, top = grid.bounds
+        x_m, y_m = (size * step for size in grid.resolution)
+        rows, cols = (np.arange(n // step) + 0.5 for n in grid.shape)
+        x, y = np.meshgrid(left + cols * x_m, top - rows * y_m)
+        coarse = self._density.at(x, y)
+        dense = coarse.repeat(step, axis=0).repeat(step, axis=1)
+        free = kind == 0
+        if not free.any():
+            return kind, dense
+        draw, other = parcels.chance(self._seed + 2), parcels.chance(self._seed + 3)
+        built = np.interp(dense, self._fill.road_density, self._fill.built).astype(np.float32)
+        names = ("farmland", "meadow", "forest", "scrub")
+        dry = self._climate.dry
+        shares = np.array(self._fill.rural) * (1, 1, 1 - dry, 1 + 4 * dry)
+        if dry > 0.6:  # deserts have bare ground where others have meadows
+            names = ("farmland", "bare", "bare", "scrub")
+        rural = np.array([KIND[name] for name in names], np.uint8)[
+            np.searchsorted(np.cumsum(shares / shares.sum())[:-1], other)
+        ]
+        works = np.where(other < self._fill.works, KIND["works"], KIND["residential"])
+        filled = np.where(draw < built, works, rural)
+        return np.where(free, filled, kind).astype(np.uint8), dense
+
+    def _open_ground(
+        self,
+        cells: Window,
+        kind: NDArray[np.uint8],
+        dense: NDArray[np.float32],
+        parcels: Parcels,
+        leafy: NDArray[np.float32],
+    ) -> NDArray[np.uint8]:
+        """(h, w) uint8: the material under everything that stands on it."""
+        dry, seed = self._climate.dry, self._seed
+        draw = parcels.chance(seed + 4)
+        patch = hills(cells, 6, seed + 5)
+        wide = hills(cells, 40, seed + 6, octaves=3)
+        field = crops(self._climate)
+        grass = CODE["steppe"] if dry > 0.45 else CODE["meadow"]
+        lawn = np.where(patch + 1.5 < 4 * dry, CODE["soil"], CODE["lawn"])
+        # The share of hills below x is that of the normal distribution; near enough a line here.
+        paved = patch + 2 * leafy < 2.5 * (np.clip(0.18 + 0.035 * dense, 0.05, 0.9) - 0.5)
+        wood = np.where(wide + draw < 0.4, CODE["leafy"], CODE["conifer"])
+        yard = np.where(draw < 0.35, CODE["asphalt"], CODE["paving"])
+        yard = np.where(draw > 0.75, CODE["gravel"], yard)
+        bare = np.where(wide > 0.6, CODE["rock"], CODE["soil"])
+        table = np.zeros(kind.shape, np.uint8)
+
+        def lay(name: str, material: NDArray[np.generic] | int) -> None:
+            here = kind == KIND[name]
+            table[here] = np.broadcast_to(material, kind.shape)[here]
+
+        lay("residential", np.where(paved, CODE["paving"], lawn))
+        lay("works", np.where(patch > 0.9, lawn, yard))
+        sown = field[(draw * len(field)).astype(np.int64)]
+        lay("farmland", np.where(parcels.border_m < 1.5, grass, sown))
+        lay("meadow", grass)
+        lay("orchard", np.where(draw < 0.5, CODE["vines"], grass))
+        open_ = bare if dry > 0.4 else grass
+        lay("scrub", np.where(patch < 0.5 - 2 * dry, CODE["scrub"], open_))
+        lay("forest", wood)
+        lay("bare", np.where((wide < -0.4) & (dry > 0.5), CODE["sand"], bare))
+        lay("square", np.where(draw < 0.6, CODE["asphalt"], CODE["paving"]))
+        lay("park", lawn)
+        lay("water", CODE["water"])
+        return table
+
+    def _plant(
+        self, layers: "_Layers", kind: NDArray[np.uint8], crowns: NDArray[np.float32]
+    ) -> None:
+        """Trees in gardens, parks and fields; woods get their height."""
+        shares = np.zeros(len(AREAS) + 1)
+        for name, share in _TREES.items():
+            shares[KIND[name]] = min(share * self._climate.trees, 0.7)
+        lowest = ndtri(1 - np.clip(shares, 1e-4, 1)).astype(np.float32)[kind]
+        lowest[(kind == KIND["water"]) | (kind == KIND["forest"])] = np.inf
+        tree = crowns > lowest
+        layers.material[tree] = CODE["leafy"]
+        layers.height[tree] = 5.0 + 2.0 * np.clip(crowns[tree], 0, 3)
+        wood = kind == KIND["forest"]
+        layers.height[wood] = 13 + 3 * crowns[wood]
+        layers.tone[wood] *= np.clip(1 + 0.10 * crowns[wood], 0.6, 1.4)
+        scrub = layers.material == CODE["scrub"]
+        layers.height[scrub] = 1.5
+
+    def _build(
+        self,
+        layers: "_Layers",
+        grid: Grid,
+        kind: NDArray[np.uint8],
+        parcels: Parcels,
+    ) -> None:
+        """Halls on works' grounds, then houses, mapped or made up."""
+        seed = self._seed
+        size = 55.0
+        u, v = parcels.along_m / size, parcels.across_m / (0.8 * size)
+        inside = np.minimum(u - np.floor(u), v - np.floor(v)) > 0.25
+        works = roofs(self._climate, works=True)
+        hall = inside & (kind == KIND["works"])
+        column_, row = np.floor(u[hall]).astype(np.int32), np.floor(v[hall]).astype(np.int32)
+        draw = chance(column_, row, parcels.quarter[hall] + seed + 7)
+        hall[hall] = draw < 0.55
+        number = (draw[draw < 0.55] * 2**22).astype(np.int32)
+        layers.material[hall] = works[number % len(works)]
+        layers.thing[hall] = number
+        layers.height[hall] = 6 + 6 * draw[draw < 0.55]
+        near = np.sort(self._houses.sindex.query(shapely.box(*grid.bounds)))
+        index = _burn_shapes(self._houses.geometry.values[near], near + 1, grid, np.int32)
+        house = index > 0
+        plain, tall = roofs(self._climate, works=False), self._houses["height_m"].to_numpy()
+        area = self._houses.geometry.area.to_numpy()
+        ids = np.arange(len(tall))
+        # Streets are built at one time and in one manner: most roofs are as those around them.
+        alike = chance(ids, ids, seed + 16) < self._fill.alike
+        usual = usual_roofs(self._climate)
+        usual = usual[(self._manner * len(usual)).astype(np.int64)]
+        draws = (chance(ids, ids, seed + 9) * len(plain)).astype(np.int64)
+        roof = np.where(alike, usual, np.where(area > 600, works[draws], plain[draws]))
+        at = index[house] - 1
+        layers.material[house], layers.height[house] = roof[at], tall[at]
+        layers.thing[house] = at
+
+    def _pave(
+        self,
+        layers: "_Layers",
+        grid: Grid,
+        kind: NDArray[np.uint8],
+        crowns: NDArray[np.float32],
+    ) -> None:
+        """Waterways, railways, paths, tracks and roads with their verges."""
+        near = np.sort(self._lines.sindex.query(shapely.box(*grid.bounds).buffer(30)))
+        verge = _burn_shapes(self._verges[near], np.ones(len(near)), grid, np.uint8) > 0
+        town = (kind == KIND["residential"]) | (kind == KIND["works"])
+        lawn = ~town | (crowns > 0.6 - self._climate.trees)
+        layers.material[verge] = np.where(lawn[verge], CODE["lawn"], CODE["paving"])
+        layers.thing[verge] = 0
+        layers.height[verge] = 0
+        index = _burn_shapes(self._strips[near], near + 1, grid, np.int32)
+        strip = index > 0
+        surface = _surfaces(self._lines, self._seed)
+        narrow = (self._lines["width_m"] <= _NARROW_M).to_numpy()
+        road = (self._lines["kind"] == "road").to_numpy()
+        share = min(_STREET_TREES * self._climate.trees, 0.4)
+        hidden = strip & town & (crowns > ndtri(1 - max(share, 1e-4)))
+        hidden[hidden] = narrow[index[hidden] - 1]
+        seen = strip & ~hidden
+        at = index[seen] - 1
+        layers.material[seen], layers.thing[seen], layers.height[seen] = surface[at], at, 0
+        layers.paved[seen] = road[at]
+        layers.material[hidden] = CODE["leafy"]
+        layers.height[hidden] = 7.0
+        layers.paved |= (kind == KIND["square"]) & (layers.height == 0)
+
+
+class _Layers:
+    """The ground while it is being painted."""
+
+    def __init__(
+        self, material: NDArray[np.uint8], parcels: Parcels, cells: Window, seed: int
+    ) -> None:
+        self.material = material
+        self.height = np.zeros(material.shape, np.float32)
+        self.paved = np.zeros(material.shape, np.bool_)
+        self.tone = np.ones(material.shape, np.float32)
+        self.thing = (parcels.chance(seed + 12) * 2**22).astype(np.int32)
+        self._cells, self._seed = cells, seed
+
+    def ground(self) -> Ground:
+        """Finish: every thing has its own brightness, and every cell its grain."""
+        spread = column("spread")[self.material]
+        own = chance(self.thing, self.material, self._seed + 13) - 0.5
+        slow = hills(self._cells, 90, self._seed + 14, octaves=4)
+        fine = grain(self._cells, self._seed + 15) - 0.5
+        # The spread is shared between the thing itself and its surroundings.
+        tone = self.tone * np.exp(spread * (2.6 * own + 0.65 * slow) + np.float32(0.25) * fine)
+        return Ground(self.material, tone.astype(np.float32), self.thing, self.height, self.paved)
+
+
+def _surfaces(lines: geopandas.GeoDataFrame, seed: int) -> NDArray[np.uint8]:
+    """(lines,) uint8: what each line is made of."""
+    ids = np.arange(len(lines))
+    kinds = lines["kind"].to_numpy()
+    found = np.full(len(lines), CODE["asphalt"], np.uint8)
+    found[(chance(ids, ids, seed + 10) < 0.12) & (kinds == "road")] = CODE["concrete"]
+    found[~lines["paved"].to_numpy(bool) | (kinds == "track")] = CODE["gravel"]
+    found[(kinds == "path")] = CODE["paving"]
+    found[kinds == "railway"] = CODE["ballast"]
+    found[kinds == "waterway"] = CODE["water"]
+    return found
+
+
+def _verge_m(lines: geopandas.GeoDataFrame) -> NDArray[np.float64]:
+    """(lines,) half the width of a road with its pavements or verges; 0 for other lines."""
+    width = lines["width_m"].to_numpy()
+    extra = np.where(width > 11, 5.0, 2.0)
+    return np.where(lines["kind"] == "road", width / 2 + extra, 0.0)
+
+
+def _widened(lines: geopandas.GeoDataFrame, half_m: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Lines as strips; empty where the width is 0."""
+    strips: NDArray[np.object_] = shapely.buffer(
+        lines.geometry.values, half_m, quad_segs=2, cap_style="round"
+    )
+    return strips
+
+
+def _burn(
+    features: geopandas.GeoDataFrame, values: list[int], grid: Grid, dtype: type[T]
+) -> NDArray[T]:
+    """Areas near a grid as an image of their values; later ones cover earlier ones."""
+    near = np.sort(features.sindex.query(shapely.box(*grid.bounds)))
+    return _burn_shapes(
+        features.geometry.values[near], np.asarray(values, np.int64)[near], grid, dtype
+    )
+
+
+def _burn_shapes(
+    shapes: NDArray[np.object_], values: NDArray[np.generic], grid: Grid, dtype: type[T]
+) -> NDArray[T]:
+    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    if not there.any():
+        return np.zeros(grid.shape, dtype)
+    parts, owner = shapely.get_parts(shapes[there], return_index=True)
+    plain = _plain_polygons(parts)
+    burnt: NDArray[T] = rasterize(
+        zip(plain, values[there][owner].tolist(), strict=True),
+        grid.shape,
+        transform=grid.transform,
+        dtype=dtype,
+    )
+    return burnt
+
+
+def _plain_polygons(polygons: NDArray[np.object_]) -> list[dict[str, Any]]:
+    """Polygons as GeoJSON, all at once: one by one takes five times as long."""
+    rings, of_polygon = shapely.get_rings(polygons, return_index=True)
+    points, of_ring = shapely.get_coordinates(rings, return_index=True)
+    flat = points.tolist()
+    ends = np.searchsorted(of_ring, np.arange(len(rings) + 1)).tolist()
+    closed = [flat[a:b] for a, b in pairwise(ends)]
+    ends = np.searchsorted(of_polygon, np.arange(len(polygons) + 1)).tolist()
+    return [{"type": "Polygon", "coordinates": closed[a:b]} for a, b in pairwise(ends)]

@@ -1,0 +1,69 @@
+"""A layout: what lies where, as vectors on a grid. The one value that is rendered.
+
+A town laid out by a generator and a real place from OpenStreetMap both become a layout; all that
+follows (ground, light, sensor) sees nothing else.
+"""
+
+from dataclasses import dataclass
+
+import geopandas
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.grid import Grid
+
+AREAS = (
+    "residential",
+    "works",
+    "farmland",
+    "meadow",
+    "orchard",
+    "scrub",
+    "forest",
+    "bare",
+    "square",
+    "park",
+    "water",
+    "building",
+)
+"""Kinds of areas, in the order in which they are painted: later ones cover earlier ones."""
+
+LINES = ("waterway", "railway", "path", "track", "road")
+"""Kinds of lines, painted over all areas, in this order."""
+
+PIXEL_M = 10.0
+"""Pixel size of every layout's grid."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """A place as vectors.
+
+    Attributes:
+        grid: The pixels of 10 m that images of it have.
+        areas: `kind` (one of `AREAS`), `height_m` (float, of buildings; 0 elsewhere) and `geometry`
+            (polygons in the grid's CRS).
+        lines: `kind` (one of `LINES`), `width_m` (float), `paved` (bool), `highway` (text or None)
+            and `geometry` (lines in the grid's CRS).
+        seed: Of all that the layout does not say: crops, trees, houses nobody has drawn.
+    """
+
+    grid: Grid
+    areas: geopandas.GeoDataFrame
+    lines: geopandas.GeoDataFrame
+    seed: int
+
+
+def area_table(
+    kinds: list[str], shapes: NDArray[np.object_], heights_m: NDArray[np.float64], crs: str
+) -> geopandas.GeoDataFrame:
+    """Areas as `Layout` has them; one row a shape."""
+    return geopandas.GeoDataFrame({"kind": kinds, "height_m": heights_m}, geometry=shapes, crs=crs)
+
+
+def unique_lines(lines: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """Lines without repetitions: some extracts have one line for each direction of travel."""
+    keys = shapely.to_wkb(shapely.normalize(lines.geometry.values))
+    _, first = np.unique(keys, return_index=True)
+    return lines.iloc[np.sort(first)].reset_index(drop=True)

@@ -1,0 +1,122 @@
+"""A real place as a layout: areas and lines of an OpenStreetMap file."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import shapely
+
+from swath.errors import InputError
+from swath.files import parse_yaml
+from swath.grid import Bounds, Grid, transform_bounds
+from swath.labels.vectors import LONLAT, Source, choose_features, read_near, wide_bounds
+from swath.labels.width import line_widths_m
+from swath.legend import Legend
+from swath.simulate.layout import PIXEL_M, Layout, area_table, unique_lines
+
+MARGIN_PX = 15
+"""How far outside the grid things are kept: as far as their shadows may reach in."""
+
+LARGEST_PX = 1024
+"""Side of the square that is taken where the user gives no bounds."""
+
+_STOREY_M = 3.0
+_UNPAVED = frozenset(
+    ("unpaved", "gravel", "fine_gravel", "dirt", "ground", "earth", "compacted", "sand", "grass")
+)
+
+
+def ground_legend() -> Legend:
+    """Which tags make which kind of ground; the class names are `layout.AREAS` and `LINES`."""
+    text = (files("swath.simulate") / "ground.yaml").read_text("utf-8")
+    return parse_yaml(text, Legend, "ground.yaml")
+
+
+def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
+    """Read a place from an OpenStreetMap file.
+
+    Args:
+        path: Any format that labels are read from; see `swath.labels.vectors.read_features`. Files
+            with roads only will do.
+        bounds: (west, south, east, north) in degrees; None: a square of at most `LARGEST_PX` px
+            where roads lie closest.
+        seed: Of all that the file does not say.
+
+    Raises:
+        InputError: The file cannot be read, or has no road in the bounds.
+        GridError: Impossible bounds.
+        MissingExtraError: An OpenStreetMap extract without the package osmium.
+    """
+    legend = ground_legend()
+    if bounds is None:
+        source = read_near(path, legend, None)
+        grid = Grid.from_lonlat(_densest(source), None, PIXEL_M)
+    else:
+        grid = Grid.from_lonlat(bounds, None, PIXEL_M)
+        box = transform_bounds(wide_bounds(grid, MARGIN_PX), grid.crs, LONLAT)
+        source = read_near(path, legend, box)
+    return layout_of(choose_features(source, legend, grid, MARGIN_PX), legend, grid, seed)
+
+
+def layout_of(features: geopandas.GeoDataFrame, legend: Legend, grid: Grid, seed: int) -> Layout:
+    """Sort features into areas with heights and lines with widths.
+
+    Args:
+        features: As `swath.labels.vectors.read_features` gives them.
+        legend: `ground_legend`.
+        grid: Where the features lie.
+        seed: See `Layout`.
+    """
+    names = np.array(legend.names)[features["class_id"].to_numpy()]
+    is_area = shapely.get_dimensions(features.geometry.values) == 2
+    areas, lines = features[is_area], features[~is_area].copy()
+    height = np.where(names[is_area] == "building", 2 * _STOREY_M, 0.0)
+    lines["kind"] = names[~is_area]
+    lines["width_m"] = 0.0
+    for c in legend.tagged:
+        if c.width is not None:
+            chosen = lines["kind"] == c.name
+            lines.loc[chosen, "width_m"] = line_widths_m(lines[chosen], c.width)
+    lines["paved"] = ~lines["surface"].isin(_UNPAVED) & (lines["kind"] != "track")
+    lines = lines[["kind", "width_m", "paved", "highway", "geometry"]]
+    return Layout(
+        grid=grid,
+        areas=area_table(list(names[is_area]), areas.geometry.values, height, grid.crs),
+        lines=unique_lines(lines),
+        seed=seed,
+    )
+
+
+def _densest(source: Source) -> Bounds:
+    """The square in which most metres of road lie, in degrees."""
+    frame = source.features
+    roads = frame[frame["highway"].notna()] if "highway" in frame else frame[:0]
+    if roads.empty:
+        raise InputError(f"{source.origin}: no feature with the tag highway; nothing to simulate")
+    crs = roads.crs if roads.crs.is_projected else roads.estimate_utm_crs()
+    metric = roads.geometry.to_crs(crs)
+    extent = metric.total_bounds
+    if source.extent is not None:
+        extent = np.array(transform_bounds(source.extent, LONLAT, crs.to_wkt()))
+    step = 8 * PIXEL_M
+    shape = np.maximum(1, ((extent[2:] - extent[:2]) // step).astype(int))[::-1]
+    points = shapely.get_coordinates(shapely.segmentize(metric.values, step))
+    count, _, _ = np.histogram2d(
+        points[:, 1],
+        points[:, 0],
+        bins=tuple(shape),
+        range=((extent[1], extent[1] + shape[0] * step), (extent[0], extent[0] + shape[1] * step)),
+    )
+    side = np.minimum(shape, int(LARGEST_PX * PIXEL_M / step))
+    total = np.pad(count, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    inside = (
+        total[side[0] :, side[1] :]
+        - total[: -side[0], side[1] :]
+        - total[side[0] :, : -side[1]]
+        + total[: -side[0], : -side[1]]
+    )
+    row, col = np.unravel_index(inside.argmax(), inside.shape)
+    left, bottom = extent[0] + col * step, extent[1] + row * step
+    box = (left, bottom, left + side[1] * step, bottom + side[0] * step)
+    return transform_bounds(box, crs.to_wkt(), LONLAT)

@@ -1,0 +1,109 @@
+"""Parcels: the ground cut into plots, with another direction and size in every quarter."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.grid import Window
+from swath.simulate.parameters import CELL_M
+from swath.simulate.pattern import chance
+
+T = TypeVar("T", bound=np.generic)
+
+_QUARTER = 300
+"""Distance of the quarters' middles in cells."""
+
+_COARSE = 4
+"""Borders of quarters are found in steps of this many cells."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parcels:
+    """Plots on a window of cells.
+
+    Attributes:
+        strip: (h, w) int32, number of a plot's strip in its quarter.
+        plot: (h, w) int32, its number in the strip.
+        quarter: (h, w) int32.
+        border_m: (h, w) float32 distance from its border.
+        along_m: (h, w) float32 position along the strips.
+        across_m: (h, w) float32 position across the strips.
+    """
+
+    strip: NDArray[np.int32]
+    plot: NDArray[np.int32]
+    quarter: NDArray[np.int32]
+    border_m: NDArray[np.float32]
+    along_m: NDArray[np.float32]
+    across_m: NDArray[np.float32]
+
+    def chance(self, salt: int) -> NDArray[np.float32]:
+        """A random number in [0, 1) for every plot: (h, w) float32."""
+        return chance(self.strip, self.plot, self.quarter + salt)
+
+
+def cut_parcels(cells: Window, seed: int) -> Parcels:
+    """Cut a window into plots of 40-130 m by 80-380 m.
+
+    Args:
+        cells: Which cells; the same cell is in the same plot in every window.
+        seed: Another seed cuts otherwise.
+    """
+    first = (cells.row // _COARSE, cells.col // _COARSE)
+    last = (-(-cells.row_end // _COARSE), -(-cells.col_end // _COARSE))
+    y = (np.arange(first[0], last[0], dtype=np.float32)[:, None] + 0.5) * _COARSE
+    x = (np.arange(first[1], last[1], dtype=np.float32)[None, :] + 0.5) * _COARSE
+    quarter = _nearest(y, x, seed)
+    draws = [chance(quarter, quarter, seed + 40 + k) for k in range(3)]
+    angle = np.float32(np.pi) * draws[0]
+    width, length = 40 + 90 * draws[1] ** 2, 80 + 300 * draws[2]
+    part = (
+        slice(cells.row - first[0] * _COARSE, cells.row_end - first[0] * _COARSE),
+        slice(cells.col - first[1] * _COARSE, cells.col_end - first[1] * _COARSE),
+    )
+
+    def fine(values: NDArray[T]) -> NDArray[T]:
+        return values.repeat(_COARSE, axis=0).repeat(_COARSE, axis=1)[part]
+
+    rows = (np.arange(cells.row, cells.row_end, dtype=np.float32)[:, None] + 0.5) * CELL_M
+    cols = (np.arange(cells.col, cells.col_end, dtype=np.float32)[None, :] + 0.5) * CELL_M
+    cos, sin = fine(np.cos(angle)), fine(np.sin(angle))
+    along, across = cols * cos + rows * sin, rows * cos - cols * sin
+    wide, long, number = fine(width), fine(length), fine(quarter)
+    v = across / wide
+    floor_v = np.floor(v)
+    strip = floor_v.astype(np.int32)
+    u = along / long + chance(strip, number, seed + 50)
+    floor_u = np.floor(u)
+    plot = floor_u.astype(np.int32)
+    v, u = v - floor_v, u - floor_u
+    border = np.minimum(np.minimum(v, 1 - v) * wide, np.minimum(u, 1 - u) * long)
+    return Parcels(
+        strip=strip,
+        plot=plot,
+        quarter=number.astype(np.int32),
+        border_m=border.astype(np.float32),
+        along_m=along.astype(np.float32),
+        across_m=across.astype(np.float32),
+    )
+
+
+def _nearest(y: NDArray[np.float32], x: NDArray[np.float32], seed: int) -> NDArray[np.int32]:
+    """The quarter whose middle is nearest: the middles are the knots of a shaken lattice."""
+    home_y, home_x = np.floor(y / _QUARTER), np.floor(x / _QUARTER)
+    shape = (y.shape[0], x.shape[1])
+    best = np.full(shape, np.inf, np.float32)
+    found = np.zeros(shape, np.int32)
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            knot_y = (home_y + down).astype(np.int32)
+            knot_x = (home_x + right).astype(np.int32)
+            away_y = (knot_y + chance(knot_y, knot_x, seed + 60)) * _QUARTER - y
+            away_x = (knot_x + chance(knot_y, knot_x, seed + 61)) * _QUARTER - x
+            distance = away_y**2 + away_x**2
+            nearer = distance < best
+            best = np.where(nearer, distance, best)
+            found = np.where(nearer, (knot_y & 0x7FFF) * 32768 + (knot_x & 0x7FFF), found)
+    return found.astype(np.int32)

@@ -1,0 +1,140 @@
+"""`swath simulate`: a folder that `swath build` reads, made from a real OpenStreetMap layout."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from swath.errors import SettingsError
+from swath.files import replacing_folder
+from swath.grid import Bounds
+from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
+from swath.progress import track
+from swath.scenes.raster import write_raster
+from swath.settings import RegionSettings, SceneSettings, SiteSettings, SitesFile, SplitName
+from swath.simulate.climate import Climate, draw_climate
+from swath.simulate.day import Day, plan_days
+from swath.simulate.layout import Layout
+from swath.simulate.mapper import draw_map, draw_truth
+from swath.simulate.openstreetmap import read_layout
+from swath.simulate.parameters import Parameters
+from swath.simulate.render import Renderer
+
+ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
+
+DEFAULT_BANDS = ("B02", "B03", "B04", "B08")
+
+_LEAST_ROWS = 600
+"""Rows that a site needs to be split into training, validation and test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What was simulated.
+
+    Attributes:
+        name: Of the site.
+        layout: Where and what.
+        climate: Of the region.
+        days: When the pictures were taken, oldest first.
+        sites_file: For `swath build`.
+    """
+
+    name: str
+    layout: Layout
+    climate: Climate
+    days: tuple[Day, ...]
+    sites_file: Path
+
+
+def simulate_place(
+    osm_file: Path,
+    out: Path,
+    *,
+    bounds: Bounds | None = None,
+    dates: int = 3,
+    bands: tuple[str, ...] = DEFAULT_BANDS,
+    cloud: float = 0.0,
+    split: SplitName | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    parameters: Parameters | None = None,
+) -> Place:
+    """Simulate a series of images over a real layout.
+
+    Args:
+        osm_file: Roads, and land use where there is any; see `read_layout`.
+        out: Folder to make: `<date>.tif`, `labels.parquet` (as mappers drew it), `truth.parquet`
+            (as it is), `sites.yaml`; with clouds `cloud/<date>.tif`, 1 where the ground is hidden.
+        bounds: (west, south, east, north) in degrees; None: where roads are densest.
+        dates: How many images.
+        bands: Which bands.
+        cloud: Share of the last image under thick cloud, 0 to 0.9.
+        split: Of the site; None: three parts of it, if it is large enough.
+        seed: The same seed gives the same files.
+        overwrite: Whether `out` may be replaced.
+        parameters: All numbers; None: as documented.
+
+    Raises:
+        InputError: The file cannot be read, or has no road in the bounds.
+        SettingsError: An unknown band, or no such dates.
+        OutputExistsError: `out` is there and may not be replaced.
+    """
+    if not 0 <= cloud <= 0.9:
+        raise SettingsError(f"cloud is a share of the image from 0 to 0.9, got {cloud:g}")
+    values = parameters or Parameters()
+    with replacing_folder(out, overwrite=overwrite) as folder:
+        layout = read_layout(osm_file, bounds, seed)
+        _, south, _, north = layout.grid.lonlat_bounds
+        climate = draw_climate((south + north) / 2, seed)
+        days = plan_days(dates, climate, values, seed, cloud)
+        renderer = Renderer(layout, climate, days, bands, values)
+        for block in track(renderer.blocks, "drawing the ground"):
+            renderer.draw(block)
+        tags = {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
+        for day, image, hidden in renderer.pictures():
+            path = folder / f"{day.date}.tif"
+            write_raster(path, image, layout.grid, nodata=0, names=bands, tags=tags)
+            if day.cloud > 0:
+                mask = hidden[None].astype("uint8")
+                write_raster(
+                    folder / "cloud" / path.name, mask, layout.grid, nodata=255, names=["hidden"]
+                )
+        truth = draw_truth(renderer.layout)
+        for name, table in (
+            ("truth", truth),
+            ("labels", draw_map(truth, layout, values.mapper)),
+        ):
+            table.attrs["attribution"] = ATTRIBUTION
+            table.to_parquet(folder / f"{name}.parquet")
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
+        _write_sites_file(folder, name, layout, split, seed)
+    return Place(name, layout, climate, days, out / "sites.yaml")
+
+
+def _write_sites_file(
+    folder: Path, name: str, layout: Layout, split: SplitName | None, seed: int
+) -> None:
+    parts: tuple[RegionSettings, ...] = ()
+    if split is None and layout.grid.height >= _LEAST_ROWS:
+        parts = (
+            RegionSettings(split="train", box=(0, 0, 1, 0.6)),
+            RegionSettings(split="validation", box=(0, 0.6, 1, 0.8)),
+            RegionSettings(split="test", box=(0, 0.8, 1, 1)),
+        )
+    site = SiteSettings(
+        scenes=(SceneSettings(path="*.tif"),),
+        split=None if parts else split or "train",
+        regions=parts,
+        labels="labels.parquet",
+    )
+    values = SitesFile(sites={name: site}, attribution=ATTRIBUTION).model_dump(
+        mode="json", exclude_defaults=True
+    )
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    head = (
+        f"# {ATTRIBUTION} (seed {seed}).\n"
+        "# labels.parquet is the map as mappers drew it; truth.parquet is what the images show.\n"
+    )
+    (folder / "sites.yaml").write_text(head + text, "utf-8")

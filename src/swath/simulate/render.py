@@ -1,0 +1,104 @@
+"""A layout becomes a series of pictures: the ground in blocks, then each day's light and air."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.errors import SettingsError
+from swath.grid import Window
+from swath.simulate.air import through_air
+from swath.simulate.climate import Climate
+from swath.simulate.day import Day
+from swath.simulate.ground import Painter
+from swath.simulate.houses import Density, add_houses
+from swath.simulate.layout import Layout
+from swath.simulate.light import illuminate
+from swath.simulate.materials import BANDS
+from swath.simulate.parameters import BLOCK_PX, CELLS_PER_PX, HALO_PX, Parameters
+from swath.simulate.sensor import band_shifts, gather, measure
+
+
+def check_rendered_bands(bands: Sequence[str]) -> tuple[int, ...]:
+    """The indexes of bands in `materials.BANDS`.
+
+    Raises:
+        SettingsError: A band that is not simulated, or one twice.
+    """
+    unknown = [band for band in bands if band not in BANDS]
+    if unknown or not bands or len(set(bands)) != len(bands):
+        raise SettingsError(
+            f"bands must be distinct ones of {', '.join(BANDS)}; got {', '.join(bands) or 'none'}"
+        )
+    return tuple(BANDS.index(band) for band in bands)
+
+
+def plan_blocks(shape: tuple[int, int]) -> list[Window]:
+    """The blocks that a picture is drawn in; they touch and do not overlap."""
+    whole = Window(0, 0, *shape)
+    return [
+        Window(row, col, BLOCK_PX, BLOCK_PX).intersect(whole)
+        for row in range(0, shape[0], BLOCK_PX)
+        for col in range(0, shape[1], BLOCK_PX)
+    ]
+
+
+class Renderer:
+    """Draws the surface of a layout block by block, then pictures of it day by day."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        climate: Climate,
+        days: Sequence[Day],
+        bands: Sequence[str],
+        parameters: Parameters,
+    ) -> None:
+        """Prepare a layout; nothing is drawn yet.
+
+        Args:
+            layout: The place.
+            climate: Of the place.
+            days: When pictures are taken.
+            bands: Names of bands.
+            parameters: All numbers.
+
+        Raises:
+            SettingsError: A band that is not simulated.
+        """
+        self._bands = check_rendered_bands(bands)
+        self._climate, self._days, self._parameters = climate, tuple(days), parameters
+        density = Density(layout)
+        self.layout = add_houses(layout, density, parameters.fill)
+        self._painter = Painter(self.layout, density, climate, parameters.fill)
+        shape = layout.grid.shape
+        self.blocks = plan_blocks(shape)
+        # Reflectance x 20000 as uint16 keeps a quarter of what float64 would take, and loses less
+        # than the noise.
+        self._surface = np.zeros((len(self._days), len(self._bands), *shape), np.uint16)
+
+    def draw(self, block: Window) -> None:
+        """Draw the surface of one of `blocks` on all days."""
+        wide = block.grow(HALO_PX)
+        ground = self._painter.paint(wide)
+        n = CELLS_PER_PX
+        cells = Window(wide.row * n, wide.col * n, wide.height * n, wide.width * n)
+        rows, cols = block.slices
+        for at, day in enumerate(self._days):
+            lit = illuminate(ground, cells, day, self._climate, self._bands, self._parameters)
+            optics = self._parameters.optics
+            shifts = band_shifts(day.shift_px, len(BANDS), day.seed, optics)[list(self._bands)]
+            pixels = gather(lit, shifts, optics)
+            self._surface[at, :, rows, cols] = np.clip(np.rint(pixels * 20_000), 0, 65_535)
+
+    def pictures(self) -> Iterator[tuple[Day, NDArray[np.uint16], NDArray[np.bool_]]]:
+        """The pictures, once all blocks are drawn.
+
+        Yields:
+            The day; (bands, H, W) uint16 reflectance x 10000 at the top of the atmosphere; (H, W)
+            bool where cloud or its shadow hides the ground.
+        """
+        for at, day in enumerate(self._days):
+            surface = self._surface[at].astype(np.float32) / np.float32(20_000)
+            seen, hidden = through_air(surface, day, self._bands, self._parameters.air)
+            yield day, measure(seen, day.seed, self._parameters.optics), hidden
