@@ -150,7 +150,7 @@ def test_killed_and_resumed_by_two_workers_it_ends_the_same(
     out = tmp_path / "out"
     command = [sys.executable, "-m", "swath", "compare", str(file), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(out.glob("cells/*/*/*/cell.json")) and time.monotonic() < deadline:
         assert process.poll() is None, "ended before its first cell"
         time.sleep(0.02)
