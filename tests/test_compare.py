@@ -107,6 +107,32 @@ def test_every_row_with_every_score(finished: Path) -> None:
     assert "| **wider** | narrow | baseline |" in text
 
 
+def test_a_model_may_see_other_images_of_the_same_sites(
+    tiny_world: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sites = yaml.safe_load(tiny_world.read_text("utf-8"))
+    other = tiny_world.with_name("other.yaml")
+    sites["image"] = {"bands": ["B04"], "encoding": "tci"}
+    other.write_text(yaml.safe_dump(sites), "utf-8")
+    red = build_dataset(other, tmp_path / "red")
+    value = content(dataset)
+    value["models"][1] = {"name": "red", "settings": SETTINGS, "dataset": str(red.root)}
+    found = read_comparison(write(tmp_path, value))
+    jobs = list(found.jobs())
+    assert [[cell.model.name for cell in job] for job in jobs] == [["narrow"], ["red"]] * 4
+    assert {len(cell.dataset.image.bands) for cell in jobs[1]} == {1}
+    # Other labels cannot be compared.
+    sites["widening"] = {"method": "dilate", "times": 2}
+    other.write_text(yaml.safe_dump(sites), "utf-8")
+    wide = build_dataset(other, tmp_path / "wide")
+    value["models"][1]["dataset"] = str(wide.root)
+    capsys.readouterr()
+    assert run(["compare", str(write(tmp_path, value)), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "model red: site 'sim_test'" in said
+    assert "other labels" in said
+
+
 def test_a_map_without_roads_scores_what_it_must(finished: Path, dataset: Dataset) -> None:
     """Its accuracy is the share of background, its IoU 0; all road is the other way round."""
     from swath.dataset.site import read_labels

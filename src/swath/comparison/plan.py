@@ -38,6 +38,8 @@ class ModelEntry(_Strict):
             `method`, its `pixels` and `dates`.
         stage: `fcn` leaves the ConvLSTM out: the mean of the dates is then its map.
         method: A classical method in place of a network; has no preset and no stage.
+        dataset: Another dataset than the comparison's, with the same sites and labels but other
+            images (more bands, say); relative to the file.
     """
 
     name: Name
@@ -45,6 +47,7 @@ class ModelEntry(_Strict):
     settings: dict[str, Any] = {}
     stage: Literal["fcn", "all"] = "all"
     method: str | None = None
+    dataset: str | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -115,11 +118,13 @@ class Model:
         name: In the leaderboard.
         settings: Of its training.
         stage: `fcn` or `all`.
+        dataset: What it sees.
     """
 
     name: str
     settings: "TrainSettings | PixelSettings"
     stage: Literal["fcn", "all"]
+    dataset: Dataset
 
     @property
     def network(self) -> TrainSettings | None:
@@ -139,7 +144,7 @@ class Model:
             if self.network is None
             else self.network.of_first_stage()
         )
-        text = json.dumps(decided_by, sort_keys=True)
+        text = json.dumps([str(self.dataset.root), decided_by], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -214,14 +219,12 @@ class Comparison:
         groups: dict[str, list[Model]] = {}
         for model in self.models:
             groups.setdefault(model.group, []).append(model)
-        split = {
-            fold.label: self.dataset.resplit(fold.validation, fold.test) for fold in self.folds
-        }
         for seed in self.seeds:
             for fold in self.folds:
                 for models in groups.values():
+                    split = models[0].dataset.resplit(fold.validation, fold.test)
                     yield tuple(
-                        Cell(model, fold.label, fold.test, seed, split[fold.label], self.target)
+                        Cell(model, fold.label, fold.test, seed, split, self.target)
                         for model in models
                     )
 
@@ -247,7 +250,9 @@ def read_comparison(path: Path) -> Comparison:
             f"{path}: class_name {name!r} is no class of the dataset; its classes are "
             f"{', '.join(foreground)}"
         )
-    models = tuple(Model(m.name, _settings(m, path), m.stage) for m in file.models)
+    models = tuple(
+        Model(m.name, _settings(m, path), m.stage, _dataset(m, path, dataset)) for m in file.models
+    )
     for model in models:
         if model.network is not None and model.whole_series and model.stage == "fcn":
             raise SettingsError(
@@ -267,6 +272,23 @@ def read_comparison(path: Path) -> Comparison:
         if cell.dates < 1:  # asked for here, so that a series too short is told before any training
             raise DatasetError(f"{path}: fold {cell.fold} has a site without images")
     return found
+
+
+def _dataset(entry: ModelEntry, path: Path, common: Dataset) -> Dataset:
+    """What a model sees: its own dataset, with the sites and labels of the common one."""
+    if entry.dataset is None:
+        return common
+    own = read_dataset(path.parent / entry.dataset)
+    wanted, found = (
+        {site.name: (site.grid, site.labels_sha256) for site in dataset.sites}
+        for dataset in (common, own)
+    )
+    if differing := sorted(set(wanted.items()) ^ set(found.items()), key=lambda item: item[0]):
+        raise DatasetError(
+            f"{path}: model {entry.name}: site {differing[0][0]!r} of {own.root} has another "
+            f"grid or other labels than in {common.root}; compare models on the same labels"
+        )
+    return own
 
 
 def _settings(entry: ModelEntry, path: Path) -> "TrainSettings | PixelSettings":
