@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from swath.errors import InputError, ModelError
@@ -192,7 +192,8 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
     if half:
         weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     with replacing(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+        # Not save_file, which makes files that only their owner may read.
+        temporary.write_bytes(save(weights))
     write_json(folder / SPEC, model.spec.model_dump(mode="json"))
 
 
