@@ -23,6 +23,7 @@ from swath.mapping.maps import encode_pmap, read_bytes, read_grid, read_pmap
 from swath.mapping.predict import DatedImage, Prediction, Predictor, predict_series
 from swath.mapping.rasters import composite, composite_dates, writing_maps
 from swath.mapping.tiles import plan_tiles
+from swath.models.convlstm import ConvLSTM
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
 from swath.models.trained import ModelSpec, TrainedModel
@@ -281,6 +282,20 @@ def test_only_tiles_are_read() -> None:
     margin = 12  # 7 px of the network and 3 of the fusion, up to a multiple of 4
     assert sum(part.core.size for part in parts) == 100 * 4000
     assert max(max(window.height, window.width) for window in read) <= 64 + 2 * margin
+
+
+@pytest.mark.parametrize(("fuse_from_px", "fused"), [(3 * 64 * 64, 1), (3 * 64 * 64 + 1, 0)])
+def test_the_scene_and_not_the_tile_decides_whether_gates_are_compiled(
+    monkeypatch: pytest.MonkeyPatch, fuse_from_px: int, fused: int
+) -> None:
+    calls = []
+    monkeypatch.setattr(ConvLSTM, "fuse_gates", lambda self: calls.append(self))
+    predictor = Predictor(far_sighted(), "cpu")
+    predictor.fuse_from_px = fuse_from_px
+    predictions = list(predict_series(predictor, as_images(series((64, 64))), (64, 64), 32))
+    assert len(predictions) == 4
+    assert len(calls) == fused
+    assert predictor.rnn not in calls  # which maps small scenes
 
 
 def test_bf16_is_close_to_fp32() -> None:
