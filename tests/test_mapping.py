@@ -284,18 +284,17 @@ def test_only_tiles_are_read() -> None:
     assert max(max(window.height, window.width) for window in read) <= 64 + 2 * margin
 
 
-@pytest.mark.parametrize(("fuse_from_px", "fused"), [(3 * 64 * 64, 1), (3 * 64 * 64 + 1, 0)])
 def test_the_scene_and_not_the_tile_decides_whether_gates_are_compiled(
-    monkeypatch: pytest.MonkeyPatch, fuse_from_px: int, fused: int
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls = []
-    monkeypatch.setattr(ConvLSTM, "fuse_gates", lambda self: calls.append(self))
+    said: list[str] = []
+    monkeypatch.setattr(ConvLSTM, "fuse_gates", lambda self: said.append("fused"))
+    monkeypatch.setattr(ConvLSTM, "unfuse_gates", lambda self: said.append("as written"))
     predictor = Predictor(far_sighted(), "cpu")
-    predictor.fuse_from_px = fuse_from_px
-    predictions = list(predict_series(predictor, as_images(series((64, 64))), (64, 64), 32))
-    assert len(predictions) == 4
-    assert len(calls) == fused
-    assert predictor.rnn not in calls  # which maps small scenes
+    predictor.fuse_from_px = 3 * 64 * 64
+    for side in (48, 64, 64, 48):
+        list(predict_series(predictor, as_images(series((side, side))), (side, side), 16))
+    assert said == ["fused", "as written"]
 
 
 def test_bf16_is_close_to_fp32() -> None:

@@ -102,7 +102,7 @@ class Predictor:
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
         self.fuse_from_px = FUSE_FROM_PX
-        self._fused_rnn: nn.Module | None = None
+        self._fused = False
         if self.device.type == "cpu":
             keep_freed_memory()
 
@@ -111,10 +111,20 @@ class Predictor:
         """How this model fuses dates: its ConvLSTM, or the mean where it has none."""
         return "mean" if self.rnn is None else "convlstm"
 
-    def warm_up(self) -> None:
-        """Compile the gates now rather than at the first tile that wants it."""
-        if self.rnn is not None:
-            self._fused()
+    def choose_gates(self, shape: tuple[int, int], dates: int) -> None:
+        """Have the ConvLSTM's gates compiled or not, as a scene of `shape` and `dates` repays it.
+
+        To be called before a scene is fused; costs seconds the first time that a scene is large.
+        """
+        if not isinstance(self.rnn, ConvLSTM) or self.device.type != "cpu":
+            return
+        wanted = shape[0] * shape[1] * dates >= self.fuse_from_px
+        if wanted and not self._fused:
+            with torch.inference_mode(), autocast(self.device, self.precision):
+                self.rnn.fuse_gates()
+        elif self._fused and not wanted:
+            self.rnn.unfuse_gates()
+        self._fused = wanted
 
     def plan(
         self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
@@ -139,6 +149,7 @@ class Predictor:
             ModelError: An image has not the model's number of bands.
             InputError: An image cannot be read.
         """
+        self.choose_gates((scene.height, scene.width), len(images))
         pixels = [self._read(image, tile.read) for image in images]
         masks = [valid_mask(image) for image in pixels]
         core_valid = np.stack([mask[tile.kept.slices] for mask in masks])
@@ -155,9 +166,7 @@ class Predictor:
         if self.rnn is None:
             fused = FUSIONS["mean"](core_pmaps, core_valid)
         else:
-            work_px = scene.height * scene.width * len(images)
-            rnn = self._fused() if work_px >= self.fuse_from_px else self.rnn
-            fused = self._fuse(rnn, pmaps, core)
+            fused = self._fuse(self.rnn, pmaps, core)
         return Prediction(tile.core, core_pmaps, fused, core_valid)
 
     def _read(self, image: DatedImage, window: Window) -> Image:
@@ -200,16 +209,6 @@ class Predictor:
                 pmap = probabilities(rnn(part))[0].cpu().numpy()
                 fused[(..., *piece.core.relative_to(core).slices)] = pmap[(..., *piece.kept.slices)]
         return fused
-
-    def _fused(self) -> nn.Module:
-        """The ConvLSTM with its gates compiled, where that can be done; made when first needed."""
-        assert self.rnn is not None
-        if self._fused_rnn is None:
-            self._fused_rnn = copy.deepcopy(self.rnn)
-            if isinstance(self._fused_rnn, ConvLSTM) and self.device.type == "cpu":
-                with torch.inference_mode(), autocast(self.device, self.precision):
-                    self._fused_rnn.fuse_gates()
-        return self._fused_rnn
 
     def _rnn_radius(self, dates: int) -> int:
         if self.rnn is None:
