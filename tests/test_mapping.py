@@ -30,6 +30,7 @@ from swath.mapping.rasters import (
     writing_rasters,
 )
 from swath.mapping.tiles import plan_tiles
+from swath.models.convlstm import ConvLSTM
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
 from swath.models.trained import ModelSpec, TrainedModel
@@ -288,6 +289,19 @@ def test_only_tiles_are_read() -> None:
     margin = 12  # 7 px of the network and 3 of the fusion, up to a multiple of 4
     assert sum(part.core.size for part in parts) == 100 * 4000
     assert max(max(window.height, window.width) for window in read) <= 64 + 2 * margin
+
+
+def test_the_scene_and_not_the_tile_decides_whether_gates_are_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(ConvLSTM, "fuse_gates", lambda self: said.append("fused"))
+    monkeypatch.setattr(ConvLSTM, "unfuse_gates", lambda self: said.append("as written"))
+    predictor = Predictor(far_sighted(), "cpu")
+    predictor.fuse_from_px = 3 * 64 * 64
+    for side in (48, 64, 64, 48):
+        list(predict_series(predictor, as_images(series((side, side))), (side, side), 16))
+    assert said == ["fused", "as written"]
 
 
 def test_bf16_is_close_to_fp32() -> None:

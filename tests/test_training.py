@@ -17,7 +17,9 @@ from swath.dataset.build import build_dataset
 from swath.dataset.site import read_image
 from swath.errors import DatasetError, OutputExistsError, SettingsError
 from swath.mapping.predict import DatedImage, Predictor, predict_series
+from swath.models.convlstm import ConvLSTM
 from swath.models.trained import load_model
+from swath.training import train as train_module
 from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings, override
 from swath.training.train import train
 
@@ -98,6 +100,22 @@ def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
     assert first.rnn is None
     train(dataset, tmp_path / "parts", TINY, seed=3, stage="rnn")
     assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
+
+
+def test_a_long_training_has_its_gates_compiled_and_gives_a_plain_network(
+    dataset, tmp_path, monkeypatch
+):
+    """Long: pixels x dates of all its patches, here 2 epochs x 3 batches x 2 patches of 32 px."""
+    monkeypatch.setattr(train_module, "FUSE_FROM_PX", 2 * 3 * 2 * 32**2 * 2)
+    said = []
+    monkeypatch.setattr(ConvLSTM, "fuse_gates", lambda self: said.append(("fused", self.training)))
+    monkeypatch.setattr(ConvLSTM, "unfuse_gates", lambda self: said.append("plain again"))
+    train(dataset, tmp_path / "run", TINY, seed=3)
+    assert said == [("fused", True), "plain again"]
+    said.clear()
+    monkeypatch.setattr(train_module, "FUSE_FROM_PX", 2 * 3 * 2 * 32**2 * 2 + 1)
+    train(dataset, tmp_path / "short", TINY, seed=3)
+    assert said == []
 
 
 def test_the_seed_decides(dataset, tmp_path):

@@ -104,7 +104,7 @@ class Predictor:
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
         self.fuse_from_px = FUSE_FROM_PX
-        self._fused_rnn: nn.Module | None = None
+        self._fused = False
         # One copy serves both views of a network for whole series.
         self.series = self.fcn.series if isinstance(self.fcn, OneDate) else None
         if self.device.type == "cpu":
@@ -117,10 +117,20 @@ class Predictor:
             return "series"
         return "mean" if self.rnn is None else "convlstm"
 
-    def warm_up(self) -> None:
-        """Compile the gates now rather than at the first tile that wants it."""
-        if self.rnn is not None:
-            self._fused()
+    def choose_gates(self, scene_px: int, dates: int) -> None:
+        """Have the ConvLSTM's gates compiled or not, as a scene of so many px and dates repays it.
+
+        Costs seconds the first time that a scene is large.
+        """
+        if not isinstance(self.rnn, ConvLSTM) or self.device.type != "cpu":
+            return
+        wanted = scene_px * dates >= self.fuse_from_px
+        if wanted and not self._fused:
+            with torch.inference_mode(), autocast(self.device, self.precision):
+                self.rnn.fuse_gates()
+        elif self._fused and not wanted:
+            self.rnn.unfuse_gates()
+        self._fused = wanted
 
     def plan(
         self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
@@ -248,8 +258,8 @@ class Predictor:
             return nothing
         if self.rnn is None:
             return FUSIONS["mean"](pmaps[(..., *core.slices)], known)
-        rnn = self._fused() if scene_px * len(pmaps) >= self.fuse_from_px else self.rnn
-        return self._fuse(rnn, torch.from_numpy(pmaps), core)
+        self.choose_gates(scene_px, len(pmaps))
+        return self._fuse(self.rnn, torch.from_numpy(pmaps), core)
 
     def rnn_radius(self, dates: int) -> int:
         """How far in px the fusion of `dates` dates looks."""
@@ -288,16 +298,6 @@ class Predictor:
                 pmap = probabilities(rnn(part))[0].cpu().numpy()
                 fused[(..., *piece.core.relative_to(core).slices)] = pmap[(..., *piece.kept.slices)]
         return fused
-
-    def _fused(self) -> nn.Module:
-        """The ConvLSTM with its gates compiled, where that can be done; made when first needed."""
-        assert self.rnn is not None
-        if self._fused_rnn is None:
-            self._fused_rnn = copy.deepcopy(self.rnn)
-            if isinstance(self._fused_rnn, ConvLSTM) and self.device.type == "cpu":
-                with torch.inference_mode(), autocast(self.device, self.precision):
-                    self._fused_rnn.fuse_gates()
-        return self._fused_rnn
 
 
 def predict_series(
