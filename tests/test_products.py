@@ -13,6 +13,7 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from swath.grid import Grid
 from swath.legend import Legend, read_legend
@@ -166,3 +167,32 @@ def test_an_empty_map_gives_empty_layers(tmp_path: Path) -> None:
     assert write_vectors(maps) == 0
     assert pyogrio.list_layers(maps.gpkg_path).tolist() == [["road", "LineString"]]
     assert len(gpd.read_parquet(maps.parquet_path)) == 0
+
+
+def test_sheets_cut_lines_and_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Roads 3 px wide at all angles; sheets of 16 px must give the lines of one sheet, cut.
+    generator = np.random.default_rng(3)
+    classes = np.zeros(GRID.shape, np.uint8)
+    for _ in range(6):
+        (r0, r1), (c0, c1) = (generator.integers(3, size - 3, 2) for size in GRID.shape)
+        steps = np.linspace(0, 1, 200)
+        rows, cols = r0 + steps * (r1 - r0), c0 + steps * (c1 - c0)
+        classes[rows.astype(int), cols.astype(int)] = 1
+    classes = ndimage.binary_dilation(classes, np.ones((3, 3))).astype(int)
+    tables = []
+    for name, size in (("one", 2048), ("many", 16)):
+        monkeypatch.setattr("swath.products.vectors.SHEET_PX", size)
+        monkeypatch.setattr("swath.products.vectors.SIMPLIFY_PX", 0.0)
+        maps = site_maps(tmp_path / name, read_legend("roads"), classes, 0.8)
+        write_vectors(maps)
+        tables.append(gpd.read_parquet(maps.parquet_path))
+    one, many = tables
+    assert len(many) > len(one)
+    assert many.probability.to_numpy() == pytest.approx(np.float32(round(0.8 * 254) / 254))
+    joined, whole = many.union_all(), one.union_all()
+    assert many.length_m.sum() == pytest.approx(joined.length)  # nothing twice
+    # At a cut a dead end shorter than 3 px may be taken for a spur, or a spur for a line.
+    for more, less in ((whole, joined), (joined, whole)):
+        different = shapely.line_merge(more.difference(less.buffer(0.01)))
+        assert all(part.length < 30 for part in shapely.get_parts(different))
+        assert different.length < 0.03 * whole.length

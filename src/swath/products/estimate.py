@@ -13,7 +13,7 @@ from swath.errors import InputError
 from swath.grid import Window
 from swath.mapping.jobs import FusionJob, Job, PmapJob, SeriesJob
 from swath.mapping.predict import Predictor
-from swath.mapping.rasters import classify, composite, writing_rasters
+from swath.mapping.rasters import CACHE_MB, classify, composite, writing_rasters
 from swath.mapping.series import Source
 from swath.mapping.siteplan import SitePlan
 from swath.mapping.tiles import Tile
@@ -105,7 +105,8 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
     temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
     memory = None
     if rates.base_mb is not None and rates.tile_mb is not None:
-        memory = max(rates.tile_mb, rates.base_mb + SCENE_BYTES_PX * pixels / 1e6)
+        # Of a small scene GDAL's cache holds little when the tile is measured; later it fills up.
+        memory = max(rates.tile_mb, rates.base_mb + SCENE_BYTES_PX * pixels / 1e6) + CACHE_MB
     return Estimate(
         plan.maps.site,
         dates,

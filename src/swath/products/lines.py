@@ -5,6 +5,8 @@ import shapely
 from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 
+from swath.grid import Window
+
 SPUR_PX = 3.0
 """Dead ends shorter than this are bumps on the edge of a road, not streets."""
 
@@ -18,7 +20,7 @@ Lines = NDArray[np.object_]
 """shapely LineStrings."""
 
 
-def trace_lines(mask: NDArray[np.bool_]) -> Lines:
+def trace_lines(mask: NDArray[np.bool_], kept: Window | None = None) -> Lines:
     """Trace the skeleton of a mask.
 
     Every junction and dead end is an end of lines; a closed loop is one ring. A spot whose skeleton
@@ -26,25 +28,31 @@ def trace_lines(mask: NDArray[np.bool_]) -> Lines:
 
     Args:
         mask: (H, W) bool.
+        kept: The part to be traced; what lies around it only shapes the skeleton. Lines end at the
+            first pixel beyond its lower and right edge, where those of the next part begin, and
+            links between such pixels are left to that part. None: all.
 
     Returns:
-        (n,) LineStrings through pixel centres, as (column, row), integers; a vertex a pixel.
+        (n,) LineStrings through pixel centres, as (column, row) from the origin of `kept`,
+        integers; a vertex a pixel.
 
     Source: the skeleton is that of Zhang and Suen; GEOS joins its pixels to lines.
     """
     skeleton: NDArray[np.bool_] = skeletonize(mask)  # type: ignore[no-untyped-call]
+    part = kept or Window(0, 0, *mask.shape)
+    skeleton = skeleton[part.row : part.row_end + 1, part.col : part.col_end + 1]
     # Strip by strip, so that the two-point links of a whole scene are never all in memory.
-    strips = [_trace_strip(skeleton, top) for top in range(0, len(skeleton), STRIP_PX)]
+    strips = [_trace_strip(skeleton, top, part) for top in range(0, len(skeleton), STRIP_PX)]
     return _without_spurs(_merge(np.concatenate(strips)))
 
 
-def _trace_strip(skeleton: NDArray[np.bool_], top: int) -> Lines:
+def _trace_strip(skeleton: NDArray[np.bool_], top: int, part: Window) -> Lines:
     """Lines of the links from row `top` on to row `top + STRIP_PX`, cut at both rows.
 
     On these two rows the strip does not know all the links of a pixel: what looks like the
     middle of a line may be a junction. Two stubs on each keep GEOS from joining lines there.
     """
-    links = _links(skeleton[top : top + STRIP_PX + 1], top)
+    links = _links(skeleton[top : top + STRIP_PX + 1], top, part)
     edges = [row for row in (top, top + STRIP_PX) if 0 < row < len(skeleton)]
     held = np.array([(col, row) for row in edges for col in np.flatnonzero(skeleton[row])])
     if not len(held):
@@ -55,11 +63,11 @@ def _trace_strip(skeleton: NDArray[np.bool_], top: int) -> Lines:
     return links_only
 
 
-def _links(skeleton: NDArray[np.bool_], top: int) -> Lines:
+def _links(skeleton: NDArray[np.bool_], top: int, part: Window) -> Lines:
     """Two-point lines between neighbouring skeleton pixels of a strip and the row below it.
 
     A diagonal is left out where a way round the corner exists: else each turn would be a triangle.
-    Links within the last row belong to the next strip.
+    Links within the last row belong to the next strip, those beyond the part to the next part.
     """
     body, below = skeleton[:STRIP_PX], skeleton[1:]
     across = body[:, :-1] & body[:, 1:]
@@ -79,7 +87,9 @@ def _links(skeleton: NDArray[np.bool_], top: int) -> Lines:
         at = np.argwhere(found) + np.array((top, 0))
         pair = np.stack([at + np.array(first), at + np.array(second)], axis=1)
         ends.append(pair[..., ::-1].astype(np.float64))
-    lines: Lines = shapely.linestrings(np.concatenate(ends))
+    together = np.concatenate(ends)
+    beyond = np.all(together >= np.array((part.width, part.height)), axis=1)  # in x, in y
+    lines: Lines = shapely.linestrings(together[~np.any(beyond, axis=1)])
     return lines
 
 

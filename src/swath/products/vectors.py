@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -18,10 +17,18 @@ from swath.files import replacing
 from swath.grid import Grid, Window
 from swath.legend import LegendClass
 from swath.mapping.maps import PMAP_SCALE, SiteMaps, read_bytes, read_grid
+from swath.mapping.tiles import Tile, plan_tiles
 from swath.products.lines import trace_lines
 
 SIMPLIFY_PX = 1.0
 """Lines stay this close to the middle of the pixels that they were traced from."""
+
+SHEET_PX = 2048
+"""Lines are traced in sheets of at most this side, and end at their edges: a scene of dense towns
+has millions of vertices, and joining them takes 40 bytes for every pixel of the scene."""
+
+SHEET_MARGIN_PX = 64
+"""What is seen around a sheet: the skeleton of anything narrower does not know of the sheets."""
 
 STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""
@@ -36,7 +43,8 @@ def write_vectors(maps: SiteMaps) -> int:
     area, 0..1; `length_m` of lines and `area_m2` of areas, in the plane of the CRS. Both files
     keep the attribution.
 
-    Of the scene, only the class map (a byte a pixel) and its skeleton are in memory as a whole.
+    Lines end where sheets of `SHEET_PX` meet, and go on in the next. Of the scene, the finished
+    features are in memory as a whole, and where the legend has area classes the class map.
 
     Args:
         maps: The site; its classes.tif and pmap.tif are in place.
@@ -48,11 +56,10 @@ def write_vectors(maps: SiteMaps) -> int:
         InputError: A map cannot be read.
     """
     grid = read_grid(maps.classes_path)
-    ids = read_bytes(maps.classes_path)[0]
     tables: dict[str, gpd.GeoDataFrame] = {}
     for c in maps.legend.foreground:
         make = _lines if c.geometry == "line" else _areas
-        tables[c.name] = make(ids == c.id, grid, maps.fused_path, c)
+        tables[c.name] = make(maps, grid, c)
     with replacing(maps.gpkg_path) as temporary, _dated(maps.dates[-1]):
         for c in maps.legend.foreground:
             pyogrio.write_dataframe(
@@ -81,28 +88,41 @@ def _dated(day: dt.date) -> Iterator[None]:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
-def _lines(mask: NDArray[np.bool_], grid: Grid, fused: Path, c: LegendClass) -> gpd.GeoDataFrame:
-    """The middle lines of a mask (H, W) and the mean PMap of its class along them."""
-    traced = trace_lines(mask)
+def _lines(maps: SiteMaps, grid: Grid, c: LegendClass) -> gpd.GeoDataFrame:
+    """The middle lines of a class and its mean PMap along them."""
+    sheets = plan_tiles(grid.shape, SHEET_PX, SHEET_MARGIN_PX, 1)
+    tables = [_sheet_lines(maps, grid, sheet, c) for sheet in sheets]
+    some = [table for table in tables if len(table)] or tables[:1]
+    return gpd.GeoDataFrame(pd.concat(some, ignore_index=True))
+
+
+def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> gpd.GeoDataFrame:
+    mask = read_bytes(maps.classes_path, sheet.read)[0] == c.id
+    traced = trace_lines(mask, sheet.kept)
     pixels, owner = shapely.get_coordinates(traced, return_index=True)
     cols, rows = pixels.astype(np.int64).T
     mean = _Mean(len(traced))
-    for strip in _strips(grid):
-        here = (rows >= strip.row) & (rows < strip.row_end)
-        band = read_bytes(fused, strip)[c.id]
-        mean.add(owner[here], band[rows[here] - strip.row, cols[here]])
+    # Lines reach a pixel into the next sheet.
+    seen = Window(0, 0, sheet.core.height + 1, sheet.core.width + 1)
+    whole = seen.shift(sheet.core.row, sheet.core.col).intersect(grid.window)
+    for strip in _strips(whole):
+        here = (rows >= strip.row - whole.row) & (rows < strip.row_end - whole.row)
+        band = read_bytes(maps.fused_path, strip)[c.id]
+        mean.add(owner[here], band[rows[here] + whole.row - strip.row, cols[here]])
     simple = shapely.simplify(traced, SIMPLIFY_PX)
-    placed = shapely.transform(simple, lambda xy: _pixel_centres(xy, grid))
+    placed = shapely.transform(simple, lambda xy: _pixel_centres(xy, grid.crop(whole)))
     return _table(c, mean, "length_m", shapely.length(placed), placed, grid)
 
 
-def _areas(mask: NDArray[np.bool_], grid: Grid, fused: Path, c: LegendClass) -> gpd.GeoDataFrame:
-    """The outlines of a mask (H, W) and the mean PMap of its class over them."""
+def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> gpd.GeoDataFrame:
+    """The outlines of a class and its mean PMap over them."""
+    mask = read_bytes(maps.classes_path)[0] == c.id
+    fused = maps.fused_path
     found = features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
     outlines = np.array([shape(outline) for outline, _ in found], dtype=object)
     mean = _Mean(len(outlines))
     tree = shapely.STRtree(outlines)
-    for strip in _strips(grid):
+    for strip in _strips(grid.window):
         part = grid.crop(strip)
         crossing = tree.query(shapely.box(*part.bounds))
         if not len(crossing):
@@ -139,10 +159,10 @@ class _Mean:
         return self._total / self._pixels / PMAP_SCALE
 
 
-def _strips(grid: Grid) -> Iterator[Window]:
-    """The grid from top to bottom."""
-    for row in range(0, grid.height, STRIP_PX):
-        yield Window(row, 0, min(STRIP_PX, grid.height - row), grid.width)
+def _strips(area: Window) -> Iterator[Window]:
+    """A part of the scene from top to bottom."""
+    for row in range(area.row, area.row_end, STRIP_PX):
+        yield Window(row, area.col, min(STRIP_PX, area.row_end - row), area.width)
 
 
 def _pixel_centres(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
