@@ -17,7 +17,7 @@ _CLOUD_M = 1500.0
 _CLOUD_REFLECTANCE = 0.62
 
 _HAZE_BACKWARD = 0.35
-"""Phase function of haze towards nadir (Henyey-Greenstein, g = 0.65: 0.1-0.4 at 110-150 degrees)."""
+"""Phase function of haze towards nadir (Henyey-Greenstein, g = 0.65: 0.1-0.4 at 110-150 deg)."""
 
 
 def through_air(
