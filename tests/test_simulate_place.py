@@ -234,6 +234,7 @@ def test_same_seed_same_files_and_json(
         (["--bounds", "1,2,3"], "WEST,SOUTH,EAST,NORTH"),
         (["--bounds", "20,50,20.01,50.01"], "do not overlap"),
         (["--bounds", "12,50,11,51"], "bounds must be"),
+        (["--bounds", "10,48,14,51"], "smaller box"),
         (["--bands", "B02,B10"], "B10"),
         (["--split", "most"], "train, validation or test"),
     ],

@@ -7,7 +7,7 @@ import geopandas
 import numpy as np
 import shapely
 
-from swath.errors import InputError
+from swath.errors import InputError, SettingsError
 from swath.files import parse_yaml
 from swath.grid import Bounds, Grid, transform_bounds
 from swath.labels.vectors import LONLAT, Source, choose_features, read_near, wide_bounds
@@ -20,6 +20,9 @@ MARGIN_PX = 15
 
 LARGEST_PX = 1024
 """Side of the square that is taken where the user gives no bounds."""
+
+GREATEST_PX = 10_980
+"""Side of the largest square that is simulated: a tile of Sentinel-2."""
 
 _STOREY_M = 3.0
 _UNPAVED = frozenset(
@@ -46,6 +49,7 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
     Raises:
         InputError: The file cannot be read, or has no road in the bounds.
         GridError: Impossible bounds.
+        SettingsError: Bounds larger than a tile of Sentinel-2.
         MissingExtraError: An OpenStreetMap extract without the package osmium.
     """
     legend = ground_legend()
@@ -54,6 +58,11 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
         grid = Grid.from_lonlat(_densest(source), None, PIXEL_M)
     else:
         grid = Grid.from_lonlat(bounds, None, PIXEL_M)
+        if max(grid.shape) > GREATEST_PX:
+            raise SettingsError(
+                f"the bounds are {grid.height} x {grid.width} px; at most {GREATEST_PX} px of 10 m a "
+                "side are simulated at once, choose a smaller box"
+            )
         box = transform_bounds(wide_bounds(grid, MARGIN_PX), grid.crs, LONLAT)
         source = read_near(path, legend, box)
     return layout_of(choose_features(source, legend, grid, MARGIN_PX), legend, grid, seed)
