@@ -211,7 +211,12 @@ def _scored(cell: Cell, units: Sequence[Unit], folder: Path) -> dict[str, Any]:
     empty = [site for site in cell.test if site not in test]
     if empty:
         raise DatasetError(f"test site {empty[0]!r} has no labelled pixel under its map")
-    candidates = [model for (model, rule) in test[cell.test[0]].measured if rule == "half"]
+    # Sites differ in their dates, so the maps of single dates are not rows; their mean is.
+    candidates = [
+        model
+        for (model, rule) in test[cell.test[0]].measured
+        if rule == "half" and all((model, rule) in test[site].measured for site in cell.test)
+    ]
     values: dict[str, dict[str, dict[str, float | None]]] = {}
     samples = np.full((len(cell.test), len(candidates), RESAMPLES, len(SCORES)), np.nan, np.float32)
     for i, site in enumerate(cell.test):
