@@ -60,8 +60,8 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
         grid = Grid.from_lonlat(bounds, None, PIXEL_M)
         if max(grid.shape) > GREATEST_PX:
             raise SettingsError(
-                f"the bounds are {grid.height} x {grid.width} px; at most {GREATEST_PX} px of 10 m a "
-                "side are simulated at once, choose a smaller box"
+                f"the bounds are {grid.height} x {grid.width} px of 10 m, at most {GREATEST_PX} px "
+                "a side are simulated at once; choose a smaller box"
             )
         box = transform_bounds(wide_bounds(grid, MARGIN_PX), grid.crs, LONLAT)
         source = read_near(path, legend, box)
