@@ -124,9 +124,13 @@ def test_the_mask_lies_where_the_clouds_do_and_scene_and_pieces_agree(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("swath.mapping.series.PIECE_PX", 16)
         (tmp_path / "work").mkdir()
-        (dated,) = found.prepare(tmp_path / "work")
+        dated = found.sources[0].prepare(tmp_path / "work")
     assert len(drawn) == 1
     np.testing.assert_array_equal(dated.read(Window(0, 0, *GRID.shape))[0], got)
+    # With and without the model are two images: no map of the one is kept for the other.
+    assert (
+        found.sources[0].identify() != scene_series("x", [path], None, image).sources[0].identify()
+    )
 
 
 @needs_model

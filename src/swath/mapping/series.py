@@ -237,7 +237,7 @@ def _identify(scene: Scene, image: ImageSettings) -> str:
             "mask": None if scene.mask is None else content_hash(scene.mask),
             "bands": scene.band_indexes(image.bands),
             "encoding": image.encoding,
-            "scl_invalid": scene.scl_invalid,
+            "masks": scene.masks,
         }
     )
 
