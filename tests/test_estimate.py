@@ -114,7 +114,7 @@ def test_a_tile_with_data_is_looked_for(run_folder: Path, write_scene: Any, tmp_
 
 def test_what_plan_refuses(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert swath(["plan", str(run_folder)]) == 2
-    assert "swath plan takes either SCENES or --dataset" in capsys.readouterr().err
+    assert "swath plan: nothing to map with" in capsys.readouterr().err
     assert swath(["plan", str(run_folder), "nothing_2019-01-01.tif"]) == 2
     assert "no such file" in capsys.readouterr().err
 

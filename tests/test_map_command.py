@@ -305,8 +305,15 @@ def test_the_command_says_what_is_wrong(
         assert len(lines) == 1
         return lines[0]
 
-    assert "either SCENES or --dataset" in complaint()
-    assert "either SCENES or --dataset" in complaint(scene, *data)
+    assert "nothing to map with" in complaint()
+    assert "either SCENES or --dataset, not both" in complaint(scene, *data)
+    assert "gone: no such file or folder; give the images" in complaint(run=tmp_path / "gone")
+    images = dataset.root / dataset.sites[0].name
+    said = complaint(run=images)
+    assert "is a folder, but no run (no model.json)" in said
+    assert said.endswith(f"such as {images / '*.tif'}")
+    assert "sim_train: no Sentinel-2 product; expected a .SAFE folder" in complaint(str(images))
+    assert "gone.tif: no such file" in complaint(str(tmp_path / "gone.tif"))
     assert "--site and --date choose from a --dataset" in complaint(scene, "--site", "x")
     assert "--name, --bands, --mask and --level are for" in complaint(*data, "--name", "x")
     assert "no such file" in complaint(scene)

@@ -340,8 +340,35 @@ def test_scale_and_offset_of_the_file_are_applied(tmp_path: Path, write_scene: W
 def test_reflectance_0_to_1_is_refused(tmp_path: Path, write_scene: WriteScene) -> None:
     image = (pattern(GRID) / 1000).astype("float32")
     scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, RGB, nodata=None))
-    with pytest.raises(InputError, match=r"largest value is 0\.249; expected reflectance x 10000"):
+    with pytest.raises(InputError, match=r"largest value is 0\.249; .* scale and offset"):
         read_on_grid(scene, GRID, REFLECTANCE)
+
+
+def test_reflectance_0_to_1_with_its_offset_declared_is_read(
+    tmp_path: Path, write_scene: WriteScene
+) -> None:
+    # As composites of offset products have it: reflectance + 0.1, here of 0 to 0.0249.
+    image = (pattern(GRID) / 10000 + 0.1).astype("float32")
+    image[:, 5, 7] = np.nan
+    path = write_scene(tmp_path / "2020-01-01.tif", image, GRID, RGB, nodata=None)
+    with rasterio.open(path, "r+") as target:
+        target.offsets = (-0.1,) * 3
+    got = read_on_grid(read_scene(path), GRID, REFLECTANCE)
+    expected = np.maximum(pattern(GRID), 1)
+    expected[:, 5, 7] = 0
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_true_colour_image_does_not_do_for_other_bands(
+    tmp_path: Path, write_scene: WriteScene
+) -> None:
+    image = pattern(GRID).astype("uint8")
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, RGB))
+    with pytest.raises(InputError, match=r"no band B08; .* True Colour Image is not enough here"):
+        scene.band_indexes(("B04", "B08"))
+    unnamed = read_scene(write_scene(tmp_path / "2020-01-02.tif", image, GRID, ("x", "y", "z")))
+    with pytest.raises(InputError, match=r"no band B04; .*--bands; `bands:` in a sites file"):
+        unnamed.band_indexes(("B04",))
 
 
 def test_a_scene_apart_from_the_grid(tmp_path: Path, write_scene: WriteScene) -> None:

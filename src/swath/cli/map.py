@@ -108,19 +108,36 @@ class Request:
         run = self.run
         if run is None:
             run = STARTER
-            console.print(f"no RUN given: using the starter weights ({run / 'README.md'})")
+            said = f"no RUN given: using the starter weights ({run / 'README.md'})"
+            console.print(said, soft_wrap=True, markup=False, highlight=False)
         return run, load_model(run)
 
     def check(self, command: str) -> None:
         """Raise `SettingsError` where options contradict each other."""
-        if (self.dataset is None) == (not self.scenes):
-            raise SettingsError(f"{command} takes either SCENES or --dataset, and one of them")
+        if self.dataset is None and not self.scenes:
+            raise SettingsError(f"{command}: {self._nothing_to_map()}")
+        if self.dataset is not None and self.scenes:
+            raise SettingsError(f"{command} takes either SCENES or --dataset, not both")
         if self.scenes and (self.site or self.date):
             raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
         if self.dataset is not None and (self.name or self.bands or self.mask or self.level):
             raise SettingsError(
                 "--name, --bands, --mask and --level are for SCENES; a dataset has its own"
             )
+
+    def _nothing_to_map(self) -> str:
+        """Why there are no images, and what to do."""
+        run, advice = self.run, "give the images of one place (SCENES), or --dataset"
+        if run is None:
+            return f"nothing to map; {advice}"
+        if not run.is_dir():
+            return f"{run}: no such file or folder; {advice}"
+
+        from swath.models.trained import SPEC
+
+        if (run / SPEC).is_file():
+            return f"nothing to map with {run}; {advice}"
+        return f"{run} is a folder, but no run (no {SPEC}); {advice}, such as {run / '*.tif'}"
 
     def series(self, spec: "ModelSpec") -> "list[Series]":
         """Read the headers, and find what is to be mapped."""

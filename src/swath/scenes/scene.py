@@ -105,9 +105,11 @@ class Scene:
             InputError: A wanted band is not in the file.
         """
         if missing := [band for band in wanted if band not in self.bands]:
-            what, advice = "file", "; name the file's bands with `bands:` in the sites file"
+            what, advice = "file", "; name the file's bands (--bands; `bands:` in a sites file)"
             if self.product is not None:
                 what, advice = "product", ""
+            elif self.dtype == "uint8" and not set(missing) <= set(_COLORS.values()):
+                advice = "; an 8-bit True Colour Image is not enough here: give reflectance x 10000"
             raise InputError(
                 f"{self.path}: no band {', '.join(missing)}; the {what} has "
                 f"{', '.join(band or '(no name)' for band in self.bands)}, wanted are "
@@ -139,6 +141,8 @@ def read_scene(
         return _read_product(path, date, bands, scl_invalid)
     if scl_invalid is not None:
         raise InputError(f"{path}: `scl_invalid:` is for Level-2A products; this is an image file")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
     day = date or date_in_name(path)
     with warnings.catch_warnings():
         # A missing georeference is an error below, which says more than rasterio's warning.
@@ -238,7 +242,7 @@ def date_in_name(path: Path) -> dt.date:
             continue
     raise InputError(
         f"{path}: no date (YYYY-MM-DD or YYYYMMDD) in the file's name; "
-        "rename it or give `date:` in the sites file"
+        "rename it, or give `date:` in a sites file"
     )
 
 

@@ -381,7 +381,8 @@ def _check_quantified(values: NDArray[np.float32], valid: NDArray[np.bool_], sce
     """Raise `InputError` where numbers look like reflectance 0..1 instead of 0..10000."""
     if valid.any() and scene.dtype == "float32" and (top := float(values[valid].max())) < 10:
         raise InputError(
-            f"{scene.path}: the largest value is {top:.3g}; expected reflectance x 10000"
+            f"{scene.path}: the largest value is {top:.3g}; expected reflectance x 10000; "
+            "multiply it, or declare the file's scale and offset (GDAL's, rasterio's)"
         )
 
 
