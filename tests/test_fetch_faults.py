@@ -19,8 +19,11 @@ pytestmark = pytest.mark.usefixtures("loopback_only")
 
 
 # --- a server that fails ------------------------------------------------------------------------
-@pytest.mark.parametrize("kind", ["503", "429", "cut", "drop", "shifted"])
-def test_windows_survive_passing_faults(world: World, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["503", "429", "cut", "drop", "shifted", "trickle"])
+def test_windows_survive_passing_faults(
+    world: World, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "SLOW_AFTER_S", 0.3)
     assert fetch(world.sites(), tmp_path / "calm") == 0
     world.files.counts.clear()
     world.files.fault = first_times(kind)
