@@ -463,6 +463,25 @@ def test_real_series_lands_on_one_grid(data_dir: Path) -> None:
 
 
 @pytest.mark.data
+def test_all_real_images_read_as_another_reader_has_them(data_dir: Path) -> None:
+    """Against tifffile, which shares no code with GDAL."""
+    import tifffile
+
+    bands = ("B02", "B03", "B04", "B08")
+    image = ImageSettings(bands=bands, encoding="reflectance")
+    paths = sorted((data_dir / "real" / "cities").glob("*/*.tif"))
+    assert len(paths) == 36
+    for path in paths:
+        scene = read_scene(path)
+        assert scene.bands == bands
+        stored = tifffile.imread(path)
+        planes = stored if stored.shape[0] == 4 else np.moveaxis(stored, -1, 0)
+        known = (planes != 0).any(axis=0)
+        expected = np.where(known, np.maximum(planes, 1), 0)
+        np.testing.assert_array_equal(read_on_grid(scene, scene.grid, image), expected)
+
+
+@pytest.mark.data
 def test_real_bands_by_setting(data_dir: Path) -> None:
     names = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
     path = data_dir / "real" / "boadella" / "2020-06-21.tif"
