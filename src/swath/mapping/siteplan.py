@@ -66,8 +66,10 @@ def plan_series(
 
     Raises:
         SettingsError: A tile size that is not a positive multiple of the model's stride.
+        ModelError: The model takes another number of dates only.
         InputError: An image file is missing.
     """
+    predictor.model.check_dates(len(series.sources))
     predictor.plan_pmaps(series.grid.shape, tile_px)
     spec = predictor.model.spec
     settings = Settings(

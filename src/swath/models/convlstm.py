@@ -151,6 +151,28 @@ def _rows(image: Tensor) -> Tensor:
     return image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
 
 
+def last_hidden(cells: nn.ModuleList, series: Tensor, gates: Gates = PLAIN_GATES) -> Tensor:
+    """Run a series through ConvLSTM layers that lie on each other.
+
+    Args:
+        cells: The layers, `PeepholeConvLSTMCell`s, lowest first.
+        series: (B, T, C, H, W), oldest first, T >= 1.
+        gates: Who computes the gates.
+
+    Returns:
+        (B, r, H, W): the hidden state of the top layer after the last date.
+    """
+    states: list[State | None] = [None] * len(cells)
+    x = series[:, 0]
+    for date in range(series.shape[1]):
+        x = series[:, date].contiguous(memory_format=torch.channels_last)
+        for layer, cell in enumerate(cells):
+            state = cell(x, states[layer], gates)
+            states[layer] = state
+            x = state[0]
+    return x
+
+
 class ConvLSTM(nn.Module):
     """Peephole ConvLSTM layers over a series of PMaps; a 1 x 1 convolution reads the last state.
 
@@ -232,13 +254,5 @@ class ConvLSTM(nn.Module):
         Returns:
             (B, lc, H, W) logits of the fused PMap.
         """
-        states: list[State | None] = [None] * len(self.cells)
-        x = pmaps[:, 0]
-        for date in range(pmaps.shape[1]):
-            x = pmaps[:, date].contiguous(memory_format=torch.channels_last)
-            for layer, cell in enumerate(self.cells):
-                state = cell(x, states[layer], self._gates)
-                states[layer] = state
-                x = state[0]
-        logits: Tensor = self.head(x)
+        logits: Tensor = self.head(last_hidden(self.cells, pmaps, self._gates))
         return logits

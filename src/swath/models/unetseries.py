@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from swath.models.convlstm import PeepholeConvLSTMCell, State
+from swath.models.convlstm import PeepholeConvLSTMCell, last_hidden
 from swath.models.series import SeriesSizes
 from swath.models.unet import UNet
 
@@ -69,13 +69,5 @@ class FeatureConvLSTM(nn.Module):
         flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         features = self.unet(flat)
         features = features.reshape(batch, dates, *features.shape[1:])
-        states: list[State | None] = [None] * len(self.cells)
-        x = features[:, 0]
-        for date in range(dates):
-            x = features[:, date]
-            for layer, cell in enumerate(self.cells):
-                state = cell(x, states[layer])
-                states[layer] = state
-                x = state[0]
-        logits: Tensor = self.head(x)
+        logits: Tensor = self.head(last_hidden(self.cells, features))
         return logits
