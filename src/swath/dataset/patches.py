@@ -16,6 +16,7 @@ from swath.errors import DatasetError
 from swath.grid import Window
 from swath.legend import IGNORE
 from swath.scaling import Scaling
+from swath.scenes.raster import OpenRasters
 from swath.sentinel2 import NODATA, valid_mask
 from swath.settings import SplitName
 
@@ -45,6 +46,7 @@ class PatchDataset(TorchDataset[Sample]):
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
         seed: Patch number i draws its jitter from (seed, i), whichever worker reads it.
+        rasters: The dataset's files, where they stay open for more than these patches.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class PatchDataset(TorchDataset[Sample]):
         scaling: Scaling,
         jitter_strength: float = 0.0,
         seed: tuple[int, ...] = (0,),
+        rasters: OpenRasters | None = None,
     ) -> None:
         self.patches = patches
         self.scaling = scaling
         self.jitter_strength = jitter_strength
         self.seed = seed
+        self._rasters = rasters or OpenRasters()
         self._sites = {site.name: site for site in dataset.sites}
 
     def __len__(self) -> int:
@@ -67,8 +71,8 @@ class PatchDataset(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         patch = self.patches[index]
         site = self._sites[patch.site]
-        images = np.stack([_read_inside(site, date, patch) for date in patch.dates])
-        label = transform(_label_inside(site, patch), patch.symmetry)
+        images = np.stack([self._image_inside(site, date, patch) for date in patch.dates])
+        label = transform(self._label_inside(site, patch), patch.symmetry)
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
@@ -80,21 +84,23 @@ class PatchDataset(TorchDataset[Sample]):
             "site": patch.site,
         }
 
+    def _image_inside(self, site: Site, date: int, patch: Patch) -> NDArray[np.generic]:
+        """The image (C, h, w) of a patch; no data beyond its region."""
+        seen = patch.window.intersect(patch.region)
+        part = self._rasters.read(site.acquisitions[date].path, seen, fill=NODATA)
+        shape = (part.shape[0], patch.window.height, patch.window.width)
+        whole: NDArray[np.generic] = np.full(shape, NODATA, part.dtype)
+        whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
+        return whole
 
-def _read_inside(site: Site, date: int, patch: Patch) -> NDArray[np.generic]:
-    seen = patch.window.intersect(patch.region)
-    part = read_image(site.acquisitions[date], seen)
-    shape = (part.shape[0], patch.window.height, patch.window.width)
-    whole: NDArray[np.generic] = np.full(shape, NODATA, part.dtype)
-    whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
-    return whole
-
-
-def _label_inside(site: Site, patch: Patch) -> NDArray[np.uint8]:
-    seen = patch.window.intersect(patch.region)
-    whole = np.full((patch.window.height, patch.window.width), IGNORE, np.uint8)
-    whole[seen.relative_to(patch.window).slices] = read_labels(site, seen)
-    return whole
+    def _label_inside(self, site: Site, patch: Patch) -> NDArray[np.uint8]:
+        """The label (h, w) of a patch; ignored beyond its region."""
+        seen = patch.window.intersect(patch.region)
+        whole = np.full((patch.window.height, patch.window.width), IGNORE, np.uint8)
+        whole[seen.relative_to(patch.window).slices] = self._rasters.read(
+            site.labels, seen, fill=IGNORE
+        )[0]
+        return whole
 
 
 def survey_split(dataset: Dataset, split: SplitName) -> tuple[Survey, ...]:

@@ -1,6 +1,8 @@
 """GeoTIFFs: reading windows, warping to a grid without letting no-data bleed, writing."""
 
 import math
+import os
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,9 @@ from swath.grid import Grid, Window, transform_bounds
 BLOCK_PX = 256
 """Side of the blocks that rasters are stored in: a patch touches few of them."""
 
+MOST_OPEN = 128
+"""Files that `OpenRasters` keeps open: far below what a process may."""
+
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -35,14 +40,8 @@ def open_raster(path: Path) -> Iterator[Any]:
     Raises:
         InputError: The file is missing, is no raster, or breaks off while it is read.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        # Env: what GDAL wants to say about a file goes to Python's log, not to stderr.
-        with rasterio.Env(), rasterio.open(path) as source:
-            yield source
-    except (RasterioIOError, RasterioError) as error:
-        raise InputError(f"{path}: not readable as a raster ({_one_line(error)})") from None
+    with _as_input_error(path), rasterio.open(path) as source:
+        yield source
 
 
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> NDArray[Any]:
@@ -60,15 +59,62 @@ def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> N
         InputError: The file cannot be read.
     """
     with open_raster(path) as source:
-        if window is None:
-            whole: NDArray[Any] = source.read()
-            return whole
-        inside = window.intersect(Window(0, 0, source.height, source.width))
-        out = np.full((source.count, window.height, window.width), fill, source.dtypes[0])
-        if inside.size:
-            rows, cols = inside.relative_to(window).slices
-            out[:, rows, cols] = source.read(window=rasterio_window(inside))
-        return out
+        return _read(source, window, fill)
+
+
+class OpenRasters:
+    """Rasters that stay open from one read to the next, for readers of many small windows.
+
+    GDAL then keeps what it has decoded in its cache (5 % of the memory), and a window costs a
+    copy. Every process opens its own: an open file must not be shared over a fork.
+    """
+
+    def __init__(self) -> None:
+        self._sources: OrderedDict[Path, Any] = OrderedDict()
+        self._process = os.getpid()
+
+    def __reduce__(self) -> tuple[type["OpenRasters"], tuple[()]]:
+        return (OpenRasters, ())
+
+    def read(self, path: Path, window: Window, *, fill: int = 0) -> NDArray[Any]:
+        """Read all bands of a window that may reach outside; see `read_raster`.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        if self._process != os.getpid():
+            self._sources, self._process = OrderedDict(), os.getpid()
+        with _as_input_error(path):
+            source = self._sources.pop(path, None) or rasterio.open(path)
+            self._sources[path] = source
+            if len(self._sources) > MOST_OPEN:
+                self._sources.popitem(last=False)[1].close()
+            return _read(source, window, fill)
+
+
+def _read(source: Any, window: Window | None, fill: int) -> NDArray[Any]:
+    if window is None:
+        whole: NDArray[Any] = source.read()
+        return whole
+    inside = window.intersect(Window(0, 0, source.height, source.width))
+    out = np.full((source.count, window.height, window.width), fill, source.dtypes[0])
+    if inside.size:
+        rows, cols = inside.relative_to(window).slices
+        out[:, rows, cols] = source.read(window=rasterio_window(inside))
+    return out
+
+
+@contextmanager
+def _as_input_error(path: Path) -> Iterator[None]:
+    """Has an error of reading say which file it was."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        # Env: what GDAL wants to say about a file goes to Python's log, not to stderr.
+        with rasterio.Env():
+            yield
+    except (RasterioIOError, RasterioError) as error:
+        raise InputError(f"{path}: not readable as a raster ({_one_line(error)})") from None
 
 
 def rasterio_window(window: Window) -> RasterioWindow:

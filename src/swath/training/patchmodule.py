@@ -11,6 +11,7 @@ from swath.dataset.index import Survey, plan_cover, plan_patches
 from swath.dataset.patches import PatchDataset, Sample
 from swath.dataset.site import Dataset
 from swath.scaling import Scaling
+from swath.scenes.raster import OpenRasters
 from swath.training.presets import StageSettings, TrainSettings
 
 VALIDATION_PX = 256
@@ -64,6 +65,7 @@ class PatchModule(LightningDataModule):
         self.stage = stage
         self.dates = dates
         self.salt = salt
+        self.rasters = OpenRasters()
         self.surveys = tuple(s for s in source.train if s.site not in leave_out)
 
     def _loader(self, dataset: PatchDataset, batch_size: int) -> DataLoader[Sample]:
@@ -82,7 +84,12 @@ class PatchModule(LightningDataModule):
             np.random.default_rng(seed),
         )
         dataset = PatchDataset(
-            self.source.dataset, patches, self.source.scaling, self.source.settings.jitter, seed
+            self.source.dataset,
+            patches,
+            self.source.scaling,
+            self.source.settings.jitter,
+            seed,
+            self.rasters,
         )
         return self._loader(dataset, self.stage.batch_size)
 
@@ -91,5 +98,7 @@ class PatchModule(LightningDataModule):
         patches = plan_cover(self.source.validation, VALIDATION_PX, self.dates)
         if not patches:
             return []
-        dataset = PatchDataset(self.source.dataset, patches, self.source.scaling)
+        dataset = PatchDataset(
+            self.source.dataset, patches, self.source.scaling, rasters=self.rasters
+        )
         return self._loader(dataset, 4)
