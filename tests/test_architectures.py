@@ -242,6 +242,61 @@ def test_utae_weighs_the_dates_by_its_attention():
     torch.testing.assert_close(one, three)
 
 
+class TestFeatureMean:
+    def test_order_does_not_matter(self):
+        model = build("feature-mean").series.double()
+        images = torch.rand(1, 4, 3, 32, 48, dtype=torch.float64)
+        with torch.inference_mode():
+            torch.testing.assert_close(model(images[:, [2, 0, 3, 1]]), model(images))
+
+    def test_equal_dates_are_one_date(self):
+        model = build("feature-mean").series.double()
+        image = torch.rand(1, 1, 3, 23, 50, dtype=torch.float64)
+        with torch.inference_mode():
+            torch.testing.assert_close(model(image.expand(1, 5, 3, 23, 50)), model(image))
+
+    def test_a_date_without_data_is_as_if_it_were_not_there(self):
+        model = build("feature-mean").series.double()
+        images = torch.rand(1, 3, 3, 23, 50, dtype=torch.float64)
+        images[:, 1] = 0
+        with torch.inference_mode():
+            torch.testing.assert_close(model(images), model(images[:, [0, 2]]))
+
+    def test_it_is_the_unet_on_the_mean_of_its_features(self):
+        """The same again from the parts of the U-Net, with data everywhere."""
+        model = build("feature-mean").series.double()
+        images = torch.rand(1, 2, 3, 32, 32, dtype=torch.float64)
+        with torch.inference_mode():
+            levels = zip(*(model.unet.encode(images[:, t]) for t in range(2)), strict=True)
+            expected = model.unet.decode([(first + second) / 2 for first, second in levels])
+            torch.testing.assert_close(model(images), expected)
+
+
+def test_all_orientations_of_a_series():
+    """A turned series has the turned map, and its tiles fit together."""
+    model = build("feature-mean", dates=2)
+    model.spec = model.spec.model_copy(update={"orientations": 8})
+    scenes = np.random.default_rng(2).integers(1, 255, (2, 3, 64, 96), dtype=np.uint8)
+
+    def fused(scenes, tile_px):
+        images = [
+            DatedImage(dt.date(2020, 1, 1 + at), lambda w, one=one: one[(slice(None), *w.slices)])
+            for at, one in enumerate(scenes)
+        ]
+        whole = np.full((2, *scenes.shape[-2:]), np.nan)
+        predictor = Predictor(model, "cpu", "fp32")
+        for made in predict_series(predictor, images, scenes.shape[-2:], tile_px):
+            whole[(slice(None), *made.core.slices)] = made.fused
+        return whole
+
+    whole = fused(scenes, 512)
+    np.testing.assert_allclose(fused(scenes, 32), whole, atol=2e-5)
+    turned = fused(np.rot90(scenes, 1, (-2, -1)), 512)
+    np.testing.assert_allclose(turned, np.rot90(whole, 1, (-2, -1)), atol=1e-5)
+    model.spec = model.spec.model_copy(update={"orientations": 1})
+    assert np.abs(fused(scenes, 512) - whole).max() > 1e-3
+
+
 @pytest.mark.parametrize("name", ["tempcnn", "pixel-lstm"])
 def test_pixels_know_nothing_of_each_other(name):
     model = build(name)

@@ -45,7 +45,7 @@ def test_every_row_of_the_contract_is_there(report: Report) -> None:
         for model in MODELS
         for split in ("train", "validation", "test")
         for site in ("all", f"sim_{split}")
-        for rule in ("half", "validation")
+        for rule in ("half", "validation", "scene")
     }
     assert got == expected
     assert len(report.rows) == len(expected)
@@ -136,7 +136,7 @@ def test_paired_differences(report: Report) -> None:
     assert {(p["role"], p["threshold_rule"]) for p in test} == {
         (role, rule)
         for role in ("U-Net", "mean", "best control")
-        for rule in ("half", "validation")
+        for rule in ("half", "validation", "scene")
     }
     ours = row(report, "U-NET + ConvLSTM", "test")
     for p in test:
@@ -161,10 +161,12 @@ def test_equal_maps_differ_by_exactly_nothing(dataset: Dataset, tmp_path: Path) 
         assert pair["chosen_on"] in (None, "test")
 
 
-def test_without_validation_sites_all_rows_are_at_half(dataset: Dataset, tmp_path: Path) -> None:
+def test_without_validation_sites_no_threshold_comes_from_labels(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     only_test = map_all(tmp_path / "maps", dataset, only=["sim_test"])
     report = score(only_test, dataset, tmp_path / "report")
-    assert {r["threshold_rule"] for r in report.rows} == {"half"}
+    assert {r["threshold_rule"] for r in report.rows} == {"half", "scene"}
     assert report.splits == ("test",)
     assert "no threshold could be chosen" in " ".join(report.content["notes"])
 

@@ -69,7 +69,15 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["segnet-convlstm", "early-fusion", "feature-convlstm", "tempcnn", "pixel-lstm"]
+    "name",
+    [
+        "segnet-convlstm",
+        "early-fusion",
+        "feature-mean",
+        "feature-convlstm",
+        "tempcnn",
+        "pixel-lstm",
+    ],
 )
 def test_other_architectures_train_and_map_in_the_precision_of_the_machine(dataset, tmp_path, name):
     trained = train(dataset, tmp_path, TINY.model_copy(update={"model": name}))

@@ -13,6 +13,7 @@ from swath.cli.output import emit
 from swath.errors import SettingsError
 
 if TYPE_CHECKING:
+    from swath.mapping.manifest import Threshold
     from swath.mapping.series import Series
     from swath.models.trained import ModelSpec, TrainedModel
     from swath.products.site import MappedSite
@@ -69,6 +70,14 @@ PrecisionOption = Annotated[
 ]
 TileOption = Annotated[
     int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
+]
+ThresholdOption = Annotated[
+    str,
+    typer.Option(
+        metavar="scene|NUMBER",
+        help="Above which score a pixel is of the class, with two classes. scene: where the map's "
+        "own scores lead one to expect the highest IoU; 0.5: where the class is the likelier one.",
+    ),
 ]
 
 
@@ -168,6 +177,7 @@ def command(
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     tile: TileOption = 1024,
+    threshold: ThresholdOption = "scene",
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Processes that map; each takes its own memory.")
     ] = 1,
@@ -197,7 +207,8 @@ def command(
     run, model = request.load()
     todo = request.series(model.spec)
     predictor = Predictor(model, device, precision)
-    plans = [plan_series(predictor, run, series, out / series.site, tile) for series in todo]
+    cut = read_threshold(threshold)
+    plans = [plan_series(predictor, run, series, out / series.site, tile, cut) for series in todo]
     for plan in plans:  # all of them before the first is mapped
         is_made(plan, overwrite=overwrite, resume=resume)
     with running(predictor, run, workers) as runner:
@@ -210,6 +221,25 @@ def command(
         as_json,
         [*(line(mapped) for mapped in done), f"maps: {out}"],
     )
+
+
+def read_threshold(text: str) -> "Threshold":
+    """The value of --threshold.
+
+    Raises:
+        SettingsError: It is neither `scene` nor a number of 0 to below 1.
+    """
+    if text == "scene":
+        return "scene"
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1:
+        raise SettingsError(
+            f"--threshold must be scene or a number from 0 to below 1, got {text!r}"
+        )
+    return number
 
 
 def _of_dataset(
@@ -248,6 +278,7 @@ def report(mapped: "MappedSite") -> dict[str, object]:
         "earlier": [str(date) for date in maps.earlier],
         "made": list(mapped.made),
         "files": [str(path) for path in files],
+        "threshold": mapped.threshold,
         "class_share": {name: round(share, 6) for name, share in mapped.class_share.items()},
         "seconds": round(mapped.seconds, 3),
         "stages_s": {stage: round(seconds, 3) for stage, seconds in mapped.stages.items()},
@@ -261,7 +292,8 @@ def line(mapped: "MappedSite") -> str:
     shares = ", ".join(f"{name} {share:.1%}" for name, share in mapped.class_share.items())
     if not mapped.made:
         return f"{maps.site}: all maps are there already, made from the same; {shares}"
+    above = "" if mapped.threshold is None else f" where the score is above {mapped.threshold:g}"
     return (
-        f"{maps.site}: {len(maps.dates)} dates fused by {maps.fusion}; {shares}; "
+        f"{maps.site}: {len(maps.dates)} dates fused by {maps.fusion}; {shares}{above}; "
         f"{mapped.seconds:.1f} s ({mapped.mpx_per_s:.2f} Mpx/s)"
     )

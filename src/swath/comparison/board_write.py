@@ -12,6 +12,7 @@ HEADINGS = {
     "pr_auc": "PR-AUC",
     "line_f1_2": "line F1, 2 px",
     "iou": "IoU, validation threshold",
+    "iou_scene": "IoU, the scene's own threshold",
     "iou_half": "IoU, 0.5",
     "ece": "ECE",
     "accuracy": "accuracy, 0.5",

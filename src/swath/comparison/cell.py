@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from swath.comparison.plan import Cell
 from swath.errors import DatasetError, SettingsError
 from swath.evaluation.candidates import FUSED
+from swath.evaluation.evidence import Rule
 from swath.evaluation.report import score_class
-from swath.evaluation.scores import POOLED, RESAMPLES, Measured, Rule, Unit
+from swath.evaluation.scores import POOLED, RESAMPLES, Measured, Unit
 from swath.evaluation.truth import truths_of_dataset
 from swath.files import read_json, replacing, write_json
 from swath.mapping.maps import read_maps
@@ -36,6 +37,7 @@ SCORES: dict[str, tuple[str, Rule]] = {
     "pr_auc": ("pr_auc", "half"),
     "line_f1_2": ("line_f1_2", "validation"),
     "iou": ("iou", "validation"),
+    "iou_scene": ("iou", "scene"),
     "iou_half": ("iou", "half"),
     "ece": ("ece", "half"),
     "accuracy": ("accuracy", "half"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from swath.metrics import (
     Blocks,
     best_edge,
     block_histogram,
+    confusion,
+    expected_edge,
     line_counts,
     plan_blocks,
     relaxed_counts,
@@ -30,16 +33,24 @@ MOST_BLOCKS = 2048
 Edges = Mapping[str, int]
 """Model -> the edge of its threshold chosen on validation."""
 
+Rule = Literal["half", "validation", "scene"]
+"""How a threshold is found: 0.5; the best on the validation sites; or, site by site and without any
+label, where the map's own scores lead one to expect the highest IoU (see `expected_edge`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Counts within 1, 2, 3 px at one threshold, see `swath.metrics.tolerance`.
+    """Counts at one threshold, per pixel and within 1, 2, 3 px: see `swath.metrics.tolerance`.
 
     Attributes:
+        edge: Of the threshold; None where sites with several are pooled.
+        confusion: (blocks, 4) int64, of pixels.
         relaxed: (blocks, 3, 4) int64, of areas.
         line: (blocks, 3, 4) int64, of centre lines; None for a class of areas.
     """
 
+    edge: int | None
+    confusion: NDArray[np.int64]
     relaxed: NDArray[np.int64]
     line: NDArray[np.int64] | None
 
@@ -50,11 +61,11 @@ class Evidence:
 
     Attributes:
         histogram: (blocks, 2, `BINS`) uint32, pixels by truth and by bin of the score.
-        matches: Edge -> counts at that threshold.
+        matches: Rule -> counts at its threshold.
     """
 
     histogram: NDArray[np.uint32]
-    matches: Mapping[int, Matches]
+    matches: Mapping[Rule, Matches]
 
 
 def pool(parts: Sequence[Evidence]) -> Evidence:
@@ -62,21 +73,19 @@ def pool(parts: Sequence[Evidence]) -> Evidence:
     if len(parts) == 1:
         return parts[0]
     histogram = np.concatenate([part.histogram for part in parts])
-    matches = {
-        edge: Matches(
-            np.concatenate([part.matches[edge].relaxed for part in parts]),
-            None
-            if first.line is None
-            else np.concatenate([_lines(part.matches[edge]) for part in parts]),
-        )
-        for edge, first in parts[0].matches.items()
-    }
-    return Evidence(histogram, matches)
+    rules = [rule for rule in parts[0].matches if all(rule in part.matches for part in parts)]
+    return Evidence(histogram, {r: _pool([part.matches[r] for part in parts]) for r in rules})
 
 
-def _lines(matches: Matches) -> NDArray[np.int64]:
-    assert matches.line is not None  # of one class: lines on every site or on none
-    return matches.line
+def _pool(parts: Sequence[Matches]) -> Matches:
+    edges = {part.edge for part in parts}
+    lines = [part.line for part in parts if part.line is not None]
+    return Matches(
+        edges.pop() if len(edges) == 1 else None,
+        np.concatenate([part.confusion for part in parts]),
+        np.concatenate([part.relaxed for part in parts]),
+        np.concatenate(lines) if lines else None,  # of one class: on every site or on none
+    )
 
 
 def plan_block_px(grids: Sequence[Grid]) -> int:
@@ -132,7 +141,7 @@ def gather(
         maps: The site's maps.
         truth: The site's truth.
         target: The class that is scored against the rest.
-        edges: Thresholds chosen on validation, perhaps none; 0.5 is always counted.
+        edges: Thresholds chosen on validation, perhaps none; the other rules need no other site.
         block_px: Side of the blocks.
 
     Returns:
@@ -142,6 +151,10 @@ def gather(
     labels = truth.read_labels()
     lines = truth.centre_lines(target, labels)
     candidates = read_candidates(maps, target.id)
+    own = {
+        name: expected_edge(np.bincount(bins[valid], minlength=BINS))
+        for name, bins, valid in candidates
+    }
     result: dict[str, dict[str, Evidence]] = {}
     for split in truth.splits:
         scored = _scored(truth, split, labels, candidates)
@@ -150,9 +163,11 @@ def gather(
         blocks = plan_blocks(scored, block_px)
         result[split] = {}
         for name, bins, valid in candidates:
-            chosen = {HALF, edges.get(candidates.model_of(name), HALF)}
+            rules: dict[Rule, int] = {"half": HALF, "scene": own[name]}
+            if (model := candidates.model_of(name)) in edges:
+                rules["validation"] = edges[model]
             result[split][name] = _evidence(
-                bins, labels == target.id, lines, scored & valid, blocks, sorted(chosen)
+                bins, labels == target.id, lines, scored & valid, blocks, rules
             )
     return result
 
@@ -170,13 +185,16 @@ def _evidence(
     lines: NDArray[np.bool_] | None,
     scored: NDArray[np.bool_],
     blocks: Blocks,
-    edges: Sequence[int],
+    rules: Mapping[Rule, int],
 ) -> Evidence:
-    matches = {}
-    for edge in edges:
+    histogram = block_histogram(bins, positive, scored, blocks)
+    at_edge: dict[int, Matches] = {}
+    for edge in set(rules.values()):
         predicted = selected(bins, edge)
-        matches[edge] = Matches(
+        at_edge[edge] = Matches(
+            edge,
+            np.asarray(confusion(histogram, edge), np.int64),
             relaxed_counts(predicted, positive, scored, blocks),
             None if lines is None else line_counts(predicted, lines, scored, blocks),
         )
-    return Evidence(block_histogram(bins, positive, scored, blocks), matches)
+    return Evidence(histogram, {rule: at_edge[edge] for rule, edge in rules.items()})

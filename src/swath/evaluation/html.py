@@ -53,9 +53,10 @@ def render(report: "Report", curves: Sequence[Picture], sites: Mapping[str, list
 def _best_rows(report: "Report") -> list[dict[str, Any]]:
     """One row a model: at the threshold chosen on validation where there is one, else at 0.5."""
     chosen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for row in report.rows:
-        # "validation" comes after "half" and replaces it.
-        chosen[row["class"], row["split"], row["site"], row["model"]] = row
+    for rule in ("half", "validation"):
+        for row in report.rows:
+            if row["threshold_rule"] == rule:
+                chosen[row["class"], row["split"], row["site"], row["model"]] = row
     return list(chosen.values())
 
 

@@ -234,7 +234,7 @@ def score_class(pairs: Pairs, target: LegendClass, seed: int) -> Scored:
     units = [
         unit
         for split, members in entries.items()
-        for unit in measure_split(split, target.name, members, edges, seed)
+        for unit in measure_split(split, target.name, members, seed)
     ]
     return Scored(target, edges, entries, units, block_px)
 
@@ -251,8 +251,9 @@ def _content(pairs: Pairs, scored: Sequence[Scored], seed: int) -> dict[str, Any
     ]
     if not any(result.edges for result in scored):
         notes.append(
-            "No labelled validation site was mapped, so no threshold could be chosen: all rows "
-            "are at 0.5, where a mere change of calibration can look like a gain."
+            "No labelled validation site was mapped, so no threshold could be chosen by labels: "
+            "rows are at 0.5, where a mere change of calibration can look like a gain, and at the "
+            "scene's own threshold."
         )
     return {
         "classes": [result.target.name for result in scored],

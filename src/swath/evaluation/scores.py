@@ -4,20 +4,18 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.evaluation.candidates import FUSED, UNET
-from swath.evaluation.evidence import VALIDATION, Edges, Evidence, pool
+from swath.evaluation.evidence import VALIDATION, Evidence, Rule, pool
 from swath.metrics import (
     DISTANCES,
-    HALF,
     average_precision,
     block_weights,
     calibration_error,
-    confusion,
     interval,
     resample,
     threshold,
@@ -30,7 +28,6 @@ RESAMPLES = 500
 POOLED = "all"
 """The site of rows that pool all sites of a split."""
 
-Rule = Literal["half", "validation"]
 PLAIN = ("accuracy", "iou", "f1", "precision", "recall", "mcc", "pr_auc", "ece")
 COMPARED = ("iou", "f1", "pr_auc", "line_f1_2")
 """Scores whose difference between two models is reported."""
@@ -56,7 +53,7 @@ class Measured:
     """One model on one unit of ground under one threshold rule.
 
     Attributes:
-        edge: Of the threshold.
+        edge: Of the threshold; None where every site has its own.
         values: Score -> value, NaN where it is not defined. Only scores that the class has.
         samples: Score -> (resamples,) its values over the resampled blocks; None for a single
             block, which cannot be resampled.
@@ -65,7 +62,7 @@ class Measured:
         blocks: Blocks that were resampled.
     """
 
-    edge: int
+    edge: int | None
     values: dict[str, float]
     samples: dict[str, NDArray[np.float64]] | None
     pixels: int
@@ -84,7 +81,7 @@ class Unit:
 
 
 def measure_split(
-    split: str, class_name: str, entries: Sequence[Entry], edges: Edges, seed: int
+    split: str, class_name: str, entries: Sequence[Entry], seed: int
 ) -> Iterator[Unit]:
     """Measure all models on a split: pooled first, then site by site.
 
@@ -92,7 +89,6 @@ def measure_split(
         split: Its name.
         class_name: The class.
         entries: The split's sites, at least one.
-        edges: Thresholds chosen on validation, perhaps none.
         seed: Of the resampling.
 
     Yields:
@@ -100,16 +96,16 @@ def measure_split(
     """
     if len(entries) == 1:
         (entry,) = entries
-        measured = _measure_unit(f"{split}/{entry.site}", entries, edges, seed)
+        measured = _measure_unit(f"{split}/{entry.site}", entries, seed)
         yield Unit(split, POOLED, class_name, measured)
         yield Unit(split, entry.site, class_name, measured)
         return
     for site, members in [(POOLED, entries), *((entry.site, [entry]) for entry in entries)]:
-        yield Unit(split, site, class_name, _measure_unit(f"{split}/{site}", members, edges, seed))
+        yield Unit(split, site, class_name, _measure_unit(f"{split}/{site}", members, seed))
 
 
 def _measure_unit(
-    name: str, entries: Sequence[Entry], edges: Edges, seed: int
+    name: str, entries: Sequence[Entry], seed: int
 ) -> dict[tuple[str, Rule], Measured]:
     blocks = sum(len(next(iter(entry.evidence.values())).histogram) for entry in entries)
     # Every model gets the same draws, so that models can be compared pair by pair; and a unit's
@@ -117,16 +113,11 @@ def _measure_unit(
     weights = None
     if blocks > 1:
         weights = block_weights(blocks, RESAMPLES, (seed, zlib.crc32(name.encode())))
-    dates = {date for entry in entries for date in entry.dates}
-    result: dict[tuple[str, Rule], Measured] = {}
-    for model, series in _series(entries).items():
-        rules: dict[Rule, int] = {"half": HALF}
-        owner = UNET if model in dates else model
-        if owner in edges:
-            rules["validation"] = edges[owner]
-        for rule, measured in _measure(series, rules, weights).items():
-            result[model, rule] = measured
-    return result
+    return {
+        (model, rule): measured
+        for model, series in _series(entries).items()
+        for rule, measured in _measure(series, weights).items()
+    }
 
 
 def _series(entries: Sequence[Entry]) -> dict[str, list[Evidence]]:
@@ -147,28 +138,32 @@ def _series(entries: Sequence[Entry]) -> dict[str, list[Evidence]]:
     return dated | {UNET: slots} | models
 
 
-def _measure(
-    series: Sequence[Evidence], rules: Mapping[Rule, int], weights: NDArray[np.int64] | None
-) -> dict[Rule, Measured]:
-    values = [_scores(evidence, rules, None) for evidence in series]
-    samples = [] if weights is None else [_scores(evidence, rules, weights) for evidence in series]
+def _measure(series: Sequence[Evidence], weights: NDArray[np.int64] | None) -> dict[Rule, Measured]:
+    rules = [rule for rule in series[0].matches if all(rule in e.matches for e in series)]
+    values = [_scores(evidence, None) for evidence in series]
+    samples = [] if weights is None else [_scores(evidence, weights) for evidence in series]
     totals = [evidence.histogram.sum(axis=(0, 2), dtype=np.int64) for evidence in series]
     negatives, positives = np.mean(totals, axis=0)
     return {
         rule: Measured(
-            edge,
+            _common([evidence.matches[rule].edge for evidence in series]),
             {name: float(value) for name, value in _mean([v[rule] for v in values]).items()},
             _mean([sample[rule] for sample in samples]) if samples else None,
             round(negatives + positives),
             round(positives),
             len(series[0].histogram),
         )
-        for rule, edge in rules.items()
+        for rule in rules
     }
 
 
+def _common(edges: Sequence[int | None]) -> int | None:
+    """The edge, if it is the same of all."""
+    return edges[0] if len(set(edges)) == 1 else None
+
+
 def _scores(
-    evidence: Evidence, rules: Mapping[Rule, int], weights: NDArray[np.int64] | None
+    evidence: Evidence, weights: NDArray[np.int64] | None
 ) -> dict[Rule, dict[str, NDArray[np.float64]]]:
     """All scores under each rule: plain ones, or with weights one set a resample."""
 
@@ -180,9 +175,9 @@ def _scores(
     # What needs no threshold is the same under all rules.
     free = {"pr_auc": average_precision(histogram), "ece": calibration_error(histogram)}
     result: dict[Rule, dict[str, NDArray[np.float64]]] = {}
-    for rule, edge in rules.items():
-        result[rule] = matrix_scores(confusion(histogram, edge)) | free
-        matches = evidence.matches[edge]
+    for rule, matches in evidence.matches.items():
+        matrix = total(matches.confusion).astype(np.float64)
+        result[rule] = matrix_scores(matrix) | free
         for kind, counts in (("relaxed_f1", matches.relaxed), ("line_f1", matches.line)):
             if counts is not None:
                 f1 = tolerant_f1(total(counts))
@@ -203,7 +198,7 @@ def pooled_counts(entries: Sequence[Entry]) -> dict[str, NDArray[np.int64]]:
 
 
 def rows_of(unit: Unit) -> list[dict[str, Any]]:
-    """The rows of the report for one unit, two a model where a validation threshold exists."""
+    """The rows of the report for one unit, one a model and threshold rule."""
     return [_row(unit, model, rule, m) for (model, rule), m in unit.measured.items()]
 
 
@@ -220,7 +215,7 @@ def _row(unit: Unit, model: str, rule: Rule, measured: Measured) -> dict[str, An
         "site": unit.site,
         "class": unit.class_name,
         "threshold_rule": rule,
-        "threshold": threshold(measured.edge),
+        "threshold": None if measured.edge is None else threshold(measured.edge),
         "pixels": measured.pixels,
         "positives": measured.positives,
         "blocks": measured.blocks,

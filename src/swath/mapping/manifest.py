@@ -2,7 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,7 +12,9 @@ from swath.grid import Grid
 
 MANIFEST_NAME = "manifest.json"
 
-FORMAT: Literal[1] = 1
+Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
+
+FORMAT: Literal[2] = 2
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
@@ -38,6 +40,8 @@ class Settings(BaseModel):
         precision: Of the networks.
         device: Type of the device they ran on.
         max_dates: T: how many dates, the newest ones, are fused.
+        threshold: Of the foreground's score, with two classes; `scene`: where the scene's own
+            scores lead one to expect the highest IoU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +50,7 @@ class Settings(BaseModel):
     precision: Literal["fp32", "bf16"]
     device: str
     max_dates: int = Field(ge=1)
+    threshold: Threshold = "scene"
 
 
 class Mapped(BaseModel):
@@ -79,7 +84,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     run: str
     model_sha256: str
     settings: Settings

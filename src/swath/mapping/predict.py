@@ -281,9 +281,12 @@ class Predictor:
         scaling = self.model.spec.scaling
         images = torch.from_numpy(np.stack([scaling.apply(image) for image in pixels]))
         with torch.inference_mode(), autocast(self.device, self.precision):
-            pmap: NDArray[np.float32]
-            logits = self.series(images[None].to(self.device))[0][(..., *kept.slices)]
-            pmap = probabilities(logits).cpu().contiguous().numpy()
+            series = images[None].to(self.device)
+            if self.model.spec.orientations == 1:
+                made = probabilities(self.series(series))
+            else:
+                made = oriented_mean(self.series, series, self.model.stride)
+            pmap: NDArray[np.float32] = made[0][(..., *kept.slices)].cpu().contiguous().numpy()
         return pmap
 
     def _fuse(self, rnn: nn.Module, pmaps: Tensor, core: Window) -> NDArray[np.float32]:

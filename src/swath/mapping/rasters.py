@@ -1,9 +1,10 @@
 """Writing the rasters of a MAPS folder, tile by tile, as Cloud-Optimised GeoTIFFs."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,8 @@ from rasterio.io import DatasetWriter
 
 from swath.grid import Grid, Window
 from swath.legend import Legend
-from swath.mapping.maps import PMAP_NODATA
+from swath.mapping.maps import PMAP_NODATA, decode_pmap
+from swath.metrics import BINS, HALF, class_score, expected_edge, score_bins, selected, threshold
 from swath.scenes.raster import BLOCK_PX, RGB, rasterio_window
 
 COMPOSITE_NODATA = 0
@@ -83,6 +85,15 @@ def fused_rasters(
     )
 
 
+def with_threshold(rasters: Sequence[Raster], edge: int) -> tuple[Raster, ...]:
+    """The same rasters; that of the classes says with which threshold they were made."""
+    said = {"THRESHOLD": f"{threshold(edge):g}"}
+    return tuple(
+        replace(raster, tags=raster.tags | said) if raster.name == "classes.tif" else raster
+        for raster in rasters
+    )
+
+
 def changes_raster(legend: Legend, attribution: str) -> Raster:
     """Where and when the class last changed, and from which."""
     tags = {
@@ -144,17 +155,52 @@ def _mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.where(count > 0, mean, PMAP_NODATA).astype(np.uint8)
 
 
-def classify(fused: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def classify(fused: NDArray[np.uint8], edge: int = HALF) -> NDArray[np.uint8]:
     """The classes of a fused PMap, from its bytes: so that they can be made again from the file.
 
     Args:
         fused: (lc, h, w) uint8 as stored.
+        edge: With two classes, the edge of the threshold of the foreground's score, see
+            `swath.metrics`; 500 is where the likelier class wins.
 
     Returns:
-        (h, w) uint8 ids of the largest class; 255 where there is no data.
+        (h, w) uint8 ids; 255 where there is no data. Of more than two classes, the largest.
     """
     known = fused[0] != PMAP_NODATA
-    return np.where(known, fused.argmax(axis=0), PMAP_NODATA).astype(np.uint8)
+    chosen = selected(foreground_bins(fused), edge) if len(fused) == 2 else fused.argmax(axis=0)
+    return np.where(known, chosen, PMAP_NODATA).astype(np.uint8)
+
+
+def foreground_bins(codes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """(2, h, w) uint8 as stored -> (h, w) bins of the foreground's score; 0 without data."""
+    bins: NDArray[np.uint16] = _bin_table()[codes[0], codes[1]]
+    return bins
+
+
+@functools.cache
+def _bin_table() -> NDArray[np.uint16]:
+    """(256, 256): the bin for each pair of stored probabilities."""
+    codes = np.stack(np.meshgrid(np.arange(256), np.arange(256), indexing="ij")).astype(np.uint8)
+    pmaps, _ = decode_pmap(codes[None])
+    return np.where(codes[0] == PMAP_NODATA, 0, score_bins(class_score(pmaps[0], 1)))
+
+
+def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
+    """The edge at which a scene's own scores lead one to expect the highest IoU.
+
+    Args:
+        parts: (lc, h, w) uint8 as stored, all of the scene's.
+
+    Returns:
+        See `swath.metrics.expected_edge`; 500 for more than two classes, where it is not used.
+    """
+    pixels = np.zeros(BINS, np.int64)
+    for codes in parts:
+        if len(codes) != 2:
+            return HALF
+        known = codes[0] != PMAP_NODATA
+        pixels += np.bincount(foreground_bins(codes)[known], minlength=BINS)
+    return expected_edge(pixels)
 
 
 @contextmanager

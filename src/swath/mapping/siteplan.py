@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.grid import Grid
-from swath.mapping.manifest import Manifest, Mapped, Settings, grid_facts, make_key
+from swath.mapping.manifest import Manifest, Mapped, Settings, Threshold, grid_facts, make_key
 from swath.mapping.maps import SiteMaps
 from swath.mapping.predict import Predictor
 from swath.mapping.rasters import Raster, fused_rasters, pmap_raster
@@ -53,7 +53,12 @@ class SitePlan:
 
 
 def plan_series(
-    predictor: Predictor, run: Path, series: Series, home: Path, tile_px: int
+    predictor: Predictor,
+    run: Path,
+    series: Series,
+    home: Path,
+    tile_px: int,
+    threshold: Threshold = "scene",
 ) -> SitePlan:
     """Plan the maps of a series: every date is mapped, and all of them are fused.
 
@@ -63,6 +68,7 @@ def plan_series(
         series: What to map.
         home: MAPS/<site>.
         tile_px: Largest side of a tile.
+        threshold: See `Settings`.
 
     Raises:
         SettingsError: A tile size that is not a positive multiple of the model's stride.
@@ -77,6 +83,7 @@ def plan_series(
         precision=predictor.precision,
         device=predictor.device.type,
         max_dates=max(spec.dates, len(series.sources)),
+        threshold=threshold,
     )
     mapped = {
         source.date: Mapped(source=source.identify(), attribution=source.attribution)
@@ -141,7 +148,7 @@ def _keys(
     spec, settings = predictor.model.spec, plan.manifest.settings
     # `max_dates` decides which dates are fused, and these are named below.
     how: dict[str, Any] = {
-        **settings.model_dump(exclude={"max_dates"}),
+        **settings.model_dump(exclude={"max_dates", "threshold"}),
         "legend": spec.legend.model_dump(mode="json"),
     }
     fcn = network_hash(predictor.model.fcn)
@@ -166,6 +173,7 @@ def _keys(
         pmaps=[keys[plan.pmap(day).name] for day in plan.maps.dates],
         attribution=plan.maps.attribution,
         rnn=rnn,
+        threshold=settings.threshold,
         **how,
     )
     keys |= {raster.name: fused for raster in plan.fused}

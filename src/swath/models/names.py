@@ -5,6 +5,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "segnet-convlstm": ("SegNet", "SegNet + ConvLSTM"),
     "deeplab-convlstm": ("DeepLabV3+", "DeepLabV3+ + ConvLSTM"),
     "early-fusion": ("early fusion, one date", "early fusion"),
+    "feature-mean": ("feature mean, one date", "feature mean"),
     "feature-convlstm": ("feature ConvLSTM, one date", "feature ConvLSTM"),
     "u-tae": ("U-TAE, one date", "U-TAE"),
     "tempcnn": ("TempCNN, one date", "TempCNN"),

@@ -18,8 +18,8 @@ def oriented_mean(network: nn.Module, image: Tensor, stride: int) -> Tensor:
     whose origin is a multiple of the stride gives what the whole image gives.
 
     Args:
-        network: (B, C, H, W) -> (B, lc, H, W) logits; any H and W.
-        image: (B, C, H, W) scaled; 0 where there is no data.
+        network: (B, C, H, W) or, for series, (B, T, C, H, W) -> (B, lc, H, W) logits; any H and W.
+        image: What it takes, scaled; 0 where there is no data.
         stride: Of the network.
 
     Returns:
@@ -33,7 +33,8 @@ def oriented_mean(network: nn.Module, image: Tensor, stride: int) -> Tensor:
     for orientation in range(ORIENTATIONS):
         turned = torch.rot90(padded, orientation % 4, (-2, -1))
         turned = turned.flip(-1) if orientation >= 4 else turned
-        pmap = probabilities(network(turned.contiguous(memory_format=torch.channels_last)))
+        layout = torch.channels_last if turned.ndim == 4 else torch.contiguous_format
+        pmap = probabilities(network(turned.contiguous(memory_format=layout)))
         pmap = pmap.flip(-1) if orientation >= 4 else pmap
         pmap = torch.rot90(pmap, -(orientation % 4), (-2, -1))
         total = pmap if total is None else total + pmap

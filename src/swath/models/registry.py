@@ -13,7 +13,7 @@ from swath.models.perpixel import PixelLSTM, TempCNN
 from swath.models.segnet import SegNet
 from swath.models.series import SeriesSizes
 from swath.models.unet import UNet
-from swath.models.unetseries import EarlyFusion, FeatureConvLSTM
+from swath.models.unetseries import EarlyFusion, FeatureConvLSTM, FeatureMean
 from swath.models.utae import UTAE
 
 
@@ -48,6 +48,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "segnet-convlstm": TwoStages(SegNet, ConvLSTM),
     "deeplab-convlstm": TwoStages(DeepLab, ConvLSTM),
     "early-fusion": WholeSeries(EarlyFusion),
+    "feature-mean": WholeSeries(FeatureMean),
     "feature-convlstm": WholeSeries(FeatureConvLSTM),
     "u-tae": WholeSeries(UTAE),
     "tempcnn": WholeSeries(TempCNN),

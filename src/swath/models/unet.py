@@ -98,13 +98,25 @@ class UNet(nn.Module):
             (B, lc, H, W) logits.
         """
         height, width = image.shape[-2:]
+        return self.decode(self.encode(image))[..., :height, :width]
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """The contracting path: (B, C, H, W), padded to the stride -> features, finest level first.
+
+        Those of level n are (B, width * 2**n, H / 2**n, W / 2**n).
+        """
+        height, width = image.shape[-2:]
         x = functional.pad(image, (0, -width % self.stride, 0, -height % self.stride))
-        skips: list[Tensor] = []
+        levels: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else functional.max_pool2d(x, 2))
-            skips.append(x)
-        skips.pop()
+            levels.append(x)
+        return levels
+
+    def decode(self, levels: list[Tensor]) -> Tensor:
+        """The expansive path: features of all levels, finest first -> logits of the padded size."""
+        *skips, x = levels
         for step in self.up:
             x = step(x, skips.pop())
         logits: Tensor = self.head(x)
-        return logits[..., :height, :width]
+        return logits

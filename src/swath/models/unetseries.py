@@ -1,7 +1,8 @@
-"""U-Nets that see a whole series: dates stacked as channels, or a ConvLSTM over their features."""
+"""U-Nets that see a whole series: its dates stacked, averaged as features, or in a ConvLSTM."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from swath.models.convlstm import PeepholeConvLSTMCell, last_hidden
 from swath.models.series import SeriesSizes
@@ -32,6 +33,58 @@ class EarlyFusion(nn.Module):
         """(B, T, C, H, W) -> (B, lc, H, W) logits."""
         logits: Tensor = self.unet(images.flatten(1, 2).contiguous())
         return logits
+
+
+class FeatureMean(nn.Module):
+    """A U-Net whose features of all dates are averaged at every level; one decoder maps the mean.
+
+    Any number of dates. Their order does not matter, and where a date has no data it does not
+    count: a date without any is as if it were not there.
+
+    Args:
+        sizes: Its shape; `hidden` and `layers` mean nothing here.
+
+    Source: not in the paper, which averages nothing before the last layer; the mean over a set as
+    in M. Zaheer et al., Deep Sets, NeurIPS 2017.
+    """
+
+    fixed_dates: int | None = None
+
+    def __init__(self, sizes: SeriesSizes) -> None:
+        super().__init__()
+        self.unet = UNet(sizes.bands, sizes.classes, sizes.width, sizes.decoder_convs)
+        self.stride = self.unet.stride
+
+    def receptive_radius(self, dates: int) -> int:
+        """That of the U-Net."""
+        return self.unet.receptive_radius
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, T, C, H, W) -> (B, lc, H, W) logits."""
+        height, width = images.shape[-2:]
+        dates = images.shape[1]
+        flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        padding = (0, -width % self.stride, 0, -height % self.stride)
+        seen = functional.pad((flat != 0).any(dim=1, keepdim=True).float(), padding)
+        levels = [
+            _mean_of_dates(features, functional.avg_pool2d(seen, 2**level), dates)
+            for level, features in enumerate(self.unet.encode(flat))
+        ]
+        logits: Tensor = self.unet.decode(levels)
+        return logits[..., :height, :width]
+
+
+def _mean_of_dates(features: Tensor, seen: Tensor, dates: int) -> Tensor:
+    """(B T, C, H, W), weighted by the share (B T, 1, H, W) with data -> (B, C, H, W).
+
+    0 where no date has data, so that it does not matter how many dates have none.
+    """
+    share = torch.unflatten(seen, 0, (-1, dates))
+    weight = share / share.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    mean: Tensor = (torch.unflatten(features, 0, (-1, dates)) * weight.to(features.dtype)).sum(
+        dim=1
+    )
+    return mean.contiguous(memory_format=torch.channels_last)
 
 
 class FeatureConvLSTM(nn.Module):

@@ -16,6 +16,7 @@ from swath.legend import Legend
 from swath.mapping.maps import PMAP_NODATA, PMAP_SCALE, SiteMaps
 from swath.mapping.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
 from swath.models.trained import ModelSpec
+from swath.scenes.raster import open_raster
 from swath.sentinel2 import BANDS
 
 MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
@@ -177,8 +178,23 @@ def _pmap_asset(path: Path, legend: Legend, title: str) -> pystac.Asset:
     return _asset(path, title, pystac.MediaType.COG, ["data"], fields)
 
 
+def read_threshold(maps: SiteMaps) -> float | None:
+    """Above which score of the foreground a pixel of classes.tif is of that class.
+
+    None with more than two classes, where the likeliest wins.
+
+    Raises:
+        InputError: classes.tif is missing or unreadable.
+    """
+    with open_raster(maps.classes_path) as source:
+        said = source.tags().get("THRESHOLD")
+    return None if said is None else float(said)
+
+
 def _classes_asset(maps: SiteMaps) -> pystac.Asset:
+    threshold = read_threshold(maps)
     fields = {
+        **({} if threshold is None else {"swath:threshold": threshold}),
         "data_type": "uint8",
         "nodata": PMAP_NODATA,
         "bands": [{"name": "class"}],

@@ -12,17 +12,24 @@ import numpy as np
 from swath.errors import OutputExistsError
 from swath.grid import Grid, Window
 from swath.mapping.jobs import FusionJob, Job, PmapJob, Runner, SeriesJob, running
-from swath.mapping.manifest import MANIFEST_NAME
+from swath.mapping.manifest import MANIFEST_NAME, Threshold
 from swath.mapping.maps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes, read_grid
 from swath.mapping.predict import Predictor
-from swath.mapping.rasters import classify, composite, writing_rasters
+from swath.mapping.rasters import (
+    classify,
+    composite,
+    scene_edge,
+    with_threshold,
+    writing_rasters,
+)
 from swath.mapping.series import Series, Source
 from swath.mapping.siteplan import VECTORS, SitePlan, plan_series
 from swath.mapping.tiles import DEFAULT_TILE_PX
-from swath.mapping.tilestore import open_store
+from swath.mapping.tilestore import TileStore, open_store
 from swath.mapping.workfolder import WorkFolder, matches, recover, working
+from swath.metrics import STEPS
 from swath.models.trained import WEIGHTS
-from swath.products.item import write_item
+from swath.products.item import read_threshold, write_item
 from swath.products.vectors import write_vectors
 
 STRIP_PX = 1024
@@ -36,6 +43,7 @@ class MappedSite:
     Attributes:
         maps: The maps.
         made: Names of the files that were made now; empty if all were there already.
+        threshold: Of the foreground's score; None with more than two classes.
         class_share: Class name -> its share of the pixels with data, 0..1.
         seconds: Wall time of all that was done for the site.
         stages: Stage -> its wall time in seconds.
@@ -44,6 +52,7 @@ class MappedSite:
 
     maps: SiteMaps
     made: tuple[str, ...]
+    threshold: float | None
     class_share: dict[str, float]
     seconds: float
     stages: dict[str, float]
@@ -80,6 +89,7 @@ def map_site(
     overwrite: bool = False,
     resume: bool = False,
     workers: int = 1,
+    threshold: Threshold = "scene",
 ) -> MappedSite:
     """Map a series into `out`/<site>: all of its files, or none.
 
@@ -96,6 +106,7 @@ def map_site(
         resume: Whether maps of this site may be replaced where they were made from something
             else; what depends on nothing that differs is kept.
         workers: Processes.
+        threshold: Of the classes, see `swath.mapping.manifest.Settings`.
 
     Raises:
         OutputExistsError: The site has other maps already, and neither flag is set.
@@ -103,7 +114,7 @@ def map_site(
         InputError: An image cannot be read.
         BusyError: Another process is mapping this site.
     """
-    plan = plan_series(predictor, run, series, out / series.site, tile_px)
+    plan = plan_series(predictor, run, series, out / series.site, tile_px, threshold)
     with running(predictor, run, workers) as runner:
         return make_site(plan, predictor, run, runner, overwrite=overwrite, resume=resume)
 
@@ -204,6 +215,7 @@ def describe(
     return MappedSite(
         maps,
         tuple(made),
+        read_threshold(maps),
         _class_share(maps),
         time.perf_counter() - began,
         stages.seconds,
@@ -263,14 +275,23 @@ def _make_fused(
     with stages.time("fusion"):
         runner(job, store, f"fusing {plan.maps.site}")
     with stages.time("write"):
-        with writing_rasters(place.folder, plan.grid, rasters) as write:
+        edge = _edge(plan.manifest.settings.threshold, store)
+        named = with_threshold(rasters, edge) if len(plan.maps.legend.classes) == 2 else rasters
+        with writing_rasters(place.folder, plan.grid, named) as write:
             for window, codes in store.read():
                 dated = np.stack([read_bytes(path, window) for path in paths])
-                write(window, [codes, classify(codes)[None], composite(dated, dates)])
+                write(window, [codes, classify(codes, edge)[None], composite(dated, dates)])
         for raster in rasters:
             place.record(raster.name, key)
     shutil.rmtree(store.folder)
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _edge(wanted: Threshold, store: TileStore) -> int:
+    """The edge of a threshold; the scene's is found in the finished tiles."""
+    if wanted == "scene":
+        return scene_edge(codes for _, codes in store.read())
+    return round(wanted * STEPS)
 
 
 def _class_share(maps: SiteMaps) -> dict[str, float]:

@@ -105,7 +105,7 @@ class TrainSettings(_Strict):
         layers: Layers of the ConvLSTM.
         dates: T of the series for the ConvLSTM; None: what every training site has, at most 3.
         orientations: 8: maps are made with the mean PMap over all turns and flips of the image, at
-            eight times the cost of the U-Net; training sees single ones.
+            eight times the cost of the network that sees images; training sees single ones.
         loss_weight: a in L = a H - (1 - a) log J.
         foreground_share: Share of the patches that are laid around a foreground cell.
         jitter: Strength of the radiometric augmentation.

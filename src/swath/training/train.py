@@ -86,16 +86,10 @@ def train(
     where = pick_device(device)
     if where.type == "cpu":
         keep_freed_memory()
-    if isinstance(architecture(settings.model), WholeSeries):
-        if stage != "all":
-            raise SettingsError(
-                f"model {settings.model!r} is trained in one stage; leave --stage {stage} out"
-            )
-        if settings.orientations != 1:
-            raise SettingsError(
-                f"model {settings.model!r} looks at whole series; `orientations: 8` is for models "
-                "of two stages"
-            )
+    if isinstance(architecture(settings.model), WholeSeries) and stage != "all":
+        raise SettingsError(
+            f"model {settings.model!r} is trained in one stage; leave --stage {stage} out"
+        )
     plan = plan_run(dataset, settings, seed)
     dates = series_length(dataset, settings) if stage != "fcn" else 1
     _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
