@@ -43,6 +43,13 @@ def command(
         list[str] | None,
         typer.Option(help="Site to leave for the test, instead of the dataset's. Repeatable."),
     ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Begin with the weights of this run: same model, sizes, bands and classes.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
@@ -64,6 +71,7 @@ def command(
         data = data.resplit(validation or (), test or ())
     try:
         from swath.training.presets import override
+        from swath.training.start import read_start
         from swath.training.train import train
     except ModuleNotFoundError as error:
         raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
@@ -79,6 +87,7 @@ def command(
         workers=workers,
         resume=resume,
         overwrite=overwrite,
+        start=None if start_from is None else read_start(start_from),
     )
     scores = trained.spec.scores
     emit(

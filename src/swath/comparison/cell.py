@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.comparison.plan import Cell
+from swath.comparison.pretraining import pretrain
 from swath.errors import DatasetError, SettingsError
 from swath.evaluation.candidates import FUSED
 from swath.evaluation.evidence import Rule
@@ -96,7 +97,9 @@ def finished(folder: Path, cell: Cell) -> bool:
     return True
 
 
-def run_cell(cell: Cell, folder: Path, store: StageStore, device: str = "auto") -> None:
+def run_cell(
+    cell: Cell, folder: Path, store: StageStore, pretrained: Path, device: str = "auto"
+) -> None:
     """Train, map and score; go on where an earlier attempt stopped.
 
     The folder gets `run` (the model; none of a classical method), `maps`, and in the end
@@ -106,6 +109,7 @@ def run_cell(cell: Cell, folder: Path, store: StageStore, device: str = "auto") 
         cell: What to do.
         folder: Of the cell.
         store: First stages that other cells have trained.
+        pretrained: Folder of what models are trained on before, shared by all cells.
         device: `auto`, `cpu` or `cuda`.
 
     Raises:
@@ -116,7 +120,7 @@ def run_cell(cell: Cell, folder: Path, store: StageStore, device: str = "auto") 
     if cell.model.network is None:
         made = _map_pixels(cell, maps)
     else:
-        made = _map_network(cell, cell.model.network, folder / "run", maps, store, device)
+        made = _map_network(cell, cell.model.network, folder, store, pretrained, device)
     seconds = dict(made.seconds)
     with _timed(seconds, "score"):
         site_maps = read_maps(maps)
@@ -154,9 +158,22 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 
 def _map_network(
-    cell: Cell, settings: TrainSettings, run: Path, maps: Path, store: StageStore, device: str
+    cell: Cell,
+    settings: TrainSettings,
+    folder: Path,
+    store: StageStore,
+    pretrained: Path,
+    device: str,
 ) -> _Made:
-    plan = plan_run(cell.dataset, settings, cell.seed)
+    run, maps = folder / "run", folder / "maps"
+    start, before = None, cell.model.pretraining
+    seconds: dict[str, float] = {}
+    if before is not None:
+        title = f"{cell.model.name} pretraining"
+        start, seconds["pretraining"] = pretrain(
+            before, cell.model.stage, cell.seed, pretrained, device, title
+        )
+    plan = plan_run(cell.dataset, settings, cell.seed, start)
     if (run / RUN_FILE).is_file() and read_json(run / RUN_FILE) != plan:
         shutil.rmtree(run)  # begun with other settings and never finished
     train(
@@ -169,11 +186,12 @@ def _map_network(
         resume=True,
         overwrite=True,
         store=store,
+        start=start,
         title=cell.name,
     )
     model = load_model(run)
     costs = {path.parent.name: read_json(path) for path in sorted(run.glob(f"*/{COST}"))}
-    seconds = {name: float(cost["seconds"]) for name, cost in costs.items()}
+    seconds |= {name: float(cost["seconds"]) for name, cost in costs.items()}
     with _timed(seconds, "map"):
         predictor = Predictor(model, device, "auto")
         for series in _held_out(cell):

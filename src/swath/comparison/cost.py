@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from swath.comparison.plan import Cell, Comparison
+from swath.comparison.pretraining import Pretraining
 from swath.models.device import pick_device
+from swath.models.trained import SPEC
 from swath.progress import track
 from swath.training.presets import StageSettings
 from swath.training.rates import StageRates, measure_stage
@@ -94,7 +96,11 @@ class Estimate:
 
 
 def estimate(
-    comparison: Comparison, done: Collection[str], stored: Callable[[Cell], bool], device: str
+    comparison: Comparison,
+    done: Collection[str],
+    stored: Callable[[Cell], bool],
+    pretrained: Path,
+    device: str,
 ) -> Estimate:
     """Run a few steps of each model on its first fold, and count what all cells will need.
 
@@ -102,6 +108,7 @@ def estimate(
         comparison: What is asked for.
         done: Names of the cells that are finished; they cost nothing more.
         stored: Whether the first stage of a cell has been trained and kept.
+        pretrained: Folder of what models are trained on before their fold.
         device: `auto`, `cpu` or `cuda`.
     """
     firsts = {cell.model.name: cell for cell in reversed(comparison.cells())}
@@ -110,12 +117,18 @@ def estimate(
         for model in track(comparison.models, "measuring a few steps of each model")
     }
     seconds: dict[str, float] = {}
+    counted: set[Path] = set()
     for job in comparison.jobs():
         trained = stored(job[0])
         for cell in job:
             if cell.name not in done:
                 seconds[cell.name] = _cell_seconds(cell, rates, firsts, first_stage=not trained)
                 trained = True
+                if (before := cell.model.pretraining) is not None:
+                    run = before.folder(pretrained, cell.model.stage, cell.seed)
+                    if run not in counted and not (run / SPEC).is_file():
+                        seconds[cell.name] += _pretraining_seconds(cell, before, rates)
+                    counted.add(run)
     parameters = {name: found.parameters for name, found in rates.items()}
     return Estimate(seconds, parameters, len(done))
 
@@ -189,6 +202,25 @@ def _cell_seconds(
     if measured.rnn:
         per_mpx = measured.rnn.forward_s_per_mpx  # the PMaps of all dates are in it
     return total + mpx * per_mpx * TILE_OVERHEAD
+
+
+def _pretraining_seconds(
+    cell: Cell, before: Pretraining, rates: Mapping[str, Rates | PixelRates]
+) -> float:
+    """The training on other data, in which nothing is validated."""
+    measured, settings = rates[cell.model.name], cell.model.network
+    assert isinstance(measured, Rates)
+    assert settings is not None
+
+    def training(stage: StageSettings, usual: StageSettings, found: StageRates) -> float:
+        larger = stage.batch_size * stage.patch_px**2 / (usual.batch_size * usual.patch_px**2)
+        return stage.steps * found.step_s * larger
+
+    crossed = 1 + (before.settings.cross_fit if measured.rnn else 0)
+    total = crossed * training(before.settings.fcn, settings.fcn, measured.fcn)
+    if measured.rnn:
+        total += training(before.settings.rnn, settings.rnn, measured.rnn)
+    return total
 
 
 def _validation_mpx(cell: Cell) -> float:

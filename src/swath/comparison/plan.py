@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from swath.comparison.pretraining import Pretraining
 from swath.dataset.site import Dataset, read_dataset
 from swath.errors import DatasetError, MissingExtraError, SettingsError
 from swath.files import first_problem, read_yaml
@@ -28,6 +29,18 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class PretrainEntry(_Strict):
+    """What a network is trained on before the sites of its fold.
+
+    Attributes:
+        dataset: Another dataset, all of whose sites train; relative to the file.
+        settings: What replaces the settings of the model for this first training.
+    """
+
+    dataset: str
+    settings: dict[str, Any] = {}
+
+
 class ModelEntry(_Strict):
     """A model of the comparison: a network, or a classical classifier of pixels.
 
@@ -40,6 +53,7 @@ class ModelEntry(_Strict):
         method: A classical method in place of a network; has no preset and no stage.
         dataset: Another dataset than the comparison's, with the same sites and labels but other
             images (more bands, say); relative to the file.
+        pretrain: Another training that comes first; its weights are where this one begins.
     """
 
     name: Name
@@ -48,11 +62,12 @@ class ModelEntry(_Strict):
     stage: Literal["fcn", "all"] = "all"
     method: str | None = None
     dataset: str | None = None
+    pretrain: PretrainEntry | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.method is not None and {"preset", "stage"} & self.model_fields_set:
-            raise ValueError(f"method {self.method!r} has no preset and no stage")
+        if self.method is not None and {"preset", "stage", "pretrain"} & self.model_fields_set:
+            raise ValueError(f"method {self.method!r} has no preset, no stage and no pretrain")
         return self
 
 
@@ -119,12 +134,14 @@ class Model:
         settings: Of its training.
         stage: `fcn` or `all`.
         dataset: What it sees.
+        pretraining: What it sees before; None: it begins with random weights.
     """
 
     name: str
     settings: "TrainSettings | PixelSettings"
     stage: Literal["fcn", "all"]
     dataset: Dataset
+    pretraining: Pretraining | None = None
 
     @property
     def network(self) -> TrainSettings | None:
@@ -144,7 +161,8 @@ class Model:
             if self.network is None
             else self.network.of_first_stage()
         )
-        text = json.dumps([str(self.dataset.root), decided_by], sort_keys=True)
+        first = [] if self.pretraining is None else self.pretraining.first_stage
+        text = json.dumps([str(self.dataset.root), decided_by, *first], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -191,7 +209,9 @@ class Cell:
         """Everything that decides its scores, as JSON."""
         run = plan_run(self.dataset, self.model.settings, self.seed)
         own = {"stage": self.model.stage, "test": list(self.test), "class": self.target.name}
-        return own | run
+        before = self.model.pretraining
+        pretrain = before and before.decided_by(self.model.stage, self.seed)
+        return own | run | {"pretrain": pretrain}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +271,14 @@ def read_comparison(path: Path) -> Comparison:
             f"{', '.join(foreground)}"
         )
     models = tuple(
-        Model(m.name, _settings(m, path), m.stage, _dataset(m, path, dataset)) for m in file.models
+        Model(
+            m.name,
+            _settings(m, path),
+            m.stage,
+            _dataset(m, path, dataset),
+            _pretraining(m.pretrain, m, path),
+        )
+        for m in file.models
     )
     for model in models:
         if model.network is not None and model.whole_series and model.stage == "fcn":
@@ -271,6 +298,8 @@ def read_comparison(path: Path) -> Comparison:
             raise DatasetError(f"{path}: fold {cell.fold} leaves no site to train on")
         if cell.dates < 1:  # asked for here, so that a series too short is told before any training
             raise DatasetError(f"{path}: fold {cell.fold} has a site without images")
+        if cell.model.pretraining is not None and cell.model.network is not None:
+            cell.model.pretraining.check(cell.dataset, cell.model.network, cell.dates)
     return found
 
 
@@ -289,6 +318,19 @@ def _dataset(entry: ModelEntry, path: Path, common: Dataset) -> Dataset:
             f"grid or other labels than in {common.root}; compare models on the same labels"
         )
     return own
+
+
+def _pretraining(entry: PretrainEntry | None, model: ModelEntry, path: Path) -> Pretraining | None:
+    """A model's pretraining: its own settings, with what the entry replaces."""
+    if entry is None:
+        return None
+    settings = dict(model.settings)
+    for key, value in entry.settings.items():
+        nested = isinstance(value, dict) and isinstance(settings.get(key), dict)
+        settings[key] = {**settings[key], **value} if nested else value
+    source = f"{path}: pretrain of model {model.name}"
+    data = read_dataset(path.parent / entry.dataset).resplit((), ())
+    return Pretraining(data, change(model.preset, settings, source))
 
 
 def _settings(entry: ModelEntry, path: Path) -> "TrainSettings | PixelSettings":

@@ -45,7 +45,9 @@ def plan_cost(comparison: Comparison, out: Path, device: str, workers: int) -> E
     if len(done) == len(comparison.cells()):
         return Estimate({}, {}, len(done))
     with _threads(1 if workers > 1 else None):
-        return estimate(comparison, done, lambda cell: _store(out, cell).holds_any(), device)
+        return estimate(
+            comparison, done, lambda cell: _store(out, cell).holds_any(), _pretrained(out), device
+        )
 
 
 def run_comparison(
@@ -93,6 +95,11 @@ def _folder(out: Path, cell: Cell) -> Path:
 def _store(out: Path, cell: Cell) -> StageStore:
     """The first stages of a job; kept, so that a model that is added later can use them."""
     return StageStore(out / "stages" / cell.fold / f"seed-{cell.seed}" / cell.model.group)
+
+
+def _pretrained(out: Path) -> Path:
+    """What models are trained on before their fold; kept, as the first stages are."""
+    return out / "stages" / "pretrained"
 
 
 def _board(comparison: Comparison, out: Path) -> Board | None:
@@ -158,7 +165,7 @@ def _run_job(job: Job, out: Path, device: str) -> None:
     for cell in job:
         folder = _folder(out, cell)
         if not finished(folder, cell):
-            run_cell(cell, folder, _store(out, cell), device)
+            run_cell(cell, folder, _store(out, cell), _pretrained(out), device)
 
 
 def _start_worker() -> None:

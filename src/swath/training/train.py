@@ -31,6 +31,7 @@ from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, RnnStage, SeriesStage, Stage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.presets import StageSettings, TrainSettings
+from swath.training.start import Start
 from swath.training.store import StageStore
 
 StageName = Literal["fcn", "rnn", "all"]
@@ -52,6 +53,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     store: StageStore | None = None,
+    start: Start | None = None,
     title: str = "",
 ) -> TrainedModel:
     """Train a model on a dataset's training split.
@@ -71,6 +73,7 @@ def train(
         resume: Go on with what is in `out`.
         overwrite: Drop what is in `out`.
         store: First stages that other runs have trained, to take from and to add to.
+        start: Another run, whose weights the networks begin with; None: random ones.
         title: How its lines on stderr start.
 
     Returns:
@@ -78,7 +81,8 @@ def train(
 
     Raises:
         DatasetError: The dataset lacks a split, labels or dates.
-        SettingsError: `resume` with other settings, seed or data than the run began with.
+        SettingsError: `resume` with other settings, seed or data than the run began with; a `start`
+            that does not fit.
         OutputExistsError: `out` holds something, and neither `resume` nor `overwrite` was given.
 
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
@@ -90,10 +94,12 @@ def train(
         raise SettingsError(
             f"model {settings.model!r} is trained in one stage; leave --stage {stage} out"
         )
-    plan = plan_run(dataset, settings, seed)
+    plan = plan_run(dataset, settings, seed, start)
     dates = series_length(dataset, settings) if stage != "fcn" else 1
+    if start is not None:
+        start.check(dataset, settings)
     _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
-    fitting = prepare(dataset, out, settings, dates, seed, where, precision, workers, store)
+    fitting = prepare(dataset, out, settings, dates, seed, where, precision, workers, store, start)
     fitting.title = title
     spec = fitting.spec
     if spec.whole_series:
@@ -121,6 +127,7 @@ def prepare(
     precision: Precision | None = None,
     workers: int = 0,
     store: StageStore | None = None,
+    start: Start | None = None,
 ) -> "Fitting":
     """Survey the data and describe the model: all that comes before the first step.
 
@@ -134,6 +141,7 @@ def prepare(
         precision: None: bf16 where the hardware has it.
         workers: Processes that read patches.
         store: First stages that other runs have trained.
+        start: Another run, whose weights the networks begin with.
 
     Raises:
         DatasetError: No training site, or none with data.
@@ -149,6 +157,13 @@ def prepare(
         workers,
     )
     plan = plan_run(dataset, settings, seed)
+    training: dict[str, Any] = {"seed": seed, **settings.model_dump(mode="json")}
+    attribution = dataset.attribution
+    if start is not None:
+        training["start"] = start.record
+        first = start.model.spec.attribution
+        if first not in attribution:
+            attribution += f"; trained before on: {first}"
     spec = ModelSpec(
         name=settings.model,
         image=dataset.image,
@@ -161,11 +176,11 @@ def prepare(
         dates=dates,
         orientations=settings.orientations,
         splits=plan["splits"],
-        training={"seed": seed, **settings.model_dump(mode="json")},
+        training=training,
         data=plan["data"],
-        attribution=dataset.attribution,
+        attribution=attribution,
     )
-    return Fitting(source, spec, out, device, precision or best_precision(device), store)
+    return Fitting(source, spec, out, device, precision or best_precision(device), store, start)
 
 
 class Fitting:
@@ -179,6 +194,7 @@ class Fitting:
         device: torch.device,
         precision: Precision,
         store: StageStore | None = None,
+        start: Start | None = None,
     ) -> None:
         self.source = source
         self.spec = spec
@@ -186,6 +202,7 @@ class Fitting:
         self.device = device
         self.precision = precision
         self.store = store
+        self.start = start
         self.title = ""
 
     @property
@@ -206,6 +223,8 @@ class Fitting:
             "device": self.device.type,
             "precision": self.precision,
         }
+        if self.start is not None:
+            decided_by["start"] = self.start.hashes["fcn"]
         if self.store is not None:
             self.store.lend(decided_by, self.out / name)
         stage, patches = self.fcn_stage(salt, leave_out)
@@ -215,10 +234,10 @@ class Fitting:
         return stage.network, scores
 
     def fcn_stage(self, salt: int, leave_out: tuple[str, ...] = ()) -> tuple[FcnStage, PatchModule]:
-        """Stage 1 with fresh weights, and its patches."""
+        """Stage 1 with the weights that it begins with, and its patches."""
         settings = self.source.settings.fcn
         torch.manual_seed(self.source.seed * 1000 + salt)
-        network = to_memory_format(self.spec.build_fcn())
+        network = self._begin("fcn", self.spec.build_fcn())
         stage = FcnStage(network, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, 1, salt, leave_out)
 
@@ -240,20 +259,25 @@ class Fitting:
         return stage.network, self._fit(stage, patches, "series")
 
     def series_stage(self) -> tuple[SeriesStage, PatchModule]:
-        """The only stage of such a network with fresh weights, and its patches."""
+        """The only stage of such a network as it begins, and its patches."""
         settings = self.source.settings.fcn
         torch.manual_seed(self.source.seed * 1000 + 3)
-        network = to_memory_format(self.spec.build_series())
+        network = self._begin("series", self.spec.build_series())
         stage = SeriesStage(network, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, self.spec.dates, 3)
 
     def rnn_stage(self, fcns: dict[str, nn.Module]) -> tuple[RnnStage, PatchModule]:
-        """Stage 2 with fresh weights, on the PMaps of each site's network, and its patches."""
+        """Stage 2 as it begins, on the PMaps of each site's network, and its patches."""
         settings = self.source.settings.rnn
         torch.manual_seed(self.source.seed * 1000 + 2)
-        network = to_memory_format(self.spec.build_rnn())
+        network = self._begin("rnn", self.spec.build_rnn())
         stage = RnnStage(network, fcns, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, self.spec.dates, 2)
+
+    def _begin(self, name: str, network: nn.Module) -> nn.Module:
+        if self.start is not None:
+            self.start.fill(name, network)
+        return to_memory_format(network)
 
     @contextmanager
     def _fused(self, network: nn.Module, settings: StageSettings) -> Iterator[None]:
@@ -304,7 +328,9 @@ class Fitting:
         return [tuple(group) for group in groups]
 
 
-def plan_run(dataset: Dataset, settings: BaseModel, seed: int) -> dict[str, Any]:
+def plan_run(
+    dataset: Dataset, settings: BaseModel, seed: int, start: Start | None = None
+) -> dict[str, Any]:
     """Everything that decides the result: what `resume` must find unchanged."""
     data = {f"{site.name}/labels": site.labels_sha256 for site in dataset.sites}
     for site in dataset.sites:
@@ -317,6 +343,7 @@ def plan_run(dataset: Dataset, settings: BaseModel, seed: int) -> dict[str, Any]
             for split in ("train", "validation", "test")
         },
         "data": data,
+        "start": start.hashes if start else None,
     }
 
 

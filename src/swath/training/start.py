@@ -1,0 +1,142 @@
+"""Weights that a training begins with: those of another run."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from swath.dataset.site import Dataset
+from swath.errors import SettingsError
+from swath.legend import Legend
+from swath.models.trained import ModelSpec, TrainedModel, load_model, network_hash
+from swath.settings import ImageSettings
+from swath.training.presets import TrainSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Another run's model, whose weights a training begins with.
+
+    All networks of that run are taken: the network for one image (also by cross-fitted ones) and,
+    if that run has one, the ConvLSTM. The scaling is not: it is measured anew on the new data, so
+    that their bands have mean 0 and deviation 1 before the first layer as those of the old data
+    had. What differs between the two in brightness and contrast alone then costs no training.
+
+    Attributes:
+        model: The other run's.
+        source: How to call it in an error.
+    """
+
+    model: TrainedModel
+    source: str
+
+    @property
+    def _networks(self) -> dict[str, nn.Module]:
+        model = self.model
+        if model.series is not None:
+            return {"series": model.series}
+        return {"fcn": model.fcn} | ({"rnn": model.rnn} if model.rnn is not None else {})
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """Network -> SHA-256 of its weights: what a run that begins with them depends on."""
+        return {name: network_hash(network) for name, network in self._networks.items()}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What model.json says of it: its weights, and how and on what they were trained."""
+        spec = self.model.spec
+        return {
+            "weights": self.hashes,
+            "sites": spec.splits.get("train", []),
+            "training": spec.training,
+        }
+
+    def check(self, dataset: Dataset, settings: TrainSettings) -> None:
+        """Check that a run can begin with these weights.
+
+        Args:
+            dataset: Of the run, split as it will be.
+            settings: Of the run.
+
+        Raises:
+            SettingsError: Another architecture, other bands, encoding or classes; or a site that
+                the run holds out is one that these weights learnt from.
+        """
+        spec = self.model.spec
+        wanted = parts(settings.model, dataset.image, dataset.legend, settings)
+        found = parts(spec.name, spec.image, spec.legend, spec)
+        if self.model.series is None and self.model.rnn is None:
+            for size in ("hidden", "layers"):  # of the ConvLSTM, which begins afresh
+                del wanted[size], found[size]
+        if said := difference(found, wanted):
+            raise SettingsError(f"{self.source} cannot be started from: {said}")
+        learnt = spec.splits.get("train", [])
+        held_out = [s.name for s in dataset.sites if "train" not in s.splits and s.name in learnt]
+        if held_out:
+            raise SettingsError(
+                f"{self.source} has learnt from site {held_out[0]!r}, which this run holds out; "
+                "start from a run that has not seen it"
+            )
+
+    def fill(self, name: str, network: nn.Module) -> None:
+        """Give a fresh network the weights of its counterpart, if there is one.
+
+        Args:
+            name: `fcn`, `rnn` or `series`.
+            network: Built as the run's settings say.
+
+        Raises:
+            SettingsError: They do not fit, as with a network of a fixed number of dates.
+        """
+        counterpart = self._networks.get(name)
+        if counterpart is None:
+            return
+        try:
+            network.load_state_dict(counterpart.state_dict())
+        except RuntimeError:
+            raise SettingsError(
+                f"{self.source} cannot be started from: the weights of its {name} have other "
+                f"shapes (series of {self.model.spec.dates} dates); set `dates` to that number"
+            ) from None
+
+
+def read_start(folder: Path) -> Start:
+    """Read the run that a training is to begin with.
+
+    Raises:
+        InputError: There is no finished run in the folder.
+        ModelError: Its files do not belong together.
+    """
+    return Start(load_model(folder), str(folder))
+
+
+def parts(
+    model: str, image: ImageSettings, legend: Legend, sizes: TrainSettings | ModelSpec
+) -> dict[str, Any]:
+    """What decides which weights a model has and what they mean.
+
+    Args:
+        model: Name of the architecture.
+        image: What it reads.
+        legend: What it maps.
+        sizes: Has the sizes of its networks as fields.
+    """
+    shared = TrainSettings.model_fields.keys() & ModelSpec.model_fields.keys()
+    return {
+        "model": model,
+        "bands": ",".join(image.bands),
+        "encoding": image.encoding,
+        "classes": ",".join(legend.names),
+        **{name: getattr(sizes, name) for name in sorted(shared - {"dates", "orientations"})},
+    }
+
+
+def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first difference between two `parts`, as text; empty if there is none."""
+    for what, value in wanted.items():
+        if found[what] != value:
+            return f"its {what} is {found[what]}, this run's {value}; both must be the same"
+    return ""
