@@ -151,7 +151,7 @@ def gather(
         result[split] = {}
         for name, bins, valid in candidates:
             chosen = {HALF, edges.get(candidates.model_of(name), HALF)}
-            result[split][name] = _evidence(
+            result[split][name] = count_evidence(
                 bins, labels == target.id, lines, scored & valid, blocks, sorted(chosen)
             )
     return result
@@ -164,7 +164,7 @@ def _scored(
     return scored
 
 
-def _evidence(
+def count_evidence(
     bins: NDArray[np.uint16],
     positive: NDArray[np.bool_],
     lines: NDArray[np.bool_] | None,
@@ -172,6 +172,16 @@ def _evidence(
     blocks: Blocks,
     edges: Sequence[int],
 ) -> Evidence:
+    """Count one score map against the truth.
+
+    Args:
+        bins: (H, W) uint16 bins of the score.
+        positive: (H, W) bool, True where the label is the class.
+        lines: (H, W) bool, the true centre lines; None for a class of areas.
+        scored: (H, W) bool, True = score this pixel.
+        blocks: Of these pixels.
+        edges: Of the thresholds at which matches are counted.
+    """
     matches = {}
     for edge in edges:
         predicted = selected(bins, edge)

@@ -150,8 +150,10 @@ def _series(entries: Sequence[Entry]) -> dict[str, list[Evidence]]:
 def _measure(
     series: Sequence[Evidence], rules: Mapping[Rule, int], weights: NDArray[np.int64] | None
 ) -> dict[Rule, Measured]:
-    values = [_scores(evidence, rules, None) for evidence in series]
-    samples = [] if weights is None else [_scores(evidence, rules, weights) for evidence in series]
+    values = [scores_of(evidence, rules, None) for evidence in series]
+    samples = (
+        [] if weights is None else [scores_of(evidence, rules, weights) for evidence in series]
+    )
     totals = [evidence.histogram.sum(axis=(0, 2), dtype=np.int64) for evidence in series]
     negatives, positives = np.mean(totals, axis=0)
     return {
@@ -167,10 +169,19 @@ def _measure(
     }
 
 
-def _scores(
+def scores_of(
     evidence: Evidence, rules: Mapping[Rule, int], weights: NDArray[np.int64] | None
 ) -> dict[Rule, dict[str, NDArray[np.float64]]]:
-    """All scores under each rule: plain ones, or with weights one set a resample."""
+    """All scores under each rule.
+
+    Args:
+        evidence: Of one candidate; it has matches at all the rules' edges.
+        rules: Rule -> edge of its threshold.
+        weights: (resamples, blocks); None for the blocks as they are.
+
+    Returns:
+        Rule -> score -> () float64, or with weights (resamples,); NaN where it is not defined.
+    """
 
     def total(counts: NDArray[Any]) -> NDArray[Any]:
         whole: NDArray[np.int64] = counts.sum(axis=0, dtype=np.int64)
