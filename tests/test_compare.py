@@ -314,7 +314,7 @@ def test_other_settings_for_a_finished_cell_are_refused(
 def test_the_means_by_hand() -> None:
     """Two cities, two seeds: 0.1 and 0.3 in A, 0.5 and 0.9 in B; the other row 0.1 lower."""
     zeros = np.zeros((4, len(SCORES)), np.float32)
-    ours, theirs = Row("ours", "model", ""), Row("theirs", "control", "")
+    ours, theirs = Row("ours", "model", "", "fused"), Row("theirs", "control", "", "mean")
     for (site, seed), value in {("A", 0): 0.1, ("A", 1): 0.3, ("B", 0): 0.5, ("B", 1): 0.9}.items():
         ours.values[site, seed] = dict.fromkeys(SCORES, value)
         theirs.values[site, seed] = dict.fromkeys(SCORES, value - 0.1)

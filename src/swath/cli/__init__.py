@@ -23,9 +23,11 @@ from swath.cli import (
     labels,
     plan,
     realism,
+    robustness,
     simulate,
     train,
     update,
+    variance,
 )
 from swath.cli import map as map_
 from swath.errors import SwathError
@@ -56,6 +58,10 @@ app.command("bench", short_help="How fast this machine maps and trains, and besi
     bench.command
 )
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("robustness", short_help="What clouds, orders and shifts do to the maps.")(
+    robustness.command
+)
+app.command("variance", short_help="How much maps differ from day to day.")(variance.command)
 app.command("compare", short_help="Compare models over held-out sites and seeds.")(compare.command)
 
 # typer exports BadParameter but not its parent, the class of all usage errors, and has had it in

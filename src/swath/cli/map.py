@@ -110,16 +110,7 @@ class Request:
 
     def load(self) -> "tuple[Path, TrainedModel]":
         """The run and its model; the starter's, said on stderr, where no run is given."""
-        from swath.models.starter import STARTER
-        from swath.models.trained import load_model
-        from swath.progress import console
-
-        run = self.run
-        if run is None:
-            run = STARTER
-            said = f"no RUN given: using the starter weights ({run / 'README.md'})"
-            console.print(said, soft_wrap=True, markup=False, highlight=False)
-        return run, load_model(run)
+        return load_run(self.run)
 
     def check(self, command: str) -> None:
         """Raise `SettingsError` where options contradict each other."""
@@ -154,6 +145,19 @@ class Request:
             days = [day.date() for day in self.date or ()]
             return _of_dataset(self.dataset, spec, self.split, self.site or [], days)
         return [_of_scenes(self, spec)]
+
+
+def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
+    """A run's folder and its model; the starter's, said on stderr, where no run is given."""
+    from swath.models.starter import STARTER
+    from swath.models.trained import load_model
+    from swath.progress import console
+
+    if run is None:
+        run = STARTER
+        said = f"no RUN given: using the starter weights ({run / 'README.md'})"
+        console.print(said, soft_wrap=True, markup=False, highlight=False)
+    return run, load_model(run)
 
 
 def _means_run(path: Path) -> bool:

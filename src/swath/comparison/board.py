@@ -27,7 +27,9 @@ class Row:
     Attributes:
         name: How it is called.
         kind: `model`, `control` (fused without training), `date` (one date alone), `trivial`.
-        group: Models that share their first stage, and the controls of its PMaps; "" for trivial.
+        group: Models whose PMaps are the same, and the controls of these; "" for trivial.
+        candidate: `fused` for a model, else what the row is without the name of its group.
+        dates: T of the maps.
         values: Test site and seed -> scores.
         samples: The same -> (resamples, scores) over blocks.
         minutes: Training time of each cell.
@@ -38,6 +40,8 @@ class Row:
     name: str
     kind: str
     group: str
+    candidate: str
+    dates: int = 0
     values: dict[Key, Values] = field(default_factory=dict)
     samples: dict[Key, NDArray[np.float32]] = field(default_factory=dict)
     minutes: list[float] = field(default_factory=list)
@@ -89,7 +93,7 @@ def make_board(
         results: Name of a cell -> what it found.
     """
     rows = {row.name: row for row in _rows(comparison, cells, results)}
-    names = {model.name: model.group for model in comparison.models}
+    names = {model.name: model.controls for model in comparison.models}
     groups = list(_leaders(comparison))
     controls = {group: _best_control(cells, results, group) for group in groups}
     paired = []
@@ -132,7 +136,9 @@ def _rows(
     comparison: Comparison, cells: Sequence[Cell], results: Mapping[str, Result]
 ) -> Iterable[Row]:
     """One row a model; one a control and group; the trivial ones once."""
-    rows: dict[str, Row] = {m.name: Row(m.name, "model", m.group) for m in comparison.models}
+    rows: dict[str, Row] = {
+        m.name: Row(m.name, "model", m.controls, "fused") for m in comparison.models
+    }
     leaders = _leaders(comparison)
     trivial = (ALL_BACKGROUND, all_class(comparison.target.name), SHIFTED)
     for cell in cells:
@@ -142,14 +148,19 @@ def _rows(
         own.parameters = result.parameters
         own.diverged += result.diverged
         wanted = [(own, result.own)]
-        if leaders.get(model.group) == model.name:
+        if leaders.get(model.controls) == model.name:
             kinds = [(UNET, "date"), *((name, "control") for name in FUSIONS)]
             for candidate, kind in kinds:
-                name = _control(comparison, model.group, candidate)
-                wanted.append((rows.setdefault(name, Row(name, kind, model.group)), candidate))
+                name = _control(comparison, model.controls, candidate)
+                shown = "one date" if candidate == UNET else candidate
+                row = rows.setdefault(name, Row(name, kind, model.controls, shown))
+                wanted.append((row, candidate))
         if model.name == comparison.models[0].name:
-            wanted += [(rows.setdefault(name, Row(name, "trivial", "")), name) for name in trivial]
+            wanted += [
+                (rows.setdefault(name, Row(name, "trivial", "", name)), name) for name in trivial
+            ]
         for row, candidate in wanted:
+            row.dates = cell.dates
             for site in cell.test:
                 row.values[site, cell.seed] = result.sites[site][candidate]
                 row.samples[site, cell.seed] = result.samples[site][candidate]
@@ -158,7 +169,7 @@ def _rows(
 
 def _leaders(comparison: Comparison) -> dict[str, str]:
     """Group -> its first model, whose cells give the controls; none for whole series."""
-    return {m.group: m.name for m in reversed(comparison.models) if not m.whole_series}
+    return {m.controls: m.name for m in reversed(comparison.models) if not m.whole_series}
 
 
 def _control(comparison: Comparison, group: str, candidate: str) -> str:
@@ -175,7 +186,7 @@ def _best_control(
 
     Validation chooses. Without validation sites the test sites do, which favours the control.
     """
-    own = [results[cell.name] for cell in cells if cell.model.group == group]
+    own = [results[cell.name] for cell in cells if cell.model.controls == group]
     split = "validation" if all(result.chosen for result in own) else "test"
     means: dict[str, float] = {}
     for name in FUSIONS:
@@ -191,6 +202,8 @@ def _row(row: Row) -> dict[str, Any]:
     return {
         "name": row.name,
         "kind": row.kind,
+        "candidate": row.candidate,
+        "dates": row.dates,
         "minutes": round(float(np.mean(row.minutes)), 2) if row.minutes else None,
         "parameters": row.parameters or None,
         "diverged": row.diverged,

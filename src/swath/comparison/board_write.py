@@ -18,6 +18,7 @@ HEADINGS = {
     "accuracy": "accuracy, 0.5",
 }
 PLOTTED = ("pr_auc", "line_f1_2", "iou")
+OVER_DATES = ("pr_auc", "iou", "accuracy")
 _INCHES = 4.2
 _DPI = 130
 _COLORS = {"model": "#0072B2", "control": "#D55E00", "date": "#E69F00", "trivial": "#888888"}
@@ -25,6 +26,8 @@ _COLORS = {"model": "#0072B2", "control": "#D55E00", "date": "#E69F00", "trivial
 
 def write_board(board: Board, out: Path) -> None:
     """Write leaderboard.json, leaderboard.md and leaderboard.png, each whole or not at all.
+
+    Where the models differ in T, `dates.png` shows scores against it.
 
     Args:
         board: What to write.
@@ -35,6 +38,9 @@ def write_board(board: Board, out: Path) -> None:
         temporary.write_text(board_text(board), encoding="utf-8")
     with replacing(out / "leaderboard.png") as temporary:
         _draw(board, temporary)
+    if _several_lengths(board):
+        with replacing(out / "dates.png") as temporary:
+            _draw_lengths(board, temporary)
 
 
 def board_text(board: Board) -> str:
@@ -157,4 +163,47 @@ def _draw(board: Board, path: Path) -> None:
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     # Without the program's name and address in the file, equal figures are equal files.
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+
+
+def _several_lengths(board: Board) -> bool:
+    """Whether each model has a T of its own, so that scores can stand over T."""
+    lengths = [row["dates"] for row in board.rows if row["kind"] == "model"]
+    return len(lengths) > 2 and len(set(lengths)) == len(lengths)
+
+
+def _draw_lengths(board: Board, path: Path) -> None:
+    """A panel a score: the mean over seeds against T, with its spread over seeds."""
+    from matplotlib.figure import Figure
+
+    rows = [row for row in board.rows if row["kind"] != "trivial"]
+    candidates = sorted({row["candidate"] for row in rows}, key=lambda name: name != "fused")
+    figure = Figure(figsize=(_INCHES * len(OVER_DATES), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(OVER_DATES), squeeze=False)[0]
+    for axes, score in zip(panels, OVER_DATES, strict=True):
+        for at, candidate in enumerate(candidates):
+            line = sorted(
+                (row["dates"], row[score]["mean"], row[score]["sd"] or 0.0)
+                for row in rows
+                if row["candidate"] == candidate and row[score]["mean"] is not None
+            )
+            if line:
+                dates, mean, spread = zip(*line, strict=True)
+                axes.errorbar(
+                    [date + 0.04 * (at - len(candidates) / 2) for date in dates],
+                    mean,
+                    spread,
+                    marker="o",
+                    markersize=4,
+                    capsize=2,
+                    linewidth=2 if candidate == "fused" else 1,
+                    label=candidate,
+                )
+        axes.set_title(HEADINGS[score], fontsize=9)
+        axes.set_xlabel("T, dates", fontsize=8)
+        axes.set_xticks(sorted({row["dates"] for row in rows}))
+        axes.tick_params(labelsize=8)
+        axes.grid(color="#eeeeee")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})

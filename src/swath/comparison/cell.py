@@ -122,20 +122,26 @@ def run_cell(
     else:
         made = _map_network(cell, cell.model.network, folder, store, pretrained, device)
     seconds = dict(made.seconds)
+    runs = cell.runs()
     with _timed(seconds, "score"):
-        site_maps = read_maps(maps)
-        pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
-        # The same seed in all cells: so all models are scored on the same draws of blocks.
-        units = score_class(pairs, cell.target, seed=0).units
+        scored = [_score(cell, home) for home in _homes(cell, maps)]
     record = {
         "decided_by": cell.decided_by,
-        "own": FUSED if site_maps[0].fusion != "mean" else "mean",
+        "own": scored[0][0],
         "dates": cell.dates,
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "parameters": made.parameters,
         "diverged": made.diverged,
-        **_scored(cell, units, folder),
+        **_combined(cell, [units for _, units in scored], folder),
     }
+    if len(runs) > 1:
+        record["runs"] = [
+            {
+                "dates": {site: [str(day) for day in days] for site, days in run.items()},
+                "sites": _of_test_sites(cell, units),
+            }
+            for run, (_, units) in zip(runs, scored, strict=True)
+        ]
     write_json(folder / RECORD, record)
     for log in (folder / "run").glob(f"*/{COST}"):
         shutil.rmtree(log.parent)
@@ -194,8 +200,8 @@ def _map_network(
     seconds |= {name: float(cost["seconds"]) for name, cost in costs.items()}
     with _timed(seconds, "map"):
         predictor = Predictor(model, device, "auto")
-        for series in _held_out(cell):
-            map_site(predictor, run, series, maps)
+        for series, home in _held_out(cell, maps):
+            map_site(predictor, run, series, home)
     # Cross-fitted networks are trained too, but not part of the model.
     parameters = sum(c["parameters"] for name, c in costs.items() if name in model.spec.scores)
     diverged = any(None in scores.values() for scores in model.spec.scores.values())
@@ -211,58 +217,115 @@ def _map_pixels(cell: Cell, maps: Path) -> _Made:
     with _timed(seconds, "fit"):
         model = fit(cell.dataset, cell.model.settings, cell.dates, cell.seed)
     with _timed(seconds, "map"):
-        for series in _held_out(cell):
-            map_pixels(model, series, maps)
+        for series, home in _held_out(cell, maps):
+            map_pixels(model, series, home)
     return _Made(seconds, 0, diverged=False)
 
 
-def _held_out(cell: Cell) -> tuple[Series, ...]:
-    """The series of the validation and test sites."""
-    return tuple(
-        site_series(site, cell.dataset, cell.dates, ())
-        for site in cell.dataset.sites
-        if "train" not in site.splits
-    )
+def _homes(cell: Cell, maps: Path) -> tuple[Path, ...]:
+    """Where the maps of each run go."""
+    count = len(cell.runs())
+    return (maps,) if count == 1 else tuple(maps / f"run-{at + 1}" for at in range(count))
 
 
-def _scored(cell: Cell, units: Sequence[Unit], folder: Path) -> dict[str, Any]:
-    """The part of the record that holds scores; the samples are written beside it."""
+def _held_out(cell: Cell, maps: Path) -> Iterator[tuple[Series, Path]]:
+    """The series of the validation and test sites, and where their maps go."""
+    for run, home in zip(cell.runs(), _homes(cell, maps), strict=True):
+        for name, days in run.items():
+            yield site_series(cell.dataset.site(name), cell.dataset, cell.dates, days), home
+
+
+def _score(cell: Cell, maps: Path) -> tuple[str, list[Unit]]:
+    """The candidate that is the cell's model, and what is measured of one run."""
+    site_maps = read_maps(maps)
+    pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
+    own = FUSED if site_maps[0].fusion != "mean" else "mean"
+    # The same seed in all cells: so all models are scored on the same draws of blocks.
+    return own, score_class(pairs, cell.target, seed=0).units
+
+
+def _candidates(cell: Cell, units: Sequence[Unit]) -> list[str]:
+    """What all test sites have. They differ in dates, so single ones are no rows; their mean is."""
     test = {unit.site: unit for unit in units if unit.split == "test"}
     empty = [site for site in cell.test if site not in test]
     if empty:
         raise DatasetError(f"test site {empty[0]!r} has no labelled pixel under its map")
-    # Sites differ in their dates, so the maps of single dates are not rows; their mean is.
-    candidates = [
+    return [
         model
         for (model, rule) in test[cell.test[0]].measured
         if rule == "half" and all((model, rule) in test[site].measured for site in cell.test)
     ]
-    values: dict[str, dict[str, dict[str, float | None]]] = {}
+
+
+def _of_test_sites(cell: Cell, units: Sequence[Unit]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Test site -> candidate -> scores, as JSON."""
+    test = {unit.site: unit for unit in units if unit.split == "test"}
+    return {
+        site: {
+            name: {
+                score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()
+            }
+            for name in _candidates(cell, units)
+        }
+        for site in cell.test
+    }
+
+
+def _combined(cell: Cell, runs: Sequence[Sequence[Unit]], folder: Path) -> dict[str, Any]:
+    """The part of the record that holds scores, means over runs; the samples lie beside it."""
+    # Runs of several dates have other single dates: only what all of them have is a row.
+    every = [_candidates(cell, units) for units in runs]
+    candidates = [name for name in every[0] if all(name in names for names in every)]
+    by_run = [_of_test_sites(cell, units) for units in runs]
+    values = {
+        site: {name: _mean([run[site][name] for run in by_run]) for name in candidates}
+        for site in cell.test
+    }
     samples = np.full((len(cell.test), len(candidates), RESAMPLES, len(SCORES)), np.nan, np.float32)
     for i, site in enumerate(cell.test):
-        values[site] = {}
-        for j, candidate in enumerate(candidates):
-            found = _read_unit(test[site], candidate)
-            values[site][candidate] = {
-                name: None if value is None or not np.isfinite(value) else value
-                for name, (value, _) in found.items()
-            }
-            for k, (_, drawn) in enumerate(found.values()):
-                if drawn is not None:
-                    samples[i, j, :, k] = drawn
+        for j, name in enumerate(candidates):
+            samples[i, j] = np.mean([_samples(units, site, name) for units in runs], axis=0)
     with replacing(folder / SAMPLES) as temporary:
         np.savez_compressed(temporary, samples=samples)
-    pooled = [u for u in units if (u.split, u.site) == ("validation", POOLED)]
+    return {"sites": values, "candidates": candidates, "chosen": _chosen(runs)}
+
+
+def _samples(units: Sequence[Unit], site: str, candidate: str) -> NDArray[np.float32]:
+    """(resamples, scores) of a candidate on a test site; NaN where there are none."""
+    (unit,) = (unit for unit in units if (unit.split, unit.site) == ("test", site))
+    samples = np.full((RESAMPLES, len(SCORES)), np.nan, np.float32)
+    for k, (_, drawn) in enumerate(_read_unit(unit, candidate).values()):
+        if drawn is not None:
+            samples[:, k] = drawn
+    return samples
+
+
+def _chosen(runs: Sequence[Sequence[Unit]]) -> dict[str, float]:
+    """Control -> PR-AUC on the validation sites, mean over runs; empty without any."""
+    found: dict[str, list[float]] = {}
+    for units in runs:
+        for unit in units:
+            if (unit.split, unit.site) != ("validation", POOLED):
+                continue
+            if unit.measured["mean", "half"].positives:
+                for name in FUSIONS:
+                    pr_auc = unit.measured[name, "half"].values["pr_auc"]
+                    found.setdefault(name, []).append(pr_auc)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _mean(runs: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    """Score -> mean over runs; None where a run does not define it."""
     return {
-        "sites": values,
-        "candidates": candidates,
-        "chosen": {
-            name: unit.measured[name, "half"].values["pr_auc"]
-            for unit in pooled
-            if unit.measured["mean", "half"].positives
-            for name in FUSIONS
-        },
+        score: None
+        if any(run[score] is None for run in runs)
+        else float(np.mean([run[score] for run in runs if run[score] is not None]))
+        for score in runs[0]
     }
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else value
 
 
 def _read_unit(

@@ -179,7 +179,7 @@ def _cell_seconds(
     """Training and mapping of one cell, without the first stage where another has trained it."""
     model = cell.model
     measured = rates[model.name]
-    mpx = sum(s.grid.window.size for s in cell.dataset.sites if "train" not in s.splits) / 1e6
+    mpx = sum(site.grid.window.size for site in cell.held_out) * len(cell.runs()) / 1e6
     if isinstance(measured, PixelRates):
         return measured.fit_s + (1 + cell.dates) * mpx * measured.map_s_per_mpx
     settings = model.network

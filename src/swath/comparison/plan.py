@@ -1,5 +1,6 @@
 """What COMPARISON.yaml asks for, as cells: a model, a fold, a seed. Nothing is trained here."""
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from swath.comparison.pretraining import Pretraining
-from swath.dataset.site import Dataset, read_dataset
+from swath.dataset.site import Dataset, Site, read_dataset
 from swath.errors import DatasetError, MissingExtraError, SettingsError
 from swath.files import first_problem, read_yaml
 from swath.legend import LegendClass
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 """Names become folders."""
+
+
+OWN_SPLITS = "own"
+"""Name of the fold that the dataset's own splits are."""
+
+Run = dict[str, tuple[dt.date, ...]]
+"""Held-out site -> the dates that are mapped as one series, oldest first."""
 
 
 class _Strict(BaseModel):
@@ -96,7 +104,11 @@ class ComparisonFile(_Strict):
     Attributes:
         dataset: Folder made by `swath build`; relative to the file.
         models: What is compared.
-        folds: Which sites are held out; a site is a test site of one fold only.
+        folds: Which sites are held out; a site is a test site of one fold only. None: one fold,
+            the dataset's own splits, which may part a site.
+        series: What is mapped of a held-out site: the `last` T dates, or one after the other `all`
+            runs of T dates that follow each other; scores are then their mean.
+        until: Later dates are not mapped (they may be trained on), where labels age, say.
         seeds: One training a model, fold and seed.
         baseline: The model that all others are held against; None: the first.
         class_name: The class that is scored; None: the first of the foreground.
@@ -104,7 +116,9 @@ class ComparisonFile(_Strict):
 
     dataset: str
     models: tuple[ModelEntry, ...] = Field(min_length=1)
-    folds: tuple[FoldEntry, ...] = Field(min_length=1)
+    folds: tuple[FoldEntry, ...] = ()
+    series: Literal["last", "all"] = "last"
+    until: dt.date | None = None
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     baseline: str | None = None
     class_name: str | None = None
@@ -165,6 +179,11 @@ class Model:
         text = json.dumps([str(self.dataset.root), decided_by, *first], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def controls(self) -> str:
+        """The same for models whose PMaps of dates, and number of dates, are the same."""
+        return f"{self.group}/{self.settings.dates}"
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -177,6 +196,8 @@ class Cell:
         seed: Of the training.
         dataset: Split as the fold says.
         target: The class that is scored.
+        series: As in the file.
+        until: As in the file.
     """
 
     model: Model
@@ -185,6 +206,8 @@ class Cell:
     seed: int
     dataset: Dataset
     target: LegendClass
+    series: Literal["last", "all"]
+    until: dt.date | None
 
     @property
     def name(self) -> str:
@@ -205,13 +228,50 @@ class Cell:
         return min(shortest, self.model.settings.dates or LONGEST_SERIES)
 
     @property
+    def held_out(self) -> tuple[Site, ...]:
+        """The sites that are mapped: those with a part for validation or test."""
+        return tuple(
+            site for site in self.dataset.sites if {"validation", "test"} & set(site.splits)
+        )
+
+    def runs(self) -> tuple[Run, ...]:
+        """What is mapped, run by run; a site with fewer runs than another repeats some.
+
+        Raises:
+            DatasetError: A site has too few dates.
+        """
+        found: dict[str, list[tuple[dt.date, ...]]] = {}
+        for site in self.held_out:
+            days = [day for day in site.dates if self.until is None or day <= self.until]
+            # A site may have fewer dates than T where the model takes any number.
+            length = min(self.dates, len(days)) if self.until is None else self.dates
+            if not days or length > len(days):
+                raise DatasetError(
+                    f"site {site.name!r} has {len(days)} dates to map, a series of {length} was "
+                    "asked for; ask for fewer dates, or for a later `until`"
+                )
+            first = 0 if self.series == "all" else len(days) - length
+            starts = range(first, len(days) - length + 1)
+            found[site.name] = [tuple(days[at : at + length]) for at in starts]
+        most = max(map(len, found.values()), default=0)
+        return tuple(
+            {name: runs[at * len(runs) // most] for name, runs in found.items()}
+            for at in range(most)
+        )
+
+    @property
     def decided_by(self) -> dict[str, Any]:
         """Everything that decides its scores, as JSON."""
         run = plan_run(self.dataset, self.model.settings, self.seed)
         own = {"stage": self.model.stage, "test": list(self.test), "class": self.target.name}
+        mapped: dict[str, Any] = {}  # only where asked for: older cells do not have them
+        if self.series != "last":
+            mapped["series"] = self.series
+        if self.until is not None:
+            mapped["until"] = str(self.until)
         before = self.model.pretraining
         pretrain = before and before.decided_by(self.model.stage, self.seed)
-        return own | run | {"pretrain": pretrain}
+        return own | mapped | run | {"pretrain": pretrain}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +285,9 @@ class Comparison:
         folds: Fold -> its sites.
         seeds: Of the trainings.
         baseline: Name of the model that the others are held against.
+        own_splits: Whether the one fold is what the dataset says.
+        series: As in the file.
+        until: As in the file.
     """
 
     dataset: Dataset
@@ -233,6 +296,9 @@ class Comparison:
     folds: tuple[FoldEntry, ...]
     seeds: tuple[int, ...]
     baseline: str
+    own_splits: bool
+    series: Literal["last", "all"]
+    until: dt.date | None
 
     def jobs(self) -> Iterator[tuple[Cell, ...]]:
         """The cells, those that share a first stage together; all models of a seed come early."""
@@ -242,11 +308,11 @@ class Comparison:
         for seed in self.seeds:
             for fold in self.folds:
                 for models in groups.values():
-                    split = models[0].dataset.resplit(fold.validation, fold.test)
-                    yield tuple(
-                        Cell(model, fold.label, fold.test, seed, split, self.target)
-                        for model in models
-                    )
+                    split = models[0].dataset
+                    if not self.own_splits:
+                        split = split.resplit(fold.validation, fold.test)
+                    rest = (fold.test, seed, split, self.target, self.series, self.until)
+                    yield tuple(Cell(model, fold.label, *rest) for model in models)
 
     def cells(self) -> tuple[Cell, ...]:
         """All cells."""
@@ -289,9 +355,12 @@ def read_comparison(path: Path) -> Comparison:
         dataset,
         foreground[name],
         models,
-        file.folds,
+        file.folds or (_own_fold(dataset, path),),
         file.seeds,
         file.baseline or models[0].name,
+        not file.folds,
+        file.series,
+        file.until,
     )
     for cell in found.cells():
         if not cell.dataset.in_split("train"):
@@ -300,7 +369,21 @@ def read_comparison(path: Path) -> Comparison:
             raise DatasetError(f"{path}: fold {cell.fold} has a site without images")
         if cell.model.pretraining is not None and cell.model.network is not None:
             cell.model.pretraining.check(cell.dataset, cell.model.network, cell.dates)
+        cell.runs()  # too
     return found
+
+
+def _own_fold(dataset: Dataset, path: Path) -> FoldEntry:
+    """The dataset's own splits as a fold."""
+    test, validation = (
+        tuple(site.name for site in dataset.in_split(split)) for split in ("test", "validation")
+    )
+    if not test:
+        raise DatasetError(
+            f"{path} names no folds, and {dataset.root} has no test split; name the sites to hold "
+            "out in `folds`"
+        )
+    return FoldEntry(name=OWN_SPLITS, test=test, validation=validation)
 
 
 def _dataset(entry: ModelEntry, path: Path, common: Dataset) -> Dataset:

@@ -166,7 +166,7 @@ def gather(
             rules: dict[Rule, int] = {"half": HALF, "scene": own[name]}
             if (model := candidates.model_of(name)) in edges:
                 rules["validation"] = edges[model]
-            result[split][name] = _evidence(
+            result[split][name] = count_evidence(
                 bins, labels == target.id, lines, scored & valid, blocks, rules
             )
     return result
@@ -179,7 +179,7 @@ def _scored(
     return scored
 
 
-def _evidence(
+def count_evidence(
     bins: NDArray[np.uint16],
     positive: NDArray[np.bool_],
     lines: NDArray[np.bool_] | None,
@@ -187,6 +187,16 @@ def _evidence(
     blocks: Blocks,
     rules: Mapping[Rule, int],
 ) -> Evidence:
+    """Count one score map against the truth.
+
+    Args:
+        bins: (H, W) uint16 bins of the score.
+        positive: (H, W) bool, True where the label is the class.
+        lines: (H, W) bool, the true centre lines; None for a class of areas.
+        scored: (H, W) bool, True = score this pixel.
+        blocks: Of these pixels.
+        rules: Rule -> edge of its threshold.
+    """
     histogram = block_histogram(bins, positive, scored, blocks)
     at_edge: dict[int, Matches] = {}
     for edge in set(rules.values()):

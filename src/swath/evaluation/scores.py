@@ -140,8 +140,8 @@ def _series(entries: Sequence[Entry]) -> dict[str, list[Evidence]]:
 
 def _measure(series: Sequence[Evidence], weights: NDArray[np.int64] | None) -> dict[Rule, Measured]:
     rules = [rule for rule in series[0].matches if all(rule in e.matches for e in series)]
-    values = [_scores(evidence, None) for evidence in series]
-    samples = [] if weights is None else [_scores(evidence, weights) for evidence in series]
+    values = [scores_of(evidence, None) for evidence in series]
+    samples = [] if weights is None else [scores_of(evidence, weights) for evidence in series]
     totals = [evidence.histogram.sum(axis=(0, 2), dtype=np.int64) for evidence in series]
     negatives, positives = np.mean(totals, axis=0)
     return {
@@ -162,10 +162,18 @@ def _common(edges: Sequence[int | None]) -> int | None:
     return edges[0] if len(set(edges)) == 1 else None
 
 
-def _scores(
+def scores_of(
     evidence: Evidence, weights: NDArray[np.int64] | None
 ) -> dict[Rule, dict[str, NDArray[np.float64]]]:
-    """All scores under each rule: plain ones, or with weights one set a resample."""
+    """All scores under each rule.
+
+    Args:
+        evidence: Of one candidate.
+        weights: (resamples, blocks); None for the blocks as they are.
+
+    Returns:
+        Rule -> score -> () float64, or with weights (resamples,); NaN where it is not defined.
+    """
 
     def total(counts: NDArray[Any]) -> NDArray[Any]:
         whole: NDArray[np.int64] = counts.sum(axis=0, dtype=np.int64)

@@ -118,36 +118,53 @@ def truths_of_dataset(maps: Sequence[SiteMaps], dataset: Dataset) -> tuple[Truth
         site = dataset.site(site_maps.site)
         _check_legend(site_maps, dataset.legend)
         _check_grid(site_maps, site.grid, f"the labels of {dataset.root}")
-        splits, note = _splits(site, site_maps)
-        truths.append(
-            Truth(
-                site.name,
-                site.grid,
-                dataset.legend,
-                site.labels,
-                site.roads,
-                splits,
-                site.acquisitions,
-                dataset.image.bands,
-                note,
-            )
-        )
+        truths.append(truth_of_site(site, dataset, site_maps.splits, str(site_maps.folder)))
     return tuple(truths)
 
 
-def _splits(site: Site, maps: SiteMaps) -> tuple[dict[str, tuple[Window, ...]], str]:
+def truth_of_site(
+    site: Site, dataset: Dataset, run_splits: Mapping[str, Sequence[str]], whose: str
+) -> Truth:
+    """The truth of a site of a dataset.
+
+    Args:
+        site: Of `dataset`.
+        dataset: Gives legend and bands.
+        run_splits: Split -> names of the sites that the model's run had in it.
+        whose: What was made with that run, for the message.
+
+    Raises:
+        InputError: The run split the site's inside in another way.
+    """
+    splits, note = _splits(site, run_splits, whose)
+    return Truth(
+        site.name,
+        site.grid,
+        dataset.legend,
+        site.labels,
+        site.roads,
+        splits,
+        site.acquisitions,
+        dataset.image.bands,
+        note,
+    )
+
+
+def _splits(
+    site: Site, run_splits: Mapping[str, Sequence[str]], whose: str
+) -> tuple[dict[str, tuple[Window, ...]], str]:
     """The scored rectangles of a site by split, as the model's own run had them.
 
     A run may have been trained on another split than the dataset's (one site left out at a time,
     say). Then the run's is the true one: nothing the network was trained on may pass as a test.
     """
     by_dataset = {split: site.windows(split) for split in site.splits}
-    by_run = [split for split, names in maps.splits.items() if site.name in names]
+    by_run = [split for split, names in run_splits.items() if site.name in names]
     if not by_run or set(by_run) == set(by_dataset):
         return {str(split): windows for split, windows in by_dataset.items()}, ""
     if len(by_run) > 1:
         raise InputError(
-            f"{maps.folder}: the model's run split {site.name} into {', '.join(by_run)}, the "
+            f"{whose}: the model's run split {site.name} into {', '.join(by_run)}, the "
             f"dataset into {', '.join(by_dataset)}; evaluate against the dataset it was trained on"
         )
     note = (

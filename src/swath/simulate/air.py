@@ -1,5 +1,7 @@
 """From the surface to the top of the atmosphere: scattering, haze, cirrus, clouds and shadows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
@@ -66,11 +68,43 @@ def through_air(
         )
         share = np.minimum(air.adjacency * total, 0.6)
         seen[at] = path + through * (lit + share * (around - lit))
-        # Ice is white in all bands but the short-wave infrared, where it absorbs.
-        white = np.float32(0.5 if wave < 1.5 else 0.25)
+        white = np.float32(_ice(wave))
         seen[at] += (1 - np.exp(-cirrus)) * (white - seen[at])
         seen[at] += cloud * (np.float32(_CLOUD_REFLECTANCE) * np.float32(white / 0.5) - seen[at])
     return seen, hidden
+
+
+def cloud_over(
+    image: NDArray[np.float32], day: Day, bands: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Paint a day's thick clouds and their shadows into a real picture.
+
+    Args:
+        image: (bands, H, W) reflectance at the top of the atmosphere, pixels of about 10 m; NaN
+            where there is no data.
+        day: How much cloud, which pattern (`seed`), and where the sun stands.
+        bands: Names of the bands.
+
+    Returns:
+        (bands, H, W) float32; and (H, W) bool: True where cloud or its shadow hides the ground.
+
+    Source: as `through_air`; differs: what the air adds to the light of the ground is not known in
+    a real picture, so its darkest thousandth stands for it, which a shadow does not darken.
+    """
+    cover, hidden, clear = _clouds(Window(0, 0, *image.shape[1:]), day)
+    clouded = np.empty_like(image)
+    for at, band in enumerate(bands):
+        known = image[at][np.isfinite(image[at])]
+        path = np.float32(np.quantile(known, 0.001)) if known.size else np.float32(0)
+        lit = path + (image[at] - path) * clear
+        white = _CLOUD_REFLECTANCE * _ice(SENTINEL2[band].wavelength_um) / _ice(0.5)
+        clouded[at] = lit + cover * (np.float32(white) - lit)
+    return clouded, hidden
+
+
+def _ice(wavelength_um: float) -> float:
+    """How bright ice is: white in all bands but the short-wave infrared, where it absorbs."""
+    return 0.5 if wavelength_um < 1.5 else 0.25
 
 
 def _clouds(
