@@ -30,6 +30,7 @@ from swath.models.head import neutral, probabilities
 from swath.models.orientations import oriented_mean
 from swath.models.series import OneDate
 from swath.models.trained import TrainedModel, to_memory_format
+from swath.models.unet import UNet
 from swath.sentinel2 import valid_mask
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
@@ -227,12 +228,20 @@ class Predictor:
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device, self.precision):
             if spec.orientations == 1:
-                made = probabilities(self.fcn(scaled)[0][(..., *kept.slices)])
+                made = probabilities(self._logits(scaled, kept)[0])
             else:
                 made = oriented_mean(self.fcn, scaled, self.model.stride)[0][(..., *kept.slices)]
             pmap = neutral(made.cpu(), torch.from_numpy(valid))
         values: NDArray[np.float32] = pmap.contiguous().numpy()
         return values, valid
+
+    def _logits(self, scaled: Tensor, kept: Window) -> Tensor:
+        """(1, lc, h, w) of a part of an image; the U-Net computes no more than that needs."""
+        if isinstance(self.fcn, UNet):
+            part: Tensor = self.fcn(scaled, kept)
+            return part
+        whole: Tensor = self.fcn(scaled)
+        return whole[(..., *kept.slices)]
 
     def fuse(
         self,
