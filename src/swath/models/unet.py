@@ -168,9 +168,13 @@ class UNet(nn.Module):
             (B, lc, H, W) logits, or those of `kept`.
         """
         part = kept or Window(0, 0, *image.shape[-2:])
-        x = functional.pad(image, (0, -image.shape[-1] % self.stride, 0, -image.shape[-2] % self.stride))
+        x = functional.pad(
+            image, (0, -image.shape[-1] % self.stride, 0, -image.shape[-2] % self.stride)
+        )
         whole = Window(0, 0, *x.shape[-2:])
-        levels = plan_levels((whole.height, whole.width), part if kept else whole, self.decoder_convs)
+        levels = plan_levels(
+            (whole.height, whole.width), part if kept else whole, self.decoder_convs
+        )
         have = whole
         skips: list[Tensor] = []
         for level, block in enumerate(self.down):
