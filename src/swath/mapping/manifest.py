@@ -12,7 +12,7 @@ from swath.grid import Grid
 
 MANIFEST_NAME = "manifest.json"
 
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
@@ -79,7 +79,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     run: str
     model_sha256: str
     settings: Settings
