@@ -267,8 +267,10 @@ class TestFeatureMean:
         model = build("feature-mean").series.double()
         images = torch.rand(1, 2, 3, 32, 32, dtype=torch.float64)
         with torch.inference_mode():
-            levels = zip(*(model.unet.encode(images[:, t]) for t in range(2)), strict=True)
-            expected = model.unet.decode([(first + second) / 2 for first, second in levels])
+            levels = model.unet.plan((32, 32))
+            dates = (model.unet.encode(images[:, t], levels) for t in range(2))
+            means = [(first + second) / 2 for first, second in zip(*dates, strict=True)]
+            expected = model.unet.decode(means, levels)
             torch.testing.assert_close(model(images), expected)
 
 

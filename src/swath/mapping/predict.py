@@ -30,12 +30,16 @@ from swath.models.head import neutral, probabilities
 from swath.models.orientations import oriented_mean
 from swath.models.series import OneDate
 from swath.models.trained import TrainedModel, to_memory_format
+from swath.models.unet import UNet
 from swath.sentinel2 import valid_mask
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
-RNN_TILE_PX = 256
-"""Side of the pieces in which the ConvLSTM runs: its states then stay in the CPU's cache."""
+RNN_TILE_PX = 512
+"""Side of the pieces in which the ConvLSTM runs: all of a tile at once would take 2 GB.
+
+Source: one thread maps pieces of 256 and 512 px equally fast; two threads the larger 10 % faster.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +231,20 @@ class Predictor:
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device, self.precision):
             if spec.orientations == 1:
-                made = probabilities(self.fcn(scaled)[0][(..., *kept.slices)])
+                made = probabilities(self._logits(scaled, kept)[0])
             else:
                 made = oriented_mean(self.fcn, scaled, self.model.stride)[0][(..., *kept.slices)]
             pmap = neutral(made.cpu(), torch.from_numpy(valid))
         values: NDArray[np.float32] = pmap.contiguous().numpy()
         return values, valid
+
+    def _logits(self, scaled: Tensor, kept: Window) -> Tensor:
+        """(1, lc, h, w) of a part of an image; the U-Net computes no more than that needs."""
+        if isinstance(self.fcn, UNet):
+            part: Tensor = self.fcn(scaled, kept)
+            return part
+        whole: Tensor = self.fcn(scaled)
+        return whole[(..., *kept.slices)]
 
     def fuse(
         self,

@@ -27,6 +27,9 @@ COMPOSITE_NODATA = 0
 CHANGES_NODATA = 65535
 """In the change layer: the class never changed."""
 
+DEFLATE_LEVEL = 1
+"""With the predictor, PMaps are smaller than at GDAL's 6 without, in two thirds of the time."""
+
 CACHE_MB = 128
 """Of GDAL: left alone, it takes a twentieth of the machine's memory for blocks."""
 
@@ -142,12 +145,16 @@ def composite(pmaps: NDArray[np.uint8], dates: Sequence[dt.date]) -> NDArray[np.
     channels = [_mean_code(foreground[[dates.index(day) for day in days]]) for days in shown]
     stack = np.stack(channels)
     gap = stack == PMAP_NODATA
-    filled = np.where(gap, _mean_code(stack)[None], stack)
-    return np.where(filled == PMAP_NODATA, COMPOSITE_NODATA, filled + np.uint8(1)).astype(np.uint8)
+    if gap.any():
+        stack = np.where(gap, _mean_code(stack)[None], stack)
+    # 255 wraps around to 0: no data here, too.
+    return stack + np.uint8(1)
 
 
 def _mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(n, h, w) stored probabilities -> (h, w) their rounded mean; 255 where none has data."""
+    if len(codes) == 1:
+        return codes[0]
     valid = codes != PMAP_NODATA
     count = valid.sum(axis=0)
     total = np.where(valid, codes, 0).sum(axis=0, dtype=np.float32)
@@ -166,9 +173,14 @@ def classify(fused: NDArray[np.uint8], edge: int = HALF) -> NDArray[np.uint8]:
     Returns:
         (h, w) uint8 ids; 255 where there is no data. Of more than two classes, the largest.
     """
-    known = fused[0] != PMAP_NODATA
-    chosen = selected(foreground_bins(fused), edge) if len(fused) == 2 else fused.argmax(axis=0)
-    return np.where(known, chosen, PMAP_NODATA).astype(np.uint8)
+    if len(fused) == 2:
+        ids = selected(foreground_bins(fused), edge).astype(np.uint8)
+    else:
+        best, ids = fused[0], np.zeros(fused.shape[1:], np.uint8)
+        for number in range(1, len(fused)):  # five times as fast as argmax over this axis
+            ids = np.where(fused[number] > best, np.uint8(number), ids)
+            best = np.maximum(best, fused[number])
+    return np.where(fused[0] == PMAP_NODATA, np.uint8(PMAP_NODATA), ids)
 
 
 def foreground_bins(codes: NDArray[np.uint8]) -> NDArray[np.uint16]:
@@ -243,6 +255,9 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
                 final,
                 driver="COG",
                 compress="DEFLATE",
+                level=DEFLATE_LEVEL,
+                # Neighbouring probabilities differ little; those of a colour table are no numbers.
+                predictor="NO" if raster.colors else "YES",
                 overview_resampling=raster.overviews,
             )
             part.unlink()

@@ -14,10 +14,11 @@ from swath.progress import console
 State = tuple[Tensor, Tensor]
 """(h, c), each (B, r, H, W)."""
 
-FUSE_FROM_PX = 20_000_000
+FUSE_FROM_PX = 12_000_000
 """Pixels x dates from which fused gates repay the seconds that the compiler takes.
 
-Source: on one core 0.5 s for each million saved, and 4 to 11 s to compile; see `swath bench`.
+Source: on one core 0.3 to 0.5 s for each million saved, and 4 to 11 s to compile, 2 to 4 s when the
+compiler's cache has it; see `swath bench`.
 """
 
 

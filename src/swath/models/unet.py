@@ -1,8 +1,13 @@
 """The U-Net that maps one image to class logits."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from swath.grid import Window
 
 DEPTH = 4
 """Poolings on the contracting path; the network's stride is 2 ** DEPTH = 16 px."""
@@ -32,10 +37,75 @@ class UpBlock(nn.Module):
         self.up = nn.ConvTranspose2d(channels_in, half, 2, stride=2)
         self.conv = ConvBlock(channels_in, half, convs)
 
-    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        """(B, C, H, W) and the matching (B, C/2, 2H, 2W) -> (B, C/2, 2H, 2W)."""
-        result: Tensor = self.conv(torch.cat([skip, self.up(deep)], dim=1))
+    def forward(self, deep: Tensor, skip: Tensor, kept: Window | None = None) -> Tensor:
+        """A decoder step.
+
+        Args:
+            deep: (B, C, H, W).
+            skip: (B, C/2, h, w), the matching map of the contracting path.
+            kept: Which h x w of the 2H x 2W pixels of `deep` these are; None: all.
+
+        Returns:
+            (B, C/2, h, w).
+        """
+        up = self.up(deep)
+        if kept is not None:
+            up = up[(..., *kept.slices)]
+        result: Tensor = self.conv(torch.cat([skip, up], dim=1))
         return result
+
+
+class Level(NamedTuple):
+    """What one level of the network computes, in pixels of that level.
+
+    Attributes:
+        encoded: Where the contracting path is computed.
+        decoded: Where the expansive path is; of the lowest level, what that path needs of it.
+    """
+
+    encoded: Window
+    decoded: Window
+
+
+def plan_levels(shape: tuple[int, int], kept: Window, decoder_convs: int) -> list[Level]:
+    """What each level must compute for a part of the output.
+
+    A level needs the part and as many pixels around it as its convolutions see, so the deeper, the
+    more; without this the margin of the whole network would be computed on all levels.
+
+    Args:
+        shape: (height, width) of the padded input, multiples of the stride.
+        kept: The wanted part of it.
+        decoder_convs: 3 x 3 convolutions in each decoder step.
+
+    Returns:
+        The levels, from full resolution to the lowest. Nothing reaches outside the input.
+    """
+    extents = [Window(0, 0, shape[0] >> n, shape[1] >> n) for n in range(DEPTH + 1)]
+    decoded = [kept.grow(decoder_convs).intersect(extents[0])]
+    for extent in extents[1:]:
+        needed = _halved(decoded[-1])
+        deepest = extent is extents[-1]
+        decoded.append(needed if deepest else needed.grow(decoder_convs).intersect(extent))
+    encoded = [decoded[-1].grow(2).intersect(extents[-1])]
+    for extent in extents[-2::-1]:
+        encoded.insert(0, _doubled(encoded[0]).grow(2).intersect(extent))
+    return [Level(*windows) for windows in zip(encoded, decoded, strict=True)]
+
+
+def _halved(window: Window) -> Window:
+    """The pixels of the next level that a window has a part in."""
+    row, col = window.row // 2, window.col // 2
+    return Window(row, col, (window.row_end + 1) // 2 - row, (window.col_end + 1) // 2 - col)
+
+
+def _doubled(window: Window) -> Window:
+    return Window(2 * window.row, 2 * window.col, 2 * window.height, 2 * window.width)
+
+
+def _crop(x: Tensor, have: Window, want: Window) -> Tensor:
+    """`want` of a map (..., h, w) that holds `have`."""
+    return x if have == want else x[(..., *want.relative_to(have).slices)]
 
 
 def initialise(network: nn.Module) -> None:
@@ -88,35 +158,55 @@ class UNet(nn.Module):
         decoder = self.decoder_convs * (self.stride - 1)
         return encoder + decoder + (self.stride - 1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, kept: Window | None = None) -> Tensor:
         """Map images to logits.
 
         Args:
             image: (B, C, H, W) float, scaled; 0 where there is no data.
+            kept: The wanted part; what it does not depend on is not computed. None: all.
 
         Returns:
-            (B, lc, H, W) logits.
+            (B, lc, H, W) logits, or those of `kept`.
         """
-        height, width = image.shape[-2:]
-        return self.decode(self.encode(image))[..., :height, :width]
+        part = kept or Window(0, 0, *image.shape[-2:])
+        levels = self.plan(image.shape[-2:], kept)
+        logits = self.decode(self.encode(image, levels), levels)
+        return _crop(logits, levels[0].decoded, part)
 
-    def encode(self, image: Tensor) -> list[Tensor]:
-        """The contracting path: (B, C, H, W), padded to the stride -> features, finest level first.
+    def plan(self, shape: Sequence[int], kept: Window | None = None) -> list[Level]:
+        """What each level computes for images of `shape` (height, width); see `plan_levels`."""
+        height, width = (-(-side // self.stride) * self.stride for side in shape)
+        return plan_levels((height, width), kept or Window(0, 0, height, width), self.decoder_convs)
 
-        Those of level n are (B, width * 2**n, H / 2**n, W / 2**n).
+    def encode(self, image: Tensor, levels: Sequence[Level]) -> list[Tensor]:
+        """The contracting path.
+
+        Args:
+            image: (B, C, H, W); it is padded to multiples of the stride.
+            levels: Of `plan`.
+
+        Returns:
+            The features that the expansive path needs, finest level first: (B, width * 2**n, ...).
         """
         height, width = image.shape[-2:]
         x = functional.pad(image, (0, -width % self.stride, 0, -height % self.stride))
-        levels: list[Tensor] = []
-        for level, block in enumerate(self.down):
-            x = block(x if level == 0 else functional.max_pool2d(x, 2))
-            levels.append(x)
-        return levels
+        have = Window(0, 0, *x.shape[-2:])
+        features: list[Tensor] = []
+        for number, (block, level) in enumerate(zip(self.down, levels, strict=True)):
+            if number > 0:
+                x, have = functional.max_pool2d(x, 2), _halved(have)
+            x = block(_crop(x, have, level.encoded))
+            have = level.encoded
+            features.append(_crop(x, have, level.decoded))
+        return features
 
-    def decode(self, levels: list[Tensor]) -> Tensor:
-        """The expansive path: features of all levels, finest first -> logits of the padded size."""
-        *skips, x = levels
+    def decode(self, features: Sequence[Tensor], levels: Sequence[Level]) -> Tensor:
+        """The expansive path: features of `encode` -> logits where the finest level has them."""
+        *skips, x = features
+        have = levels[-1].decoded
         for step in self.up:
-            x = step(x, skips.pop())
+            wanted = levels[len(skips) - 1].decoded
+            x = step(x, skips.pop(), wanted.relative_to(_doubled(have)))
+            have = wanted
         logits: Tensor = self.head(x)
         return logits

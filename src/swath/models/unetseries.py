@@ -66,11 +66,12 @@ class FeatureMean(nn.Module):
         flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         padding = (0, -width % self.stride, 0, -height % self.stride)
         seen = functional.pad((flat != 0).any(dim=1, keepdim=True).float(), padding)
-        levels = [
+        levels = self.unet.plan((height, width))
+        means = [
             _mean_of_dates(features, functional.avg_pool2d(seen, 2**level), dates)
-            for level, features in enumerate(self.unet.encode(flat))
+            for level, features in enumerate(self.unet.encode(flat, levels))
         ]
-        logits: Tensor = self.unet.decode(levels)
+        logits: Tensor = self.unet.decode(means, levels)
         return logits[..., :height, :width]
 
 

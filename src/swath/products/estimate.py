@@ -1,5 +1,6 @@
 """What mapping will cost, before it starts: from rates measured on a tile of the very scenes."""
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from swath.errors import InputError
 from swath.grid import Window
 from swath.mapping.jobs import FusionJob, Job, PmapJob, SeriesJob
-from swath.mapping.predict import Predictor
+from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.rasters import CACHE_MB, classify, composite, writing_rasters
 from swath.mapping.series import Source
 from swath.mapping.siteplan import SitePlan
@@ -22,8 +23,8 @@ from swath.products.vectors import write_vectors
 WARM_UP_PX = 256
 """Side of what is mapped before the clock starts: libraries set themselves up at first use."""
 
-SCENE_BYTES_PX = 12
-"""Memory for the vectors of a whole scene, in bytes a pixel: measured, see docs/mapping.md."""
+SMALL_PX = 640
+"""Side of what is prepared beside a whole tile, to tell what a date costs and what a pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Rates:
 
     Attributes:
         image_s: To bring one date onto the grid.
-        pmap_s: To run the U-Net, for each pixel read (margins are read several times).
+        image_once_s: What that takes a date, however large it is (its dark levels, say).
+        pmap_s: To run the U-Net, its margins included.
         fusion_s: To fuse all dates.
         write_pmap_s: To write the PMap of one date.
         write_fused_s: To write the fused PMap, classes and composite.
@@ -40,11 +42,11 @@ class Rates:
         image_bytes: Of the image of one date on the grid, while it is mapped.
         pmap_bytes: Of the PMap of one date, compressed.
         fused_bytes: Of all other files, compressed.
-        base_mb: Peak memory before the tile, in MB; None where the system does not tell.
-        tile_mb: Peak memory with the tile.
+        tile_mb: Peak memory with the tile, in MB; None where the system does not tell.
     """
 
     image_s: float
+    image_once_s: float
     pmap_s: float
     fusion_s: float
     write_pmap_s: float
@@ -53,7 +55,6 @@ class Rates:
     image_bytes: float
     pmap_bytes: float
     fused_bytes: float
-    base_mb: float | None
     tile_mb: float | None
 
 
@@ -104,9 +105,9 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
     # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
     temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
     memory = None
-    if rates.base_mb is not None and rates.tile_mb is not None:
+    if rates.tile_mb is not None:
         # Of a small scene GDAL's cache holds little when the tile is measured; later it fills up.
-        memory = max(rates.tile_mb, rates.base_mb + SCENE_BYTES_PX * pixels / 1e6) + CACHE_MB
+        memory = rates.tile_mb + CACHE_MB
     return Estimate(
         plan.maps.site,
         dates,
@@ -114,8 +115,8 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
         len(tiles),
         dates * read / 1e6,
         {
-            "images": dates * pixels * rates.image_s,
-            "pmaps": dates * read * rates.pmap_s,
+            "images": dates * (rates.image_once_s + pixels * rates.image_s),
+            "pmaps": dates * pixels * rates.pmap_s,
             "fusion": pixels * rates.fusion_s,
             "write": pixels * (dates * rates.write_pmap_s + rates.write_fused_s),
             "vectors": pixels * rates.vectors_s,
@@ -136,52 +137,67 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
     Raises:
         InputError: No tile has data, or an image cannot be read.
     """
-    base = _peak_mb()
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="swath-") as temporary:
         folder = Path(temporary)
-        source, part = _find_tile(plan, predictor, folder)
+        source, found = _find_tile(plan, predictor, folder)
+        part = found.read
         _warm_up(plan, predictor, source, part)
         scratch = folder / "scratch"
-        grid, tile = plan.grid.crop(part), Tile(part.relative_to(part), part.relative_to(part))
-        with _timed(seconds, "image"):
-            image = source.crop(part).prepare(scratch)
+        grid, whole = plan.grid.crop(found.core), found.core.relative_to(found.core)
+        seen, tile = Tile(found.kept, part.relative_to(part)), Tile(whole, whole)
+        image_s, image_once_s, image = _time_image(source, part, scratch)
         with _timed(seconds, "pmap"):
             job = PmapJob(image)
-            codes = job.compute(predictor, tile, job.read(predictor, tile))
+            codes = job.compute(predictor, seen, job.read(predictor, seen))
         raster = plan.pmap(source.date)
         with (
             _timed(seconds, "write_pmap"),
             writing_rasters(folder, grid, [raster]) as write,
         ):
-            write(tile.core, [codes])
+            write(whole, [codes])
         pmap = folder / raster.name
         dates = plan.maps.dates
         with _timed(seconds, "fusion"):
             fusion: Job = FusionJob((pmap,) * len(dates), plan.grid.window.size)
             if predictor.series is not None:
-                fusion = SeriesJob((image,) * len(dates))
+                fusion, tile = SeriesJob((image,) * len(dates)), seen
             fused = fusion.compute(predictor, tile, fusion.read(predictor, tile))
         with _timed(seconds, "write_fused"), writing_rasters(folder, grid, plan.fused) as write:
             dated = np.stack([codes] * len(dates))
-            write(tile.core, [fused, classify(fused)[None], composite(dated, dates)])
+            write(whole, [fused, classify(fused)[None], composite(dated, dates)])
         with _timed(seconds, "vectors"):
             write_vectors(plan.at(folder))
         kept = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        pixels, pmap_bytes = part.size, pmap.stat().st_size
+        pixels, pmap_bytes = whole.size, pmap.stat().st_size
         image_bytes = sum(path.stat().st_size for path in scratch.glob("*"))
     return Rates(
         **{f"{stage}_s": spent / pixels for stage, spent in seconds.items()},
-        image_bytes=image_bytes / pixels,
+        image_s=image_s,
+        image_once_s=image_once_s,
+        image_bytes=image_bytes / part.size,
         pmap_bytes=pmap_bytes / pixels,
         fused_bytes=(kept - pmap_bytes) / pixels,
-        base_mb=base,
         tile_mb=_peak_mb(),
     )
 
 
-def _find_tile(plan: SitePlan, predictor: Predictor, folder: Path) -> tuple[Source, Window]:
-    """A date, and what is read for the tile nearest to the middle that has data on it."""
+def _time_image(source: Source, part: Window, scratch: Path) -> tuple[float, float, DatedImage]:
+    """Seconds a pixel and seconds a date of making an image ready, and the image of `part`."""
+    spent: list[tuple[int, float]] = []
+    for side in (SMALL_PX, max(part.height, part.width)):
+        window = _middle(part, side)
+        shutil.rmtree(scratch, ignore_errors=True)
+        began = time.perf_counter()
+        image = source.crop(window).prepare(scratch)
+        spent.append((window.size, time.perf_counter() - began))
+    (few, short), (many, long) = spent
+    slope = max(0.0, (long - short) / (many - few)) if many > few else long / many
+    return slope, max(0.0, long - slope * many), image
+
+
+def _find_tile(plan: SitePlan, predictor: Predictor, folder: Path) -> tuple[Source, Tile]:
+    """A date, and the tile nearest to the middle that has data on it."""
     tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
     row, col = plan.grid.height / 2, plan.grid.width / 2
 
@@ -198,7 +214,7 @@ def _find_tile(plan: SitePlan, predictor: Predictor, folder: Path) -> tuple[Sour
             except InputError:  # the image does not reach so far
                 continue
             if image.read(Window(0, 0, middle.height, middle.width)).any():
-                return source, tile.read
+                return source, tile
     raise InputError(f"the images of {plan.maps.site} have no data")
 
 
@@ -213,8 +229,8 @@ def _warm_up(plan: SitePlan, predictor: Predictor, source: Source, part: Window)
         predictor.fuse(np.stack([pmap] * dates), np.stack([valid] * dates), here, whole)
 
 
-def _middle(window: Window) -> Window:
-    height, width = min(WARM_UP_PX, window.height), min(WARM_UP_PX, window.width)
+def _middle(window: Window, side: int = WARM_UP_PX) -> Window:
+    height, width = min(side, window.height), min(side, window.width)
     row = window.row + (window.height - height) // 2
     return Window(row, window.col + (window.width - width) // 2, height, width)
 

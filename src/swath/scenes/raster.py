@@ -27,6 +27,9 @@ BLOCK_PX = 256
 MOST_OPEN = 128
 """Files that `OpenRasters` keeps open: far below what a process may."""
 
+SAME_PX = 1e-6
+"""Grids that lie so near to each other are the same."""
+
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -141,6 +144,22 @@ def plan_source_window(source: Grid, target: Grid) -> Window:
     # The kernel reaches two pixels of the coarser of the two grids.
     coarser = max(1.0, height / target.height, width / target.width)
     return touched.grow(math.ceil(3 * coarser) + 1).intersect(source.window)
+
+
+def same_pixels(source: Grid, target: Grid) -> Window | None:
+    """The pixels of `source` that are just those of `target`; None if it has other pixels.
+
+    Where there are such, warping would only copy them: at a pixel's own centre the kernel's weight
+    for all others is 0.
+    """
+    if source.crs != target.crs or source.resolution != target.resolution:
+        return None
+    (left, _, _, top), (source_left, _, _, source_top) = target.bounds, source.bounds
+    x_size, y_size = source.resolution
+    row, col = (source_top - top) / y_size, (left - source_left) / x_size
+    window = Window(round(row), round(col), *target.shape)
+    apart = max(abs(row - window.row), abs(col - window.col))
+    return window if apart < SAME_PX and source.window.contains(window) else None
 
 
 def warp_band(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:

@@ -4,9 +4,10 @@ import datetime as dt
 import glob
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from swath.scenes.raster import (
     open_raster,
     plan_source_window,
     rasterio_window,
+    same_pixels,
     warp_band,
     write_raster,
 )
@@ -150,11 +152,13 @@ def dark_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[float, 
     """
     plain = image.model_copy(update={"encoding": "reflectance"})
     found = [np.empty((len(image.bands), 0), np.uint16)]
-    for window in plan_samples(grid.window):
-        part = grid.crop(window)
-        if plan_source_window(scene.grid, part).size:
-            pixels = read_on_grid(scene, part, plain)
-            found.append(pixels[:, valid_mask(pixels)].astype(np.uint16))
+    # Open once: a block of the file holds several samples.
+    with reading(scene, grid, plain) as read:
+        for window in plan_samples(grid.window):
+            part = grid.crop(window)
+            if plan_source_window(scene.grid, part).size:
+                pixels = read(part, None)
+                found.append(pixels[:, valid_mask(pixels)].astype(np.uint16))
     values = np.concatenate(found, axis=1)
     if not values.size:
         return (0.0,) * len(image.bands)
@@ -207,34 +211,66 @@ def read_on_grid(
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
             encoding, or the file breaks off.
     """
-    if scene.product is not None or scene.clouds is not None:
-        with plain_scene(scene, grid, image) as plain:
-            return read_on_grid(plain, grid, image, dark)
+    check_meets(scene, grid)
+    with reading(scene, grid, image) as read:
+        return read(grid, dark)
+
+
+Read = Callable[[Grid, Sequence[float] | None], NDArray[np.uint8] | NDArray[np.uint16]]
+"""(grid, dark): as of `read_on_grid`."""
+
+
+@contextmanager
+def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
+    """Open a scene to read several parts of a grid from it.
+
+    Args:
+        scene: What to read; a product is decoded once, for all of the grid.
+        grid: All that will be read lies on it.
+        image: Which bands, in which encoding.
+
+    Yields:
+        What `read_on_grid` does, for parts of the grid.
+
+    Raises:
+        InputError: As `read_on_grid`; the function that is given raises it as well.
+    """
+    with plain_scene(scene, grid, image) as plain:
+        plain.band_indexes(image.bands)
+        if plain.dtype == "uint8" and image.encoding != "tci":
+            raise InputError(
+                f"{plain.path}: an 8-bit image cannot give reflectance; "
+                "use `encoding: tci` or give reflectance x 10000"
+            )
+        with open_raster(plain.path) as source:
+            yield partial(_read_part, source, plain, image)
+
+
+def _read_part(
+    source: Any, scene: Scene, image: ImageSettings, grid: Grid, dark: Sequence[float] | None
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
     indexes = scene.band_indexes(image.bands)
-    if scene.dtype == "uint8" and image.encoding != "tci":
-        raise InputError(
-            f"{scene.path}: an 8-bit image cannot give reflectance; "
-            "use `encoding: tci` or give reflectance x 10000"
-        )
     window = check_meets(scene, grid)
+    if (same := same_pixels(scene.grid, grid)) is not None:
+        window = same
     part = scene.grid.crop(window)
     if image.encoding == "dos" and dark is None:
         dark = dark_levels(scene, grid, image)
     out = np.zeros((len(indexes), *grid.shape), np.uint8 if image.encoding == "tci" else np.uint16)
-    with open_raster(scene.path) as source:
-        where = rasterio_window(window)
-        valid = _read_valid(source, indexes, where)
-        if scene.mask is not None:
-            # Before warping, so that the kernel takes nothing from a cloud.
-            valid &= read_mask(scene.mask, part)
-        for band, index in enumerate(indexes):
-            values = source.read(index, window=where).astype(np.float32)
-            if scene.dtype != "uint8":
-                values = _reflectance(values, source, index)
-                _check_quantified(values, valid, scene)
-            values[~valid] = np.nan
-            level = dark[band] if dark is not None else None
-            out[band] = _encode(warp_band(values, part, grid), scene, image, level)
+    where = rasterio_window(window)
+    valid = _read_valid(source, indexes, where)
+    if scene.mask is not None:
+        # Before warping, so that the kernel takes nothing from a cloud.
+        valid &= read_mask(scene.mask, part)
+    for band, index in enumerate(indexes):
+        values = source.read(index, window=where).astype(np.float32)
+        if scene.dtype != "uint8":
+            values = _reflectance(values, source, index)
+            _check_quantified(values, valid, scene)
+        values[~valid] = np.nan
+        level = dark[band] if dark is not None else None
+        warped = values if same is not None else warp_band(values, part, grid)
+        out[band] = _encode(warped, scene, image, level)
     return out
 
 
