@@ -24,6 +24,7 @@ from swath.mapping.workfolder import WorkFolder, matches, recover, working
 from swath.models.trained import WEIGHTS
 from swath.products.item import write_item
 from swath.products.vectors import write_vectors
+from swath.workers import HERE, Workers
 
 STRIP_PX = 1024
 """Rows of a scene that are in memory at a time."""
@@ -79,7 +80,7 @@ def map_site(
     tile_px: int = DEFAULT_TILE_PX,
     overwrite: bool = False,
     resume: bool = False,
-    workers: int = 1,
+    workers: Workers = HERE,
 ) -> MappedSite:
     """Map a series into `out`/<site>: all of its files, or none.
 
@@ -95,7 +96,7 @@ def map_site(
         overwrite: Whether maps of this site may be replaced; all is computed anew.
         resume: Whether maps of this site may be replaced where they were made from something
             else; what depends on nothing that differs is kept.
-        workers: Processes.
+        workers: Who runs the networks.
 
     Raises:
         OutputExistsError: The site has other maps already, and neither flag is set.
@@ -103,8 +104,9 @@ def map_site(
         InputError: An image cannot be read.
         BusyError: Another process is mapping this site.
     """
+    out = workers.locate(out)
     plan = plan_series(predictor, run, series, out / series.site, tile_px)
-    with running(predictor, run, workers) as runner:
+    with running(predictor, run, out, workers) as runner:
         return make_site(plan, predictor, run, runner, overwrite=overwrite, resume=resume)
 
 
