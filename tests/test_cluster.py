@@ -18,8 +18,7 @@ import yaml
 from swath import cluster as cluster_module
 from swath.cli import run as swath
 from swath.dataset.build import build_dataset
-from swath.errors import BusyError, OutputExistsError, WorkerError
-from swath.files import sha256
+from swath.errors import OutputExistsError, WorkerError
 from swath.workers import Workers, open_crew
 from test_compare import content, without_times
 from test_map_resume import command, digests, run_folder, scenes, undisturbed  # noqa: F401
@@ -163,7 +162,8 @@ def test_a_comparison_scores_the_same(
     dask.staff(2)
     dataset = build_dataset(tiny_world, tmp_path / "dataset")
     value = content(dataset) | {"seeds": [0]}
-    value["models"] = value["models"][:1]
+    value["models"] = [value["models"][0] | {"stage": "fcn"}]
+    value["folds"] = value["folds"][:1]
     file = tmp_path / "comparison.yaml"
     file.write_text(yaml.safe_dump(value))
     boards = []
@@ -229,7 +229,8 @@ def test_something_else_than_a_scheduler_is_one_line(tmp_path: Path) -> None:
 
         def answer() -> None:
             connection, _ = server.accept()
-            connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            with connection:
+                connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
@@ -245,34 +246,34 @@ def test_a_cluster_that_loses_its_workers_or_its_scheduler_is_given_up(
 ) -> None:
     monkeypatch.setattr(cluster_module, "POLL_S", 0.2)
     monkeypatch.setattr(cluster_module, "GONE_S", 0.5)
-    monkeypatch.setattr(cluster_module, "ANSWER_S", 1.0)
     (tmp_path / "dask").mkdir()
     own = LocalCluster(tmp_path / "dask")
-    try:
-        for what, message in (("none", "has no workers"), ("workers", "has had no workers")):
-            begun = tmp_path / what
-            begun.mkdir()
-            with (
-                pytest.raises(WorkerError, match=message),
-                open_crew(Workers(scheduler=own.address), begun) as crew,
-            ):
-                killer = threading.Thread(target=kill_at, args=(begun, own.workers[0]))
-                killer.start()
-                list(crew.run(sleep, [begun]))
-            own.staff(1)
-        begun = tmp_path / "scheduler"
+
+    def sleep_until_killed(name: str, victim: "subprocess.Popen[bytes]") -> None:
+        begun = tmp_path / name
         begun.mkdir()
-        with (
-            pytest.raises(WorkerError, match="went away; run the same command again"),
-            open_crew(Workers(scheduler=own.address), begun) as crew,
-        ):
-            threading.Thread(target=kill_at, args=(begun, own.scheduler)).start()
+        with open_crew(Workers(scheduler=own.address), begun) as crew:
+            threading.Thread(target=kill_at, args=(begun, victim)).start()
             list(crew.run(sleep, [begun]))
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster_module, "ANSWER_S", 1.0)
+            with pytest.raises(WorkerError, match=r"has no workers; start some"):
+                sleep_until_killed("none", own.scheduler)
+        own.staff(1)
+        with pytest.raises(WorkerError, match=r"has had no workers for"):
+            sleep_until_killed("worker", own.workers[0])
+        own.staff(1)
+        with pytest.raises(WorkerError, match=r"went away; run the same command again"):
+            sleep_until_killed("scheduler", own.scheduler)
     finally:
         own.stop()
 
 
 def kill_at(folder: Path, process: "subprocess.Popen[bytes]") -> None:
-    while not list(folder.iterdir()):
+    """Kill a process as soon as a job has begun."""
+    deadline = time.monotonic() + 60
+    while not list(folder.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()

@@ -17,6 +17,7 @@ from swath.cli.output import emit
 
 
 def command(
+    context: typer.Context,
     dataset: Annotated[Path, typer.Argument(help="Folder made by `swath build`.")],
     out: OutOption,
     preset: Annotated[
@@ -47,6 +48,13 @@ def command(
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
     ] = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes (GPUs on CUDA) that share every mini-batch.")
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(min=1, help="Machines of --devices each; run the same command on every one."),
+    ] = 1,
     workers: WorkersOption = 0,
     seed: SeedOption = 0,
     resume: Annotated[
@@ -64,10 +72,12 @@ def command(
         data = data.resplit(validation or (), test or ())
     try:
         from swath.training.presets import override
+        from swath.training.processes import Processes, other_command
         from swath.training.train import train
     except ModuleNotFoundError as error:
         raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
     settings = override(preset, settings_file, model=model, dates=dates)
+    processes = Processes(devices, nodes)
     trained = train(
         data,
         out,
@@ -79,7 +89,11 @@ def command(
         workers=workers,
         resume=resume,
         overwrite=overwrite,
+        processes=processes,
+        command=other_command(context.obj),
     )
+    if not processes.first:
+        return
     scores = trained.spec.scores
     emit(
         {"run": str(out), "model": trained.label, "splits": trained.spec.splits, "scores": scores},
