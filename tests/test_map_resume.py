@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from scipy.ndimage import gaussian_filter
 
 from saved_runs import save_mixed_run
 from swath.cli import run as swath
-from swath.errors import BusyError, OutputExistsError, WorkerError
+from swath.errors import BusyError, OutputExistsError
 from swath.files import sha256
 from swath.grid import Grid, Window
 from swath.mapping import jobs, workfolder
@@ -36,6 +35,7 @@ from swath.mapping.workfolder import working
 from swath.models.trained import load_model, save_model
 from swath.products.site import MappedSite, map_site
 from swath.settings import ImageSettings
+from swath.workers import Workers
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (100, 120))
 DAYS = ("2019-03-11", "2019-07-04", "2019-10-07")
@@ -315,28 +315,10 @@ def test_a_worker_that_is_killed_is_replaced(run_folder: Path, tmp_path: Path) -
     store.write(store.tiles[0].core, np.full((2, 32, 32), 7, np.uint8))
     deaths = tmp_path / "deaths"
     deaths.mkdir()
-    with jobs.running(predictor, run_folder, 2) as runner:
+    with jobs.running(predictor, run_folder, tmp_path, Workers(2)) as runner:
         runner(Mortal(deaths, 1), store, "test")
     assert len(list(deaths.iterdir())) == 1
     assert [int(codes[0, 0, 0]) for _, codes in store.read()] == [7, 32]
-
-
-def test_workers_that_die_every_time_are_given_up(
-    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    predictor = Predictor(load_model(run_folder), "cpu")
-    store = open_store(tmp_path / "tiles", "0" * 64, 2, plan_tiles((64, 32), 32, 0, 16))
-    crew = jobs._Crew(predictor, run_folder, 2)
-    tries: list[int] = []
-
-    def die(*_: object) -> None:
-        tries.append(1)
-        raise BrokenProcessPool
-
-    monkeypatch.setattr(crew, "_run_once", die)
-    with pytest.raises(WorkerError, match="take fewer --workers or a smaller --tile"):
-        crew.run(Mortal(tmp_path, 1), store, "test")
-    assert len(tries) == 3
 
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:

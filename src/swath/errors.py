@@ -4,9 +4,21 @@ Every message says what was got, what was expected, and what to do. The command 
 one line and exits with 2; anything that is not a `SwathError` is a bug and exits with 1.
 """
 
+from typing import Any
+
 
 class SwathError(Exception):
     """Root of all errors that swath raises on purpose."""
+
+    def __reduce__(self) -> Any:
+        """Pickled as its message, whatever it was made from: so it comes whole from a worker."""
+        return _revive, (type(self), str(self))
+
+
+def _revive(kind: type[SwathError], message: str) -> SwathError:
+    error = kind.__new__(kind)
+    error.args = (message,)
+    return error
 
 
 class SettingsError(SwathError):
@@ -62,4 +74,4 @@ class BusyError(SwathError):
 
 
 class WorkerError(SwathError):
-    """Worker processes died again and again."""
+    """There are no workers, they cannot do the jobs, or they died again and again."""

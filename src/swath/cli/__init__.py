@@ -100,8 +100,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit code. Bugs are raised, not returned.
     """
     command = typer.main.get_command(app)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = command.main(args=arguments, prog_name="swath", standalone_mode=False)
+        code = command.main(args=given, prog_name="swath", standalone_mode=False, obj=given)
     except SwathError as error:
         return _complain(str(error))
     except _UsageError as error:

@@ -6,21 +6,31 @@ from typing import Annotated, Any
 
 import typer
 
-from swath.cli.options import JsonOption, OutOption, OverwriteOption
+from swath.cli.options import (
+    JobWorkersOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    SchedulerOption,
+)
 from swath.cli.output import emit
 
 
 def command(
     sites: Annotated[Path, typer.Argument(help="SITES.yaml: the places, their images and labels.")],
     out: OutOption,
+    workers: JobWorkersOption = None,
+    scheduler: SchedulerOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the images and labels of every site onto one grid, and catalogue them (STAC)."""
     from swath.dataset.build import build_dataset, class_shares
     from swath.dataset.site import read_labels
+    from swath.workers import Workers
 
-    dataset = build_dataset(sites, out, overwrite=overwrite)
+    crew = Workers.choose(workers, scheduler)
+    dataset = build_dataset(sites, out, overwrite=overwrite, workers=crew)
     rows: list[dict[str, Any]] = []
     for site in dataset.sites:
         shares, ignored = class_shares(read_labels(site), dataset.legend)

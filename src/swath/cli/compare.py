@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swath.cli.options import DeviceOption, JsonOption, OutOption
+from swath.cli.options import (
+    DeviceOption,
+    JobWorkersOption,
+    JsonOption,
+    OutOption,
+    SchedulerOption,
+)
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
@@ -17,10 +23,8 @@ def command(
         Path, typer.Argument(metavar="COMPARISON.yaml", help="Models, folds and seeds.")
     ],
     out: OutOption,
-    workers: Annotated[
-        int,
-        typer.Option("--workers", min=1, help="Trainings at once; if several, one thread each."),
-    ] = 1,
+    workers: JobWorkersOption = None,
+    scheduler: SchedulerOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")
     ] = False,
@@ -37,23 +41,28 @@ def command(
     try:
         from swath.comparison.plan import read_comparison
         from swath.comparison.run import plan_cost, run_comparison
+        from swath.workers import Workers, open_crew
     except ModuleNotFoundError as error:
         name = error.name or "pytorch-lightning"
         raise MissingExtraError("swath compare", name, "train") from None
-    comparison = read_comparison(file)
-    cost = plan_cost(comparison, out, device, workers)
-    wall_s = cost.wall_s(list(comparison.jobs()), workers)
-    plan: dict[str, Any] = {
-        "out": str(out),
-        "workers": workers,
-        "estimate": cost.as_json() | {"wall_minutes": round(wall_s / 60, 2)},
-    }
-    if dry_run:
-        emit(plan, as_json, _plan_lines(cost, wall_s, workers))
-        return
-    for line in _plan_lines(cost, wall_s, workers):
-        console.print(line, highlight=False, soft_wrap=True)
-    board = run_comparison(comparison, out, cost, workers=workers, device=device)
+    chosen = Workers.choose(workers, scheduler)
+    comparison = read_comparison(chosen.locate(file))
+    home = chosen.locate(out)
+    roots = {cell.dataset.root for cell in comparison.cells()}
+    with open_crew(chosen, home, roots) as crew:
+        cost = plan_cost(comparison, home, device, crew)
+        wall_s = cost.wall_s(list(comparison.jobs()), crew.size)
+        plan: dict[str, Any] = {
+            "out": str(out),
+            "workers": crew.size,
+            "estimate": cost.as_json() | {"wall_minutes": round(wall_s / 60, 2)},
+        }
+        if dry_run:
+            emit(plan, as_json, _plan_lines(cost, wall_s, crew.size))
+            return
+        for line in _plan_lines(cost, wall_s, crew.size):
+            console.print(line, highlight=False, soft_wrap=True)
+        board = run_comparison(comparison, home, cost, crew=crew, device=device)
     emit(
         {**plan, "leaderboard": str(out / "leaderboard.json"), **board.content},
         as_json,
@@ -73,7 +82,7 @@ def _plan_lines(cost: "Estimate", wall_s: float, workers: int) -> list[str]:
     return [
         *lines,
         f"{total} cells, {cost.done} done; about {_duration(cost.total_s)} of training and mapping "
-        f"left, {_duration(wall_s)} with --workers {workers}; scoring comes on top",
+        f"left, {_duration(wall_s)} with {workers} at once; scoring comes on top",
     ]
 
 

@@ -2,13 +2,20 @@
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from swath.cli.options import DeviceOption, JsonOption, OutOption, OverwriteOption
+from swath.cli.options import (
+    DeviceOption,
+    JobWorkersOption,
+    JsonOption,
+    OutOption,
+    OverwriteOption,
+    SchedulerOption,
+)
 from swath.cli.output import emit
 from swath.errors import SettingsError
 
@@ -182,9 +189,8 @@ def command(
     precision: PrecisionOption = "auto",
     tile: TileOption = 1024,
     threshold: ThresholdOption = "scene",
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Processes that map; each takes its own memory.")
-    ] = 1,
+    workers: JobWorkersOption = None,
+    scheduler: SchedulerOption = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -207,15 +213,21 @@ def command(
     from swath.mapping.predict import Predictor
     from swath.mapping.siteplan import plan_series
     from swath.products.site import is_made, make_site
+    from swath.workers import Workers
 
+    crew = Workers.choose(workers, scheduler)
+    if request.dataset is not None:  # read tile by tile, by whoever maps
+        request = replace(request, dataset=crew.locate(request.dataset))
     run, model = request.load()
     todo = request.series(model.spec)
     predictor = Predictor(model, device, precision)
     cut = read_threshold(threshold)
-    plans = [plan_series(predictor, run, series, out / series.site, tile, cut) for series in todo]
+    home = crew.locate(out)
+    plans = [plan_series(predictor, run, series, home / series.site, tile, cut) for series in todo]
     for plan in plans:  # all of them before the first is mapped
         is_made(plan, overwrite=overwrite, resume=resume)
-    with running(predictor, run, workers) as runner:
+    reads = [] if request.dataset is None else [request.dataset]
+    with running(predictor, run, home, crew, reads) as runner:
         done = [
             make_site(plan, predictor, run, runner, overwrite=overwrite, resume=resume)
             for plan in plans

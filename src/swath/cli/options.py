@@ -17,6 +17,21 @@ DeviceOption = Annotated[
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="The same seed gives the same result.")
 ]
+JobWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Processes of this machine that share the work; 1 if not given."
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="A Dask scheduler (tcp://HOST:PORT) whose workers share the work instead; they must "
+        "see the same files.",
+    ),
+]
 WorkersOption = Annotated[
     int,
     typer.Option("--workers", min=0, help="Processes that read data; 0 reads in the main process."),

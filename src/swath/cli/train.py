@@ -17,6 +17,7 @@ from swath.cli.output import emit
 
 
 def command(
+    context: typer.Context,
     dataset: Annotated[Path, typer.Argument(help="Folder made by `swath build`.")],
     out: OutOption,
     preset: Annotated[
@@ -54,6 +55,13 @@ def command(
     precision: Annotated[
         Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
     ] = "auto",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes (GPUs on CUDA) that share every mini-batch.")
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(min=1, help="Machines of --devices each; run the same command on every one."),
+    ] = 1,
     workers: WorkersOption = 0,
     seed: SeedOption = 0,
     resume: Annotated[
@@ -71,11 +79,13 @@ def command(
         data = data.resplit(validation or (), test or ())
     try:
         from swath.training.presets import override
+        from swath.training.processes import Processes, other_command
         from swath.training.start import read_start
         from swath.training.train import train
     except ModuleNotFoundError as error:
         raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
     settings = override(preset, settings_file, model=model, dates=dates)
+    processes = Processes(devices, nodes)
     trained = train(
         data,
         out,
@@ -88,7 +98,11 @@ def command(
         resume=resume,
         overwrite=overwrite,
         start=None if start_from is None else read_start(start_from),
+        processes=processes,
+        command=other_command(context.obj),
     )
+    if not processes.first:
+        return
     scores = trained.spec.scores
     emit(
         {"run": str(out), "model": trained.label, "splits": trained.spec.splits, "scores": scores},

@@ -40,13 +40,14 @@ def command(
     from swath.products.update import choose_site, find_run, load_predictor, update_site
     from swath.scenes.series import find_scenes
     from swath.settings import SceneSettings
+    from swath.workers import Workers
 
     given = tuple(band.strip() for band in bands.split(",")) if bands else None
     (new,) = find_scenes([SceneSettings(path=str(scene), bands=given)], Path())
     existing = choose_site(read_maps(maps), new, site)
     home = find_run(existing, run)
     predictor = load_predictor(existing, home, device)
-    done = update_site(existing, home, new, predictor, workers=workers)
+    done = update_site(existing, home, new, predictor, workers=Workers(workers))
     added = [change for change in done.maps.changes if done.made and change.date == new.date]
     result = report(done) | {
         "added": str(new.date) if done.made else None,

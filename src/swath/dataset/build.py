@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from swath.dataset.catalog import write_catalog
 from swath.dataset.site import Acquisition, Dataset, Region, Site, read_dataset
 from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
-from swath.files import check_free, replacing_folder, sha256
+from swath.files import check_free, replacing, replacing_folder, sha256
 from swath.grid import Grid
 from swath.labels.burn import burn, burn_mask, check_widening, margin_px
 from swath.labels.source import Labelled, read_labels_source
@@ -24,6 +25,7 @@ from swath.scenes.scene import Scene
 from swath.scenes.series import check_meets, find_scenes, plan_grid, read_on_grid
 from swath.sentinel2 import TCI_BANDS, valid_mask
 from swath.settings import ImageSettings, LabelSettings, SiteSettings, SitesFile, read_sites_file
+from swath.workers import HERE, Crew, Workers, open_crew
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class SitePlan:
     labels_date: dt.date | None = None
 
 
-def build_dataset(sites_file: Path, out: Path, *, overwrite: bool = False) -> Dataset:
+def build_dataset(
+    sites_file: Path, out: Path, *, overwrite: bool = False, workers: Workers = HERE
+) -> Dataset:
     """Build a dataset from a sites file.
 
     Everything is planned first, from headers, so that what is wrong shows at once. The folder
@@ -63,6 +67,7 @@ def build_dataset(sites_file: Path, out: Path, *, overwrite: bool = False) -> Da
         sites_file: SITES.yaml; paths in it are relative to it.
         out: The dataset's folder.
         overwrite: Whether an existing folder may be replaced.
+        workers: Who builds the sites, one at a time each.
 
     Returns:
         The dataset, as read back from the folder.
@@ -74,7 +79,9 @@ def build_dataset(sites_file: Path, out: Path, *, overwrite: bool = False) -> Da
         OutputExistsError: `out` exists and `overwrite` is False.
         RemoteError: An Overpass server refuses, or does not recover.
         MissingExtraError: Labels from OpenStreetMap data without the extra `osm`.
+        WorkerError: Workers die again and again, or cannot do the work.
     """
+    sites_file, out = workers.locate(sites_file), workers.locate(out)
     settings = read_sites_file(sites_file)
     check_free(out, overwrite=overwrite)
     legend = read_legend(settings.legend, sites_file.parent)
@@ -83,14 +90,19 @@ def build_dataset(sites_file: Path, out: Path, *, overwrite: bool = False) -> Da
         plan_site(name, site, settings, sites_file.parent) for name, site in settings.sites.items()
     ]
     with replacing_folder(out, overwrite=overwrite) as folder:
+        jobs = [_SiteJob(plan, settings, legend, sites_file.parent, folder) for plan in plans]
+        with open_crew(workers, folder, [sites_file]) as crew:
+            built = dict(track(_in_turn(crew, jobs), "building sites", total=len(jobs)))
         attribution = settings.attribution
         sites = []
-        for plan in track(plans, "building sites", total=len(plans)):
-            site, makers = _build_site(plan, settings, legend, sites_file.parent, folder)
+        for plan in plans:
+            site, makers = built[plan.name]
             sites.append(site)
             # Whoever wrote the sites file may have forgotten them.
             if "openstreetmap" in makers.lower() and "openstreetmap" not in attribution.lower():
                 attribution = f"{attribution}; {makers}"
+        for left in folder.rglob(".tmp-*"):  # of a worker that was lost
+            left.unlink()
         write_catalog(Dataset(folder, legend, settings.image, tuple(sites), attribution))
         # The catalog is a contract: what cannot be read back must not get its final name.
         read_dataset(folder)
@@ -147,12 +159,27 @@ def plan_site(name: str, site: SiteSettings, settings: SitesFile, folder: Path) 
     )
 
 
-def _build_site(
-    plan: SitePlan, settings: SitesFile, legend: Legend, base: Path, root: Path
-) -> tuple[Site, str]:
-    """Write one site's images, labels and vectors under `root`; also who made its labels."""
-    folder = root / plan.name
-    folder.mkdir()
+@dataclass(frozen=True, slots=True)
+class _SiteJob:
+    """What a worker needs to build one site under `root`."""
+
+    plan: SitePlan
+    settings: SitesFile
+    legend: Legend
+    base: Path
+    root: Path
+
+
+def _in_turn(crew: Crew, jobs: Sequence[_SiteJob]) -> Iterator[tuple[str, tuple[Site, str]]]:
+    for job, made in crew.run(_build_site, jobs):
+        yield job.plan.name, made
+
+
+def _build_site(job: _SiteJob) -> tuple[Site, str]:
+    """Write one site's images, labels and vectors; also who made its labels."""
+    plan, settings, legend, base = job.plan, job.settings, job.legend, job.base
+    folder = job.root / plan.name
+    folder.mkdir(exist_ok=True)  # a worker that was lost may have begun
     grid = plan.grid
     # What will be moved into the grid lies outside it now.
     moved_px = math.ceil(max(map(abs, plan.shift_m)) / min(grid.resolution))
@@ -186,7 +213,8 @@ def _build_site(
         colors=colors,
         tags={"TIFFTAG_COPYRIGHT": source.attribution or settings.attribution, **tags},
     )
-    source.features.to_parquet(roads_path)
+    with replacing(roads_path) as temporary:
+        source.features.to_parquet(temporary)
     site = Site(
         name=plan.name,
         grid=grid,

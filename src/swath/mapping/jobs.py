@@ -1,11 +1,10 @@
-"""The two computations of a map, tile by tile: in this process, or in several."""
+"""The two computations of a map, tile by tile: in this process, or by workers."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,20 +12,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from swath.errors import WorkerError
+from swath.errors import ModelError
 from swath.mapping.maps import decode_pmap, encode_pmap, read_bytes
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.tiles import Tile
 from swath.mapping.tilestore import TileStore
 from swath.models.device import Precision
-from swath.models.trained import load_model
-from swath.progress import console, track
+from swath.models.trained import load_model, weights_hash
+from swath.progress import track
 from swath.sentinel2 import valid_mask
+from swath.workers import HERE, Workers, open_crew
 
 Codes = NDArray[np.uint8]
-
-TRIES = 3
-"""How often worker processes may die before the job is given up."""
 
 
 class Job(Protocol):
@@ -113,28 +110,38 @@ Runner = Callable[[Job, TileStore, str], None]
 
 
 @contextmanager
-def running(predictor: Predictor, run: Path, workers: int = 1) -> Iterator[Runner]:
+def running(
+    predictor: Predictor, run: Path, out: Path, workers: Workers = HERE, reads: Sequence[Path] = ()
+) -> Iterator[Runner]:
     """Give a function that runs jobs.
 
-    The maps have the same bytes however many processes make them: each tile is computed as a whole
-    by one of them.
+    The maps have the same bytes whoever makes them: one process computes a tile as a whole.
 
     Args:
         predictor: The run's model.
         run: The run's folder, which workers load the model from.
-        workers: Processes; 1 = this one.
+        out: MAPS, below which jobs write.
+        workers: Who computes.
+        reads: Where jobs read, apart from `run` and `out`.
 
     Yields:
         The runner. It raises `WorkerError` if workers die again and again, and what the job raises.
     """
-    if workers == 1:
+    if workers.alone:
         yield lambda job, store, label: _run_here(predictor, job, store, label)
         return
-    crew = _Crew(predictor, run, workers)
-    try:
-        yield crew.run
-    finally:
-        crew.stop()
+    threads = max(1, torch.get_num_threads() // workers.processes) if not workers.scheduler else 1
+    model = _Model(
+        workers.locate(run), weights_hash(run), predictor.device.type, predictor.precision, threads
+    )
+    with open_crew(workers, out, [model.run, *reads], threads=threads) as crew:
+
+        def run_there(job: Job, store: TileStore, label: str) -> None:
+            pieces = [_Piece(model, job, store, tile) for tile in store.missing()]
+            for _ in track(crew.run(_work, pieces), label, len(pieces)):
+                pass
+
+        yield run_there
 
 
 def _run_here(predictor: Predictor, job: Job, store: TileStore, label: str) -> None:
@@ -157,63 +164,37 @@ def _run_here(predictor: Predictor, job: Job, store: TileStore, label: str) -> N
         going.result()
 
 
-class _Crew:
-    """Worker processes with a model each; those that die are replaced, a few times."""
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What a worker needs to make the predictor of its own."""
 
-    def __init__(self, predictor: Predictor, run: Path, workers: int) -> None:
-        threads = max(1, torch.get_num_threads() // workers)
-        self._workers = workers
-        self._start = (run, predictor.device.type, predictor.precision, threads)
-        self._pool: ProcessPoolExecutor | None = None
-
-    def run(self, job: Job, store: TileStore, label: str) -> None:
-        for _ in range(TRIES):
-            tiles = store.missing()
-            try:
-                self._run_once(job, store, tiles, label)
-            except BrokenProcessPool:
-                self.stop()
-                console.print("a worker process died; its tiles are computed again", style="yellow")
-            else:
-                return
-        raise WorkerError(
-            f"worker processes died {TRIES} times, perhaps for lack of memory; take fewer "
-            "--workers or a smaller --tile. The same command goes on where this one stopped"
-        )
-
-    def stop(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
-
-    def _run_once(self, job: Job, store: TileStore, tiles: Sequence[Tile], label: str) -> None:
-        if not tiles:
-            return
-        if self._pool is None:
-            # Forking a process with threads, as torch's, can hang it.
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(
-                self._workers, context, initializer=_start_worker, initargs=self._start
-            )
-        futures = [self._pool.submit(_work, job, store, tile) for tile in tiles]
-        try:
-            for future in track(as_completed(futures), label, len(futures)):
-                future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+    run: Path
+    sha256: str
+    device: str
+    precision: Precision
+    threads: int
 
 
-_predictor: Predictor | None = None
-"""Of a worker process."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A tile of a job."""
+
+    model: _Model
+    job: Job
+    store: TileStore
+    tile: Tile
 
 
-def _start_worker(run: Path, device: str, precision: Precision, threads: int) -> None:
-    global _predictor
-    torch.set_num_threads(threads)
-    _predictor = Predictor(load_model(run), device, precision)
+@lru_cache(maxsize=1)
+def _load(model: _Model) -> Predictor:
+    """The predictor of a worker process, kept for its next tiles."""
+    torch.set_num_threads(model.threads)
+    if weights_hash(model.run) != model.sha256:
+        raise ModelError(f"{model.run} holds another model on a worker than on this machine")
+    return Predictor(load_model(model.run), model.device, model.precision)
 
 
-def _work(job: Job, store: TileStore, tile: Tile) -> None:
-    assert _predictor is not None
-    store.write(tile.core, job.compute(_predictor, tile, job.read(_predictor, tile)))
+def _work(piece: _Piece) -> None:
+    predictor = _load(piece.model)
+    data = piece.job.read(predictor, piece.tile)
+    piece.store.write(piece.tile.core, piece.job.compute(predictor, piece.tile, data))

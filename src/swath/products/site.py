@@ -31,6 +31,7 @@ from swath.metrics import STEPS
 from swath.models.trained import WEIGHTS
 from swath.products.item import read_threshold, write_item
 from swath.products.vectors import write_vectors
+from swath.workers import HERE, Workers
 
 STRIP_PX = 1024
 """Rows of a scene that are in memory at a time."""
@@ -88,7 +89,7 @@ def map_site(
     tile_px: int = DEFAULT_TILE_PX,
     overwrite: bool = False,
     resume: bool = False,
-    workers: int = 1,
+    workers: Workers = HERE,
     threshold: Threshold = "scene",
 ) -> MappedSite:
     """Map a series into `out`/<site>: all of its files, or none.
@@ -105,7 +106,7 @@ def map_site(
         overwrite: Whether maps of this site may be replaced; all is computed anew.
         resume: Whether maps of this site may be replaced where they were made from something
             else; what depends on nothing that differs is kept.
-        workers: Processes.
+        workers: Who runs the networks.
         threshold: Of the classes, see `swath.mapping.manifest.Settings`.
 
     Raises:
@@ -114,8 +115,9 @@ def map_site(
         InputError: An image cannot be read.
         BusyError: Another process is mapping this site.
     """
+    out = workers.locate(out)
     plan = plan_series(predictor, run, series, out / series.site, tile_px, threshold)
-    with running(predictor, run, workers) as runner:
+    with running(predictor, run, out, workers) as runner:
         return make_site(plan, predictor, run, runner, overwrite=overwrite, resume=resume)
 
 

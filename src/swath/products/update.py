@@ -24,6 +24,7 @@ from swath.products.changes import count_changes, write_changes
 from swath.products.site import MappedSite, Stages, describe, fill, finish
 from swath.scenes.raster import plan_source_window
 from swath.scenes.scene import Scene
+from swath.workers import HERE, Workers
 
 CHANGES = "changes.tif"
 
@@ -126,7 +127,12 @@ def load_predictor(
 
 
 def update_site(
-    existing: ExistingMaps, run: Path, scene: Scene, predictor: Predictor, *, workers: int = 1
+    existing: ExistingMaps,
+    run: Path,
+    scene: Scene,
+    predictor: Predictor,
+    *,
+    workers: Workers = HERE,
 ) -> MappedSite:
     """Add a date: one pass of the U-Net, and the ConvLSTM over the newest PMaps.
 
@@ -140,7 +146,7 @@ def update_site(
         run: The run that made them; see `find_run`.
         scene: The new date. The grid stays that of the maps.
         predictor: The run's model.
-        workers: Processes.
+        workers: Who runs the networks.
 
     Returns:
         What was done; `made` is empty if the maps had just this image already.
@@ -183,7 +189,10 @@ def update_site(
         name: output.key for name, output in existing.manifest.outputs.items() if _is_pmap(name)
     }
     plan = plan_site(predictor, manifest, existing.grid, home, {scene.date: source}, known)
-    with running(predictor, run, workers) as runner, working(home, anew=False) as place:
+    with (
+        running(predictor, run, home.parent, workers) as runner,
+        working(home, anew=False) as place,
+    ):
         fill(place, plan, predictor, runner, stages)
         with stages.time("changes"):
             plan = _add_changes(place, plan, existing, scene.date)

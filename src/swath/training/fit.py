@@ -5,7 +5,7 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from pytorch_lightning.callbacks import (
     RichProgressBar,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.strategies import DDPStrategy
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -25,6 +27,7 @@ from swath.models.device import Precision
 from swath.models.registry import count_parameters
 from swath.progress import console
 from swath.training.module import Stage
+from swath.training.norms import shared_norms
 from swath.training.patchmodule import PatchModule
 
 WEIGHTS = "weights.safetensors"
@@ -50,6 +53,8 @@ class EpochLine(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints the line."""
+        if not trainer.is_global_zero:
+            return
         done = trainer.current_epoch + 1
         total = trainer.max_epochs or done
         spent = time.perf_counter() - self._start
@@ -125,13 +130,22 @@ def fit_stage(
         return stored
     folder.mkdir(parents=True, exist_ok=True)
     has_validation = bool(patches.source.validation)
+    processes = patches.source.processes
     checkpoint = folder / CHECKPOINT
     clock = Clock()
     # Not Trainer(deterministic=True): torchmetrics then counts bins through a dense mesh of 30 GB.
-    with _quiet(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    with (
+        _quiet(),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+        shared_norms(stage.network) if processes.count > 1 else nullcontext(),
+    ):
         trainer = Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1,
+            devices=processes.devices,
+            num_nodes=processes.nodes,
+            strategy=DDPStrategy() if processes.count > 1 else "auto",
+            plugins=[LightningEnvironment()] if processes.count > 1 else None,
+            use_distributed_sampler=False,
             precision="bf16-mixed" if precision == "bf16" else "32-true",
             max_epochs=stage.settings.epochs,
             gradient_clip_val=stage.settings.clip,
@@ -155,6 +169,8 @@ def fit_stage(
         )
     # JSON knows no NaN: a diverged training says null.
     scores = {k: (v if math.isfinite(v) else None) for k, v in read_scores(trainer).items()}
+    if not processes.first:
+        return scores
     write_json(folder / SCORES, scores)
     cost = {"seconds": clock.seconds, "parameters": count_parameters(stage.network)}
     write_json(folder / COST, cost)
@@ -192,6 +208,10 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        # The losses are those of all processes already.
+        warnings.filterwarnings(
+            "ignore", message=".*recommended to use `self.log.*sync_dist=True.*"
+        )
         try:
             yield
         finally:

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from swath.legend import IGNORE
 from swath.models.head import probabilities
+from swath.training.processes import sum_of_all
 
 
 class CrossEntropyLogIoU(nn.Module):
@@ -28,29 +29,35 @@ class CrossEntropyLogIoU(nn.Module):
         self.weight = weight
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
-        """The loss of a batch.
+        """The loss of a batch, of which other processes may have other parts.
 
         Args:
             logits: (B, lc, H, W).
             label: (B, H, W) int64 class ids, 255 = ignore.
 
         Returns:
-            A number; 0 (with zero gradient) if every pixel is ignored.
+            A number, the same in all processes; 0 (with zero gradient) if every pixel is ignored.
         """
         classes = logits.shape[1]
         use = label != IGNORE
         # One row a pixel that counts: what is ignored takes part in nothing below.
         rows = logits.float().movedim(1, -1)[use]
-        if rows.shape[0] == 0:
-            return logits.float().sum() * 0.0
         truth = functional.one_hot(label[use], classes).float()
         if classes == 2:
-            entropy = functional.binary_cross_entropy_with_logits(rows, truth)
+            entropy = functional.binary_cross_entropy_with_logits(rows, truth, reduction="sum")
+            entropy = entropy / classes
         else:
-            entropy = functional.cross_entropy(rows, label[use])
+            entropy = functional.cross_entropy(rows, label[use], reduction="sum")
         chance = probabilities(rows, dim=-1)
         shared = (chance * truth).sum(dim=0)
-        union = (chance + truth).sum(dim=0) - shared
-        present = truth.sum(dim=0) > 0
-        iou = (shared / union.clamp_min(1e-12))[present].mean() + 1e-6
-        return self.weight * entropy - (1.0 - self.weight) * torch.log(iou)
+        counts = truth.sum(dim=0)
+        # Once round all processes that share the batch.
+        sums = sum_of_all(torch.stack([entropy.expand(classes), chance.sum(dim=0), shared, counts]))
+        entropies, chances, shared, counts = sums
+        total = counts.sum()
+        if total == 0:
+            return logits.float().sum() * 0.0
+        union = chances + counts - shared
+        iou = (shared / union.clamp_min(1e-12))[counts > 0].mean() + 1e-6
+        loss: Tensor = self.weight * entropies[0] / total - (1.0 - self.weight) * torch.log(iou)
+        return loss

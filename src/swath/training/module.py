@@ -53,7 +53,8 @@ class Stage(LightningModule):
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
         """One mini-batch: gathers loss, IoU and average precision."""
         logits, label = self.predict(batch)
-        self.log("val_loss", self.loss(logits, label), batch_size=len(label))
+        patches = self.trainer.datamodule.validation_patches(batch_idx)  # type: ignore[attr-defined]
+        self.log("val_loss", self.loss(logits, label), batch_size=patches)
         pmap = probabilities(logits)
         self.iou.update(pmap.argmax(dim=1), label)
         use = label != IGNORE

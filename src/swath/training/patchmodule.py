@@ -4,18 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
-from swath.dataset.index import Survey, plan_cover, plan_patches
+from swath.dataset.index import Patch, Survey, plan_cover, plan_patches
 from swath.dataset.patches import PatchDataset, Sample
 from swath.dataset.site import Dataset
+from swath.legend import IGNORE
 from swath.scaling import Scaling
 from swath.scenes.raster import OpenRasters
 from swath.training.presets import StageSettings, TrainSettings
+from swath.training.processes import ALONE, Processes
 
 VALIDATION_PX = 256
 """Side of the validation patches."""
+
+VALIDATION_BATCH = 4
+"""Patches of a validation batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class PatchSource:
         settings: Of the run.
         seed: Of the run.
         workers: Processes that read patches; 0 reads in the main process.
+        processes: Share every mini-batch.
     """
 
     dataset: Dataset
@@ -39,6 +47,21 @@ class PatchSource:
     settings: TrainSettings
     seed: int
     workers: int
+    processes: Processes = ALONE
+
+
+class Padded(TorchDataset[Sample]):
+    """Patches, and after the last one as many as one likes that are ignored everywhere."""
+
+    def __init__(self, patches: PatchDataset) -> None:
+        self.patches = patches
+
+    def __getitem__(self, index: int) -> Sample:
+        if index < len(self.patches):
+            return self.patches[index]
+        blank = self.patches[0]
+        blank["label"] = torch.full_like(blank["label"], IGNORE)
+        return blank
 
 
 class PatchModule(LightningDataModule):
@@ -69,7 +92,19 @@ class PatchModule(LightningDataModule):
         self.surveys = tuple(s for s in source.train if s.site not in leave_out)
 
     def _loader(self, dataset: PatchDataset, batch_size: int) -> DataLoader[Sample]:
-        return DataLoader(dataset, batch_size=batch_size, num_workers=self.source.workers)
+        """Mini-batches of this process: of each whole one, its run of patches.
+
+        A whole one that comes up short is filled with patches that are ignored everywhere.
+        """
+        processes = self.source.processes
+        share = -(-batch_size // processes.count)
+        batches = [
+            list(range(start + share * processes.rank, start + share * (processes.rank + 1)))
+            for start in range(0, len(dataset), batch_size)
+        ]
+        if processes.count == 1:
+            batches[-1] = [index for index in batches[-1] if index < len(dataset)]
+        return DataLoader(Padded(dataset), batch_sampler=batches, num_workers=self.source.workers)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """The patches of the current epoch; Lightning asks for them anew every epoch."""
@@ -95,10 +130,17 @@ class PatchModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Patches that cover the validation regions once for each date or run of dates."""
-        patches = plan_cover(self.source.validation, VALIDATION_PX, self.dates)
+        patches = self._cover()
         if not patches:
             return []
         dataset = PatchDataset(
             self.source.dataset, patches, self.source.scaling, rasters=self.rasters
         )
-        return self._loader(dataset, 4)
+        return self._loader(dataset, VALIDATION_BATCH)
+
+    def validation_patches(self, batch: int) -> int:
+        """How many patches validation batch number `batch` has, over all processes."""
+        return min(VALIDATION_BATCH, len(self._cover()) - batch * VALIDATION_BATCH)
+
+    def _cover(self) -> Sequence[Patch]:
+        return plan_cover(self.source.validation, VALIDATION_PX, self.dates)

@@ -1,7 +1,7 @@
 """Training a run: stage 1, stage 2, and the model that comes out."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, RnnStage, SeriesStage, Stage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.presets import StageSettings, TrainSettings
+from swath.training.processes import ALONE, Processes, joined
 from swath.training.start import Start
 from swath.training.store import StageStore
 
@@ -55,6 +56,8 @@ def train(
     store: StageStore | None = None,
     start: Start | None = None,
     title: str = "",
+    processes: Processes = ALONE,
+    command: Sequence[str] = (),
 ) -> TrainedModel:
     """Train a model on a dataset's training split.
 
@@ -75,6 +78,8 @@ def train(
         store: First stages that other runs have trained, to take from and to add to.
         start: Another run, whose weights the networks begin with; None: random ones.
         title: How its lines on stderr start.
+        processes: Train together, each on a part of every mini-batch; the first one writes.
+        command: What starts another process like this one, where there are several.
 
     Returns:
         The model, on the CPU and in evaluation mode.
@@ -84,10 +89,14 @@ def train(
         SettingsError: `resume` with other settings, seed or data than the run began with; a `start`
             that does not fit.
         OutputExistsError: `out` holds something, and neither `resume` nor `overwrite` was given.
+        WorkerError: Another process of the training is lost.
 
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
     """
     where = pick_device(device)
+    processes.check(where)
+    for used in (settings.fcn, *([] if stage == "fcn" else [settings.rnn])):
+        processes.share(used.batch_size)
     if where.type == "cpu":
         keep_freed_memory()
     if isinstance(architecture(settings.model), WholeSeries) and stage != "all":
@@ -98,23 +107,41 @@ def train(
     dates = series_length(dataset, settings) if stage != "fcn" else 1
     if start is not None:
         start.check(dataset, settings)
-    _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
-    fitting = prepare(dataset, out, settings, dates, seed, where, precision, workers, store, start)
-    fitting.title = title
+    if processes.first:
+        _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
+    with joined(processes, where, command, [plan, stage, precision]):
+        fitting = prepare(
+            dataset,
+            out,
+            settings,
+            dates,
+            seed,
+            where,
+            precision,
+            workers,
+            store,
+            start,
+            processes,
+        )
+        fitting.title = title
+        model = _fit_all(fitting, stage)
+        if processes.first:
+            save_model(out, model)
+    return model
+
+
+def _fit_all(fitting: "Fitting", stage: StageName) -> TrainedModel:
+    """Stage after stage."""
     spec = fitting.spec
     if spec.whole_series:
         network, spec.scores["series"] = fitting.series()
-        model = TrainedModel.of_series(spec, network.cpu().eval())
-        save_model(out, model)
-        return model
+        return TrainedModel.of_series(spec, network.cpu().eval())
     fcn, scores = fitting.fcn("fcn", salt=1)
     spec.scores["fcn"] = scores
     rnn = None
     if stage != "fcn":
         rnn, spec.scores["rnn"] = fitting.rnn(fcn)
-    model = TrainedModel(spec, fcn.cpu().eval(), rnn.cpu().eval() if rnn else None)
-    save_model(out, model)
-    return model
+    return TrainedModel(spec, fcn.cpu().eval(), rnn.cpu().eval() if rnn else None)
 
 
 def prepare(
@@ -128,6 +155,7 @@ def prepare(
     workers: int = 0,
     store: StageStore | None = None,
     start: Start | None = None,
+    processes: Processes = ALONE,
 ) -> "Fitting":
     """Survey the data and describe the model: all that comes before the first step.
 
@@ -142,6 +170,7 @@ def prepare(
         workers: Processes that read patches.
         store: First stages that other runs have trained.
         start: Another run, whose weights the networks begin with.
+        processes: Train together.
 
     Raises:
         DatasetError: No training site, or none with data.
@@ -155,6 +184,7 @@ def prepare(
         settings,
         seed,
         workers,
+        processes,
     )
     plan = plan_run(dataset, settings, seed)
     training: dict[str, Any] = {"seed": seed, **settings.model_dump(mode="json")}
