@@ -165,6 +165,7 @@ PRESETS: dict[PresetName, TrainSettings] = {
     # Section 1.5 to the letter; the paper does not give the size of a mini-batch.
     "paper": TrainSettings(fcn=_PAPER_STAGE, rnn=_PAPER_STAGE),
     "best": TrainSettings(
+        orientations=8,
         jitter=0.1,
         fcn=StageSettings(
             phases=(Phase(learning_rate=2e-3, epochs=24),),
