@@ -41,7 +41,8 @@ def planned(run: Path, scenes: list[Path], tile_px: int) -> tuple[SitePlan, Pred
 def test_rates_are_scaled_to_the_scene(run_folder: Path, scenes: list[Path]) -> None:
     plan, predictor = planned(run_folder, scenes, 64)
     rates = Rates(
-        image_s=1, image_once_s=7, pmap_s=10, fusion_s=100, write_pmap_s=1000, write_fused_s=1e4, vectors_s=1e5,
+        image_s=1, image_once_s=7, pmap_s=10, fusion_s=100,
+        write_pmap_s=1000, write_fused_s=1e4, vectors_s=1e5,
         image_bytes=3, pmap_bytes=5, fused_bytes=7, tile_mb=900,
     )  # fmt: skip
     cost = estimate_site(plan, predictor, rates)
