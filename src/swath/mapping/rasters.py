@@ -144,7 +144,8 @@ def composite(pmaps: NDArray[np.uint8], dates: Sequence[dt.date]) -> NDArray[np.
 def _mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(n, h, w) stored probabilities -> (h, w) their rounded mean; 255 where none has data."""
     if len(codes) == 1:
-        return codes[0]
+        only: NDArray[np.uint8] = codes[0]
+        return only
     valid = codes != PMAP_NODATA
     count = valid.sum(axis=0)
     total = np.where(valid, codes, 0).sum(axis=0, dtype=np.float32)
