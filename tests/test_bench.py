@@ -11,7 +11,6 @@ from swath.bench.clock import Timing, measure
 from swath.bench.model import drawn_model
 from swath.bench.plain import (
     PlainConvLSTM,
-    map_in_windows,
     paper_pixels,
     paper_windows,
 )
@@ -118,15 +117,11 @@ def test_pixels_of_the_paper():
     assert paper_pixels(10980) / 10980**2 == pytest.approx(1.705, abs=0.001)
 
 
-def test_windows_cover_the_scene():
-    scene = torch.rand(1, 1, 7, 7)
-    got = map_in_windows(lambda x: x * 2, scene, [0, 3], 4)
-    assert torch.equal(got, scene * 2)
-
-
 def test_a_whole_scene_is_extrapolated_by_computed_pixels(alone):
     """The paper's layout computes 48^2 px here and 49 x 2048^2 px of a whole scene."""
-    report = bench_scene(*drawn_model(2, 2), side_px=48, dates=2, repetitions=1)
+    model, fcn, _ = drawn_model(2, 2)
+    report = bench_scene(model, fcn, side_px=48, dates=2, repetitions=1, windows=9)
+    assert report["windows"] == {"mapped": 1, "of": 1}
     here = 48**2 / 1e6 / report["cases"]["plain fp32, paper's tiles"]["value"]
     there = report["whole_scene"]["plain fp32, paper's tiles"]["value"]
     assert there / here == pytest.approx(49 * 2048**2 / 48**2, rel=2e-3)

@@ -41,8 +41,9 @@ def planned(run: Path, scenes: list[Path], tile_px: int) -> tuple[SitePlan, Pred
 def test_rates_are_scaled_to_the_scene(run_folder: Path, scenes: list[Path]) -> None:
     plan, predictor = planned(run_folder, scenes, 64)
     rates = Rates(
-        image_s=1, pmap_s=10, fusion_s=100, write_pmap_s=1000, write_fused_s=1e4, vectors_s=1e5,
-        image_bytes=3, pmap_bytes=5, fused_bytes=7, base_mb=200, tile_mb=900,
+        image_s=1, image_once_s=7, pmap_s=10, fusion_s=100,
+        write_pmap_s=1000, write_fused_s=1e4, vectors_s=1e5,
+        image_bytes=3, pmap_bytes=5, fused_bytes=7, tile_mb=900,
     )  # fmt: skip
     cost = estimate_site(plan, predictor, rates)
     # 100 x 120 px in tiles of 64: 112 rows are not needed, so 4 tiles, all of which see 96 px
@@ -51,8 +52,8 @@ def test_rates_are_scaled_to_the_scene(run_folder: Path, scenes: list[Path]) -> 
     assert (cost.tiles, cost.dates, cost.shape) == (4, 3, (100, 120))
     assert cost.read_mpx == pytest.approx(3 * 4 * pixels / 1e6)
     assert cost.stages_s == {
-        "images": 3 * pixels,
-        "pmaps": 3 * 4 * pixels * 10,
+        "images": 3 * (7 + pixels),
+        "pmaps": 3 * pixels * 10,
         "fusion": 100 * pixels,
         "write": pixels * (3 * 1000 + 10_000),
         "vectors": 1e5 * pixels,

@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
+from swath.grid import Window
 from swath.models.registry import count_parameters, multiply_adds
-from swath.models.unet import UNet
+from swath.models.unet import Doubling, UNet, plan_levels
 
 
 def test_multiply_adds_of_the_papers_network():
@@ -68,3 +71,49 @@ def test_receptive_radius(decoder_convs):
 
 def test_paper_radius_is_92_px():
     assert UNet(3, 2).receptive_radius == 92
+
+
+@given(st.data(), st.integers(1, 2), st.integers(1, 90), st.integers(1, 90))
+def test_a_part_alone_equals_that_part_of_the_whole(data, decoder_convs, height, width):
+    """Any part of any image, at its edges and inside, in float64."""
+    model = UNet(1, 2, width=1, decoder_convs=decoder_convs).double().eval()
+    row, col = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    part = Window(
+        row,
+        col,
+        data.draw(st.integers(1, height - row)),
+        data.draw(st.integers(1, width - col)),
+    )
+    image = torch.rand(1, 1, height, width, dtype=torch.float64)
+    with torch.inference_mode():
+        whole = model(image)[(..., *part.slices)]
+        torch.testing.assert_close(model(image, part), whole, rtol=0, atol=1e-12)
+
+
+def test_the_deeper_a_level_the_more_it_computes_around_a_part():
+    """By hand, for a tile of 1024 px: the head needs its own pixels, the convolution before it 1
+    px around; level 1 half of that and 1 px more, and so on: 1, 2, 2, 2, 1 px of each level. The
+    two convolutions of the lowest level see 2 px more, those above twice as many and 2: 3, 8, 18,
+    38, 78 px."""
+    levels = plan_levels((1216, 1216), Window(96, 96, 1024, 1024), 1)
+    core = [Window(96 >> n, 96 >> n, 1024 >> n, 1024 >> n) for n in range(5)]
+    assert [level.decoded for level in levels] == [
+        window.grow(more) for window, more in zip(core, (1, 2, 2, 2, 1), strict=True)
+    ]
+    assert [level.encoded for level in levels] == [
+        window.grow(more) for window, more in zip(core, (78, 38, 18, 8, 3), strict=True)
+    ]
+
+
+def test_doubling_in_training_is_the_transpose_convolution():
+    up = Doubling(6).double()
+    x = torch.rand(2, 6, 3, 5, dtype=torch.float64, requires_grad=True)
+    found = up.train()(x)
+    expected = up.eval()(x)
+    torch.testing.assert_close(found, expected)
+    shape = torch.rand_like(expected)
+    inputs = [x, up.weight, up.bias]
+    torch.testing.assert_close(
+        torch.autograd.grad((found * shape).sum(), inputs),
+        torch.autograd.grad((expected * shape).sum(), inputs),
+    )

@@ -30,6 +30,7 @@ class BenchPlan:
         batch: Patches of a training step.
         patch_px: Their side.
         scene_px: Side of the scene that both programs map.
+        plain_windows: How many of its windows the plain program maps; they count for all.
         dates: T.
         lines: Road lines to burn.
         burn_px: Side of the grid that they are burnt on.
@@ -48,6 +49,7 @@ class BenchPlan:
     batch: int = 4
     patch_px: int = 128
     scene_px: int = 4096
+    plain_windows: int = 9
     dates: int = 3
     lines: int = 200_000
     burn_px: int = WHOLE_PX
@@ -90,7 +92,7 @@ def run_bench(plan: BenchPlan) -> dict[str, Any]:
         "burning": lambda: bench_burning(plan.lines, plan.burn_px, plan.repetitions),
         "jpeg2000": lambda: bench_decoding(plan.jp2_px, plan.repetitions),
         "scene": lambda: bench_scene(
-            model, fcn, rnn, plan.scene_px, plan.dates, plan.scene_repetitions
+            model, fcn, plan.scene_px, plan.dates, plan.scene_repetitions, plan.plain_windows
         ),
         "memory": lambda: bench_memory(plan.memory_px, plan.dates, narrow=plan.width < 32),
     }

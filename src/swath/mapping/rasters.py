@@ -148,7 +148,8 @@ def composite(pmaps: NDArray[np.uint8], dates: Sequence[dt.date]) -> NDArray[np.
     if gap.any():
         stack = np.where(gap, _mean_code(stack)[None], stack)
     # 255 wraps around to 0: no data here, too.
-    return stack + np.uint8(1)
+    codes: NDArray[np.uint8] = stack + np.uint8(1)
+    return codes
 
 
 def _mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -40,8 +40,8 @@ TRACERS = 2
 SHEET_MARGIN_PX = 64
 """What is seen around a sheet: the skeleton of anything narrower does not know of the sheets."""
 
-MEASURES = {"line": "length_m", "area": "area_m2"}
-GEOMETRIES = {"line": "LineString", "area": "Polygon"}
+MEASURES: dict[str | None, str] = {"line": "length_m", "area": "area_m2"}
+GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
 
 STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""

@@ -39,24 +39,31 @@ class CrossEntropyLogIoU(nn.Module):
             A number, the same in all processes; 0 (with zero gradient) if every pixel is ignored.
         """
         classes = logits.shape[1]
+        wide = logits.float()
         use = label != IGNORE
-        # One row a pixel that counts: what is ignored takes part in nothing below.
-        rows = logits.float().movedim(1, -1)[use]
-        truth = functional.one_hot(label[use], classes).float()
+        # What is ignored is of no class, and weighs nothing: cheaper than picking the rest out.
+        numbers = torch.arange(classes, device=label.device).view(-1, 1, 1)
+        truth = (label.unsqueeze(1) == numbers).float()
+        weight = use.unsqueeze(1).float()
         if classes == 2:
-            entropy = functional.binary_cross_entropy_with_logits(rows, truth, reduction="sum")
+            entropy = functional.binary_cross_entropy_with_logits(
+                wide, truth, weight, reduction="sum"
+            )
             entropy = entropy / classes
         else:
-            entropy = functional.cross_entropy(rows, label[use], reduction="sum")
-        chance = probabilities(rows, dim=-1)
-        shared = (chance * truth).sum(dim=0)
-        counts = truth.sum(dim=0)
+            entropy = functional.cross_entropy(wide, label, ignore_index=IGNORE, reduction="sum")
+        chance = probabilities(wide) * weight
+        pixels = (0, 2, 3)
+        shared = (chance * truth).sum(dim=pixels)
+        counts = truth.sum(dim=pixels)
         # Once round all processes that share the batch.
-        sums = sum_of_all(torch.stack([entropy.expand(classes), chance.sum(dim=0), shared, counts]))
+        sums = sum_of_all(
+            torch.stack([entropy.expand(classes), chance.sum(dim=pixels), shared, counts])
+        )
         entropies, chances, shared, counts = sums
         total = counts.sum()
         if total == 0:
-            return logits.float().sum() * 0.0
+            return wide.sum() * 0.0
         union = chances + counts - shared
         iou = (shared / union.clamp_min(1e-12))[counts > 0].mean() + 1e-6
         loss: Tensor = self.weight * entropies[0] / total - (1.0 - self.weight) * torch.log(iou)
