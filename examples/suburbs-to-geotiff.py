@@ -2,8 +2,9 @@
 
 python examples/suburbs-to-geotiff.py SUBURBS-FOLDER data/suburbs
 
-The composites have twelve Level-2A bands as float32, 0.1 too high, and are cut to a polygon. Their years stand
-as the first of July. No licence is stated for the files: look and calibrate, never pass them on.
+The composites have twelve Level-2A bands as float32, 0.1 too high, and are cut to a polygon. Each
+stands as the first of July of its year. No licence is stated for the files: look
+and calibrate, never pass them on.
 """
 
 import sys
