@@ -22,6 +22,7 @@ from skimage.registration import phase_cross_correlation
 from skimage.segmentation import slic
 
 from swath.errors import InputError
+from swath.simulate.parameters import Optics
 from swath.simulate.realism import BANDS, LAND, land_classes
 
 SCALES = ("air", "object", "pixel")
@@ -46,12 +47,14 @@ class Change(BaseModel):
     """One observed pair: how level and contrast changed, in logarithms, by land class and band.
 
     Attributes:
+        place: Where.
         level: (4 classes, 4 bands) logarithm of the ratio of the means.
         contrast: (4, 4) logarithm of the ratio of the deviations.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    place: str
     level: tuple[tuple[float, ...], ...]
     contrast: tuple[tuple[float, ...], ...]
 
@@ -196,7 +199,7 @@ def fit_days(places: Sequence[tuple[str, Images, NDArray[np.bool_]]]) -> Fit:
                 np.log(np.maximum(it[1], 1e-3) / np.maximum(it[0], 1e-3))
                 for it in (pair.levels, pair.contrasts)
             )
-            changes.append(Change(level=level.tolist(), contrast=contrast.tolist()))
+            changes.append(Change(place=name, level=level.tolist(), contrast=contrast.tolist()))
             names.append(name)
         for key, values in own.items():
             found.setdefault(key, []).append(np.mean(values, axis=0))
@@ -213,12 +216,10 @@ def fit_days(places: Sequence[tuple[str, Images, NDArray[np.bool_]]]) -> Fit:
         }
         for land in LAND
     }
-    # A Gaussian of deviation s correlates neighbours by exp(-1 / (4 s^2)).
-    beside = float(np.clip(np.mean(neighbours), 0.01, 0.9))
     return Fit(
         places=tuple(dict.fromkeys(names)),
         patterns=patterns,
-        grain_px=round(float(np.sqrt(-1 / (4 * np.log(beside)))), 3),
+        grain_px=round(_grain_px(float(np.mean(neighbours))), 3),
         shift_px=round(float(np.sqrt(np.mean(np.square(shifts)))), 3),
         changes=tuple(changes),
     )
@@ -254,7 +255,7 @@ def make_days(
         noise = np.stack(
             [
                 _smooth(rng, objects.shape, AIR_PX),
-                rng.standard_normal((len(BANDS), int(objects.max()) + 1), np.float32)[:, objects],
+                _by_object(rng, objects),
                 _smooth(rng, objects.shape, fit.grain_px),
             ]
         )
@@ -270,7 +271,9 @@ def make_days(
     made = []
     for number in range(count):
         rng = np.random.default_rng((seed, number, 606))
-        change = fit.changes[int(rng.integers(len(fit.changes)))]
+        place = fit.places[int(rng.integers(len(fit.places)))]
+        seen = [change for change in fit.changes if change.place == place]
+        change = seen[int(rng.integers(len(seen)))]
         sign = rng.choice([-1, 1]) / np.sqrt(2)
         level, contrast = (
             np.exp(np.log(np.maximum(it, 1e-3)).mean(axis=0) + sign * np.asarray(moved))
@@ -298,6 +301,28 @@ def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(covariance)
     root: NDArray[np.float64] = vectors * np.sqrt(np.maximum(values, 0))
     return root
+
+
+def _grain_px(beside: float) -> float:
+    """Deviation of the Gaussian that correlates neighbours as pixels' patterns are.
+
+    Args:
+        beside: Correlation of neighbours once the means of objects are taken away. They take that
+            part of the variance with them that is shared over an object.
+    """
+
+    def deviation(correlation: float) -> float:  # that correlates neighbours by exp(-1 / (4 s^2))
+        return float(np.sqrt(-1 / (4 * np.log(np.clip(correlation, 0.01, 0.9)))))
+
+    taken = min(0.5, 4 * np.pi * deviation(beside) ** 2 / OBJECT_PX)
+    return deviation(beside * (1 - taken) + taken)
+
+
+def _by_object(rng: np.random.Generator, objects: NDArray[np.int32]) -> Images:
+    """(4, H, W) one number an object, with borders as sharp as the instrument leaves them."""
+    values = rng.standard_normal((len(BANDS), int(objects.max()) + 1), np.float32)
+    found: Images = np.stack([gaussian_filter(one[objects], Optics().blur_px) for one in values])
+    return found
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Images:
