@@ -16,6 +16,7 @@ from swath.cli import (
     bench,
     build,
     compare,
+    days,
     demo,
     evaluate,
     fetch,
@@ -44,6 +45,7 @@ app.command("demo", short_help="The whole way on a small simulated world, in min
 )
 app.command("simulate", short_help="Images over a real OpenStreetMap layout.")(simulate.command)
 app.command("realism", short_help="How far simulated images are from real ones.")(realism.command)
+app.add_typer(days.app, name="days", short_help="Further days of real places.")
 app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
 app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(
     fetch.command
