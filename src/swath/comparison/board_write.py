@@ -199,7 +199,10 @@ def _draw_lengths(board: Board, path: Path) -> None:
                     linewidth=2 if candidate == "fused" else 1,
                     label=candidate,
                 )
-        axes.set_title(HEADINGS[score], fontsize=9)
+        heading = HEADINGS[score]
+        if not board.content["thresholds_from_validation"]:
+            heading = heading.replace("validation threshold", "0.5")
+        axes.set_title(heading, fontsize=9)
         axes.set_xlabel("T, dates", fontsize=8)
         axes.set_xticks(sorted({row["dates"] for row in rows}))
         axes.tick_params(labelsize=8)

@@ -107,7 +107,8 @@ class ComparisonFile(_Strict):
         folds: Which sites are held out; a site is a test site of one fold only. None: one fold,
             the dataset's own splits, which may part a site.
         series: What is mapped of a held-out site: the `last` T dates, or one after the other `all`
-            runs of T dates that follow each other; scores are then their mean.
+            runs of T dates that follow each other, the oldest ones after the newest, so that every
+            date is in T runs; scores are then their mean.
         until: Later dates are not mapped (they may be trained on), where labels age, say.
         seeds: One training a model, fold and seed.
         baseline: The model that all others are held against; None: the first.
@@ -250,9 +251,11 @@ class Cell:
                     f"site {site.name!r} has {len(days)} dates to map, a series of {length} was "
                     "asked for; ask for fewer dates, or for a later `until`"
                 )
-            first = 0 if self.series == "all" else len(days) - length
-            starts = range(first, len(days) - length + 1)
-            found[site.name] = [tuple(days[at : at + length]) for at in starts]
+            starts = [len(days) - length]
+            if self.series == "all" and length < len(days):
+                starts = list(range(len(days)))
+            around = [*days, *days]
+            found[site.name] = [tuple(sorted(around[at : at + length])) for at in starts]
         most = max(map(len, found.values()), default=0)
         return tuple(
             {name: runs[at * len(runs) // most] for name, runs in found.items()}
