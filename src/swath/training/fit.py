@@ -208,10 +208,11 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-        # The losses are those of all processes already.
-        warnings.filterwarnings(
-            "ignore", message=".*recommended to use `self.log.*sync_dist=True.*"
-        )
+        # Where several processes share a batch: the losses are those of all of them already, one of
+        # them may have got no labelled pixel, and gradients are copied into another layout.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+        warnings.filterwarnings("ignore", message=".*before the ``update`` method.*")
+        warnings.filterwarnings("ignore", message=".*Grad strides do not match.*")
         try:
             yield
         finally:

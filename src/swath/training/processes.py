@@ -29,8 +29,6 @@ LOST = (
     "same command again with --resume"
 )
 
-_ADDRESS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
-
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -55,14 +53,14 @@ class Processes:
     @property
     def local_rank(self) -> int:
         """Which of its node this process is."""
-        return int(os.environ.get("LOCAL_RANK", 0))
+        return _number("LOCAL_RANK", "0")
 
     @property
     def rank(self) -> int:
         """Which of all processes this is."""
         if self.count == 1:
             return 0
-        node = int(os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", 0)))
+        node = _number("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
         return node * self.devices + self.local_rank
 
     @property
@@ -93,9 +91,12 @@ class Processes:
             raise SettingsError(
                 f"--devices {self.devices}: this machine has {torch.cuda.device_count()} GPUs"
             )
-        known = "GROUP_RANK" in os.environ  # of torchrun
-        missing = [name for name in _ADDRESS if name not in os.environ]
-        if self.nodes > 1 and missing and not known:
+        apart = self.nodes > 1 or (self.count > 1 and "LOCAL_RANK" in os.environ)
+        needed = ("MASTER_ADDR", "MASTER_PORT", *(["NODE_RANK"] if self.nodes > 1 else []))
+        missing = [name for name in needed if name not in os.environ]
+        if "GROUP_RANK" in os.environ:  # torchrun's name for it
+            missing = [name for name in missing if name != "NODE_RANK"]
+        if apart and missing:
             raise SettingsError(
                 f"--nodes {self.nodes}: set {', '.join(missing)} on every node: address and port "
                 "of the first, and 0, 1, ... for which one this is"
@@ -105,6 +106,13 @@ class Processes:
                 f"NODE_RANK and LOCAL_RANK say that this is process {self.rank + 1} of "
                 f"{self.count}; they count from 0"
             )
+
+
+def _number(name: str, default: str) -> int:
+    text = os.environ.get(name, default)
+    if not text.isdecimal():
+        raise SettingsError(f"{name} in the environment must be a number from 0 on, got {text!r}")
+    return int(text)
 
 
 ALONE = Processes()
@@ -207,7 +215,7 @@ def _meet(processes: Processes) -> Any:
     alone = processes.nodes == 1 and "LOCAL_RANK" not in os.environ
     if alone:
         os.environ["MASTER_ADDR"] = "127.0.0.1"
-    host, port = os.environ["MASTER_ADDR"], 0 if alone else int(os.environ["MASTER_PORT"])
+    host, port = os.environ["MASTER_ADDR"], 0 if alone else _number("MASTER_PORT", "")
     # torchrun may have opened one itself, at the same port.
     opens = processes.first and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     store = TCPStore(host, port, None, opens, PATIENCE, wait_for_workers=False)
