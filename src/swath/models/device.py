@@ -39,7 +39,18 @@ def best_precision(device: torch.device) -> Precision:
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """The context in which a network runs in `precision`."""
+    """The context in which a network runs in `precision`.
+
+    `fp32` on CUDA means float32: by default cuDNN would convolve in TF32, with 10 bits of mantissa.
+    """
+    if precision == "fp32" and device.type == "cuda":
+        now = torch.backends.cudnn
+        return now.flags(
+            enabled=now.enabled,
+            benchmark=now.benchmark,
+            deterministic=now.deterministic,
+            allow_tf32=False,
+        )
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
