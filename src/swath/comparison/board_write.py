@@ -177,7 +177,9 @@ def _draw_lengths(board: Board, path: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = [row for row in board.rows if row["kind"] != "trivial"]
-    candidates = sorted({row["candidate"] for row in rows}, key=lambda name: name != "fused")
+    candidates = sorted(
+        {row["candidate"] for row in rows}, key=lambda name: (name != "fused", name)
+    )
     figure = Figure(figsize=(_INCHES * len(OVER_DATES), 3.4), layout="constrained")
     panels = figure.subplots(1, len(OVER_DATES), squeeze=False)[0]
     for axes, score in zip(panels, OVER_DATES, strict=True):
