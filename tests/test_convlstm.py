@@ -112,6 +112,44 @@ def test_the_peepholes_matter(model):
     assert (before - after).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_date_without_data_is_as_if_it_were_not_there(classes, at):
+    torch.manual_seed(4)
+    model = ConvLSTM(classes, hidden=5).eval()
+    series = torch.rand(2, 3, classes, 9, 7)
+    series[:, at] = 1 / classes
+    others = [date for date in range(3) if date != at]
+    with torch.inference_mode():
+        torch.testing.assert_close(model(series), model(series[:, others]))
+
+
+def test_where_a_date_has_no_data_the_states_stay(model):
+    """The equations again, with the states put back there after each date and layer."""
+    series = torch.rand(2, 3, 2, 9, 7)
+    known = torch.rand(2, 3, 9, 7) > 0.4
+    series = torch.where(known[:, :, None], series, 0.5)
+    states = [None] * len(model.cells)
+    with torch.inference_mode():
+        for date in range(3):
+            x = series[:, date]
+            for layer, cell in enumerate(model.cells):
+                new = cell(x, states[layer])
+                old = states[layer] or [torch.zeros_like(part) for part in new]
+                keep = known[:, date, None].float()
+                states[layer] = tuple(
+                    keep * n + (1 - keep) * o for n, o in zip(new, old, strict=True)
+                )
+                x = states[layer][0]
+        torch.testing.assert_close(model(series), model.head(x))
+
+
+def test_a_series_without_any_data_gives_the_head_of_no_state(model):
+    with torch.inference_mode():
+        logits = model(torch.full((1, 3, 2, 4, 5), 0.5))
+    torch.testing.assert_close(logits, model.head.bias.view(1, 2, 1, 1).expand(1, 2, 4, 5))
+
+
 def test_the_order_of_dates_matters(model):
     series = torch.rand(1, 3, 2, 9, 7)
     with torch.inference_mode():

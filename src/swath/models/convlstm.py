@@ -152,13 +152,17 @@ def _rows(image: Tensor) -> Tensor:
     return image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
 
 
-def last_hidden(cells: nn.ModuleList, series: Tensor, gates: Gates = PLAIN_GATES) -> Tensor:
+def last_hidden(
+    cells: nn.ModuleList, series: Tensor, gates: Gates = PLAIN_GATES, known: Tensor | None = None
+) -> Tensor:
     """Run a series through ConvLSTM layers that lie on each other.
 
     Args:
         cells: The layers, `PeepholeConvLSTMCell`s, lowest first.
         series: (B, T, C, H, W), oldest first, T >= 1.
         gates: Who computes the gates.
+        known: (B, T, H, W) bool: where it is False, that date leaves the states as they are; None:
+            every date is known everywhere.
 
     Returns:
         (B, r, H, W): the hidden state of the top layer after the last date.
@@ -166,12 +170,25 @@ def last_hidden(cells: nn.ModuleList, series: Tensor, gates: Gates = PLAIN_GATES
     states: list[State | None] = [None] * len(cells)
     x = series[:, 0]
     for date in range(series.shape[1]):
+        here = None if known is None else known[:, date, None]
+        only = states[0] is None and date + 1 == series.shape[1]
+        if here is not None and not here.any() and not only:
+            continue  # as if the date were not there
         x = series[:, date].contiguous(memory_format=torch.channels_last)
         for layer, cell in enumerate(cells):
             state = cell(x, states[layer], gates)
+            if here is not None and not here.all():
+                state = _kept(here, state, states[layer])
             states[layer] = state
             x = state[0]
     return x
+
+
+def _kept(known: Tensor, new: State, old: State | None) -> State:
+    """The new state where the date is known (B, 1, H, W), else the old one; at first that is 0."""
+    before = tuple(torch.zeros_like(part) for part in new) if old is None else old
+    hidden, cell = (torch.where(known, *pair) for pair in zip(new, before, strict=True))
+    return hidden, cell
 
 
 class ConvLSTM(nn.Module):
@@ -183,7 +200,8 @@ class ConvLSTM(nn.Module):
         layers: How many ConvLSTM layers lie on each other.
         kernel: Side of the convolutions.
 
-    Source: section 1.2 (two layers, k = 3, r = 32, then 1 x 1 convolution); follows.
+    Source: section 1.2 (two layers, k = 3, r = 32, then 1 x 1 convolution); follows. The paper is
+    silent on dates without data.
     """
 
     def __init__(self, classes: int, hidden: int = 32, layers: int = 2, kernel: int = 3) -> None:
@@ -250,10 +268,12 @@ class ConvLSTM(nn.Module):
         """Fuse a series.
 
         Args:
-            pmaps: (B, T, lc, H, W) in 0..1, oldest first, T >= 1, any H and W.
+            pmaps: (B, T, lc, H, W) in 0..1, oldest first, T >= 1, any H and W. Where one says
+                nothing (1/lc in every class: no data), its date leaves the states as they are.
 
         Returns:
             (B, lc, H, W) logits of the fused PMap.
         """
-        logits: Tensor = self.head(last_hidden(self.cells, pmaps, self._gates))
+        known = (pmaps != 1 / pmaps.shape[2]).any(dim=2)
+        logits: Tensor = self.head(last_hidden(self.cells, pmaps, self._gates, known))
         return logits
