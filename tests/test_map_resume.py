@@ -26,7 +26,7 @@ from swath.errors import BusyError, OutputExistsError, WorkerError
 from swath.files import sha256
 from swath.grid import Grid, Window
 from swath.mapping import jobs, workfolder
-from swath.mapping.manifest import Output, read_manifest
+from swath.mapping.manifest import FORMAT, Output, read_manifest
 from swath.mapping.maps import read_maps
 from swath.mapping.predict import Predictor
 from swath.mapping.series import Series, scene_series
@@ -374,4 +374,4 @@ def test_the_manifest_names_all_files_by_hash(undisturbed: Path, run_folder: Pat
     assert [str(day) for day in manifest.dates] == list(DAYS)
     # A version that this program does not know is no reason to guess.
     content = json.loads((home / "manifest.json").read_text())
-    assert content["format"] == 1
+    assert content["format"] == FORMAT
