@@ -25,7 +25,7 @@ from swath.errors import BusyError, OutputExistsError
 from swath.files import sha256
 from swath.grid import Grid, Window
 from swath.mapping import jobs, workfolder
-from swath.mapping.manifest import Output, read_manifest
+from swath.mapping.manifest import FORMAT, Output, read_manifest
 from swath.mapping.maps import read_maps
 from swath.mapping.predict import Predictor
 from swath.mapping.series import Series, scene_series
