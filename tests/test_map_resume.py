@@ -356,4 +356,4 @@ def test_the_manifest_names_all_files_by_hash(undisturbed: Path, run_folder: Pat
     assert [str(day) for day in manifest.dates] == list(DAYS)
     # A version that this program does not know is no reason to guess.
     content = json.loads((home / "manifest.json").read_text())
-    assert content["format"] == 2
+    assert content["format"] == FORMAT
