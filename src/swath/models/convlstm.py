@@ -175,10 +175,11 @@ def last_hidden(
         if here is not None and not here.any() and not only:
             continue  # as if the date were not there
         x = series[:, date].contiguous(memory_format=torch.channels_last)
+        gaps = here if here is not None and not here.all() else None
         for layer, cell in enumerate(cells):
             state = cell(x, states[layer], gates)
-            if here is not None and not here.all():
-                state = _kept(here, state, states[layer])
+            if gaps is not None:
+                state = _kept(gaps, state, states[layer])
             states[layer] = state
             x = state[0]
     return x
