@@ -1,14 +1,22 @@
-"""Augmentation: the eight symmetries of the square, and day-like changes of brightness."""
+"""Augmentation: the eight symmetries of the square, other days' brightness, and clouds."""
 
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import zoom
 
 A = TypeVar("A", bound=np.generic)
 
 SYMMETRIES = 8
 """Elements of D4: turns by 0, 90, 180, 270 degrees, each with and without a flip."""
+
+WHITE = {"uint8": 255.0, "uint16": 6200.0}
+"""Type of the image -> a thick cloud's number in it: the top of the True Colour Image's scale, or a
+reflectance of 0.62."""
+
+SHADOW_PX = 40
+"""How far a shadow may fall from its cloud: 1500 m under a sun 75 degrees high, or half of that."""
 
 
 def transform(array: NDArray[A], symmetry: int) -> NDArray[A]:
@@ -65,3 +73,47 @@ def jitter(
 
     changed = image * np.exp(draw()) + draw()
     return np.where(valid[:, None], changed, 0).astype(np.float32)
+
+
+def cloud_over(
+    images: NDArray[np.generic], share: float, rng: np.random.Generator
+) -> NDArray[np.generic]:
+    """Hide a part of one date of a series under cloud and its shadow, as no mask would tell.
+
+    Args:
+        images: (T, C, H, W) uint8 or uint16, 0 = no data.
+        share: Probability that it happens to this series; never to one of a single date.
+        rng: Source of randomness: which date, how much of it (5 to 95 %), how thick, where the
+            shadow falls.
+
+    Returns:
+        (T, C, H, W) of the same type; what had data still has.
+
+    Source: not in the paper. So that what fuses dates learns which one not to trust.
+    """
+    if len(images) == 1 or rng.random() >= share:
+        return images
+    clouded = images.copy()
+    date = rng.integers(len(images))
+    heights = _heights(images.shape[-2:], rng)
+    edge = np.quantile(heights, rng.uniform(0.05, 0.95))
+    cover = np.clip((heights - edge) / 0.25, 0, 1)
+    fall = rng.integers(-SHADOW_PX, SHADOW_PX + 1, 2)
+    light = 1 - 0.65 * np.roll(cover, fall, (0, 1))
+    lit = images[date] * light
+    white = WHITE[images.dtype.name]
+    seen = np.rint(lit + rng.uniform(0.4, 1.0) * cover * (white - lit))
+    clouded[date] = np.where(images[date] > 0, np.maximum(seen, 1), 0)
+    return clouded
+
+
+def _heights(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(H, W) hills of all sizes, mean 0 and standard deviation 1."""
+    height, width = shape
+    total = np.zeros(shape)
+    for octave in range(5):
+        cells = 2 ** (octave + 1)
+        knots = rng.normal(size=(cells + 1, cells + 1)) / cells
+        total += zoom(knots, (height / (cells + 1), width / (cells + 1)), order=1)
+    hills: NDArray[np.float64] = (total - total.mean()) / max(float(total.std()), 1e-9)
+    return hills

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from swath.dataset.augment import jitter, transform
+from swath.dataset.augment import cloud_over, jitter, transform
 from swath.dataset.index import Patch, Survey, survey_labels
 from swath.dataset.site import Dataset, Site, read_image, read_labels
 from swath.errors import DatasetError
@@ -45,6 +45,7 @@ class PatchDataset(TorchDataset[Sample]):
         patches: What to read, in order.
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
+        clouds: Share of the series with a clouded date; see `augment.cloud_over`.
         seed: Patch number i draws its jitter from (seed, i), whichever worker reads it.
         rasters: The dataset's files, where they stay open for more than these patches.
     """
@@ -55,12 +56,14 @@ class PatchDataset(TorchDataset[Sample]):
         patches: Sequence[Patch],
         scaling: Scaling,
         jitter_strength: float = 0.0,
+        clouds: float = 0.0,
         seed: tuple[int, ...] = (0,),
         rasters: OpenRasters | None = None,
     ) -> None:
         self.patches = patches
         self.scaling = scaling
         self.jitter_strength = jitter_strength
+        self.clouds = clouds
         self.seed = seed
         self._rasters = rasters or OpenRasters()
         self._sites = {site.name: site for site in dataset.sites}
@@ -76,6 +79,8 @@ class PatchDataset(TorchDataset[Sample]):
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
+        if self.clouds:
+            images = cloud_over(images, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),

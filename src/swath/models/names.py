@@ -2,6 +2,7 @@
 
 NAMES: dict[str, tuple[str, str]] = {
     "unet-convlstm": ("U-NET", "U-NET + ConvLSTM"),
+    "unet-attention": ("U-NET, one date", "U-NET + attention"),
     "segnet-convlstm": ("SegNet", "SegNet + ConvLSTM"),
     "deeplab-convlstm": ("DeepLabV3+", "DeepLabV3+ + ConvLSTM"),
     "early-fusion": ("early fusion, one date", "early fusion"),

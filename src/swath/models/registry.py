@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from swath.errors import ModelError
+from swath.models.attention import DateAttention
 from swath.models.convlstm import ConvLSTM
 from swath.models.deeplab import DeepLab
 from swath.models.perpixel import PixelLSTM, TempCNN
@@ -45,6 +46,7 @@ Architecture = TwoStages | WholeSeries
 
 ARCHITECTURES: dict[str, Architecture] = {
     "unet-convlstm": TwoStages(UNet, ConvLSTM),
+    "unet-attention": TwoStages(UNet, DateAttention),
     "segnet-convlstm": TwoStages(SegNet, ConvLSTM),
     "deeplab-convlstm": TwoStages(DeepLab, ConvLSTM),
     "early-fusion": WholeSeries(EarlyFusion),

@@ -109,6 +109,7 @@ class TrainSettings(_Strict):
         loss_weight: a in L = a H - (1 - a) log J.
         foreground_share: Share of the patches that are laid around a foreground cell.
         jitter: Strength of the radiometric augmentation.
+        clouds: Share of the training series in which one date is clouded.
         cross_fit: 0, or into how many groups the training sites are divided: the ConvLSTM then
             sees PMaps only from U-Nets that were trained without the site's group.
         fcn: Stage 1; for a model of whole series its only one.
@@ -125,6 +126,7 @@ class TrainSettings(_Strict):
     loss_weight: float = Field(default=0.7, ge=0, le=1)
     foreground_share: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.0, ge=0)
+    clouds: float = Field(default=0.0, ge=0, le=1)
     cross_fit: int = Field(default=0, ge=0)
     fcn: StageSettings
     rnn: StageSettings
@@ -140,7 +142,16 @@ class TrainSettings(_Strict):
             return self.model_dump(mode="json")
         own = self.model_dump(
             mode="json",
-            exclude={"model", "rnn", "hidden", "layers", "dates", "cross_fit", "orientations"},
+            exclude={
+                "model",
+                "rnn",
+                "hidden",
+                "layers",
+                "dates",
+                "cross_fit",
+                "orientations",
+                "clouds",
+            },
         )
         return {"network": known.fcn.__qualname__, **own}
 
