@@ -93,3 +93,12 @@ def test_a_split_without_sites_is_one_clear_error(dataset):
     empty = dataset.resplit(validation=[], test=[])
     with pytest.raises(DatasetError, match="no site in split 'test'"):
         survey_split(empty, "test")
+
+
+def test_clouds_hide_what_no_mask_tells(dataset):
+    site = dataset.sites[0]
+    patch = Patch(site.name, Window(0, 0, 32, 32), site.grid.window, (0, 1), 0)
+    clear, valid, _ = read(dataset, patch)
+    clouded, as_valid, _ = read(dataset, patch, clouds=1.0)
+    np.testing.assert_array_equal(as_valid, valid)
+    assert sum(not np.array_equal(a, b) for a, b in zip(clear, clouded, strict=True)) == 1

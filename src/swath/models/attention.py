@@ -68,7 +68,7 @@ class DateAttention(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         for look in self.looks:
             x = functional.relu(look(x))
-        trust = torch.unflatten(self.trust(x).float(), 0, (batch, dates))
+        trust = torch.unflatten(self.trust(x).to(seen.dtype), 0, (batch, dates))
         # Not minus infinity: where no date knows the pixel all weigh alike, and nothing is NaN.
         weight = trust.masked_fill(~known, -1e4).softmax(dim=1)
         trusted = (weight * torch.unflatten(x, 0, (batch, dates))).sum(dim=1)
@@ -78,8 +78,8 @@ class DateAttention(nn.Module):
 
 
 def logits_of(pmaps: Tensor) -> Tensor:
-    """What `probabilities` makes these PMaps of, but for a constant; (..., lc, H, W), float32."""
-    inside = pmaps.float().clamp(LEAST, 1 - LEAST)
+    """What `probabilities` makes these PMaps of, but for a constant: (..., lc, H, W)."""
+    inside = pmaps.to(torch.promote_types(pmaps.dtype, torch.float32)).clamp(LEAST, 1 - LEAST)
     return torch.logit(inside) if pmaps.shape[-3] == 2 else inside.log()
 
 
