@@ -73,7 +73,7 @@ class Estimate:
         stages_s: Stage -> seconds.
         memory_mb: Peak memory: that of a tile, which all tiles share, with the libraries and the
             model; None where the system does not tell. Not counted: GDAL's cache, and lines
-            where they take more than the networks (about 0.8 GB in all, where roads are dense).
+            where they take more than the networks (about 1.2 GB in all, where roads are dense).
         disk_mb: What the maps will take.
         temporary_mb: What the work takes besides, at most.
     """
