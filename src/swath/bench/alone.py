@@ -13,7 +13,7 @@ import torch
 from swath.bench.clock import now
 from swath.bench.model import drawn_model
 from swath.bench.plain import PAPER_TILE_PX, PlainConvLSTM, draw_scene, paper_windows
-from swath.models.device import keep_freed_memory
+from swath.memory import keep_freed_memory
 from swath.models.head import probabilities
 
 KEEP = "--keep"

@@ -12,7 +12,7 @@ from swath.bench.model import drawn_model
 from swath.bench.networks import bench_fcn, bench_growth, bench_rnn, bench_training
 from swath.bench.peers import installed
 from swath.bench.scene import WHOLE_PX, bench_scene
-from swath.models.device import keep_freed_memory
+from swath.memory import keep_freed_memory
 from swath.progress import console
 
 

@@ -5,7 +5,6 @@
 
 import datetime as dt
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from swath.bench.model import drawn_model
 from swath.grid import Grid, Window
 from swath.mapping.predict import Predictor
 from swath.mapping.series import scene_series
+from swath.memory import peak_bytes
 from swath.models.trained import load_model, save_model
 from swath.products.site import map_site
 from swath.progress import track
@@ -59,20 +59,7 @@ def bench_memory(sides_px: tuple[int, ...], dates: int, *, narrow: bool = False)
     return report
 
 
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far.
-
-    Not getrusage's: that begins with what the parent had when it started this process.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(found[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _map(side: int, dates: int, folder: Path, *, narrow: bool) -> dict[str, float]:
+def _map(side: int, dates: int, folder: Path, *, narrow: bool) -> dict[str, float | None]:
     """Write a scene of noise, map it, and say what that took."""
     grid = Grid("EPSG:32631", Affine(10, 0, 300_000, 0, -10, 5_000_000), (side, side))
     days = tuple(FIRST + dt.timedelta(days=30 * n) for n in range(dates))

@@ -17,6 +17,7 @@ from swath.mapping.maps import decode_pmap, encode_pmap, read_bytes
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.tiles import Tile
 from swath.mapping.tilestore import TileStore
+from swath.memory import return_freed_memory
 from swath.models.device import Precision
 from swath.models.trained import load_model, weights_hash
 from swath.progress import track
@@ -145,14 +146,20 @@ def running(
 
 
 def _run_here(predictor: Predictor, job: Job, store: TileStore, label: str) -> None:
-    """One thread reads the next tile and one writes the last while this one computes."""
-    tiles = store.missing()
+    """One thread reads the next tile and one writes the last while this one computes.
+
+    The largest tiles come first, and what one size left is given back before the next: so the
+    memory is that of the largest tile, however many there are.
+    """
+    tiles = sorted(store.missing(), key=_size)
     if not tiles:
         return
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         coming: Future[Any] = reader.submit(job.read, predictor, tiles[0])
         going: Future[None] | None = None
         for at, tile in enumerate(track(tiles, label)):
+            if at == 0 or _size(tile) != _size(tiles[at - 1]):
+                return_freed_memory()
             data = coming.result()
             if at + 1 < len(tiles):
                 coming = reader.submit(job.read, predictor, tiles[at + 1])
@@ -162,6 +169,12 @@ def _run_here(predictor: Predictor, job: Job, store: TileStore, label: str) -> N
             going = writer.submit(store.write, tile.core, codes)
         assert going is not None
         going.result()
+    return_freed_memory()
+
+
+def _size(tile: Tile) -> tuple[int, int, int]:
+    """Orders tiles by the pixels that they read, most first; tiles of one shape are equal."""
+    return -tile.read.size, tile.read.height, tile.read.width
 
 
 @dataclass(frozen=True, slots=True)

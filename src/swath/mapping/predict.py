@@ -17,12 +17,12 @@ from swath.errors import ModelError, SettingsError
 from swath.grid import Window
 from swath.mapping.maps import Fusion
 from swath.mapping.tiles import DEFAULT_TILE_PX, Tile, plan_tiles
+from swath.memory import keep_freed_memory
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
 from swath.models.device import (
     Precision,
     autocast,
     best_precision,
-    keep_freed_memory,
     pick_device,
 )
 from swath.models.fusion import FUSIONS

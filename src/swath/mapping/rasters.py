@@ -30,8 +30,8 @@ CHANGES_NODATA = 65535
 DEFLATE_LEVEL = 1
 """With the predictor, PMaps are smaller than at GDAL's 6 without, in two thirds of the time."""
 
-CACHE_MB = 128
-"""Of GDAL: left alone, it takes a twentieth of the machine's memory for blocks."""
+CACHE_BYTES = 32_000_000
+"""Of GDAL's cache: left alone, it takes a twentieth of the machine's memory. More gains little."""
 
 Write = Callable[[Window, Sequence[NDArray[np.generic]]], None]
 """Where, and what: (bands, h, w) for each raster."""
@@ -234,7 +234,7 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
         The function that writes a piece.
     """
     parts = [folder / f".part-{raster.name}" for raster in rasters]
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         with ExitStack() as stack:
             files = [
                 stack.enter_context(rasterio.open(part, "w", **_profile(grid, raster)))

@@ -16,7 +16,7 @@ from swath.errors import DatasetError, ModelError
 from swath.files import content_hash, replacing, value_hash
 from swath.grid import Grid, Window
 from swath.mapping.predict import DatedImage, Image
-from swath.mapping.rasters import CACHE_MB
+from swath.mapping.rasters import CACHE_BYTES
 from swath.mapping.tiles import plan_tiles
 from swath.models.trained import ModelSpec
 from swath.progress import track
@@ -274,9 +274,9 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
     }
     pieces = plan_tiles(grid.shape, PIECE_PX, 0, 1)
     with (
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
         plain_scene(scene, grid, image, folder) as plain,
         replacing(path) as temporary,
-        rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
         rasterio.open(temporary, "w", **profile) as target,
     ):
         dark = dark_levels(plain, grid, image) if image.encoding == "dos" else None

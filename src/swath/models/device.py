@@ -1,6 +1,5 @@
 """Where and in which precision the networks run."""
 
-import ctypes
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
@@ -9,10 +8,6 @@ import torch
 from swath.errors import SettingsError
 
 Precision = Literal["fp32", "bf16"]
-
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-"""Parameters of glibc's mallopt, from malloc.h."""
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -54,19 +49,3 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep the memory that large arrays leave, for the next ones.
-
-    glibc gives blocks of more than 32 MB back to the system at once, and clearing fresh pages for
-    every layer's output takes a quarter of the U-Net's time. Other C libraries are left alone.
-
-    Source: mallopt(3); how much it brings is measured by `swath bench`.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-    mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)

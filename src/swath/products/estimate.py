@@ -14,10 +14,11 @@ from swath.errors import InputError
 from swath.grid import Window
 from swath.mapping.jobs import FusionJob, Job, PmapJob, SeriesJob
 from swath.mapping.predict import DatedImage, Predictor
-from swath.mapping.rasters import CACHE_MB, classify, composite, writing_rasters
+from swath.mapping.rasters import classify, composite, writing_rasters
 from swath.mapping.series import Source
 from swath.mapping.siteplan import SitePlan
 from swath.mapping.tiles import Tile
+from swath.memory import peak_bytes, return_freed_memory
 from swath.products.vectors import write_vectors
 
 WARM_UP_PX = 256
@@ -42,7 +43,8 @@ class Rates:
         image_bytes: Of the image of one date on the grid, while it is mapped.
         pmap_bytes: Of the PMap of one date, compressed.
         fused_bytes: Of all other files, compressed.
-        tile_mb: Peak memory with the tile, in MB; None where the system does not tell.
+        tile_mb: Peak memory with the tile, in MB; None where the system does not tell. The U-Net
+            maps it twice: what one pass leaves does not quite fit the next.
     """
 
     image_s: float
@@ -69,7 +71,9 @@ class Estimate:
         tiles: How many the scene has; the U-Net maps each once a date, the ConvLSTM once.
         read_mpx: Megapixels that the U-Net sees in all, margins included.
         stages_s: Stage -> seconds.
-        memory_mb: Peak memory; None where the system does not tell.
+        memory_mb: Peak memory: that of a tile, which all tiles share, with the libraries and the
+            model; None where the system does not tell. Not counted: GDAL's cache, and lines
+            where they take more than the networks (about 1.2 GB in all, where roads are dense).
         disk_mb: What the maps will take.
         temporary_mb: What the work takes besides, at most.
     """
@@ -104,10 +108,6 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
     read = sum(tile.read.size for tile in tiles)
     # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
     temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
-    memory = None
-    if rates.tile_mb is not None:
-        # Of a small scene GDAL's cache holds little when the tile is measured; later it fills up.
-        memory = rates.tile_mb + CACHE_MB
     return Estimate(
         plan.maps.site,
         dates,
@@ -121,7 +121,7 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
             "write": pixels * (dates * rates.write_pmap_s + rates.write_fused_s),
             "vectors": pixels * rates.vectors_s,
         },
-        memory,
+        rates.tile_mb,
         pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
         pixels * temporary / 1e6,
     )
@@ -147,8 +147,9 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         grid, whole = plan.grid.crop(found.core), found.core.relative_to(found.core)
         seen, tile = Tile(found.kept, part.relative_to(part)), Tile(whole, whole)
         image_s, image_once_s, image = _time_image(source, part, scratch)
+        job = PmapJob(image)
+        job.compute(predictor, seen, job.read(predictor, seen))
         with _timed(seconds, "pmap"):
-            job = PmapJob(image)
             codes = job.compute(predictor, seen, job.read(predictor, seen))
         raster = plan.pmap(source.date)
         with (
@@ -158,6 +159,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
             write(whole, [codes])
         pmap = folder / raster.name
         dates = plan.maps.dates
+        return_freed_memory()
         with _timed(seconds, "fusion"):
             fusion: Job = FusionJob((pmap,) * len(dates), plan.grid.window.size)
             if predictor.series is not None:
@@ -166,6 +168,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         with _timed(seconds, "write_fused"), writing_rasters(folder, grid, plan.fused) as write:
             dated = np.stack([codes] * len(dates))
             write(whole, [fused, classify(fused)[None], composite(dated, dates)])
+        return_freed_memory()
         with _timed(seconds, "vectors"):
             write_vectors(plan.at(folder))
         kept = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
@@ -178,7 +181,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         image_bytes=image_bytes / part.size,
         pmap_bytes=pmap_bytes / pixels,
         fused_bytes=(kept - pmap_bytes) / pixels,
-        tile_mb=_peak_mb(),
+        tile_mb=None if (peak := peak_bytes()) is None else peak / 1e6,
     )
 
 
@@ -240,15 +243,3 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     seconds[stage] = time.perf_counter() - began
-
-
-def _peak_mb() -> float | None:
-    """Peak memory of this process so far, in MB."""
-    try:
-        import resource
-    except ImportError:  # a system without it
-        return None
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)

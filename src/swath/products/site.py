@@ -33,7 +33,7 @@ from swath.products.item import read_threshold, write_item
 from swath.products.vectors import write_vectors
 from swath.workers import HERE, Workers
 
-STRIP_PX = 1024
+STRIP_PX = 512
 """Rows of a scene that are in memory at a time."""
 
 

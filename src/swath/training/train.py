@@ -16,12 +16,12 @@ from swath.dataset.patches import measure_scaling, survey_split
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError, SettingsError
 from swath.files import check_free, read_json, write_json
+from swath.memory import keep_freed_memory
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
 from swath.models.device import (
     Precision,
     autocast,
     best_precision,
-    keep_freed_memory,
     pick_device,
 )
 from swath.models.registry import WholeSeries, architecture
