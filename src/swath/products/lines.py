@@ -165,7 +165,7 @@ def _last_steps(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArra
     ahead = following
     left = (ahead != np.arange(len(ahead))).astype(np.int64)
     moving = len(ahead) + 1
-    while (now := np.count_nonzero(following[ahead] != ahead)) and now < moving:
+    while (now := int(np.count_nonzero(following[ahead] != ahead))) and now < moving:
         # The number stays the same when only rings are left.
         moving = now
         left += left[ahead]
