@@ -190,6 +190,26 @@ def test_bf16_stays_within_its_bound(model, dates):
     )
 
 
+def test_the_fractions_of_compiled_bf16_gates_are_near_tanh_and_sigmoid():
+    x = torch.linspace(-30, 30, 60_001)
+    for near, exact in (
+        (convlstm._tanh(x, False), torch.tanh(x)),
+        (convlstm._sigmoid(x, False), torch.sigmoid(x)),
+    ):
+        torch.testing.assert_close(near, exact, rtol=0, atol=1e-4)
+        assert near.abs().max() <= 1
+
+
+def test_compiled_bf16_gates_stay_within_the_bound(model):
+    series = np.random.default_rng(3).random((1, 3, 2, 12, 10))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        model.fuse_gates()
+        logits = model(torch.from_numpy(series).float())
+    np.testing.assert_allclose(
+        sigma(logits[0].double().numpy()), sigma(restate(model, series[0])), rtol=0, atol=0.01
+    )
+
+
 def test_gradients_equal_those_of_the_equations_written_gate_by_gate(model):
     """The convolutions skipped on the first date, and tanh from a sigmoid, keep the gradients."""
     model.double()

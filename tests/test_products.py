@@ -1,6 +1,7 @@
 """The foreground as vectors: lines and areas, and what is known of them."""
 
 import datetime as dt
+from itertools import pairwise
 from pathlib import Path
 
 import geopandas as gpd
@@ -72,21 +73,22 @@ def test_spots_and_nothing_give_no_line() -> None:
     assert len(trace_lines(mask)) == 0
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
-def test_strips_do_not_change_the_lines(seed: int, rows: int) -> None:
-    mask = np.random.default_rng(seed).random((25, 20)) < 0.4
-    expected = sorted(line.wkt for line in shapely.normalize(trace_lines(mask)))
+def steps(traced: NDArray[np.object_]) -> list[list[tuple[object, ...]]]:
+    """Each line as its two-point links, whatever its direction and, of a ring, its start."""
+    return sorted(sorted(tuple(sorted(pair)) for pair in pairwise(line.coords)) for line in traced)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 0.4, 0.7]))
+def test_links_are_joined_as_geos_joins_them(seed: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((25, 20)) < share
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "STRIP_PX", rows)
-        found = sorted(line.wkt for line in shapely.normalize(trace_lines(mask)))
-    # GEOS may start a ring anywhere, so rings are compared by what they cover.
-    if found != expected:
-        both = (
-            shapely.union_all(shapely.from_wkt(found)),
-            shapely.union_all(shapely.from_wkt(expected)),
-        )
-        assert both[0].equals(both[1])
-        assert len(found) == len(expected)
+        patch.setattr(lines, "SPUR_PX", 0.0)
+        traced = trace_lines(mask)
+    links = [link for line in steps(traced) for link in line]
+    assert len(set(links)) == len(links)
+    if links:
+        merged = shapely.line_merge(shapely.multilinestrings(shapely.linestrings(links)))
+        assert steps(shapely.get_parts(merged)) == steps(traced)
 
 
 # --- vectors ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from swath.bench.addition import bench_addition
 from swath.bench.clock import now
 from swath.bench.labour import bench_burning, bench_decoding, bench_sampling
 from swath.bench.machine import facts, peaks
@@ -22,7 +23,7 @@ class BenchPlan:
 
     Attributes:
         repetitions: Rounds of the shorter measurements.
-        scene_repetitions: Rounds of mapping a scene.
+        scene_repetitions: Rounds of mapping a scene, and of adding a date.
         matmul_px: Side of the matrices.
         convolutions: (channels, side in px) of the convolutions that give the peak.
         fcn_px: Side of the U-Net's input: a default tile with its margins.
@@ -31,6 +32,8 @@ class BenchPlan:
         patch_px: Their side.
         scene_px: Side of the scene that both programs map.
         plain_windows: How many of its windows the plain program maps; they count for all.
+        kept_windows: The same where it keeps freed memory.
+        addition_px: Side of the scene that is mapped and then gets a date more.
         dates: T.
         lines: Road lines to burn.
         burn_px: Side of the grid that they are burnt on.
@@ -50,17 +53,21 @@ class BenchPlan:
     patch_px: int = 128
     scene_px: int = 4096
     plain_windows: int = 9
+    kept_windows: int = 2
+    addition_px: int = 4096
     dates: int = 3
     lines: int = 200_000
     burn_px: int = WHOLE_PX
-    jp2_px: int = 5490
-    memory_px: tuple[int, ...] = (2048, 5490, WHOLE_PX)
+    jp2_px: int = 2048
+    memory_px: tuple[int, ...] = (2048,)
     width: int = 32
     hidden: int = 32
 
 
 FULL = BenchPlan()
-QUICK = BenchPlan(repetitions=3, fcn_px=704, scene_px=768, jp2_px=2048, memory_px=(1024,))
+"""Some twenty minutes on two cores, most of them the plain program's nine windows."""
+
+QUICK = BenchPlan(repetitions=3, fcn_px=704, scene_px=768, addition_px=1024, memory_px=(1024,))
 """A few minutes; the scene is small, so its times of a whole scene are far extrapolated."""
 
 
@@ -92,8 +99,15 @@ def run_bench(plan: BenchPlan) -> dict[str, Any]:
         "burning": lambda: bench_burning(plan.lines, plan.burn_px, plan.repetitions),
         "jpeg2000": lambda: bench_decoding(plan.jp2_px, plan.repetitions),
         "scene": lambda: bench_scene(
-            model, fcn, plan.scene_px, plan.dates, plan.scene_repetitions, plan.plain_windows
+            model,
+            fcn,
+            plan.scene_px,
+            plan.dates,
+            plan.scene_repetitions,
+            plan.plain_windows,
+            plan.kept_windows,
         ),
+        "addition": lambda: bench_addition(plan.addition_px, plan.dates, plan.scene_repetitions),
         "memory": lambda: bench_memory(plan.memory_px, plan.dates, narrow=plan.width < 32),
     }
     for name, part in parts.items():

@@ -11,9 +11,7 @@ from swath.cli.output import emit
 def command(
     quick: Annotated[
         bool,
-        typer.Option(
-            "--quick", help="Minutes instead of hours: small scenes, a whole one extrapolated."
-        ),
+        typer.Option("--quick", help="A few minutes instead of twenty: small scenes, few rounds."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

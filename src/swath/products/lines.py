@@ -1,5 +1,7 @@
 """From a mask to the lines along its middle, in pixels."""
 
+from typing import NamedTuple
+
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -10,14 +12,11 @@ from swath.grid import Window
 SPUR_PX = 3.0
 """Dead ends shorter than this are bumps on the edge of a road, not streets."""
 
-STRIP_PX = 512
-"""Rows whose links are in memory at a time."""
-
-STUB_PX = 0.25
-"""Length of a mark on a pixel: two of them are shorter than any link."""
-
 Lines = NDArray[np.object_]
 """shapely LineStrings."""
+
+Links = NDArray[np.int64]
+"""(n, 2) pairs of neighbouring skeleton pixels, as row * width + column."""
 
 
 def trace_lines(mask: NDArray[np.bool_], kept: Window | None = None) -> Lines:
@@ -36,76 +35,156 @@ def trace_lines(mask: NDArray[np.bool_], kept: Window | None = None) -> Lines:
         (n,) LineStrings through pixel centres, as (column, row) from the origin of `kept`,
         integers; a vertex a pixel.
 
-    Source: the skeleton is that of Zhang and Suen; GEOS joins its pixels to lines.
+    Source: the skeleton is that of Zhang and Suen.
     """
     skeleton: NDArray[np.bool_] = skeletonize(mask)  # type: ignore[no-untyped-call]
     part = kept or Window(0, 0, *mask.shape)
     skeleton = skeleton[part.row : part.row_end + 1, part.col : part.col_end + 1]
-    # Strip by strip, so that the two-point links of a whole scene are never all in memory.
-    strips = [_trace_strip(skeleton, top, part) for top in range(0, len(skeleton), STRIP_PX)]
-    return _without_spurs(_merge(np.concatenate(strips)))
-
-
-def _trace_strip(skeleton: NDArray[np.bool_], top: int, part: Window) -> Lines:
-    """Lines of the links from row `top` on to row `top + STRIP_PX`, cut at both rows.
-
-    On these two rows the strip does not know all the links of a pixel: what looks like the
-    middle of a line may be a junction. Two stubs on each keep GEOS from joining lines there.
-    """
-    links = _links(skeleton[top : top + STRIP_PX + 1], top, part)
-    edges = [row for row in (top, top + STRIP_PX) if 0 < row < len(skeleton)]
-    held = np.array([(col, row) for row in edges for col in np.flatnonzero(skeleton[row])])
-    if not len(held):
-        return _merge(links)
-    stubs = [np.stack([held, held + np.array((side, 0.0))], axis=1) for side in (-STUB_PX, STUB_PX)]
-    merged = _merge(np.concatenate([links, shapely.linestrings(np.concatenate(stubs))]))
-    links_only: Lines = merged[shapely.length(merged) > 2 * STUB_PX]
-    return links_only
-
-
-def _links(skeleton: NDArray[np.bool_], top: int, part: Window) -> Lines:
-    """Two-point lines between neighbouring skeleton pixels of a strip and the row below it.
-
-    A diagonal is left out where a way round the corner exists: else each turn would be a triangle.
-    Links within the last row belong to the next strip, those beyond the part to the next part.
-    """
-    body, below = skeleton[:STRIP_PX], skeleton[1:]
-    across = body[:, :-1] & body[:, 1:]
-    upper = body[: len(below)]
-    down = upper & below
-    corner_left, corner_right = upper[:, :-1], upper[:, 1:]
-    below_left, below_right = below[:, :-1], below[:, 1:]
-    fall = corner_left & below_right & ~(corner_right | below_left)
-    rise = corner_right & below_left & ~(corner_left | below_right)
-    ends = []
-    for found, first, second in (
-        (across, (0, 0), (0, 1)),
-        (down, (0, 0), (1, 0)),
-        (fall, (0, 0), (1, 1)),
-        (rise, (0, 1), (1, 0)),
-    ):
-        at = np.argwhere(found) + np.array((top, 0))
-        pair = np.stack([at + np.array(first), at + np.array(second)], axis=1)
-        ends.append(pair[..., ::-1].astype(np.float64))
-    together = np.concatenate(ends)
-    beyond = np.all(together >= np.array((part.width, part.height)), axis=1)  # in x, in y
-    lines: Lines = shapely.linestrings(together[~np.any(beyond, axis=1)])
+    links = _links(skeleton, part)
+    links = links[~_spurs(links, skeleton.shape[1])]
+    chains = _join(links)
+    rows, cols = np.divmod(chains.pixels, skeleton.shape[1])
+    places = np.stack([cols, rows], axis=1).astype(np.float64)
+    lines: Lines = shapely.linestrings(places, indices=chains.owner)
     return lines
 
 
-def _merge(lines: Lines) -> Lines:
-    """Join lines wherever exactly two end."""
-    merged: Lines = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(lines)))
-    return merged
+def _links(skeleton: NDArray[np.bool_], part: Window) -> Links:
+    """Which skeleton pixels are joined.
+
+    A diagonal is left out where a way round the corner exists: else each turn would be a triangle.
+    Links between two pixels beyond the part belong to the next one.
+    """
+    across = skeleton[:, :-1] & skeleton[:, 1:]
+    down = skeleton[:-1] & skeleton[1:]
+    across[part.height :] = False
+    down[:, part.width :] = False
+    left, right = skeleton[:-1, :-1], skeleton[:-1, 1:]
+    below_left, below_right = skeleton[1:, :-1], skeleton[1:, 1:]
+    fall = left & below_right & ~(right | below_left)
+    rise = right & below_left & ~(left | below_right)
+    width = skeleton.shape[1]
+    links = []
+    for found, first, second in (
+        (across, 0, 1),
+        (down, 0, width),
+        (fall, 0, width + 1),
+        (rise, 1, width),
+    ):
+        rows, cols = np.nonzero(found)
+        at = rows * width + cols
+        links.append(np.stack([at + first, at + second], axis=1))
+    return np.concatenate(links)
 
 
-def _without_spurs(lines: Lines) -> Lines:
-    """Take out short dead ends that hang on other lines, and join what they had parted."""
-    if not len(lines):
-        return lines
-    ends = np.stack([shapely.get_point(lines, at) for at in (0, -1)], axis=1)
-    places = shapely.get_coordinates(ends.ravel())
-    _, inverse, counts = np.unique(places, axis=0, return_inverse=True, return_counts=True)
-    degree = np.sort(counts[inverse.ravel()].reshape(-1, 2), axis=1)
-    spur = (degree[:, 0] == 1) & (degree[:, 1] > 2) & (shapely.length(lines) < SPUR_PX)
-    return _merge(lines[~spur])
+def _spurs(links: Links, width: int) -> NDArray[np.bool_]:
+    """(n,) bool: the links of short dead ends that hang on other lines."""
+    if not len(links):
+        return np.zeros(0, bool)
+    chains = _join(links)
+    apart = links[:, 1] - links[:, 0]
+    length = np.where((apart == 1) | (apart == width), 1.0, np.sqrt(2))
+    whole = np.bincount(chains.of_link, weights=length)
+    degree = np.bincount(links.ravel())
+    first = np.flatnonzero(np.diff(chains.owner, prepend=-1))
+    last = np.append(first[1:], len(chains.owner)) - 1
+    ends = np.sort(degree[chains.pixels[np.stack([first, last])]], axis=0)
+    spur = (ends[0] == 1) & (ends[1] > 2) & (whole < SPUR_PX)
+    found: NDArray[np.bool_] = spur[chains.of_link]
+    return found
+
+
+class _Chains(NamedTuple):
+    """Links joined wherever exactly two meet.
+
+    Attributes:
+        pixels: (p,) the pixels of all chains, one chain after the other, each in its order; the
+            first pixel of a ring is its last as well.
+        owner: (p,) the number of the chain that a pixel stands in.
+        of_link: (n,) the number of the chain that a link is part of.
+    """
+
+    pixels: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    of_link: NDArray[np.int64]
+
+
+def _join(links: Links) -> _Chains:
+    """Join links to chains.
+
+    All links are walked at once, in both directions: a step knows the step after it, and by
+    doubling the stride, in a few passes, the last one of its chain and how far that is.
+    """
+    count = len(links)
+    if not count:
+        return _Chains(*(np.zeros(0, np.int64) for _ in range(3)))
+    steps = np.arange(2 * count)
+    back = np.roll(steps, count)  # the same link the other way
+    source, target = np.concatenate([links, links[:, ::-1]]).T
+    through = np.bincount(source) == 2
+    # Two steps leave a pixel inside a chain: the sum of both less the one is the other.
+    leaving = np.bincount(source, weights=steps).astype(np.int64)
+
+    def follow() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return _last_steps(np.where(through[target], leaving[target] - back, steps))
+
+    last, left = follow()
+    if (endless := through[target[last]]).any():
+        through[_ring_starts(source, target, leaving, back, endless)] = False
+        last, left = follow()
+    begins = np.flatnonzero(~through[source])
+    # Of the two directions of a chain, the one whose last step has the lower number.
+    begins = begins[last[begins] < back[begins]]
+    number = np.full(2 * count, -1)
+    number[last[begins]] = np.arange(len(begins))
+    chain = number[last]
+    taken = np.flatnonzero(chain >= 0)
+    taken = taken[np.lexsort((-left[taken], chain[taken]))]
+    owner = chain[taken]
+    of_link = np.empty(count, np.int64)
+    of_link[taken % count] = owner
+    # A chain has a pixel more than links: the target of its last step.
+    pixels = np.empty(len(taken) + len(begins), np.int64)
+    place = np.arange(len(taken)) + owner
+    pixels[place] = source[taken]
+    ends = left[taken] == 0
+    pixels[place[ends] + 1] = target[taken[ends]]
+    length = np.bincount(owner) + 1
+    return _Chains(pixels, np.repeat(np.arange(len(begins)), length), of_link)
+
+
+def _last_steps(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For every step the last one of its chain, and how many steps that is away.
+
+    Args:
+        following: The step after each; itself for a last one.
+
+    Returns:
+        Both (n,). Steps round a ring have some step of the ring instead.
+    """
+    ahead = following
+    left = (ahead != np.arange(len(ahead))).astype(np.int64)
+    moving = len(ahead) + 1
+    while (now := int(np.count_nonzero(following[ahead] != ahead))) and now < moving:
+        # The number stays the same when only rings are left.
+        moving = now
+        left += left[ahead]
+        ahead = ahead[ahead]
+    return ahead, left
+
+
+def _ring_starts(
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    leaving: NDArray[np.int64],
+    back: NDArray[np.int64],
+    endless: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """The lowest pixel of every ring, from the steps that are `endless`."""
+    ahead = np.where(endless, leaving[target] - back, np.arange(len(source)))
+    lowest, before = source, None
+    while before is None or (lowest != before).any():
+        before = lowest
+        lowest = np.minimum(lowest, lowest[ahead])
+        ahead = ahead[ahead]
+    return lowest[endless]
