@@ -36,6 +36,14 @@ IGNORE_RGB = (200, 200, 200)
 # Okabe and Ito's colours: told apart with any colour vision, and in grey.
 RIGHT_RGB, INVENTED_RGB, MISSED_RGB = (60, 60, 60), (230, 159, 0), (0, 114, 178)
 LINE_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_FUSED_BY = {
+    "convlstm": "the ConvLSTM",
+    "attention": "attention over the dates",
+    "series": "the network for series",
+    "mean": "the mean of the dates",
+}
+"""How a map was fused -> what its figure says."""
+
 _INCHES = 4.5
 _DPI = 130
 
@@ -166,7 +174,7 @@ def _fused_truth_errors(
     pmap, valid = read_pmap(maps.fused_path, view)
     score = class_score(pmap, target.id)
     predicted = selected(score_bins(score), edge)
-    made = "the ConvLSTM" if maps.fusion == "convlstm" else "the mean of the dates"
+    made = _FUSED_BY[maps.fusion]
 
     figure, (axes,) = panels(1)
     shown = axes.imshow(

@@ -25,7 +25,7 @@ PMAP_NODATA = 255
 
 ITEM_NAME = "item.json"
 
-Fusion = Literal["convlstm", "series", "mean"]
+Fusion = Literal["convlstm", "attention", "series", "mean"]
 
 
 class Change(BaseModel):

@@ -119,7 +119,9 @@ class Predictor:
         """How this model fuses dates: by a network, or as the mean where it has none for that."""
         if self.series is not None:
             return "series"
-        return "mean" if self.rnn is None else "convlstm"
+        if self.rnn is None:
+            return "mean"
+        return "convlstm" if isinstance(self.rnn, ConvLSTM) else "attention"
 
     def choose_gates(self, scene_px: int, dates: int) -> None:
         """Have the ConvLSTM's gates compiled or not, as a scene of so many px and dates repays it.

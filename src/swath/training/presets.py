@@ -176,8 +176,10 @@ PRESETS: dict[PresetName, TrainSettings] = {
     # Section 1.5 to the letter; the paper does not give the size of a mini-batch.
     "paper": TrainSettings(fcn=_PAPER_STAGE, rnn=_PAPER_STAGE),
     "best": TrainSettings(
+        model="unet-attention",
         orientations=8,
         jitter=0.1,
+        clouds=0.3,
         fcn=StageSettings(
             phases=(Phase(learning_rate=2e-3, epochs=24),),
             batches=100,
@@ -186,7 +188,7 @@ PRESETS: dict[PresetName, TrainSettings] = {
             ema=0.995,
         ),
         rnn=StageSettings(
-            phases=(Phase(learning_rate=1e-2, epochs=6),),
+            phases=(Phase(learning_rate=5e-3, epochs=6),),
             batches=100,
             batch_size=4,
             patch_px=128,
