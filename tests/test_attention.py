@@ -14,7 +14,6 @@ def drawn(classes=2, hidden=5, layers=2):
     model = DateAttention(classes, hidden, layers).double().eval()
     for last in (model.trust, model.correction):
         nn.init.normal_(last.weight)
-        nn.init.normal_(last.bias)
     nn.init.uniform_(model.gain, 0.5, 1.5)
     return model
 
@@ -28,21 +27,20 @@ def draw(dates, classes=2, height=20, width=18, seed=0):
 def of_one_pixel(model, pmaps):
     """(T, lc) -> (lc,): the docstring's equations; of a lone pixel only the middle taps count."""
 
-    def tap(conv, x):
-        return x @ conv.weight.detach().numpy()[:, :, 0, 0].T + conv.bias.detach().numpy()
-
     def middle(conv, x):
-        return x @ conv.weight.detach().numpy()[:, :, 1, 1].T + conv.bias.detach().numpy()
+        at = conv.kernel_size[0] // 2
+        bias = 0 if conv.bias is None else conv.bias.detach().numpy()
+        return x @ conv.weight.detach().numpy()[:, :, at, at].T + bias
 
     z = np.log(pmaps / (1 - pmaps)) if pmaps.shape[1] == 2 else np.log(pmaps)
     e = np.concatenate([z, np.broadcast_to(z.mean(axis=0), z.shape)], axis=1)
     for look in model.looks:
         e = np.maximum(middle(look, e), 0)
-    trust = tap(model.trust, e)
+    trust = middle(model.trust, e)
     a = np.exp(trust) / np.exp(trust).sum()
     around = np.maximum(middle(model.around, (a * e).sum(axis=0)), 0)
     gain = model.gain.detach().numpy()[:, 0, 0]
-    return gain * (a * z).sum(axis=0) + tap(model.correction, around)
+    return gain * (a * z).sum(axis=0) + middle(model.correction, around)
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -21,7 +21,7 @@ from swath.mapping.maps import read_bytes
 from swath.mapping.predict import Predictor
 from swath.mapping.sequence import SequenceMapper
 from swath.mapping.series import site_series
-from swath.models.registry import ARCHITECTURES
+from swath.models.registry import ARCHITECTURES, TwoStages, architecture
 from swath.models.trained import ModelSpec, TrainedModel, load_model, save_model
 from swath.products.site import map_site
 from swath.sentinel2 import tci_from_reflectance
@@ -213,7 +213,7 @@ def test_robustness_of_every_architecture(dataset: Dataset, tmp_path: Path, name
 
 def save_run_of(folder: Path, name: str) -> Any:
     """An untrained run of any architecture."""
-    if name.endswith("-convlstm") and name != "feature-convlstm":
+    if isinstance(architecture(name), TwoStages):
         return save_run(folder, SPLITS, name=name)
     spec = ModelSpec(**save_run(folder, SPLITS).spec.model_dump() | {"name": name, "width": 8})
     torch.manual_seed(0)

@@ -63,8 +63,8 @@ def test_a_map_without_a_run_uses_them(
     rows = json.loads((report / "report.json").read_text())["rows"]
     found = {r["model"]: r["pr_auc"] for r in rows if r["site"] == "bercy"}
     # Far above chance, and no worse than one of its dates alone.
-    assert found["U-NET + ConvLSTM"] > 1.3 * found["all-road"]
-    assert found["U-NET + ConvLSTM"] > found["U-NET"]
+    assert found["U-NET + attention"] > 1.3 * found["all-road"]
+    assert found["U-NET + attention"] > found["U-NET, one date"]
     # Scenes need no dataset.
     scenes = [str(path) for path in sorted(city.glob("*.tif"))]
     assert run(["map", *scenes, "--out", str(tmp_path / "scenes")]) == 0

@@ -12,6 +12,7 @@ from swath.cli import run
 pytestmark = pytest.mark.data
 
 SETTINGS = {
+    "model": "unet-convlstm",
     "width": 4,
     "hidden": 4,
     "fcn": {

@@ -36,14 +36,12 @@ class DateAttention(nn.Module):
             _wide(2 * classes if layer == 0 else hidden, hidden, 2**layer)
             for layer in range(layers)
         )
-        self.trust = nn.Conv2d(hidden, 1, 1)
+        self.trust = nn.Conv2d(hidden, 1, 1, bias=False)  # the softmax would not see it
         self.around = _wide(hidden, hidden, 2**layers)
         self.correction = nn.Conv2d(hidden, classes, 1)
         self.gain = nn.Parameter(torch.ones(classes, 1, 1))
         for last in (self.trust, self.correction):
             nn.init.normal_(last.weight, std=1e-3)
-            assert last.bias is not None
-            nn.init.zeros_(last.bias)
 
     def receptive_radius(self, dates: int) -> int:
         """How far in px a PMap pixel can act, whatever the number of dates."""
