@@ -14,6 +14,7 @@ def drawn(classes=2, hidden=5, layers=2):
     model = DateAttention(classes, hidden, layers).double().eval()
     for last in (model.trust, model.correction):
         nn.init.normal_(last.weight)
+    nn.init.normal_(model.correction.bias)
     nn.init.uniform_(model.gain, 0.5, 1.5)
     return model
 

@@ -39,6 +39,8 @@ class DateAttention(nn.Module):
         self.trust = nn.Conv2d(hidden, 1, 1, bias=False)  # the softmax would not see it
         self.around = _wide(hidden, hidden, 2**layers)
         self.correction = nn.Conv2d(hidden, classes, 1)
+        assert self.correction.bias is not None
+        nn.init.zeros_(self.correction.bias)
         self.gain = nn.Parameter(torch.ones(classes, 1, 1))
         for last in (self.trust, self.correction):
             nn.init.normal_(last.weight, std=1e-3)
