@@ -16,7 +16,8 @@ WHITE = {"uint8": 255.0, "uint16": 6200.0}
 reflectance of 0.62."""
 
 SHADOW_PX = 40
-"""How far a shadow may fall from its cloud: 1500 m under a sun 75 degrees high, or half of that."""
+"""How far a shadow may fall from its cloud: one 1500 m up under a sun 75 degrees high, or 400 m up
+under one of 45 degrees."""
 
 
 def transform(array: NDArray[A], symmetry: int) -> NDArray[A]:
@@ -91,7 +92,7 @@ def cloud_over(
 
     Source: not in the paper. So that what fuses dates learns which one not to trust.
     """
-    if len(images) == 1 or rng.random() >= share:
+    if len(images) == 1 or share == 0 or rng.random() >= share:
         return images
     clouded = images.copy()
     date = rng.integers(len(images))

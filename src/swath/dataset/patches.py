@@ -79,8 +79,7 @@ class PatchDataset(TorchDataset[Sample]):
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
-        if self.clouds:
-            images = cloud_over(images, self.clouds, rng)
+        images = cloud_over(images, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),

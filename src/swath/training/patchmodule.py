@@ -123,7 +123,7 @@ class PatchModule(LightningDataModule):
             patches,
             self.source.scaling,
             self.source.settings.jitter,
-            self.source.settings.clouds if self.dates > 1 else 0.0,
+            self.source.settings.clouds,
             seed,
             self.rasters,
         )
