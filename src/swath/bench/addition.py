@@ -38,7 +38,7 @@ def bench_addition(side_px: int, dates: int, repetitions: int) -> dict[str, Any]
     """Map a series, then add a date to its maps.
 
     The scene is a simulated town beside its mirror images, so that there are roads to trace; the
-    networks are the starter weights, which have the paper's size.
+    networks are the starter weights: the paper's U-Net, and attention over the dates.
 
     Args:
         side_px: Side of the scene.
