@@ -55,7 +55,7 @@ def command(
         plan: dict[str, Any] = {
             "out": str(out),
             "workers": crew.size,
-            "estimate": cost.as_json() | {"wall_minutes": round(wall_s / 60, 2)},
+            "estimate": cost.as_json() | {"wall_minutes": round(wall_s / 60, 4)},
         }
         if dry_run:
             emit(plan, as_json, _plan_lines(cost, wall_s, crew.size))

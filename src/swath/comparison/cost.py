@@ -90,7 +90,7 @@ class Estimate:
             "cells": len(self.seconds) + self.done,
             "done": self.done,
             "cell_minutes": {name: round(s / 60, 4) for name, s in self.seconds.items()},
-            "total_minutes": round(self.total_s / 60, 2),
+            "total_minutes": round(self.total_s / 60, 4),
             "parameters": self.parameters,
         }
 
