@@ -93,9 +93,9 @@ def candidate_names(maps: SiteMaps, class_name: str) -> tuple[str, ...]:
 def read_candidates(maps: SiteMaps, class_id: int) -> Candidates:
     """Read a site's PMaps and make the score maps of all candidates.
 
-    The controls come from the same PMaps: mean, median, vote and max of the dates; the mean shifted
-    50 px down and right, wrapped around (what the same density of roads gets by chance); all
-    background and all class.
+    The controls come from the same PMaps: mean (of a model that fuses so: its map), median, vote
+    and max of the dates; the mean shifted 50 px down and right, wrapped around (what the same
+    density of roads gets by chance); all background and all class.
 
     Args:
         maps: The site's maps.
@@ -122,11 +122,11 @@ def read_candidates(maps: SiteMaps, class_id: int) -> Candidates:
         for name, fuse in FUSIONS.items():
             bins[name][where] = score_bins(class_score(fuse(pmaps, seen), class_id))
         known = seen.any(axis=0)
-        if FUSED in bins:
-            pmap, mask = read_pmap(maps.fused_path, strip)
-            bins[FUSED][where] = score_bins(class_score(pmap, class_id))
-            known &= mask
-        valid[where] = known
+        # A model without a network for fusion gives the mean, but as sure as it has reason to be.
+        own = FUSED if FUSED in bins else "mean"
+        pmap, mask = read_pmap(maps.fused_path, strip)
+        bins[own][where] = score_bins(class_score(pmap, class_id))
+        valid[where] = known & mask
     bins[SHIFTED] = np.roll(bins["mean"], (SHIFT_PX, SHIFT_PX), axis=(0, 1))
     bins[all_class(maps.legend.names[class_id])][:] = BINS - 1
     return Candidates(bins, dates, valid)

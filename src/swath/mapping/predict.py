@@ -29,6 +29,7 @@ from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
 from swath.models.orientations import oriented_mean
 from swath.models.series import OneDate
+from swath.models.temperature import tempered
 from swath.models.trained import TrainedModel, to_memory_format
 from swath.models.unet import UNet
 from swath.sentinel2 import valid_mask
@@ -271,9 +272,9 @@ class Predictor:
             nothing: NDArray[np.float32] = pmaps[0][(..., *core.slices)]
             return nothing
         if self.rnn is None:
-            return FUSIONS["mean"](pmaps[(..., *core.slices)], known)
+            return self._tempered(FUSIONS["mean"](pmaps[(..., *core.slices)], known))
         self.choose_gates(scene_px, len(pmaps))
-        return self._fuse(self.rnn, torch.from_numpy(pmaps), core)
+        return self._tempered(self._fuse(self.rnn, torch.from_numpy(pmaps), core))
 
     def rnn_radius(self, dates: int) -> int:
         """How far in px the fusion of `dates` dates looks."""
@@ -301,7 +302,10 @@ class Predictor:
             else:
                 made = oriented_mean(self.series, series, self.model.stride)
             pmap: NDArray[np.float32] = made[0][(..., *kept.slices)].cpu().contiguous().numpy()
-        return pmap
+        return self._tempered(pmap)
+
+    def _tempered(self, fused: NDArray[np.float32]) -> NDArray[np.float32]:
+        return tempered(fused, self.model.spec.temperature)
 
     def _fuse(self, rnn: nn.Module, pmaps: Tensor, core: Window) -> NDArray[np.float32]:
         """The fused PMap (lc, h, w) of `core`, a part of `pmaps` (T, lc, H, W)."""

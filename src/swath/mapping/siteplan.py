@@ -173,6 +173,7 @@ def _keys(
         pmaps=[keys[plan.pmap(day).name] for day in plan.maps.dates],
         attribution=plan.maps.attribution,
         rnn=rnn,
+        temperature=spec.temperature,
         threshold=settings.threshold,
         **how,
     )

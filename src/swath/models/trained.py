@@ -40,6 +40,7 @@ class ModelSpec(BaseModel):
         layers: Layers of the ConvLSTM.
         dates: T, the length of the series that the ConvLSTM was trained on (any T works).
         orientations: In how many orientations the U-Net looks at an image: 1, or the mean of all 8.
+        temperature: Of the fused maps, fitted on the validation sites; 1 where there were none.
         splits: Split -> names of the sites that this run trained on, chose by, and left for test.
         training: The settings of the run.
         data: Hashes of the images and labels that it saw.
@@ -60,6 +61,7 @@ class ModelSpec(BaseModel):
     layers: int = Field(ge=1)
     dates: int = Field(ge=1)
     orientations: Literal[1, 8] = 1
+    temperature: float = Field(default=1.0, gt=0)
     splits: dict[str, list[str]]
     training: dict[str, Any] = {}
     data: dict[str, str] = {}

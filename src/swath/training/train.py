@@ -1,5 +1,6 @@
 """Training a run: stage 1, stage 2, and the model that comes out."""
 
+import dataclasses
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from swath.models.device import (
 )
 from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
+from swath.training.calibration import calibrate
 from swath.training.fit import WEIGHTS, Scores, fit_stage
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, RnnStage, SeriesStage, Stage
@@ -126,6 +128,7 @@ def train(
         fitting.title = title
         model = _fit_all(fitting, stage)
         if processes.first:
+            model = fitting.calibrated(model)
             save_model(out, model)
     return model
 
@@ -303,6 +306,19 @@ class Fitting:
         network = self._begin("rnn", self.spec.build_rnn())
         stage = RnnStage(network, fcns, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, self.spec.dates, 2)
+
+    def calibrated(self, model: TrainedModel) -> TrainedModel:
+        """The model with the temperature that the validation sites ask for, if there are any."""
+        sites = [s for s in self.source.dataset.sites if s.name in self.spec.splits["validation"]]
+        if not sites:
+            return model
+        dates = self.spec.dates
+        if model.rnn is None and model.series is None:
+            # Its maps are the mean of the dates that there are.
+            dates = min(LONGEST_SERIES, *(len(site.acquisitions) for site in sites))
+        found = calibrate(model, self.source, dates, self.device, self.precision)
+        spec = model.spec.model_copy(update={"temperature": found})
+        return dataclasses.replace(model, spec=spec)
 
     def _begin(self, name: str, network: nn.Module) -> nn.Module:
         if self.start is not None:

@@ -1,0 +1,89 @@
+"""How sure a trained model may be: its temperature, fitted on the validation sites."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swath.dataset.index import plan_cover
+from swath.dataset.patches import PatchDataset, Sample
+from swath.legend import IGNORE
+from swath.models.device import Precision, autocast
+from swath.models.fusion import mean
+from swath.models.head import neutral, probabilities
+from swath.models.orientations import oriented_mean
+from swath.models.temperature import fit_temperature
+from swath.models.trained import TrainedModel
+from swath.training.patchmodule import VALIDATION_PX, PatchSource
+
+PIXELS = 4_000_000
+"""Pixels that the fit looks at: of larger sites, so many evenly spaced ones."""
+
+
+def calibrate(
+    model: TrainedModel,
+    source: PatchSource,
+    dates: int,
+    device: torch.device,
+    precision: Precision,
+) -> float:
+    """The temperature of a model's fused maps.
+
+    The maps are made as `swath map` makes them, orientations and all, but in patches of
+    `VALIDATION_PX`.
+
+    Args:
+        model: The networks, on the CPU; they are there again in the end.
+        source: Its validation regions have labels.
+        dates: T of the series that are mapped.
+        device: Where to compute.
+        precision: Of the networks.
+
+    Returns:
+        The temperature; 1 where there is no labelled pixel to fit it on.
+
+    Source: not in the paper; see `swath.models.temperature`.
+    """
+    patches = PatchDataset(
+        source.dataset, plan_cover(source.validation, VALIDATION_PX, dates), source.scaling
+    )
+    every = -(-len(patches) * VALIDATION_PX**2 // PIXELS)
+    networks = [n for n in (model.fcn, model.rnn, model.series) if n is not None]
+    pmaps, labels = [], []
+    for network in networks:
+        network.to(device)
+    with torch.inference_mode(), autocast(device, precision):
+        for at in range(len(patches)):
+            sample = patches[at]
+            label = sample["label"].masked_fill(~sample["valid"].any(dim=0), IGNORE).flatten()
+            known = (label != IGNORE).nonzero()[::every, 0]
+            pmap = _fused(model, sample, device).flatten(1)
+            pmaps.append(pmap[:, known].numpy())
+            labels.append(label[known].numpy())
+    for network in networks:
+        network.cpu()
+    if not pmaps:
+        return 1.0
+    return fit_temperature(np.concatenate(pmaps, axis=1), np.concatenate(labels))
+
+
+def _fused(model: TrainedModel, sample: Sample, device: torch.device) -> Tensor:
+    """The fused PMap (lc, H, W) of one patch, on the CPU."""
+    turned = model.spec.orientations > 1
+    image = sample["image"].to(device)
+    if model.series is not None:
+        series = image[None]
+        made = (
+            oriented_mean(model.series, series, model.stride)
+            if turned
+            else probabilities(model.series(series))
+        )
+        return made[0].cpu()
+    image = image.contiguous(memory_format=torch.channels_last)
+    pmaps = (
+        oriented_mean(model.fcn, image, model.stride) if turned else probabilities(model.fcn(image))
+    )
+    valid = sample["valid"]
+    pmaps = neutral(pmaps, valid.to(device))
+    if model.rnn is not None:
+        return probabilities(model.rnn(pmaps[None]))[0].cpu()
+    return torch.from_numpy(mean(pmaps.cpu().numpy(), valid.numpy()))
