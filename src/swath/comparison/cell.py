@@ -28,8 +28,9 @@ from swath.models.trained import load_model
 from swath.products.site import map_site
 from swath.training.fit import COST
 from swath.training.presets import TrainSettings
+from swath.training.runfolder import RUN_FILE, plan_run
 from swath.training.store import StageStore
-from swath.training.train import RUN_FILE, plan_run, train
+from swath.training.train import train
 
 RECORD = "cell.json"
 SAMPLES = "samples.npz"

@@ -17,7 +17,7 @@ from swath.files import first_problem, read_yaml
 from swath.legend import LegendClass
 from swath.models.registry import WholeSeries, architecture
 from swath.training.presets import PresetName, TrainSettings, change
-from swath.training.train import LONGEST_SERIES, plan_run, series_length
+from swath.training.runfolder import LONGEST_SERIES, plan_run, series_length
 
 if TYPE_CHECKING:
     from swath.baselines.methods import PixelSettings

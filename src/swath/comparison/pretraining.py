@@ -18,9 +18,10 @@ from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import SPEC
 from swath.training.fit import COST
 from swath.training.presets import TrainSettings
+from swath.training.runfolder import StageName, plan_run, series_length
 from swath.training.start import Start, difference, parts, read_start
 from swath.training.store import StageStore
-from swath.training.train import StageName, plan_run, series_length, train
+from swath.training.train import train
 
 
 @dataclass(frozen=True, slots=True)

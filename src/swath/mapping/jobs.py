@@ -138,7 +138,9 @@ def running(
     with open_crew(workers, out, [model.run, *reads], threads=threads) as crew:
 
         def run_there(job: Job, store: TileStore, label: str) -> None:
-            pieces = [_Piece(model, job, store, tile) for tile in store.missing()]
+            pieces = [
+                _Piece(model, job, store, tile) for tile in sorted(store.missing(), key=_size)
+            ]
             for _ in track(crew.run(_work, pieces), label, len(pieces)):
                 pass
 
@@ -207,7 +209,15 @@ def _load(model: _Model) -> Predictor:
     return Predictor(load_model(model.run), model.device, model.precision)
 
 
+_last_size: list[tuple[int, int, int]] = []
+"""Of the tile that this worker process computed last."""
+
+
 def _work(piece: _Piece) -> None:
     predictor = _load(piece.model)
+    if _last_size != [_size(piece.tile)]:
+        # As in one process: what another size or stage left is given back first.
+        return_freed_memory()
+        _last_size[:] = [_size(piece.tile)]
     data = piece.job.read(predictor, piece.tile)
     piece.store.write(piece.tile.core, piece.job.compute(predictor, piece.tile, data))

@@ -1,22 +1,19 @@
 """Training a run: stage 1, stage 2, and the model that comes out."""
 
 import dataclasses
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel
 from pytorch_lightning import seed_everything
 from torch import nn
 
 from swath.dataset.patches import measure_scaling, survey_split
 from swath.dataset.site import Dataset
-from swath.errors import DatasetError, SettingsError
-from swath.files import check_free, read_json, write_json
+from swath.errors import SettingsError
 from swath.memory import keep_freed_memory
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
 from swath.models.device import (
@@ -28,19 +25,21 @@ from swath.models.device import (
 from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
 from swath.training.calibration import calibrate
-from swath.training.fit import WEIGHTS, Scores, fit_stage
+from swath.training.fit import Scores, fit_stage
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, RnnStage, SeriesStage, Stage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.presets import StageSettings, TrainSettings
 from swath.training.processes import ALONE, Processes, joined
+from swath.training.runfolder import (
+    LONGEST_SERIES,
+    StageName,
+    open_run,
+    plan_run,
+    series_length,
+)
 from swath.training.start import Start
 from swath.training.store import StageStore
-
-StageName = Literal["fcn", "rnn", "all"]
-RUN_FILE = "run.json"
-LONGEST_SERIES = 3
-"""Dates of a training series where the settings do not say: the paper's three, if they exist."""
 
 
 def train(
@@ -110,7 +109,7 @@ def train(
     if start is not None:
         start.check(dataset, settings)
     if processes.first:
-        _open_run(out, plan, stage, resume=resume, overwrite=overwrite)
+        open_run(out, plan, stage, resume=resume, overwrite=overwrite)
     with joined(processes, where, command, [plan, stage, precision]):
         fitting = prepare(
             dataset,
@@ -372,68 +371,3 @@ class Fitting:
             groups[lightest].append(site)
             load[lightest] += pixels[site]
         return [tuple(group) for group in groups]
-
-
-def plan_run(
-    dataset: Dataset, settings: BaseModel, seed: int, start: Start | None = None
-) -> dict[str, Any]:
-    """Everything that decides the result: what `resume` must find unchanged."""
-    data = {f"{site.name}/labels": site.labels_sha256 for site in dataset.sites}
-    for site in dataset.sites:
-        data |= {f"{site.name}/{a.date}": a.sha256 for a in site.acquisitions}
-    return {
-        "settings": settings.model_dump(mode="json"),
-        "seed": seed,
-        "splits": {
-            split: [site.name for site in dataset.in_split(split)]
-            for split in ("train", "validation", "test")
-        },
-        "data": data,
-        "start": start.hashes if start else None,
-    }
-
-
-def series_length(dataset: Dataset, settings: TrainSettings) -> int:
-    """T for the ConvLSTM, checked against what the training and validation sites have."""
-    sites = [*dataset.in_split("train"), *dataset.in_split("validation")]
-    if not sites:
-        raise DatasetError(f"{dataset.root} has no training site; name one in the sites file")
-    shortest = min(sites, key=lambda site: len(site.acquisitions))
-    have = len(shortest.acquisitions)
-    if have < 2:
-        raise DatasetError(
-            f"site {shortest.name!r} has one date only; the ConvLSTM needs a series of two or "
-            "more: add scenes, or train the U-Net alone with --stage fcn"
-        )
-    wanted = settings.dates or min(have, LONGEST_SERIES)
-    if wanted > have:
-        raise DatasetError(
-            f"site {shortest.name!r} has {have} dates, the settings ask for series of {wanted}; "
-            "add scenes or ask for fewer dates"
-        )
-    return wanted
-
-
-def _open_run(
-    out: Path, plan: dict[str, Any], stage: StageName, *, resume: bool, overwrite: bool
-) -> None:
-    """Make a new run's folder, or check that an old one can go on."""
-    if stage == "rnn" or resume:
-        if stage == "rnn" and not (out / "fcn" / WEIGHTS).is_file():
-            raise SettingsError(
-                f"--stage rnn: {out} holds no finished U-Net; train it first with --stage fcn"
-            )
-        if (out / RUN_FILE).is_file():
-            begun = read_json(out / RUN_FILE)
-            changed = [key for key in plan if begun.get(key) != plan[key]]
-            if changed:
-                raise SettingsError(
-                    f"{out} began with other {' and '.join(changed)}; give the same as then, or "
-                    "start anew with --overwrite"
-                )
-            return
-    check_free(out, overwrite=overwrite)
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    write_json(out / RUN_FILE, plan)
