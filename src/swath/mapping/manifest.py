@@ -14,7 +14,7 @@ MANIFEST_NAME = "manifest.json"
 
 Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
 
-FORMAT: Literal[3] = 3
+FORMAT: Literal[4] = 4
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
@@ -84,7 +84,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     run: str
     model_sha256: str
     settings: Settings

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from swath.models.dates import weighted_sum
+
 LEAST = 1e-3
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 
@@ -67,12 +69,11 @@ class DateAttention(nn.Module):
         x = torch.cat([seen, mean], dim=2).flatten(0, 1)
         x = x.contiguous(memory_format=torch.channels_last)
         for look in self.looks:
-            x = functional.relu(look(x))
+            x = functional.relu(look(x), inplace=True)
         trust = torch.unflatten(self.trust(x).to(seen.dtype), 0, (batch, dates))
         # Not minus infinity: where no date knows the pixel all weigh alike, and nothing is NaN.
         weight = trust.masked_fill(~known, -1e4).softmax(dim=1)
-        trusted = (weight * torch.unflatten(x, 0, (batch, dates))).sum(dim=1)
-        around = functional.relu(self.around(trusted.contiguous(memory_format=torch.channels_last)))
+        around = functional.relu(self.around(weighted_sum(x, weight)), inplace=True)
         fused: Tensor = self.gain * (weight * seen).sum(dim=1) + self.correction(around)
         return fused
 

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.models.convlstm import PeepholeConvLSTMCell, last_hidden
+from swath.models.dates import weighted_sum
 from swath.models.series import SeriesSizes
 from swath.models.unet import UNet
 
@@ -82,10 +83,7 @@ def _mean_of_dates(features: Tensor, seen: Tensor, dates: int) -> Tensor:
     """
     share = torch.unflatten(seen, 0, (-1, dates))
     weight = share / share.sum(dim=1, keepdim=True).clamp_min(1e-6)
-    mean: Tensor = (torch.unflatten(features, 0, (-1, dates)) * weight.to(features.dtype)).sum(
-        dim=1
-    )
-    return mean.contiguous(memory_format=torch.channels_last)
+    return weighted_sum(features, weight)
 
 
 class FeatureConvLSTM(nn.Module):
