@@ -17,11 +17,13 @@ import yaml
 from swath.cli import run
 from swath.comparison.board import Board, Row, _paired, _summary, make_board
 from swath.comparison.board_write import board_text
+from swath.comparison import cost
 from swath.comparison.cell import SCORES, read_result
 from swath.comparison.plan import read_comparison
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset
 from swath.metrics import nested_resample
+from swath.training.rates import StageRates
 
 STAGE = {
     "phases": [{"learning_rate": 0.003, "epochs": 1}],
@@ -202,10 +204,20 @@ def test_dry_run_writes_nothing_and_says_the_time(
     found = compare(capsys, file, "--out", out, "--workers", 2, "--dry-run")["estimate"]
     assert (found["cells"], found["done"], len(found["cell_minutes"])) == (8, 0, 8)
     assert 0 < found["wall_minutes"] <= found["total_minutes"]
-    # The second model takes the first one's U-Net.
-    minutes = found["cell_minutes"]
-    assert minutes["wider/other/seed-0"] <= minutes["narrow/other/seed-0"]
     assert not out.exists()
+
+
+def test_a_first_stage_that_models_share_is_counted_once(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    # An hour a step: two steps of the U-Net and two of the ConvLSTM.
+    monkeypatch.setattr(cost, "measure_stage", lambda *_: StageRates(3600.0, 0.0, 0.0, 1))
+    file = write(tmp_path, content(dataset))
+    found = compare(capsys, file, "--out", tmp_path / "out", "--dry-run")["estimate"]
+    assert set(found["cell_minutes"].values()) == {120, 240}
+    assert found["cell_minutes"]["narrow/other/seed-0"] == 240
+    assert found["cell_minutes"]["wider/other/seed-0"] == 120
+    assert found["total_minutes"] == 4 * (240 + 120)
 
 
 def test_a_board_of_some_cells_says_so(finished: Path, dataset: Dataset, tmp_path: Path) -> None:
