@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from swath.cli import run
+from swath.comparison import cost
 from swath.comparison.board import Board, Row, _paired, _summary, make_board
 from swath.comparison.board_write import board_text
-from swath.comparison import cost
 from swath.comparison.cell import SCORES, read_result
 from swath.comparison.plan import read_comparison
 from swath.dataset.build import build_dataset
