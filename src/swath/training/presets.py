@@ -107,6 +107,7 @@ class TrainSettings(_Strict):
         orientations: 8: maps are made with the mean PMap over all turns and flips of the image, at
             eight times the cost of the network that sees images; training sees single ones.
         loss_weight: a in L = a H - (1 - a) log J.
+        label_trust: Share of the label in the target; the rest is what the network finds itself.
         foreground_share: Share of the patches that are laid around a foreground cell.
         jitter: Strength of the radiometric augmentation.
         clouds: Share of the training series in which one date is clouded.
@@ -124,6 +125,7 @@ class TrainSettings(_Strict):
     dates: int | None = Field(default=None, ge=1)
     orientations: Literal[1, 8] = 1
     loss_weight: float = Field(default=0.7, ge=0, le=1)
+    label_trust: float = Field(default=1.0, gt=0, le=1)
     foreground_share: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.0, ge=0)
     clouds: float = Field(default=0.0, ge=0, le=1)

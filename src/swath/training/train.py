@@ -239,7 +239,8 @@ class Fitting:
 
     @property
     def _loss(self) -> CrossEntropyLogIoU:
-        return CrossEntropyLogIoU(self.source.settings.loss_weight)
+        settings = self.source.settings
+        return CrossEntropyLogIoU(settings.loss_weight, settings.label_trust)
 
     def fcn(
         self, name: str, salt: int, leave_out: tuple[str, ...] = ()
