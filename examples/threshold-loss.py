@@ -1,0 +1,61 @@
+"""What thresholds cost: points of IoU below each site's own best one, from a finished comparison.
+
+python examples/threshold-loss.py DATASET COMPARISON
+
+For every model, mean over test sites and seeds: with the threshold of the validation site; with
+the one that the scene's own scores ask for; and how many points the scores say too much (too few).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.dataset.site import read_dataset, read_labels
+from swath.legend import IGNORE
+from swath.mapping.maps import read_maps, read_pmap
+from swath.metrics import BINS, best_edge, class_score, expected_edge, score_bins
+
+CLASS = 1
+
+
+def iou(counts: NDArray[np.int64], edge: int) -> float:
+    """IoU of what lies above the edge; (2, BINS) pixels by truth and bin."""
+    kept = counts[:, edge + 1 :].sum(axis=1)
+    return float(kept[1] / (kept[0] + counts[1].sum()))
+
+
+dataset = read_dataset(Path(sys.argv[1]))
+models: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+for folder in sorted(Path(sys.argv[2]).glob("cells/*/*/*/maps")):
+    model, fold = folder.parts[-4], folder.parts[-3]
+    counts = {}
+    for maps in read_maps(folder):
+        pmap, seen = read_pmap(maps.fused_path)
+        label = read_labels(dataset.site(maps.site))
+        known = seen & (label != IGNORE)
+        bins = score_bins(class_score(pmap, CLASS))[known].astype(int)
+        is_class = label[known] == CLASS
+        both = [np.bincount(bins[is_class == truth], minlength=BINS) for truth in (False, True)]
+        counts[maps.site] = np.stack(both)
+    tested = fold.split("+")
+    (validation,) = set(counts) - set(tested)
+    for site in tested:
+        found = counts[site]
+        best = iou(found, best_edge(found))
+        lost = [
+            best - iou(found, edge)
+            for edge in (best_edge(counts[validation]), expected_edge(found.sum(axis=0)))
+        ]
+        pixels = found.sum()
+        said = (found.sum(axis=0) * np.arange(BINS)).sum() / (BINS - 1) / pixels
+        more = said - found[1].sum() / pixels
+        models.setdefault(model, {}).setdefault(site, []).append((*lost, more))
+
+for model, sites in models.items():
+    means = {site: 100 * np.mean(rows, axis=0) for site, rows in sites.items()}
+    means["mean"] = np.mean(list(means.values()), axis=0)
+    lines = [f"  {site:16}" + "".join(f"{value:7.2f}" for value in means[site]) for site in means]
+    title = f"{model}: validation threshold, the scene's own, said too much (points)"
+    sys.stdout.write("\n".join([title, *lines]) + "\n")
