@@ -10,20 +10,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from swath.dataset.site import read_dataset, read_labels
 from swath.legend import IGNORE
 from swath.mapping.maps import read_maps, read_pmap
-from swath.metrics import BINS, best_edge, class_score, expected_edge, score_bins
+from swath.metrics import best_edge, class_score, confusion, expected_edge, histogram, iou
+from swath.metrics.histogram import bin_values
 
 CLASS = 1
-
-
-def iou(counts: NDArray[np.int64], edge: int) -> float:
-    """IoU of what lies above the edge; (2, BINS) pixels by truth and bin."""
-    kept = counts[:, edge + 1 :].sum(axis=1)
-    return float(kept[1] / (kept[0] + counts[1].sum()))
 
 
 dataset = read_dataset(Path(sys.argv[1]))
@@ -35,22 +29,17 @@ for folder in sorted(Path(sys.argv[2]).glob("cells/*/*/*/maps")):
         pmap, seen = read_pmap(maps.fused_path)
         label = read_labels(dataset.site(maps.site))
         known = seen & (label != IGNORE)
-        bins = score_bins(class_score(pmap, CLASS))[known].astype(int)
-        is_class = label[known] == CLASS
-        both = [np.bincount(bins[is_class == truth], minlength=BINS) for truth in (False, True)]
-        counts[maps.site] = np.stack(both)
+        score = class_score(pmap, CLASS)[known]
+        counts[maps.site] = histogram(score, label[known] == CLASS)
     tested = fold.split("+")
     (validation,) = set(counts) - set(tested)
     for site in tested:
         found = counts[site]
-        best = iou(found, best_edge(found))
-        lost = [
-            best - iou(found, edge)
-            for edge in (best_edge(counts[validation]), expected_edge(found.sum(axis=0)))
-        ]
-        pixels = found.sum()
-        said = (found.sum(axis=0) * np.arange(BINS)).sum() / (BINS - 1) / pixels
-        more = said - found[1].sum() / pixels
+        scored = found.sum(axis=0)
+        edges = best_edge(found), best_edge(counts[validation]), expected_edge(scored)
+        best, *others = (float(iou(confusion(found, edge))) for edge in edges)
+        lost = [best - other for other in others]
+        more = (scored @ bin_values() - found[1].sum()) / scored.sum()
         models.setdefault(model, {}).setdefault(site, []).append((*lost, more))
 
 for model, sites in models.items():

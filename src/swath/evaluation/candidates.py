@@ -109,6 +109,8 @@ def read_candidates(maps: SiteMaps, class_id: int) -> Candidates:
     bins = {name: np.zeros(shape, np.uint16) for name in names}
     dates = {dated(date): np.zeros(shape, bool) for date in maps.dates}
     valid = np.zeros(shape, bool)
+    # A model without a network for fusion gives the mean, but as sure as it has reason to be.
+    own = FUSED if FUSED in bins else "mean"
     # In strips: the PMaps of a whole scene as float32 would not fit into a small machine.
     for row in range(0, shape[0], _ROWS):
         strip = Window(row, 0, min(_ROWS, shape[0] - row), shape[1])
@@ -119,14 +121,12 @@ def read_candidates(maps: SiteMaps, class_id: int) -> Candidates:
         for name, pmap, mask in zip(dates, pmaps, seen, strict=True):
             bins[name][where] = score_bins(class_score(pmap, class_id))
             dates[name][where] = mask
-        for name, fuse in FUSIONS.items():
-            bins[name][where] = score_bins(class_score(fuse(pmaps, seen), class_id))
-        known = seen.any(axis=0)
-        # A model without a network for fusion gives the mean, but as sure as it has reason to be.
-        own = FUSED if FUSED in bins else "mean"
-        pmap, mask = read_pmap(maps.fused_path, strip)
-        bins[own][where] = score_bins(class_score(pmap, class_id))
-        valid[where] = known & mask
+        fused, mask = read_pmap(maps.fused_path, strip)
+        bins[own][where] = score_bins(class_score(fused, class_id))
+        for name in FUSIONS.keys() - {own}:
+            pmap = FUSIONS[name](pmaps, seen)
+            bins[name][where] = score_bins(class_score(pmap, class_id))
+        valid[where] = seen.any(axis=0) & mask
     bins[SHIFTED] = np.roll(bins["mean"], (SHIFT_PX, SHIFT_PX), axis=(0, 1))
     bins[all_class(maps.legend.names[class_id])][:] = BINS - 1
     return Candidates(bins, dates, valid)

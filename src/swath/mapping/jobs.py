@@ -209,15 +209,14 @@ def _load(model: _Model) -> Predictor:
     return Predictor(load_model(model.run), model.device, model.precision)
 
 
-_last_size: list[tuple[int, int, int]] = []
-"""Of the tile that this worker process computed last."""
+@lru_cache(maxsize=1)
+def _make_room(size: tuple[int, int, int]) -> None:
+    """Give back what tiles of another size left; nothing for those of one size in a row."""
+    return_freed_memory()
 
 
 def _work(piece: _Piece) -> None:
     predictor = _load(piece.model)
-    if _last_size != [_size(piece.tile)]:
-        # As in one process: what another size or stage left is given back first.
-        return_freed_memory()
-        _last_size[:] = [_size(piece.tile)]
+    _make_room(_size(piece.tile))
     data = piece.job.read(predictor, piece.tile)
     piece.store.write(piece.tile.core, piece.job.compute(predictor, piece.tile, data))

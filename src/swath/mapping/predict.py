@@ -27,7 +27,7 @@ from swath.models.device import (
 )
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
-from swath.models.orientations import oriented_mean
+from swath.models.orientations import mapped, oriented_mean
 from swath.models.series import OneDate
 from swath.models.temperature import tempered
 from swath.models.trained import TrainedModel, to_memory_format
@@ -297,10 +297,7 @@ class Predictor:
         images = torch.from_numpy(np.stack([scaling.apply(image) for image in pixels]))
         with torch.inference_mode(), autocast(self.device, self.precision):
             series = images[None].to(self.device)
-            if self.model.spec.orientations == 1:
-                made = probabilities(self.series(series))
-            else:
-                made = oriented_mean(self.series, series, self.model.stride)
+            made = mapped(self.series, series, self.model.stride, self.model.spec.orientations)
             pmap: NDArray[np.float32] = made[0][(..., *kept.slices)].cpu().contiguous().numpy()
         return self._tempered(pmap)
 

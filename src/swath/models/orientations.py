@@ -10,6 +10,23 @@ ORIENTATIONS = 8
 """Elements of D4: quarter turns, each with and without a flip."""
 
 
+def mapped(network: nn.Module, image: Tensor, stride: int, orientations: int) -> Tensor:
+    """The PMap of an image as a model makes it: seen once, or from all orientations.
+
+    Args:
+        network: As in `oriented_mean`.
+        image: As there.
+        stride: Of the network.
+        orientations: 1, or `ORIENTATIONS`.
+
+    Returns:
+        (B, lc, H, W) float32, 0..1.
+    """
+    if orientations == 1:
+        return probabilities(network(image))
+    return oriented_mean(network, image, stride)
+
+
 def oriented_mean(network: nn.Module, image: Tensor, stride: int) -> Tensor:
     """The mean PMap over the eight orientations of the image, each turned back.
 

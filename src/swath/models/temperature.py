@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
 RANGE = (0.25, 8.0)
 """Temperatures that are tried."""
@@ -52,8 +53,7 @@ def fit_temperature(pmap: NDArray[np.float32], label: NDArray[np.integer]) -> fl
 
     def surprise(log_temperature: float) -> float:
         sharp = np.exp(-log_temperature)
-        highest = logs.max(axis=0)
-        total = highest * sharp + np.log(np.exp((logs - highest) * sharp).sum(axis=0))
+        total = logsumexp(logs * np.float32(sharp), axis=0)
         return float(np.mean(total - true * sharp, dtype=np.float64))
 
     low, high = np.log(RANGE)

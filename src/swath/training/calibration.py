@@ -10,7 +10,7 @@ from swath.legend import IGNORE
 from swath.models.device import Precision, autocast
 from swath.models.fusion import mean
 from swath.models.head import neutral, probabilities
-from swath.models.orientations import oriented_mean
+from swath.models.orientations import mapped
 from swath.models.temperature import fit_temperature
 from swath.models.trained import TrainedModel
 from swath.training.patchmodule import VALIDATION_PX, PatchSource
@@ -68,20 +68,12 @@ def calibrate(
 
 def _fused(model: TrainedModel, sample: Sample, device: torch.device) -> Tensor:
     """The fused PMap (lc, H, W) of one patch, on the CPU."""
-    turned = model.spec.orientations > 1
+    orientations = model.spec.orientations
     image = sample["image"].to(device)
     if model.series is not None:
-        series = image[None]
-        made = (
-            oriented_mean(model.series, series, model.stride)
-            if turned
-            else probabilities(model.series(series))
-        )
-        return made[0].cpu()
+        return mapped(model.series, image[None], model.stride, orientations)[0].cpu()
     image = image.contiguous(memory_format=torch.channels_last)
-    pmaps = (
-        oriented_mean(model.fcn, image, model.stride) if turned else probabilities(model.fcn(image))
-    )
+    pmaps = mapped(model.fcn, image, model.stride, orientations)
     valid = sample["valid"]
     pmaps = neutral(pmaps, valid.to(device))
     if model.rnn is not None:

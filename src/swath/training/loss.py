@@ -61,7 +61,7 @@ class CrossEntropyLogIoU(nn.Module):
             )
             entropy = entropy / classes
         else:
-            entropy = -(functional.log_softmax(wide, dim=1) * truth * weight).sum()
+            entropy = functional.cross_entropy(wide, truth * weight, reduction="sum")
         chance = probabilities(wide) * weight
         pixels = (0, 2, 3)
         shared = (chance * truth).sum(dim=pixels)
