@@ -1,29 +1,22 @@
 """Label quality: the shift is found where it is known, and nothing is claimed where it is not."""
 
 import datetime as dt
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
 import pytest
-import rasterio
-import shapely
 import yaml
 from affine import Affine
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from conftest import SceneWriter
+from label_worlds import GRID, UTM, draw_image, draw_lines, write_label_world
 from swath.cli import run
 from swath.dataset.build import build_dataset
-from swath.dataset.site import Dataset, Site, read_dataset, read_image, read_labels
-from swath.errors import InputError, SettingsError
+from swath.dataset.site import Dataset, Site
 from swath.evaluation.label_check import WINDOW_PX, check_site, plan_windows
 from swath.grid import Grid, Window
-from swath.labels.burn import burn_mask
 from swath.labels.quality import (
     LineGround,
     SiteQuality,
@@ -36,74 +29,15 @@ from swath.labels.quality import (
 )
 from swath.labels.shift import LAGS, SEARCH_PX, Shift, peaks
 from swath.legend import IGNORE
-from swath.settings import read_sites_file
 
-UTM = "EPSG:32630"
 DAY = dt.date(2020, 3, 1)
-SIDE = 320
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-GRID = Grid(UTM, Affine(10.0, 0.0, 600_000.0, 0.0, -10.0, 5_300_000.0), (SIDE, SIDE))
-
-
-def _lines(seed: int, number: int = 40) -> list[shapely.LineString]:
-    """Straight roads across the grid, in all directions."""
-    rng = np.random.default_rng(seed)
-    left, bottom, right, top = GRID.bounds
-    middle = rng.uniform((left, bottom), (right, top), size=(number, 2))
-    angle = rng.uniform(0, np.pi, number)
-    reach = rng.uniform(300, 1200, number)[:, None]
-    step = np.stack([np.cos(angle), np.sin(angle)], axis=1) * reach
-    return [shapely.LineString(ends) for ends in zip(middle - step, middle + step, strict=True)]
-
-
-def _image(lines: list[shapely.LineString], seed: int, grid: Grid = GRID) -> NDArray[np.uint8]:
-    """(3, H, W): bright roads 12 m wide, averaged over each pixel, in a rough country."""
-    rng = np.random.default_rng(seed)
-    over = 5
-    height, width = grid.shape
-    fine = Grid(grid.crs, grid.transform @ Affine.scale(1 / over), (height * over, width * over))
-    wide = geopandas.GeoSeries(lines, crs=UTM).buffer(6).to_crs(grid.crs)
-    share = burn_mask(wide, fine).reshape(height, over, width, over).mean(axis=(1, 3))
-    seen = ndimage.gaussian_filter(share, 0.6)
-    bands = []
-    for gain in (60, 50, 45):
-        country = ndimage.gaussian_filter(rng.normal(size=grid.shape), 3) * 60
-        bands.append(90 + country + gain * seen + rng.normal(scale=4, size=grid.shape))
-    return np.clip(np.rint(bands), 1, 255).astype(np.uint8)
-
-
-def _write_world(
-    folder: Path,
-    write_scene: SceneWriter,
-    *,
-    offset_m: tuple[float, float] = (0.0, 0.0),
-    **settings: object,
-) -> Path:
-    """A sites file of one simulated site whose vectors lie `offset_m` from the truth."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = _lines(1)
-    for date, seed in (("2020-03-01", 2), ("2020-08-01", 3)):
-        write_scene(folder / f"{date}.tif", _image(lines, seed), GRID, ("B04", "B03", "B02"))
-    vectors = geopandas.GeoDataFrame(
-        {"highway": ["residential"] * len(lines)}, geometry=lines, crs=UTM
-    )
-    vectors["geometry"] = vectors.geometry.translate(*offset_m)
-    vectors.to_parquet(folder / "roads.parquet")
-    site = {
-        "scenes": [{"path": "2020-*.tif"}],
-        "labels": "roads.parquet",
-        "split": "train",
-        **settings,
-    }
-    path = folder / "sites.yaml"
-    path.write_text(yaml.safe_dump({"sites": {"here": site}}), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, write_scene: SceneWriter) -> Dataset:
     folder = tmp_path_factory.mktemp("world")
-    return build_dataset(_write_world(folder / "in", write_scene), folder / "out")
+    return build_dataset(write_label_world(folder / "in", write_scene), folder / "out")
 
 
 def _moved(site: Site, folder: Path, east_px: float, south_px: float) -> Site:
@@ -140,10 +74,10 @@ def test_warping_from_degrees_brings_no_shift_of_its_own(
     step = 9e-5
     shape = (int((north - south) / step), int((east - west) / step))
     degrees = Grid("EPSG:4326", Affine(step, 0, west, 0, -step, north), shape)
-    sites = _write_world(
+    sites = write_label_world(
         tmp_path / "in", write_scene, scenes=[{"path": "degrees.tif", "date": DAY}]
     )
-    image = _image(_lines(1), 5, degrees)
+    image = draw_image(draw_lines(1), 5, degrees)
     write_scene(tmp_path / "in" / "degrees.tif", image, degrees, ("B04", "B03", "B02"))
     dataset = build_dataset(sites, tmp_path / "out")
     found = check_site(dataset.sites[0], dataset.legend).quality.shift
@@ -154,7 +88,7 @@ def test_warping_from_degrees_brings_no_shift_of_its_own(
 def test_no_shift_is_claimed_for_lines_that_are_not_in_the_image(
     world: Dataset, tmp_path: Path
 ) -> None:
-    others = geopandas.GeoDataFrame({"class_id": [1] * 40}, geometry=_lines(99), crs=UTM)
+    others = geopandas.GeoDataFrame({"class_id": [1] * 40}, geometry=draw_lines(99), crs=UTM)
     others.to_parquet(tmp_path / "others.parquet")
     check = check_site(replace(world.sites[0], roads=tmp_path / "others.parquet"), world.legend)
     assert check.quality.shift is None
@@ -350,83 +284,6 @@ def test_images_move_the_other_way_and_keep_what_is_applied() -> None:
     assert vague.image_corrections_m == {}
 
 
-@pytest.mark.data
-def test_moved_images_of_a_real_city_lie_under_the_labels(
-    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    city = data_dir / "real/cities/valencia"
-
-    def check(scenes: list[dict[str, object]], name: str) -> dict[str, Any]:
-        sites = {
-            "legend": "roads",
-            "attribution": "test",
-            "sites": {
-                "valencia": {
-                    "scenes": scenes,
-                    "labels": str(city / "roads.geojson"),
-                    "coverage": str(city / "coverage.geojson"),
-                    "split": "train",
-                }
-            },
-        }
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(sites), "utf-8")
-        built = tmp_path / name
-        assert run(["build", str(tmp_path / f"{name}.yaml"), "--out", str(built)]) == 0
-        capsys.readouterr()
-        assert run(["labels", "check", str(built), "--json"]) == 0
-        (site,) = json.loads(capsys.readouterr().out)["sites"]
-        return dict(site)
-
-    before = check([{"path": str(city / "*.tif")}], "before")
-    assert any("the dates lie up to" in text for text in before["warnings"])
-    moves = before["scene_shift_m"]
-    after = check(
-        [{"path": str(city / f"{day}.tif"), "shift_m": by} for day, by in moves.items()], "after"
-    )
-    left = [shift[way] for shift in after["shift_px_by_date"].values() for way in ("east", "south")]
-    assert np.abs(left).max() < 0.15
-    assert not [text for text in after["warnings"] if "apart" in text or "misaligned" in text]
-    # What is applied is in the next advice.
-    for day, by in after["scene_shift_m"].items():
-        assert by == pytest.approx(moves[day], abs=1.5)
-
-
-# --- the correction, and the command -------------------------------------------------------------
-
-
-def test_the_printed_line_mends_the_dataset(
-    tmp_path: Path, write_scene: SceneWriter, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sites = _write_world(
-        tmp_path / "in", write_scene, offset_m=(13.0, -8.0), labels_date=dt.date(2024, 1, 1)
-    )
-    assert run(["build", str(sites), "--out", str(tmp_path / "data")]) == 0
-    capsys.readouterr()
-    out = tmp_path / "check"
-    assert run(["labels", "check", str(tmp_path / "data"), "--out", str(out), "--json"]) == 0
-    (site,) = json.loads(capsys.readouterr().out)["sites"]
-    east, north = site["shift_m"]
-    assert (east, north) == pytest.approx((-13.0, 8.0), abs=1.5)
-    assert any(text.startswith("misaligned") for text in site["warnings"])
-    assert any(text.startswith("stale") for text in site["warnings"])
-    assert site["labels_date"] == "2024-01-01"
-    assert json.loads((out / "check.json").read_text("utf-8"))["sites"] == [site]
-    assert (out / "here.png").read_bytes()[:4] == b"\x89PNG"
-
-    assert run(["labels", "check", str(tmp_path / "data")]) == 0
-    (line,) = [x.strip() for x in capsys.readouterr().out.splitlines() if "shift_m:" in x]
-    settings = yaml.safe_load(sites.read_text("utf-8"))
-    settings["sites"]["here"] |= yaml.safe_load(line)
-    sites.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    dataset = build_dataset(sites, tmp_path / "mended")
-    assert dataset.sites[0].shift_m == (east, north)
-    assert read_dataset(tmp_path / "mended").sites[0] == dataset.sites[0]
-    mended = check_site(dataset.sites[0], dataset.legend).quality
-    assert not mended.misaligned
-    assert mended.shift is not None
-    assert mended.shift.length < 0.2
-
-
 def test_the_check_refuses_what_is_no_dataset_and_what_is_there(
     world: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -436,107 +293,3 @@ def test_the_check_refuses_what_is_no_dataset_and_what_is_there(
     assert run(["labels", "check", str(world.root), "--out", str(tmp_path)]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "there").read_text("utf-8") == "mine"
-
-
-def test_a_shift_moves_vectors_and_labels_and_brings_in_what_lay_outside(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
-    plain = build_dataset(_write_world(tmp_path / "a", write_scene), tmp_path / "plain")
-    # Vectors 30 m west of the truth, moved 30 m east again: the same labels up to the edge.
-    sites = _write_world(tmp_path / "b", write_scene, offset_m=(-30.0, 0.0), shift_m=[30.0, 0.0])
-    moved = build_dataset(sites, tmp_path / "moved")
-    labels, expected = read_labels(moved.sites[0]), read_labels(plain.sites[0])
-    # A line that is cut elsewhere is drawn a pixel differently here and there.
-    assert (labels != expected).mean() < 0.005
-    assert (labels != np.roll(expected, -3, axis=1)).mean() > 0.05
-    # The westernmost columns come from vectors that lay outside the grid.
-    assert expected[:, :3].any()
-    assert (labels[:, :3] != expected[:, :3]).mean() < 0.02
-    assert moved.sites[0].shift_m == (30.0, 0.0)
-    assert plain.sites[0].shift_m == (0.0, 0.0)
-
-
-def test_a_wild_shift_is_refused(tmp_path: Path, write_scene: SceneWriter) -> None:
-    sites = _write_world(tmp_path, write_scene, shift_m=[5000.0, 0.0])
-    with pytest.raises(SettingsError, match="shift_m"):
-        read_sites_file(sites)
-
-
-# --- a user's mask -------------------------------------------------------------------------------
-
-
-def test_masked_pixels_become_no_data_and_are_ignored_where_no_date_is_left(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
-    sites = _write_world(
-        tmp_path / "in",
-        write_scene,
-        scenes=[{"path": "2020-*.tif", "mask": "masks/{date}.tif"}],
-    )
-    for date, rows, value in (("2020-03-01", slice(0, 100), 1), ("2020-08-01", slice(50, 150), 9)):
-        cloud = np.zeros((1, SIDE, SIDE), np.uint8)
-        cloud[0, rows, :40] = value
-        write_scene(tmp_path / "in" / "masks" / f"{date}.tif", cloud, GRID, nodata=None)
-    dataset = build_dataset(sites, tmp_path / "out")
-    first, second = (read_image(a) for a in dataset.sites[0].acquisitions)
-    assert (first[:, :100, :40] == 0).all()
-    assert (second[:, 50:150, :40] == 0).all()
-    assert (first[:, 100:] > 0).all()
-    assert (second[:, :50] > 0).all()
-    labels = read_labels(dataset.sites[0])
-    assert (labels[50:100, :40] == IGNORE).all()
-    assert (labels != IGNORE).sum() == SIDE * SIDE - 50 * 40
-
-
-def test_a_coarse_mask_in_another_system_masks_all_that_it_touches(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
-    west, south, east, north = GRID.lonlat_bounds
-    step = 0.004  # 0.3 to 0.4 km
-    shape = (int((north - south) / step) + 2, int((east - west) / step) + 2)
-    coarse = Grid("EPSG:4326", Affine(step, 0, west, 0, -step, north), shape)
-    cloud = np.zeros((1, *shape), np.float32)
-    cloud[0, 2, 3] = np.nan  # not 0: not to be used
-    write_scene(tmp_path / "in" / "cloud.tif", cloud, coarse, nodata=None)
-    sites = _write_world(
-        tmp_path / "in", write_scene, scenes=[{"path": "2020-03-01.tif", "mask": "cloud.tif"}]
-    )
-    dataset = build_dataset(sites, tmp_path / "out")
-    hidden = (read_image(dataset.sites[0].acquisitions[0]) == 0).all(axis=0)
-    left, top = west + 3 * step, north - 2 * step
-    cell = geopandas.GeoSeries([shapely.box(left, top - step, left + step, top)], crs="EPSG:4326")
-    inside = burn_mask(cell.to_crs(UTM), GRID)
-    assert inside.sum() > 500
-    assert hidden[inside].all()
-    assert not (hidden & ~ndimage.binary_dilation(inside, iterations=2)).any()
-
-
-def test_a_mask_that_is_missing_or_elsewhere_is_one_clear_error(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
-    sites = _write_world(
-        tmp_path / "in", write_scene, scenes=[{"path": "2020-03-01.tif", "mask": "cloud.tif"}]
-    )
-    with pytest.raises(InputError, match=r"cloud\.tif: no such file"):
-        build_dataset(sites, tmp_path / "out")
-    away = Grid(UTM, Affine(10, 0, 100_000, 0, -10, 1_000_000), (8, 8))
-    write_scene(tmp_path / "in" / "cloud.tif", np.zeros((1, 8, 8), np.uint8), away, nodata=None)
-    with pytest.raises(InputError, match="does not overlap"):
-        build_dataset(sites, tmp_path / "out")
-    (tmp_path / "in" / "cloud.tif").unlink()
-    with (
-        pytest.warns(rasterio.errors.NotGeoreferencedWarning),
-        rasterio.open(
-            tmp_path / "in" / "cloud.tif",
-            "w",
-            driver="GTiff",
-            count=1,
-            dtype="uint8",
-            width=8,
-            height=8,
-        ) as target,
-    ):
-        target.write(np.zeros((1, 8, 8), np.uint8))
-    with pytest.raises(InputError, match="no coordinate system"):
-        build_dataset(sites, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
