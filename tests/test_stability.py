@@ -1,5 +1,6 @@
 """Robustness and day variance: the plans, the painted clouds, and both commands on real files."""
 
+import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
@@ -102,6 +103,35 @@ def test_clouds_are_bright_their_shadows_dark_and_the_rest_is_as_it_was() -> Non
     np.testing.assert_array_equal(hidden, also)
     assert tci.dtype == np.uint8
     assert (tci[:, painted[0] > 3558] == 255).all()
+
+
+def standardised_ground() -> NDArray[np.uint16]:
+    """A town's numbers after standardisation: median 10000, spread 1000; one strip has no data."""
+    ground = np.random.default_rng(3).normal(10_000, 1000, (3, 200, 220))
+    ground -= np.median(ground, axis=(1, 2), keepdims=True) - 10_000
+    image = np.clip(np.rint(ground), 6500, 60_000).astype(np.uint16)
+    image[:, :, -20:] = 0
+    return image
+
+
+def test_a_standardised_scene_is_standardised_anew_with_its_clouds() -> None:
+    image = standardised_ground()
+    settings = ImageSettings(encoding="standardised")
+    same, nowhere = paint_clouds(image, dataclasses.replace(DAY, cloud=0.0), settings)
+    assert not nowhere.any()
+    np.testing.assert_allclose(same.astype(float), image, rtol=0.03)
+    clouded, hidden = paint_clouds(image, DAY, settings)
+    known = image[0] > 0
+    low, middle, high = np.percentile(clouded[:, known], [25, 50, 75], axis=1)
+    np.testing.assert_allclose(middle, 10_000, atol=2)
+    np.testing.assert_allclose((high - low) / 1.349, 1000, atol=2)
+    # A mask takes the clouds away before that, so what is left is as it was.
+    masked, also = paint_clouds(image, DAY, settings, masked=True)
+    np.testing.assert_array_equal(hidden, also)
+    left = known & ~hidden
+    assert (masked[:, ~left] == 0).all()
+    clear = left & (np.abs(clouded[0].astype(int) - 10_000) < 3000)
+    assert np.abs(masked[0].astype(int) - image[0])[clear].mean() < 500
 
 
 def test_what_a_cloud_hides_is_no_data_where_it_is_masked(dataset: Dataset) -> None:

@@ -60,6 +60,11 @@ NODATA = 0
 DARK_LEVEL = 500
 """What a scene's dark level becomes with the encoding `dos`: room for what is darker still."""
 
+STANDARD_MEDIAN = 10_000
+STANDARD_SPREAD = 1_000
+"""What the median and the spread of a scene's band become with the encoding `standardised`: from
+ten spreads below the median to 55 above it fit in 16 bits."""
+
 SATURATED = 65535
 """Digital number of a saturated pixel of a product."""
 

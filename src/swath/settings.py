@@ -15,6 +15,9 @@ SplitName = Literal["train", "validation", "test"]
 ShiftMetres = Annotated[float, Field(ge=-500, le=500)]
 
 
+Encoding = Literal["tci", "reflectance", "dos", "standardised"]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,11 +29,13 @@ class ImageSettings(_Strict):
         bands: Names of the bands, in the order of the network's input.
         encoding: `tci`: uint8, the fixed stretch of ESA's True Colour Image; `reflectance`: uint16
             reflectance x 10000; `dos`: the same after dark object subtraction, so that haze and
-            the difference between Level-1C and Level-2A weigh less (see `dark_levels`).
+            the difference between Level-1C and Level-2A weigh less; `standardised`: every band of
+            every scene has the same median and spread, so that sun, season and even haze weigh
+            less as well (see `swath.scenes.levels`).
     """
 
     bands: tuple[str, ...] = TCI_BANDS
-    encoding: Literal["tci", "reflectance", "dos"] = "tci"
+    encoding: Encoding = "tci"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

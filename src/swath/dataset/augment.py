@@ -6,14 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from swath.sentinel2 import STANDARD_MEDIAN, STANDARD_SPREAD
+from swath.settings import Encoding
+
 A = TypeVar("A", bound=np.generic)
 
 SYMMETRIES = 8
 """Elements of D4: turns by 0, 90, 180, 270 degrees, each with and without a flip."""
 
-WHITE = {"uint8": 255.0, "uint16": 6200.0}
-"""Type of the image -> a thick cloud's number in it: the top of the True Colour Image's scale, or a
-reflectance of 0.62."""
+WHITE_REFLECTANCE = 0.62
+"""Of a thick cloud."""
+
+BLACK_WHITE: dict[Encoding, tuple[float, float]] = {
+    "tci": (0.0, 255.0),
+    "reflectance": (0.0, 6200.0),
+    "dos": (0.0, 6200.0),
+    "standardised": (
+        STANDARD_MEDIAN - 4.0 * STANDARD_SPREAD,
+        STANDARD_MEDIAN + 14.0 * STANDARD_SPREAD,
+    ),
+}
+"""Encoding -> the numbers of no light and of a thick cloud in it: reflectances of 0 and
+`WHITE_REFLECTANCE`, or the ends of the True Colour Image's scale. A standardised scene has its own;
+in towns black lies 2 to 8 spreads below the median and white 5 to 37 above it, the least in the
+near infrared."""
 
 SHADOW_PX = 40
 """How far a shadow may fall from its cloud: one 1500 m up under a sun 75 degrees high, or 400 m up
@@ -77,12 +93,13 @@ def jitter(
 
 
 def cloud_over(
-    images: NDArray[np.generic], share: float, rng: np.random.Generator
+    images: NDArray[np.generic], encoding: Encoding, share: float, rng: np.random.Generator
 ) -> NDArray[np.generic]:
     """Hide a part of one date of a series under cloud and its shadow, as no mask would tell.
 
     Args:
         images: (T, C, H, W) uint8 or uint16, 0 = no data.
+        encoding: Of the images.
         share: Probability that it happens to this series; never to one of a single date.
         rng: Source of randomness: which date, how much of it (5 to 95 %), how thick, where the
             shadow falls.
@@ -101,8 +118,8 @@ def cloud_over(
     cover = np.clip((heights - edge) / 0.25, 0, 1)
     fall = rng.integers(-SHADOW_PX, SHADOW_PX + 1, 2)
     light = 1 - 0.65 * np.roll(cover, fall, (0, 1))
-    lit = images[date] * light
-    white = WHITE[images.dtype.name]
+    black, white = BLACK_WHITE[encoding]
+    lit = black + (images[date] - black) * light
     seen = np.rint(lit + rng.uniform(0.4, 1.0) * cover * (white - lit))
     clouded[date] = np.where(images[date] > 0, np.maximum(seen, 1), 0)
     return clouded

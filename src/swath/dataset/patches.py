@@ -66,6 +66,7 @@ class PatchDataset(TorchDataset[Sample]):
         self.clouds = clouds
         self.seed = seed
         self._rasters = rasters or OpenRasters()
+        self._encoding = dataset.image.encoding
         self._sites = {site.name: site for site in dataset.sites}
 
     def __len__(self) -> int:
@@ -79,7 +80,7 @@ class PatchDataset(TorchDataset[Sample]):
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
-        images = cloud_over(images, self.clouds, rng)
+        images = cloud_over(images, self._encoding, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),

@@ -23,11 +23,11 @@ from swath.progress import track
 from swath.scenes.raster import BLOCK_PX, plan_source_window, rasterio_window, read_raster
 from swath.scenes.scene import Scene
 from swath.scenes.series import (
-    dark_levels,
     find_scenes,
     plain_scene,
     plan_grid,
     read_on_grid,
+    scene_levels,
 )
 from swath.sentinel2 import NODATA
 from swath.settings import ImageSettings, SceneSettings, SplitName
@@ -279,10 +279,10 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
         replacing(path) as temporary,
         rasterio.open(temporary, "w", **profile) as target,
     ):
-        dark = dark_levels(plain, grid, image) if image.encoding == "dos" else None
+        levels = scene_levels(plain, grid, image)
         for piece in track(pieces, f"warping {scene.date}"):
             part = grid.crop(piece.core)
             if plan_source_window(plain.grid, part).size:
-                warped = read_on_grid(plain, part, image, dark)
+                warped = read_on_grid(plain, part, image, levels)
                 target.write(warped, window=rasterio_window(piece.core))
     return ready

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import glob
-import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from swath.errors import InputError, SettingsError
 from swath.grid import Bounds, Grid, Window, normalise_crs, transform_bounds, utm_crs
 from swath.scenes.clouds import CLOUD_MODEL, RESOLUTION_M, choose_cloud_model, find_clouds
+from swath.scenes.levels import FROM_SCENE, Level, fit_levels, plan_samples
 from swath.scenes.mask import find_mask, read_mask
 from swath.scenes.raster import (
     open_raster,
@@ -31,7 +31,6 @@ from swath.scenes.raster import (
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene, read_scene
 from swath.sentinel2 import (
-    DARK_LEVEL,
     NODATA,
     QUANTIFICATION,
     tci_from_reflectance,
@@ -41,14 +40,6 @@ from swath.settings import ImageSettings, SceneSettings
 
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
-
-
-DARK_PERCENT = 1
-"""So many per cent of a scene's pixels are at its dark level or below."""
-
-DARK_SAMPLES = 256
-SAMPLE_PX = 32
-"""Where a scene is large, its dark level is that of so many windows of this side."""
 
 
 def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
@@ -131,25 +122,25 @@ def plan_grid(
     return Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m)
 
 
-def dark_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[float, ...]:
-    """The dark level of each band: what dark object subtraction takes for haze.
+def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[Level, ...] | None:
+    """The levels of a scene that its encoding takes away; see `fit_levels`.
 
-    It is the first percentile over samples spread evenly over the grid: all of it where it is
-    small, else `DARK_SAMPLES` windows, so that time and memory stay the same for any scene.
+    They come from samples spread evenly over the grid: all of it where it is small, else `SAMPLES`
+    windows, so that time and memory stay the same for any scene.
 
     Args:
         scene: What to look at.
         grid: Where it will be mapped; another grid has other levels.
-        image: Which bands.
+        image: Which bands, in which encoding.
 
     Returns:
-        One number a band, reflectance x 10000; 0 where the grid has no data.
+        One a band; None for an encoding that does not depend on the scene.
 
     Raises:
         InputError: As `read_on_grid`.
-
-    Source: dark object subtraction (Chavez 1988), with a percentile instead of a histogram's foot.
     """
+    if image.encoding not in FROM_SCENE:
+        return None
     plain = image.model_copy(update={"encoding": "reflectance"})
     found = [np.empty((len(image.bands), 0), np.uint16)]
     # Open once: a block of the file holds several samples.
@@ -159,34 +150,14 @@ def dark_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[float, 
             if plan_source_window(scene.grid, part).size:
                 pixels = read(part, None)
                 found.append(pixels[:, valid_mask(pixels)].astype(np.uint16))
-    values = np.concatenate(found, axis=1)
-    if not values.size:
-        return (0.0,) * len(image.bands)
-    return tuple(np.percentile(values, DARK_PERCENT, axis=1).tolist())
-
-
-def plan_samples(whole: Window) -> tuple[Window, ...]:
-    """Up to `DARK_SAMPLES` windows of `SAMPLE_PX`, evenly spread; the whole where it is small."""
-    side = math.isqrt(DARK_SAMPLES)
-    if max(whole.height, whole.width) <= side * SAMPLE_PX:
-        return (whole,)
-
-    def starts(first: int, length: int) -> list[int]:
-        last = max(0, length - SAMPLE_PX)
-        return sorted({first + round(step * last / (side - 1)) for step in range(side)})
-
-    return tuple(
-        Window(row, col, SAMPLE_PX, SAMPLE_PX).intersect(whole)
-        for row in starts(whole.row, whole.height)
-        for col in starts(whole.col, whole.width)
-    )
+    return fit_levels(np.concatenate(found, axis=1), image.encoding)
 
 
 def read_on_grid(
     scene: Scene,
     grid: Grid,
     image: ImageSettings,
-    dark: Sequence[float] | None = None,
+    levels: Sequence[Level] | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Read a scene's wanted bands, warped onto a grid.
 
@@ -200,12 +171,12 @@ def read_on_grid(
         grid: Where to bring it.
         image: Which bands, in which encoding. Reflectance becomes the 8-bit view *after* warping;
             an 8-bit True Colour Image stays as it is.
-        dark: With the encoding `dos`: the `dark_levels` of the whole grid of which `grid` is a
-            part; None: those of `grid`.
+        levels: The `scene_levels` of the whole grid of which `grid` is a part; None: those of
+            `grid`.
 
     Returns:
-        (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000; `dos`, the same
-        with the scene's dark level at `DARK_LEVEL`); 0 = no data.
+        (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000; `dos` and
+        `standardised`, see `fit_levels`); 0 = no data.
 
     Raises:
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
@@ -213,11 +184,11 @@ def read_on_grid(
     """
     check_meets(scene, grid)
     with reading(scene, grid, image) as read:
-        return read(grid, dark)
+        return read(grid, levels)
 
 
-Read = Callable[[Grid, Sequence[float] | None], NDArray[np.uint8] | NDArray[np.uint16]]
-"""(grid, dark): as of `read_on_grid`."""
+Read = Callable[[Grid, Sequence[Level] | None], NDArray[np.uint8] | NDArray[np.uint16]]
+"""(grid, levels): as of `read_on_grid`."""
 
 
 @contextmanager
@@ -247,15 +218,15 @@ def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
 
 
 def _read_part(
-    source: Any, scene: Scene, image: ImageSettings, grid: Grid, dark: Sequence[float] | None
+    source: Any, scene: Scene, image: ImageSettings, grid: Grid, levels: Sequence[Level] | None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     indexes = scene.band_indexes(image.bands)
     window = check_meets(scene, grid)
     if (same := same_pixels(scene.grid, grid)) is not None:
         window = same
     part = scene.grid.crop(window)
-    if image.encoding == "dos" and dark is None:
-        dark = dark_levels(scene, grid, image)
+    if levels is None:
+        levels = scene_levels(scene, grid, image)
     out = np.zeros((len(indexes), *grid.shape), np.uint8 if image.encoding == "tci" else np.uint16)
     where = rasterio_window(window)
     valid = _read_valid(source, indexes, where)
@@ -268,7 +239,7 @@ def _read_part(
             values = _reflectance(values, source, index)
             _check_quantified(values, valid, scene)
         values[~valid] = np.nan
-        level = dark[band] if dark is not None else None
+        level = levels[band] if levels is not None else None
         warped = values if same is not None else warp_band(values, part, grid)
         out[band] = _encode(warped, scene, image, level)
     return out
@@ -423,11 +394,11 @@ def _check_quantified(values: NDArray[np.float32], valid: NDArray[np.bool_], sce
 
 
 def _encode(
-    values: NDArray[np.float32], scene: Scene, image: ImageSettings, dark: float | None
+    values: NDArray[np.float32], scene: Scene, image: ImageSettings, level: Level | None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
-    if image.encoding == "dos" and dark is not None:
-        values = values - np.float32(dark - DARK_LEVEL)
+    if level is not None:
+        values = level.apply(values)
     top = 255 if scene.dtype == "uint8" else 65535
     numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)
     numbers = np.where(np.isnan(values), NODATA, numbers).astype(np.uint16)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.dataset.augment import BLACK_WHITE, WHITE_REFLECTANCE
 from swath.grid import Grid, Window
 from swath.mapping.predict import DatedImage, Image
+from swath.scenes.levels import fit_levels
 from swath.sentinel2 import (
     NODATA,
     QUANTIFICATION,
@@ -72,10 +74,8 @@ class Pictures:
             cloud=CLOUD_SHARE,
             seed=int(drawn.integers(2**20)),
         )
-        clouded, hidden = paint_clouds(image, day, self.settings)
-        if frame.change == "masked cloud":
-            clouded = clouded.copy()
-            clouded[:, hidden] = NODATA
+        masked = frame.change == "masked cloud"
+        clouded, hidden = paint_clouds(image, day, self.settings, masked=masked)
         return clouded, float(hidden[valid_mask(image)].mean())
 
 
@@ -93,15 +93,18 @@ def move(image: Image, by: Sequence[int]) -> Image:
 
 
 def paint_clouds(
-    image: Image, day: Day, settings: ImageSettings
+    image: Image, day: Day, settings: ImageSettings, *, masked: bool = False
 ) -> tuple[Image, NDArray[np.bool_]]:
     """Paint thick clouds and their shadows into an image of a dataset.
 
     Args:
         image: (C, H, W) in the dataset's encoding, 0 = no data. With `dos` the dark level has been
-            taken away; clouds are then by that little too bright.
+            taken away; clouds are then by that little too bright. With `standardised` the
+            reflectance is not known: the scene is taken for a town's (`BLACK_WHITE`), and it is
+            standardised anew with its clouds, as it would be if they had been there.
         day: How much cloud, and where the sun stands.
         settings: Bands and encoding.
+        masked: Whether a mask tells of them: what they hide becomes no data.
 
     Returns:
         The image, same shape and type, no data where it was; and (H, W) bool where cloud or
@@ -109,14 +112,21 @@ def paint_clouds(
     """
     valid = valid_mask(image)
     numbers = image.astype(np.float32)
+    black, white = BLACK_WHITE["standardised"]
     if settings.encoding == "tci":
         reflectance = (numbers - 1) * np.float32(TCI_REFLECTANCE / 254)
+    elif settings.encoding == "standardised":
+        reflectance = (numbers - black) * np.float32(WHITE_REFLECTANCE / (white - black))
     else:
         reflectance = numbers / np.float32(QUANTIFICATION)
     reflectance[:, ~valid] = np.nan
     painted, hidden = cloud_over(reflectance, day, settings.bands)
-    digital = np.nan_to_num(painted) * QUANTIFICATION
+    seen = valid & ~hidden if masked else valid
+    digital = np.nan_to_num(painted) * np.float32(QUANTIFICATION)
+    if settings.encoding == "standardised":
+        levels = fit_levels(digital[:, seen], settings.encoding)
+        digital = np.stack([at.apply(band) for at, band in zip(levels, digital, strict=True)])
     stored = np.clip(np.rint(digital), 1, 65_535).astype(np.uint16)
     result: Image = tci_from_reflectance(stored) if settings.encoding == "tci" else stored
-    result[:, ~valid] = NODATA
+    result[:, ~seen] = NODATA
     return result, hidden & valid

@@ -1,0 +1,187 @@
+"""Levels of a scene: hand-worked, what of the day goes away, pieces that fit together."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from conftest import SceneWriter
+from swath.errors import InputError
+from swath.grid import Grid, Window
+from swath.mapping.series import scene_series
+from swath.scenes.levels import (
+    LEAST_SPREAD,
+    SAMPLE_PX,
+    SAMPLES,
+    Level,
+    fit_levels,
+    plan_samples,
+)
+from swath.scenes.scene import read_scene
+from swath.scenes.series import read_on_grid, scene_levels
+from swath.sentinel2 import DARK_LEVEL, STANDARD_MEDIAN, STANDARD_SPREAD
+from swath.settings import ImageSettings
+
+BANDS = ("B04", "B08")
+DOS = ImageSettings(bands=BANDS, encoding="dos")
+STANDARDISED = ImageSettings(bands=BANDS, encoding="standardised")
+REFLECTANCE = ImageSettings(bands=BANDS, encoding="reflectance")
+GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_300_000), (50, 80))
+
+
+def ramp() -> NDArray[np.uint16]:
+    """4000 different numbers a band in some order; one corner has no data."""
+    rng = np.random.default_rng(5)
+    image = np.stack([rng.permutation(4000).reshape(GRID.shape) + low for low in (1001, 2001)])
+    image[:, :2, :10] = 0
+    return image.astype(np.uint16)
+
+
+def test_the_level_is_the_first_percentile_of_what_has_data(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    image = ramp()
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, BANDS))
+    expected = [np.percentile(band[band > 0], 1) for band in image]
+    found = scene_levels(scene, GRID, DOS)
+    assert found is not None
+    assert [level.gain for level in found] == [1, 1]
+    np.testing.assert_allclose([DARK_LEVEL - level.offset for level in found], expected)
+    got = read_on_grid(scene, GRID, DOS)
+    valid = image[0] > 0
+    for band, level, values in zip(got, expected, image, strict=True):
+        shifted = np.rint(values[valid] - level + DARK_LEVEL)
+        np.testing.assert_allclose(band[valid], np.maximum(shifted, 1), atol=1)
+    assert (got[:, ~valid] == 0).all()
+    assert (got[:, valid] > 0).all()
+
+
+def test_haze_that_is_even_goes_away(tmp_path: Path, write_scene: SceneWriter) -> None:
+    image = ramp()
+    hazy = np.where(image > 0, image + np.array([700, 150])[:, None, None], 0).astype(np.uint16)
+    clear_scene, hazy_scene = (
+        read_scene(write_scene(tmp_path / name, pixels, GRID, BANDS))
+        for name, pixels in (("2020-01-01.tif", image), ("2020-02-01.tif", hazy))
+    )
+    np.testing.assert_array_equal(
+        read_on_grid(clear_scene, GRID, DOS), read_on_grid(hazy_scene, GRID, DOS)
+    )
+
+
+def test_median_and_spread_are_standard(tmp_path: Path, write_scene: SceneWriter) -> None:
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", ramp(), GRID, BANDS))
+    got = read_on_grid(scene, GRID, STANDARDISED)
+    for band in got:
+        low, middle, high = np.percentile(band[band > 0], [25, 50, 75])
+        assert middle == pytest.approx(STANDARD_MEDIAN, abs=1)
+        # 1.349: the distance of the quartiles of a normal distribution of deviation 1.
+        assert (high - low) / 1.349 == pytest.approx(STANDARD_SPREAD, abs=1)
+    np.testing.assert_array_equal(got == 0, ramp() == 0)
+
+
+def test_the_line_of_ten_numbers() -> None:
+    # 0, 100 .. 900: quartiles 225, 450 and 675, so a spread of 450 / 1.349.
+    (level,) = fit_levels(np.arange(0, 1000, 100, np.uint16)[None], "standardised")
+    assert level.gain == pytest.approx(1000 * 1.349 / 450)
+    assert level.offset == pytest.approx(10_000 - 450 * level.gain)
+    np.testing.assert_allclose(
+        level.apply(np.array([450, 675], np.float32)), [10_000, 10_000 + 674.5], rtol=1e-6
+    )
+
+
+@given(gain=st.floats(0.3, 3), offset=st.floats(0, 2000), seed=st.integers(0, 50))
+def test_what_a_factor_and_an_offset_change_goes_away(
+    gain: float, offset: float, seed: int
+) -> None:
+    values = np.random.default_rng(seed).normal(3000, 600, (2, 500)).astype(np.float32)
+    other = (values * gain + offset).astype(np.float32)
+    stored = [
+        np.stack([level.apply(band) for level, band in zip(levels, image, strict=True)])
+        for image in (values, other)
+        for levels in [fit_levels(image, "standardised")]
+    ]
+    np.testing.assert_allclose(stored[0], stored[1], atol=1)
+
+
+def test_an_even_scene_is_not_stretched_into_noise() -> None:
+    water = np.random.default_rng(1).normal(600, 3, (1, 4000)).astype(np.float32)
+    (level,) = fit_levels(water, "standardised")
+    assert level.gain == STANDARD_SPREAD / LEAST_SPREAD
+    assert level.apply(water).std() < 0.1 * STANDARD_SPREAD
+
+
+def test_a_cloud_over_a_tenth_moves_the_rest_little() -> None:
+    ground = np.random.default_rng(2).normal(1500, 300, (1, 9000)).astype(np.float32)
+    clouded = np.concatenate([ground, np.full((1, 1000), 6000, np.float32)], axis=1)
+    (clear,), (other,) = (fit_levels(image, "standardised") for image in (ground, clouded))
+    moved = other.apply(ground) - clear.apply(ground)
+    assert np.abs(moved).mean() < 0.3 * STANDARD_SPREAD
+
+
+def test_nothing_seen_changes_nothing() -> None:
+    assert fit_levels(np.empty((2, 0), np.uint16), "standardised") == (Level(1.0, 0.0),) * 2
+
+
+@pytest.mark.parametrize("image", [DOS, STANDARDISED])
+def test_pieces_with_the_levels_of_the_whole_are_the_whole(
+    tmp_path: Path, write_scene: SceneWriter, image: ImageSettings
+) -> None:
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", ramp(), GRID, BANDS))
+    levels = scene_levels(scene, GRID, image)
+    piece = Window(10, 30, 20, 25)
+    np.testing.assert_array_equal(
+        read_on_grid(scene, GRID.crop(piece), image, levels),
+        read_on_grid(scene, GRID, image)[(..., *piece.slices)],
+    )
+    # Of its own, the piece has other levels.
+    assert scene_levels(scene, GRID.crop(piece), image) != levels
+
+
+def test_reflectance_has_no_levels(tmp_path: Path, write_scene: SceneWriter) -> None:
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", ramp(), GRID, BANDS))
+    assert scene_levels(scene, GRID, REFLECTANCE) is None
+
+
+@pytest.mark.parametrize("image", [DOS, STANDARDISED])
+def test_a_scene_to_be_mapped_reads_as_in_a_dataset(
+    tmp_path: Path, write_scene: SceneWriter, image: ImageSettings
+) -> None:
+    path = write_scene(tmp_path / "2020-01-01.tif", ramp(), GRID, BANDS)
+    series = scene_series("here", [path], None, image)
+    (source,) = series.sources
+    ready = source.prepare(tmp_path / "work").read(series.grid.window)
+    np.testing.assert_array_equal(ready, read_on_grid(read_scene(path), series.grid, image))
+
+
+@pytest.mark.parametrize("image", [DOS, STANDARDISED])
+def test_no_data_at_all_stays_none(
+    tmp_path: Path, write_scene: SceneWriter, image: ImageSettings
+) -> None:
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", np.zeros_like(ramp()), GRID, BANDS))
+    assert (read_on_grid(scene, GRID, image) == 0).all()
+
+
+@pytest.mark.parametrize("image", [DOS, STANDARDISED])
+def test_an_8_bit_image_has_none(
+    tmp_path: Path, write_scene: SceneWriter, image: ImageSettings
+) -> None:
+    pixels = np.full((2, *GRID.shape), 9, np.uint8)
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", pixels, GRID, BANDS))
+    with pytest.raises(InputError, match="8-bit"):
+        read_on_grid(scene, GRID, image)
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (513, 400), (10980, 10980), (20, 10980)])
+def test_samples_are_bounded_inside_and_reach_every_edge(shape: tuple[int, int]) -> None:
+    whole = Window(3, 5, *shape)
+    windows = plan_samples(whole)
+    assert all(whole.contains(window) and window.size for window in windows)
+    assert sum(window.size for window in windows) <= SAMPLES * SAMPLE_PX**2
+    assert len(set(windows)) == len(windows)
+    assert (min(w.row for w in windows), min(w.col for w in windows)) == (3, 5)
+    assert max(w.row_end for w in windows) == whole.row_end
+    assert max(w.col_end for w in windows) == whole.col_end
