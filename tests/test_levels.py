@@ -14,12 +14,17 @@ from swath.errors import InputError
 from swath.grid import Grid, Window
 from swath.mapping.series import scene_series
 from swath.scenes.levels import (
+    CELL_PX,
     LEAST_SPREAD,
     SAMPLE_PX,
     SAMPLES,
-    Level,
+    STRIP_EVERY,
+    fit_cells,
     fit_levels,
+    plan_cells,
     plan_samples,
+    plan_strips,
+    surroundings,
 )
 from swath.scenes.scene import read_scene
 from swath.scenes.series import read_on_grid, scene_levels
@@ -49,8 +54,8 @@ def test_the_level_is_the_first_percentile_of_what_has_data(
     expected = [np.percentile(band[band > 0], 1) for band in image]
     found = scene_levels(scene, GRID, DOS)
     assert found is not None
-    assert [level.gain for level in found] == [1, 1]
-    np.testing.assert_allclose([DARK_LEVEL - level.offset for level in found], expected)
+    assert (found.gains == 1).all()
+    np.testing.assert_allclose(DARK_LEVEL - found.offsets.ravel(), expected)
     got = read_on_grid(scene, GRID, DOS)
     valid = image[0] > 0
     for band, level, values in zip(got, expected, image, strict=True):
@@ -85,12 +90,15 @@ def test_median_and_spread_are_standard(tmp_path: Path, write_scene: SceneWriter
 
 def test_the_line_of_ten_numbers() -> None:
     # 0, 100 .. 900: quartiles 225, 450 and 675, so a spread of 450 / 1.349.
-    (level,) = fit_levels(np.arange(0, 1000, 100, np.uint16)[None], "standardised")
-    assert level.gain == pytest.approx(1000 * 1.349 / 450)
-    assert level.offset == pytest.approx(10_000 - 450 * level.gain)
-    np.testing.assert_allclose(
-        level.apply(np.array([450, 675], np.float32)), [10_000, 10_000 + 674.5], rtol=1e-6
-    )
+    (gain,), (offset,) = fit_levels(np.arange(0, 1000, 100, np.uint16)[None], "standardised")
+    assert gain == pytest.approx(1000 * 1.349 / 450)
+    assert offset == pytest.approx(10_000 - 450 * gain)
+    assert 675 * gain + offset == pytest.approx(10_000 + 674.5)
+
+
+def stored(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    gains, offsets = fit_levels(values, "standardised")
+    return values * gains[:, None] + offsets[:, None]
 
 
 @given(gain=st.floats(0.3, 3), offset=st.floats(0, 2000), seed=st.integers(0, 50))
@@ -99,31 +107,115 @@ def test_what_a_factor_and_an_offset_change_goes_away(
 ) -> None:
     values = np.random.default_rng(seed).normal(3000, 600, (2, 500)).astype(np.float32)
     other = (values * gain + offset).astype(np.float32)
-    stored = [
-        np.stack([level.apply(band) for level, band in zip(levels, image, strict=True)])
-        for image in (values, other)
-        for levels in [fit_levels(image, "standardised")]
-    ]
-    np.testing.assert_allclose(stored[0], stored[1], atol=1)
+    np.testing.assert_allclose(stored(values), stored(other), atol=1)
 
 
 def test_an_even_scene_is_not_stretched_into_noise() -> None:
     water = np.random.default_rng(1).normal(600, 3, (1, 4000)).astype(np.float32)
-    (level,) = fit_levels(water, "standardised")
-    assert level.gain == STANDARD_SPREAD / LEAST_SPREAD
-    assert level.apply(water).std() < 0.1 * STANDARD_SPREAD
+    (gain,), _ = fit_levels(water, "standardised")
+    assert gain == STANDARD_SPREAD / LEAST_SPREAD
+    assert stored(water).std() < 0.1 * STANDARD_SPREAD
 
 
 def test_a_cloud_over_a_tenth_moves_the_rest_little() -> None:
     ground = np.random.default_rng(2).normal(1500, 300, (1, 9000)).astype(np.float32)
     clouded = np.concatenate([ground, np.full((1, 1000), 6000, np.float32)], axis=1)
-    (clear,), (other,) = (fit_levels(image, "standardised") for image in (ground, clouded))
-    moved = other.apply(ground) - clear.apply(ground)
+    moved = stored(clouded)[:, :9000] - stored(ground)
     assert np.abs(moved).mean() < 0.3 * STANDARD_SPREAD
 
 
 def test_nothing_seen_changes_nothing() -> None:
-    assert fit_levels(np.empty((2, 0), np.uint16), "standardised") == (Level(1.0, 0.0),) * 2
+    gains, offsets = fit_levels(np.empty((2, 0), np.uint16), "standardised")
+    assert (gains == 1).all()
+    assert (offsets == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "cells"),
+    [((824, 300), (1, 1)), ((899, 900), (1, 2)), ((10980, 10980), (18, 18))],
+)
+def test_towns_are_one_cell_and_scenes_many(shape: tuple[int, int], cells: tuple[int, int]) -> None:
+    assert plan_cells(shape, "standardised") == cells
+    assert plan_cells(shape, "dos") == (1, 1)
+    for length, count in zip(shape, cells, strict=True):
+        near = [surroundings(cell, count, length) for cell in range(count)]
+        assert (near[0].start, near[-1].stop) == (0, length)
+        assert all(part.stop - part.start <= 3 * CELL_PX for part in near)
+
+
+WIDE = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_300_000), (1250, 1900))
+
+
+def two_lands() -> NDArray[np.uint16]:
+    """A dark, even land in the west and a bright, rough one in the east; 40 rows have no data."""
+    rng = np.random.default_rng(8)
+    west = rng.normal(600, 120, (2, *WIDE.shape))
+    east = rng.normal(2500, 600, (2, *WIDE.shape))
+    image = np.where(np.arange(WIDE.width) < WIDE.width // 2, west, east)
+    image[:, :40] = 0
+    return np.clip(np.rint(image), 0, 60_000).astype(np.uint16)
+
+
+def test_cells_are_standardised_by_their_surroundings() -> None:
+    image = two_lands()
+    levels = fit_cells(WIDE, 2, "standardised", lambda window: image[(..., *window.slices)])
+    assert levels.gains.shape == (2, 2, 3)
+    # What the corners' cells see is one land: half a cell beyond their own.
+    for row, col, land in ((0, 0, slice(0, 950)), (1, 2, slice(951, None))):
+        sampled = image[0, 40:, land].astype(float)
+        low, middle, high = np.percentile(sampled, [25, 50, 75])
+        assert levels.gains[0, row, col] == pytest.approx(1349 / (high - low), rel=0.03)
+        assert levels.offsets[0, row, col] == pytest.approx(
+            10_000 - middle * levels.gains[0, row, col], abs=60
+        )
+    # At its centre a cell has its own level, half way to the next one the mean of both.
+    ones = np.ones((1, 1), np.float32)
+    rows, cols = (1250 // 2 // 2, 1900 // 3)
+    for col, wanted in (
+        (cols // 2, levels.gains[1, 0, 0] + levels.offsets[1, 0, 0]),
+        (cols, (levels.gains + levels.offsets)[1, 0, :2].mean()),
+    ):
+        here = WIDE.crop(Window(rows, col, 1, 1))
+        assert levels.apply(ones, 1, here)[0, 0] == pytest.approx(wanted, rel=2e-3)
+
+
+def test_every_strip_is_asked_for_once_and_they_reach_every_cell() -> None:
+    asked = []
+
+    def read(window: Window) -> NDArray[np.uint16]:
+        asked.append(window)
+        return np.full((1, *(window.height, window.width)), 700, np.uint16)
+
+    fit_cells(WIDE, 1, "standardised", read)
+    assert asked == list(plan_strips(WIDE.shape))
+    assert sum(window.size for window in asked) <= WIDE.window.size / STRIP_EVERY * 1.1
+
+
+def test_a_cell_without_data_has_its_neighbours_level() -> None:
+    image = two_lands()
+    image[:, :, :1300] = 0
+    levels = fit_cells(WIDE, 2, "standardised", lambda window: image[(..., *window.slices)])
+    np.testing.assert_array_equal(levels.gains[:, :, 0], levels.gains[:, :, 1])
+    image[:] = 0
+    nothing = fit_cells(WIDE, 2, "standardised", lambda window: image[(..., *window.slices)])
+    assert (nothing.gains == 1).all()
+
+
+def test_pieces_of_a_scene_of_many_cells_are_the_whole(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", two_lands(), WIDE, BANDS))
+    levels = scene_levels(scene, WIDE, STANDARDISED)
+    whole = read_on_grid(scene, WIDE, STANDARDISED, levels)
+    for piece in (Window(0, 0, 700, 650), Window(601, 333, 649, 1567)):
+        np.testing.assert_array_equal(
+            read_on_grid(scene, WIDE.crop(piece), STANDARDISED, levels),
+            whole[(..., *piece.slices)],
+        )
+    # Both lands now look alike, where the surroundings are theirs.
+    for part in (whole[0, 50:, :300], whole[0, 50:, -300:]):
+        assert np.median(part) == pytest.approx(STANDARD_MEDIAN, abs=40)
+        assert part.std() == pytest.approx(STANDARD_SPREAD, rel=0.05)
 
 
 @pytest.mark.parametrize("image", [DOS, STANDARDISED])
@@ -138,7 +230,10 @@ def test_pieces_with_the_levels_of_the_whole_are_the_whole(
         read_on_grid(scene, GRID, image)[(..., *piece.slices)],
     )
     # Of its own, the piece has other levels.
-    assert scene_levels(scene, GRID.crop(piece), image) != levels
+    own = scene_levels(scene, GRID.crop(piece), image)
+    assert own is not None
+    assert levels is not None
+    assert (own.offsets != levels.offsets).all()
 
 
 def test_reflectance_has_no_levels(tmp_path: Path, write_scene: SceneWriter) -> None:

@@ -1,13 +1,15 @@
 """What a scene's own numbers say of its day, so that an encoding can take it away."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
-from swath.grid import Window
-from swath.sentinel2 import DARK_LEVEL, STANDARD_MEDIAN, STANDARD_SPREAD
+from swath.grid import Grid, Window
+from swath.sentinel2 import DARK_LEVEL, STANDARD_MEDIAN, STANDARD_SPREAD, valid_mask
 from swath.settings import Encoding
 
 FROM_SCENE: tuple[Encoding, ...] = ("dos", "standardised")
@@ -28,28 +30,64 @@ SAMPLES = 256
 SAMPLE_PX = 32
 """Where a scene is large, its levels are those of so many windows of this side."""
 
+CELL_PX = 600
+"""A large scene is standardised by its surroundings, in cells of about this side (6 km at 10 m):
+about as large as the towns that one learns from. By the whole scene, a town in a plain and the same
+town in a forest would look unlike."""
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How one band of one scene is stored: gain x (reflectance x 10000) + offset.
+STRIP_EVERY = 4
+"""One in so many rows of windows is looked at for the levels of cells, and every other column."""
+
+LEAST_PIXELS = 2000
+"""A cell of which fewer were seen has the levels of the nearest cell that has more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """How a scene is stored: gain x (reflectance x 10000) + offset, a band and a cell of its grid.
+
+    From the centre of a cell to that of the next they change linearly; one cell is the same level
+    everywhere.
 
     Attributes:
-        gain: Above 0.
-        offset: Of the stored number.
+        grid: All of the scene's.
+        gains: (C, rows, columns) float64, above 0.
+        offsets: (C, rows, columns) float64.
     """
 
-    gain: float
-    offset: float
+    grid: Grid
+    gains: NDArray[np.float64]
+    offsets: NDArray[np.float64]
 
-    def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(...) reflectance x 10000, NaN = no data -> the numbers to be stored, not yet rounded."""
-        return values * np.float32(self.gain) + np.float32(self.offset)
+    def apply(self, values: NDArray[np.float32], band: int, part: Grid) -> NDArray[np.float32]:
+        """The numbers to be stored, not yet rounded.
+
+        Args:
+            values: (H, W) reflectance x 10000 of one band, NaN = no data.
+            band: Which.
+            part: Where they lie, a part of the grid.
+        """
+        to_whole = ~self.grid.transform @ part.transform
+        first_row, first_col = round(to_whole.f), round(to_whole.c)
+        _, down, across = self.gains.shape
+        cols = _cells(first_col + np.arange(part.width), self.grid.width, across)
+        numbers = np.empty_like(values)
+        for top in range(0, part.height, SAMPLE_PX):  # the fields of all rows would be large
+            some = slice(top, min(top + SAMPLE_PX, part.height))
+            lines = first_row + np.arange(some.start, some.stop)
+            rows = _cells(lines, self.grid.height, down)
+            gain, offset = (
+                _between(field[band], rows, cols).astype(np.float32)
+                for field in (self.gains, self.offsets)
+            )
+            numbers[some] = values[some] * gain + offset
+        return numbers
 
 
 def fit_levels(
     values: NDArray[np.uint16] | NDArray[np.float32], encoding: Encoding
-) -> tuple[Level, ...]:
-    """The levels of a scene.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The level of each band.
 
     `dos` moves each band so that its first percentile lies at `DARK_LEVEL`: even haze goes away.
     `standardised` moves and stretches it so that its median lies at `STANDARD_MEDIAN` and its
@@ -63,20 +101,35 @@ def fit_levels(
         encoding: One of `FROM_SCENE`.
 
     Returns:
-        One a band; without pixels they change nothing.
+        (C,) gains and (C,) offsets; without pixels they change nothing.
 
     Source: not in the paper, which shows its networks fixed 8-bit views. Dark object subtraction:
     Chavez 1988, with a percentile instead of a histogram's foot.
     """
+    ones = np.ones(len(values))
     if not values.size:
-        return (Level(1.0, 0.0),) * len(values)
+        return ones, 0 * ones
     if encoding == "dos":
-        dark = np.percentile(values, DARK_PERCENT, axis=1)
-        return tuple(Level(1.0, DARK_LEVEL - level) for level in dark.tolist())
-    low, middle, high = np.percentile(values, QUARTILES, axis=1)
+        dark = np.percentile(values, DARK_PERCENT, axis=1).astype(np.float64)
+        return ones, DARK_LEVEL - dark
+    low, middle, high = np.percentile(values, QUARTILES, axis=1).astype(np.float64)
     gains = STANDARD_SPREAD / np.maximum((high - low) / IQR_OF_NORMAL, LEAST_SPREAD)
-    offsets = STANDARD_MEDIAN - middle * gains
-    return tuple(map(Level, gains.tolist(), offsets.tolist()))
+    return gains, STANDARD_MEDIAN - middle * gains
+
+
+def plan_cells(shape: tuple[int, int], encoding: Encoding) -> tuple[int, int]:
+    """Rows and columns of cells for a grid of `shape`; (1, 1) where the whole has one level."""
+    if encoding == "dos":
+        return 1, 1
+    return max(1, round(shape[0] / CELL_PX)), max(1, round(shape[1] / CELL_PX))
+
+
+def surroundings(cell: int, cells: int, length: int) -> slice:
+    """The pixels along an axis that decide a cell's levels: half a cell more on each side."""
+    side = length / cells
+    return slice(
+        max(0, math.floor((cell - 0.5) * side)), min(length, math.ceil((cell + 1.5) * side))
+    )
 
 
 def plan_samples(whole: Window) -> tuple[Window, ...]:
@@ -94,3 +147,69 @@ def plan_samples(whole: Window) -> tuple[Window, ...]:
         for row in starts(whole.row, whole.height)
         for col in starts(whole.col, whole.width)
     )
+
+
+def plan_strips(shape: tuple[int, int]) -> tuple[Window, ...]:
+    """Strips as wide as the grid and `SAMPLE_PX` high, one in `STRIP_EVERY`, from the first row."""
+    return tuple(
+        Window(row, 0, min(SAMPLE_PX, shape[0] - row), shape[1])
+        for row in range(0, shape[0], SAMPLE_PX * STRIP_EVERY)
+    )
+
+
+def fit_cells(
+    grid: Grid, bands: int, encoding: Encoding, read: Callable[[Window], NDArray[np.uint16]]
+) -> Levels:
+    """The levels of a grid of several cells.
+
+    Args:
+        grid: The scene's.
+        bands: C.
+        encoding: One of `FROM_SCENE`.
+        read: Window of the grid -> (C, h, w) reflectance x 10000; 0 in all bands = no data. It is
+            asked for the strips of `plan_strips`, each once; those that one row of cells needs are
+            in memory.
+    """
+    rows, cols = plan_cells(grid.shape, encoding)
+    gains, offsets = np.ones((bands, rows, cols)), np.zeros((bands, rows, cols))
+    seen = np.zeros((rows, cols), bool)
+    strips = plan_strips(grid.shape)
+    kept: dict[int, NDArray[np.uint16]] = {}
+    for row in range(rows):
+        near = surroundings(row, rows, grid.height)
+        wanted = [s for s in strips if s.row < near.stop and s.row_end > near.start]
+        kept = {s.row: kept[s.row] if s.row in kept else read(s)[..., ::2] for s in wanted}
+        for col in range(cols):
+            side = surroundings(col, cols, grid.width)
+            half = slice(side.start // 2, -(-side.stop // 2))
+            parts = [strip[..., half].reshape(bands, -1) for strip in kept.values()]
+            values = np.concatenate(parts, axis=1)
+            values = values[:, valid_mask(values[..., None])[:, 0]]
+            seen[row, col] = values.shape[1] >= LEAST_PIXELS
+            if seen[row, col]:
+                gains[:, row, col], offsets[:, row, col] = fit_levels(values, encoding)
+    if seen.any() and not seen.all():
+        near_cells = distance_transform_edt(~seen, return_distances=False, return_indices=True)
+        gains, offsets = (field[:, near_cells[0], near_cells[1]] for field in (gains, offsets))
+    return Levels(grid, gains, offsets)
+
+
+def _cells(
+    pixels: NDArray[np.int_], length: int, cells: int
+) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
+    """Pixels along an axis -> the cell whose centre lies before each, and how far beyond, 0..1."""
+    at = np.clip((pixels + 0.5) / length * cells - 0.5, 0, cells - 1)
+    first = np.minimum(at.astype(int), max(0, cells - 2))
+    return first, at - first
+
+
+def _between(
+    field: NDArray[np.float64],
+    rows: tuple[NDArray[np.int_], NDArray[np.float64]],
+    cols: tuple[NDArray[np.int_], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """(rows, columns) at the cells' centres -> (H, W): linear between them, level beyond."""
+    (row, down), (col, right) = rows, cols
+    below, beside = np.minimum(row + 1, len(field) - 1), np.minimum(col + 1, field.shape[1] - 1)
+    lines = field[row] * (1 - down)[:, None] + field[below] * down[:, None]
+    return lines[:, col] * (1 - right) + lines[:, beside] * right

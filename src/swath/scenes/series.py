@@ -18,7 +18,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from swath.errors import InputError, SettingsError
 from swath.grid import Bounds, Grid, Window, normalise_crs, transform_bounds, utm_crs
 from swath.scenes.clouds import CLOUD_MODEL, RESOLUTION_M, choose_cloud_model, find_clouds
-from swath.scenes.levels import FROM_SCENE, Level, fit_levels, plan_samples
+from swath.scenes.levels import FROM_SCENE, Levels, fit_cells, fit_levels, plan_cells, plan_samples
 from swath.scenes.mask import find_mask, read_mask
 from swath.scenes.raster import (
     open_raster,
@@ -122,11 +122,12 @@ def plan_grid(
     return Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m)
 
 
-def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[Level, ...] | None:
+def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | None:
     """The levels of a scene that its encoding takes away; see `fit_levels`.
 
     They come from samples spread evenly over the grid: all of it where it is small, else `SAMPLES`
-    windows, so that time and memory stay the same for any scene.
+    windows, so that time and memory stay the same for any scene; and of a grid of several cells
+    from strips, a quarter of it.
 
     Args:
         scene: What to look at.
@@ -134,7 +135,7 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[Level,
         image: Which bands, in which encoding.
 
     Returns:
-        One a band; None for an encoding that does not depend on the scene.
+        None for an encoding that does not depend on the scene.
 
     Raises:
         InputError: As `read_on_grid`.
@@ -142,22 +143,29 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> tuple[Level,
     if image.encoding not in FROM_SCENE:
         return None
     plain = image.model_copy(update={"encoding": "reflectance"})
-    found = [np.empty((len(image.bands), 0), np.uint16)]
+    bands = len(image.bands)
     # Open once: a block of the file holds several samples.
     with reading(scene, grid, plain) as read:
-        for window in plan_samples(grid.window):
+
+        def look(window: Window) -> NDArray[np.uint16]:
             part = grid.crop(window)
-            if plan_source_window(scene.grid, part).size:
-                pixels = read(part, None)
-                found.append(pixels[:, valid_mask(pixels)].astype(np.uint16))
-    return fit_levels(np.concatenate(found, axis=1), image.encoding)
+            if not plan_source_window(scene.grid, part).size:
+                return np.zeros((bands, *part.shape), np.uint16)
+            return read(part, None).astype(np.uint16)
+
+        if plan_cells(grid.shape, image.encoding) != (1, 1):
+            return fit_cells(grid, bands, image.encoding, look)
+        found = [look(window) for window in plan_samples(grid.window)]
+    values = np.concatenate([pixels[:, valid_mask(pixels)] for pixels in found], axis=1)
+    gains, offsets = fit_levels(values, image.encoding)
+    return Levels(grid, gains[:, None, None], offsets[:, None, None])
 
 
 def read_on_grid(
     scene: Scene,
     grid: Grid,
     image: ImageSettings,
-    levels: Sequence[Level] | None = None,
+    levels: Levels | None = None,
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Read a scene's wanted bands, warped onto a grid.
 
@@ -187,7 +195,7 @@ def read_on_grid(
         return read(grid, levels)
 
 
-Read = Callable[[Grid, Sequence[Level] | None], NDArray[np.uint8] | NDArray[np.uint16]]
+Read = Callable[[Grid, Levels | None], NDArray[np.uint8] | NDArray[np.uint16]]
 """(grid, levels): as of `read_on_grid`."""
 
 
@@ -218,7 +226,7 @@ def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
 
 
 def _read_part(
-    source: Any, scene: Scene, image: ImageSettings, grid: Grid, levels: Sequence[Level] | None
+    source: Any, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     indexes = scene.band_indexes(image.bands)
     window = check_meets(scene, grid)
@@ -239,9 +247,10 @@ def _read_part(
             values = _reflectance(values, source, index)
             _check_quantified(values, valid, scene)
         values[~valid] = np.nan
-        level = levels[band] if levels is not None else None
         warped = values if same is not None else warp_band(values, part, grid)
-        out[band] = _encode(warped, scene, image, level)
+        if levels is not None:
+            warped = levels.apply(warped, band, grid)
+        out[band] = _encode(warped, scene, image)
     return out
 
 
@@ -394,11 +403,9 @@ def _check_quantified(values: NDArray[np.float32], valid: NDArray[np.bool_], sce
 
 
 def _encode(
-    values: NDArray[np.float32], scene: Scene, image: ImageSettings, level: Level | None
+    values: NDArray[np.float32], scene: Scene, image: ImageSettings
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
-    if level is not None:
-        values = level.apply(values)
     top = 255 if scene.dtype == "uint8" else 65535
     numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)
     numbers = np.where(np.isnan(values), NODATA, numbers).astype(np.uint16)

@@ -124,8 +124,8 @@ def paint_clouds(
     seen = valid & ~hidden if masked else valid
     digital = np.nan_to_num(painted) * np.float32(QUANTIFICATION)
     if settings.encoding == "standardised":
-        levels = fit_levels(digital[:, seen], settings.encoding)
-        digital = np.stack([at.apply(band) for at, band in zip(levels, digital, strict=True)])
+        gains, offsets = fit_levels(digital[:, seen], settings.encoding)
+        digital = digital * gains[:, None, None] + offsets[:, None, None]
     stored = np.clip(np.rint(digital), 1, 65_535).astype(np.uint16)
     result: Image = tci_from_reflectance(stored) if settings.encoding == "tci" else stored
     result[:, ~seen] = NODATA
