@@ -44,7 +44,7 @@ def test_half_precision_survives_saving(tmp_path: Path) -> None:
 def test_a_map_without_a_run_uses_them(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sites = yaml.safe_load((EXAMPLES / "cities-registered.yaml").read_text("utf-8"))
+    sites = yaml.safe_load((EXAMPLES / "cities-standardised.yaml").read_text("utf-8"))
     bercy = sites["sites"]["bercy"]
     city = data_dir / "real" / "cities" / "bercy"
     for scene in bercy["scenes"]:
