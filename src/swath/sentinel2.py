@@ -60,6 +60,9 @@ NODATA = 0
 DARK_LEVEL = 500
 """What a scene's dark level becomes with the encoding `dos`: room for what is darker still."""
 
+CLOUD_REFLECTANCE = 0.62
+"""Of a thick cloud, where one is painted, up to the near infrared."""
+
 STANDARD_MEDIAN = 10_000
 STANDARD_SPREAD = 1_000
 """What the median and the spread of a scene's band become with the encoding `standardised`: from

@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
-from swath.sentinel2 import STANDARD_MEDIAN, STANDARD_SPREAD
+from swath.sentinel2 import (
+    CLOUD_REFLECTANCE,
+    QUANTIFICATION,
+    STANDARD_MEDIAN,
+    STANDARD_SPREAD,
+)
 from swath.settings import Encoding
 
 A = TypeVar("A", bound=np.generic)
@@ -14,20 +19,17 @@ A = TypeVar("A", bound=np.generic)
 SYMMETRIES = 8
 """Elements of D4: turns by 0, 90, 180, 270 degrees, each with and without a flip."""
 
-WHITE_REFLECTANCE = 0.62
-"""Of a thick cloud."""
-
 BLACK_WHITE: dict[Encoding, tuple[float, float]] = {
     "tci": (0.0, 255.0),
-    "reflectance": (0.0, 6200.0),
-    "dos": (0.0, 6200.0),
+    "reflectance": (0.0, CLOUD_REFLECTANCE * QUANTIFICATION),
+    "dos": (0.0, CLOUD_REFLECTANCE * QUANTIFICATION),
     "standardised": (
         STANDARD_MEDIAN - 4.0 * STANDARD_SPREAD,
         STANDARD_MEDIAN + 14.0 * STANDARD_SPREAD,
     ),
 }
 """Encoding -> the numbers of no light and of a thick cloud in it: reflectances of 0 and
-`WHITE_REFLECTANCE`, or the ends of the True Colour Image's scale. A standardised scene has its own;
+`CLOUD_REFLECTANCE`, or the ends of the True Colour Image's scale. A standardised scene has its own;
 in towns black lies 2 to 8 spreads below the median and white 5 to 37 above it, the least in the
 near infrared."""
 

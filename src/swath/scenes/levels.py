@@ -182,9 +182,8 @@ def fit_cells(
         for col in range(cols):
             side = surroundings(col, cols, grid.width)
             half = slice(side.start // 2, -(-side.stop // 2))
-            parts = [strip[..., half].reshape(bands, -1) for strip in kept.values()]
-            values = np.concatenate(parts, axis=1)
-            values = values[:, valid_mask(values[..., None])[:, 0]]
+            pixels = np.concatenate([strip[..., half] for strip in kept.values()], axis=1)
+            values = pixels[:, valid_mask(pixels)]
             seen[row, col] = values.shape[1] >= LEAST_PIXELS
             if seen[row, col]:
                 gains[:, row, col], offsets[:, row, col] = fit_levels(values, encoding)

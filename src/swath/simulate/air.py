@@ -8,6 +8,7 @@ from scipy.ndimage import uniform_filter
 
 from swath.grid import Window
 from swath.sentinel2 import BANDS as SENTINEL2
+from swath.sentinel2 import CLOUD_REFLECTANCE
 from swath.simulate.day import Day
 from swath.simulate.materials import BANDS
 from swath.simulate.parameters import Air
@@ -15,8 +16,6 @@ from swath.simulate.pattern import hills
 
 _CLOUD_M = 1500.0
 """Height of thick clouds above the ground: how far from a cloud its shadow falls."""
-
-_CLOUD_REFLECTANCE = 0.62
 
 _HAZE_BACKWARD = 0.35
 """Phase function of haze towards nadir (Henyey-Greenstein, g = 0.65: 0.1-0.4 at 110-150 deg)."""
@@ -70,7 +69,7 @@ def through_air(
         seen[at] = path + through * (lit + share * (around - lit))
         white = np.float32(_ice(wave))
         seen[at] += (1 - np.exp(-cirrus)) * (white - seen[at])
-        seen[at] += cloud * (np.float32(_CLOUD_REFLECTANCE) * np.float32(white / 0.5) - seen[at])
+        seen[at] += cloud * (np.float32(CLOUD_REFLECTANCE) * np.float32(white / 0.5) - seen[at])
     return seen, hidden
 
 
@@ -97,7 +96,7 @@ def cloud_over(
         known = image[at][np.isfinite(image[at])]
         path = np.float32(np.quantile(known, 0.001)) if known.size else np.float32(0)
         lit = path + (image[at] - path) * clear
-        white = _CLOUD_REFLECTANCE * _ice(SENTINEL2[band].wavelength_um) / _ice(0.5)
+        white = CLOUD_REFLECTANCE * _ice(SENTINEL2[band].wavelength_um) / _ice(0.5)
         clouded[at] = lit + cover * (np.float32(white) - lit)
     return clouded, hidden
 

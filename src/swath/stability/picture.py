@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.dataset.augment import BLACK_WHITE, WHITE_REFLECTANCE
+from swath.dataset.augment import BLACK_WHITE
 from swath.grid import Grid, Window
 from swath.mapping.predict import DatedImage, Image
 from swath.scenes.levels import fit_levels
 from swath.sentinel2 import (
+    CLOUD_REFLECTANCE,
     NODATA,
     QUANTIFICATION,
     TCI_REFLECTANCE,
@@ -116,7 +117,7 @@ def paint_clouds(
     if settings.encoding == "tci":
         reflectance = (numbers - 1) * np.float32(TCI_REFLECTANCE / 254)
     elif settings.encoding == "standardised":
-        reflectance = (numbers - black) * np.float32(WHITE_REFLECTANCE / (white - black))
+        reflectance = (numbers - black) * np.float32(CLOUD_REFLECTANCE / (white - black))
     else:
         reflectance = numbers / np.float32(QUANTIFICATION)
     reflectance[:, ~valid] = np.nan
