@@ -21,6 +21,7 @@ from swath.scenes.levels import (
     STRIP_EVERY,
     fit_cells,
     fit_levels,
+    overlook_clouds,
     plan_cells,
     plan_samples,
     plan_strips,
@@ -34,6 +35,7 @@ from swath.settings import ImageSettings
 BANDS = ("B04", "B08")
 DOS = ImageSettings(bands=BANDS, encoding="dos")
 STANDARDISED = ImageSettings(bands=BANDS, encoding="standardised")
+RED = ImageSettings(bands=("B04",), encoding="standardised")
 REFLECTANCE = ImageSettings(bands=BANDS, encoding="reflectance")
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_300_000), (50, 80))
 
@@ -90,14 +92,14 @@ def test_median_and_spread_are_standard(tmp_path: Path, write_scene: SceneWriter
 
 def test_the_line_of_ten_numbers() -> None:
     # 0, 100 .. 900: quartiles 225, 450 and 675, so a spread of 450 / 1.349.
-    (gain,), (offset,) = fit_levels(np.arange(0, 1000, 100, np.uint16)[None], "standardised")
+    (gain,), (offset,) = fit_levels(np.arange(0, 1000, 100, np.uint16)[None], RED)
     assert gain == pytest.approx(1000 * 1.349 / 450)
     assert offset == pytest.approx(10_000 - 450 * gain)
     assert 675 * gain + offset == pytest.approx(10_000 + 674.5)
 
 
 def stored(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    gains, offsets = fit_levels(values, "standardised")
+    gains, offsets = fit_levels(values, STANDARDISED)
     return values * gains[:, None] + offsets[:, None]
 
 
@@ -112,7 +114,7 @@ def test_what_a_factor_and_an_offset_change_goes_away(
 
 def test_an_even_scene_is_not_stretched_into_noise() -> None:
     water = np.random.default_rng(1).normal(600, 3, (1, 4000)).astype(np.float32)
-    (gain,), _ = fit_levels(water, "standardised")
+    (gain,), _ = fit_levels(water, RED)
     assert gain == STANDARD_SPREAD / LEAST_SPREAD
     assert stored(water).std() < 0.1 * STANDARD_SPREAD
 
@@ -124,8 +126,51 @@ def test_a_cloud_over_a_tenth_moves_the_rest_little() -> None:
     assert np.abs(moved).mean() < 0.3 * STANDARD_SPREAD
 
 
+COLOUR = ImageSettings(bands=("B04", "B02"), encoding="standardised")
+
+
+def test_clouds_and_as_many_dark_pixels_are_overlooked() -> None:
+    red = [900, 800, 700, 600, 500, 400, 300, 6000, 2000, 5000]
+    blue = [500, 510, 520, 530, 540, 550, 560, 6000, 3001, 3000]
+    left = overlook_clouds(np.array([red, blue], np.uint16), COLOUR.bands)
+    # Two of ten are brighter than 3000 in blue; of the eight others 1.6, so 2 go: 300 + 560 and
+    # 400 + 550 are the darkest.
+    assert sorted(left[0]) == [500, 600, 700, 800, 900, 5000]
+    assert sorted(left[1]) == [500, 510, 520, 530, 540, 3000]
+
+
+def test_without_blue_or_clouds_nothing_is_overlooked() -> None:
+    bright = np.full((2, 5), 9000, np.uint16)
+    assert overlook_clouds(bright, BANDS) is bright
+    dark = np.full((2, 5), 3000, np.uint16)
+    assert overlook_clouds(dark, COLOUR.bands) is dark
+
+
+@given(share=st.floats(0, 0.6), thick=st.floats(0.35, 1), seed=st.integers(0, 50))
+def test_clouds_and_their_shadows_move_the_rest_little(
+    share: float, thick: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    ground = rng.normal(1500, 250, (2, 6000)).astype(np.float32)
+    cloud, shadow = rng.random((2, 6000)) < share
+    seen = np.where(shadow, 0.35 * ground, ground)
+    seen = np.where(cloud, rng.normal(10_000 * thick, 100, 6000), seen)
+    gains, offsets = (level[:, None] for level in fit_levels(seen, COLOUR))
+    moved = (seen * gains + offsets - stored(ground))[:, ~cloud & ~shadow]
+    assert np.abs(moved).mean() < 0.2 * STANDARD_SPREAD
+
+
+def test_snow_is_ground() -> None:
+    snow = np.random.default_rng(4).normal(7000, 800, (2, 3000)).astype(np.float32)
+    snow[:, :250] = 500
+    assert not overlook_clouds(snow, COLOUR.bands).size
+    gains, offsets = fit_levels(snow, COLOUR)
+    middle = np.median(snow, axis=1)
+    np.testing.assert_allclose(middle * gains + offsets, STANDARD_MEDIAN, atol=1)
+
+
 def test_nothing_seen_changes_nothing() -> None:
-    gains, offsets = fit_levels(np.empty((2, 0), np.uint16), "standardised")
+    gains, offsets = fit_levels(np.empty((2, 0), np.uint16), STANDARDISED)
     assert (gains == 1).all()
     assert (offsets == 0).all()
 
@@ -158,7 +203,7 @@ def two_lands() -> NDArray[np.uint16]:
 
 def test_cells_are_standardised_by_their_surroundings() -> None:
     image = two_lands()
-    levels = fit_cells(WIDE, 2, "standardised", lambda window: image[(..., *window.slices)])
+    levels = fit_cells(WIDE, STANDARDISED, lambda window: image[(..., *window.slices)])
     assert levels.gains.shape == (2, 2, 3)
     # What the corners' cells see is one land: half a cell beyond their own.
     for row, col, land in ((0, 0, slice(0, 950)), (1, 2, slice(951, None))):
@@ -186,7 +231,7 @@ def test_every_strip_is_asked_for_once_and_they_reach_every_cell() -> None:
         asked.append(window)
         return np.full((1, *(window.height, window.width)), 700, np.uint16)
 
-    fit_cells(WIDE, 1, "standardised", read)
+    fit_cells(WIDE, RED, read)
     assert asked == list(plan_strips(WIDE.shape))
     assert sum(window.size for window in asked) <= WIDE.window.size / STRIP_EVERY * 1.1
 
@@ -194,11 +239,24 @@ def test_every_strip_is_asked_for_once_and_they_reach_every_cell() -> None:
 def test_a_cell_without_data_has_its_neighbours_level() -> None:
     image = two_lands()
     image[:, :, :1300] = 0
-    levels = fit_cells(WIDE, 2, "standardised", lambda window: image[(..., *window.slices)])
+    levels = fit_cells(WIDE, STANDARDISED, lambda window: image[(..., *window.slices)])
     np.testing.assert_array_equal(levels.gains[:, :, 0], levels.gains[:, :, 1])
     image[:] = 0
-    nothing = fit_cells(WIDE, 2, "standardised", lambda window: image[(..., *window.slices)])
+    nothing = fit_cells(WIDE, STANDARDISED, lambda window: image[(..., *window.slices)])
     assert (nothing.gains == 1).all()
+
+
+def test_a_cell_under_cloud_has_its_neighbours_level_and_snow_its_own() -> None:
+    image = two_lands() // 2
+    clear = fit_cells(WIDE, COLOUR, lambda window: image[(..., *window.slices)])
+    image[:, :, :1300] = 6000
+    clouded = fit_cells(WIDE, COLOUR, lambda window: image[(..., *window.slices)])
+    # The cells in the middle see beyond the cloud.
+    np.testing.assert_array_equal(clouded.gains[:, :, 0], clouded.gains[:, :, 1])
+    np.testing.assert_allclose(clouded.gains[:, :, 2], clear.gains[:, :, 2], rtol=0.3)
+    image[:] = 6000
+    snow = fit_cells(WIDE, COLOUR, lambda window: image[(..., *window.slices)])
+    np.testing.assert_allclose(6000 * snow.gains + snow.offsets, STANDARD_MEDIAN)
 
 
 def test_pieces_of_a_scene_of_many_cells_are_the_whole(

@@ -122,9 +122,10 @@ def test_a_standardised_scene_is_standardised_anew_with_its_clouds() -> None:
     np.testing.assert_allclose(same.astype(float), image, rtol=0.03)
     clouded, hidden = paint_clouds(image, DAY, settings)
     known = image[0] > 0
-    low, middle, high = np.percentile(clouded[:, known], [25, 50, 75], axis=1)
-    np.testing.assert_allclose(middle, 10_000, atol=2)
-    np.testing.assert_allclose((high - low) / 1.349, 1000, atol=2)
+    # Levels overlook them, so the ground beside them is nearly as it was.
+    beside = known & ~hidden
+    assert np.abs(clouded[:, beside].astype(int) - image[:, beside]).mean() < 300
+    assert (clouded[0][known] > 20_000).mean() == pytest.approx(CLOUD_SHARE, abs=0.12)
     # A mask takes the clouds away before that, so what is left is as it was.
     masked, also = paint_clouds(image, DAY, settings, masked=True)
     np.testing.assert_array_equal(hidden, also)

@@ -1,7 +1,7 @@
 """What a scene's own numbers say of its day, so that an encoding can take it away."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 from swath.grid import Grid, Window
 from swath.sentinel2 import DARK_LEVEL, STANDARD_MEDIAN, STANDARD_SPREAD, valid_mask
-from swath.settings import Encoding
+from swath.settings import Encoding, ImageSettings
 
 FROM_SCENE: tuple[Encoding, ...] = ("dos", "standardised")
 """The encodings that depend on the whole scene."""
@@ -40,6 +40,14 @@ STRIP_EVERY = 4
 
 LEAST_PIXELS = 2000
 """A cell of which fewer were seen has the levels of the nearest cell that has more."""
+
+CLOUD_BLUE = 3000.0
+"""Reflectance x 10000 in blue that hardly anything on the ground reaches but snow: of 18 real
+towns 0.4 % of the pixels in the mean and 2.1 % at most (white roofs). A thick cloud has twice
+it."""
+
+LEAST_CLEAR = 0.1
+"""Where less of a scene is darker, the brightness is taken for the ground's: snow, salt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +92,41 @@ class Levels:
         return numbers
 
 
+def overlook_clouds(
+    values: NDArray[np.uint16] | NDArray[np.float32], bands: Sequence[str]
+) -> NDArray[np.uint16] | NDArray[np.float32]:
+    """Leave out what is as bright as a cloud, and what lies in the shadow of one.
+
+    A shadow is as large as its cloud and falls as often on ground as on other clouds: so of what is
+    no cloud goes the same share as of all, the darkest. Where there is no cloud, white roofs and
+    some dark pixels go, which moves quartiles by some hundredths of a spread.
+
+    Args:
+        values: (C, N) reflectance x 10000, all with data.
+        bands: Their C names; without blue (B02) nothing is taken for a cloud.
+
+    Returns:
+        (C, n) of them, in another order; n = 0 where hardly any are left (`LEAST_CLEAR`).
+
+    Source: not in the paper. That blue tells clouds from ground: the brightness tests of cloud
+    masks since Fmask (Zhu & Woodcock 2012). It is a guard, no cloud mask: thin clouds stay.
+    """
+    if "B02" not in bands:
+        return values
+    bright = values[list(bands).index("B02")] > CLOUD_BLUE
+    clouds = int(bright.sum())
+    if not clouds:
+        return values
+    rest = values[:, ~bright]
+    if rest.shape[1] < LEAST_CLEAR * values.shape[1]:
+        return rest[:, :0]
+    shadows = round(clouds * rest.shape[1] / values.shape[1])
+    order = np.argpartition(rest.sum(axis=0, dtype=np.float32), shadows)
+    return rest[:, order[shadows:]]
+
+
 def fit_levels(
-    values: NDArray[np.uint16] | NDArray[np.float32], encoding: Encoding
+    values: NDArray[np.uint16] | NDArray[np.float32], image: ImageSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The level of each band.
 
@@ -93,12 +134,13 @@ def fit_levels(
     `standardised` moves and stretches it so that its median lies at `STANDARD_MEDIAN` and its
     spread, the quartiles' distance over that of a normal distribution of deviation 1, is
     `STANDARD_SPREAD`: whatever changes a band by a factor and an offset goes away, be it the sun,
-    even haze, the product's level or the sensor's calibration. Quartiles, since a cloud or a lake
-    over less than a quarter of the scene moves them little.
+    even haze, the product's level or the sensor's calibration. Quartiles, since a lake over less
+    than a quarter of the scene moves them little; clouds are overlooked (`overlook_clouds`), unless
+    there is hardly anything else.
 
     Args:
         values: (C, N) reflectance x 10000 of sampled pixels, all with data.
-        encoding: One of `FROM_SCENE`.
+        image: The bands, and an encoding of `FROM_SCENE`.
 
     Returns:
         (C,) gains and (C,) offsets; without pixels they change nothing.
@@ -109,9 +151,11 @@ def fit_levels(
     ones = np.ones(len(values))
     if not values.size:
         return ones, 0 * ones
-    if encoding == "dos":
+    if image.encoding == "dos":
         dark = np.percentile(values, DARK_PERCENT, axis=1).astype(np.float64)
         return ones, DARK_LEVEL - dark
+    clear = overlook_clouds(values, image.bands)
+    values = clear if clear.size else values
     low, middle, high = np.percentile(values, QUARTILES, axis=1).astype(np.float64)
     gains = STANDARD_SPREAD / np.maximum((high - low) / IQR_OF_NORMAL, LEAST_SPREAD)
     return gains, STANDARD_MEDIAN - middle * gains
@@ -158,21 +202,24 @@ def plan_strips(shape: tuple[int, int]) -> tuple[Window, ...]:
 
 
 def fit_cells(
-    grid: Grid, bands: int, encoding: Encoding, read: Callable[[Window], NDArray[np.uint16]]
+    grid: Grid, image: ImageSettings, read: Callable[[Window], NDArray[np.uint16]]
 ) -> Levels:
     """The levels of a grid of several cells.
 
+    A cell without data, or under cloud, has the levels of the nearest cell that has clear ground;
+    where none has (snow), every cell has those of what is seen there.
+
     Args:
         grid: The scene's.
-        bands: C.
-        encoding: One of `FROM_SCENE`.
+        image: The bands, and an encoding of `FROM_SCENE`.
         read: Window of the grid -> (C, h, w) reflectance x 10000; 0 in all bands = no data. It is
             asked for the strips of `plan_strips`, each once; those that one row of cells needs are
             in memory.
     """
-    rows, cols = plan_cells(grid.shape, encoding)
+    rows, cols = plan_cells(grid.shape, image.encoding)
+    bands = len(image.bands)
     gains, offsets = np.ones((bands, rows, cols)), np.zeros((bands, rows, cols))
-    seen = np.zeros((rows, cols), bool)
+    seen, clear = np.zeros((2, rows, cols), bool)
     strips = plan_strips(grid.shape)
     kept: dict[int, NDArray[np.uint16]] = {}
     for row in range(rows):
@@ -185,10 +232,12 @@ def fit_cells(
             pixels = np.concatenate([strip[..., half] for strip in kept.values()], axis=1)
             values = pixels[:, valid_mask(pixels)]
             seen[row, col] = values.shape[1] >= LEAST_PIXELS
+            clear[row, col] = overlook_clouds(values, image.bands).shape[1] >= LEAST_PIXELS
             if seen[row, col]:
-                gains[:, row, col], offsets[:, row, col] = fit_levels(values, encoding)
-    if seen.any() and not seen.all():
-        near_cells = distance_transform_edt(~seen, return_distances=False, return_indices=True)
+                gains[:, row, col], offsets[:, row, col] = fit_levels(values, image)
+    known = clear if clear.any() else seen
+    if known.any() and not known.all():
+        near_cells = distance_transform_edt(~known, return_distances=False, return_indices=True)
         gains, offsets = (field[:, near_cells[0], near_cells[1]] for field in (gains, offsets))
     return Levels(grid, gains, offsets)
 

@@ -154,10 +154,10 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
             return read(part, None).astype(np.uint16)
 
         if plan_cells(grid.shape, image.encoding) != (1, 1):
-            return fit_cells(grid, bands, image.encoding, look)
+            return fit_cells(grid, image, look)
         found = [look(window) for window in plan_samples(grid.window)]
     values = np.concatenate([pixels[:, valid_mask(pixels)] for pixels in found], axis=1)
-    gains, offsets = fit_levels(values, image.encoding)
+    gains, offsets = fit_levels(values, image)
     return Levels(grid, gains[:, None, None], offsets[:, None, None])
 
 

@@ -125,7 +125,7 @@ def paint_clouds(
     seen = valid & ~hidden if masked else valid
     digital = np.nan_to_num(painted) * np.float32(QUANTIFICATION)
     if settings.encoding == "standardised":
-        gains, offsets = fit_levels(digital[:, seen], settings.encoding)
+        gains, offsets = fit_levels(digital[:, seen], settings)
         digital = digital * gains[:, None, None] + offsets[:, None, None]
     stored = np.clip(np.rint(digital), 1, 65_535).astype(np.uint16)
     result: Image = tci_from_reflectance(stored) if settings.encoding == "tci" else stored
