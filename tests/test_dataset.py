@@ -159,6 +159,19 @@ def test_tci_of_reflectance(world: Path) -> None:
         assert source.colorinterp[0].name == "red"
 
 
+def test_other_image_settings_stand_in_for_the_file_s(world: Path) -> None:
+    given = build_dataset(world, world.parent / "a", bands=("B04", "B02"), encoding="standardised")
+    change(world, "encoding: reflectance", "encoding: standardised")
+    change(world, "bands: [B04, B03, B02]", "bands: [B04, B02]")
+    written = build_dataset(world, world.parent / "b")
+    assert given.image == written.image
+    for one, other in zip(given.sites, written.sites, strict=True):
+        assert [a.sha256 for a in one.acquisitions] == [a.sha256 for a in other.acquisitions]
+    with pytest.raises(InputError, match=r"distinct names of .*; got B99"):
+        build_dataset(world, world.parent / "c", bands=("B99",))
+    assert not (world.parent / "c").exists()
+
+
 def test_one_date_only_builds(dataset: Dataset) -> None:
     village = dataset.site("village")
     assert village.dates == (dt.date(2020, 2, 1),)

@@ -44,7 +44,7 @@ def test_half_precision_survives_saving(tmp_path: Path) -> None:
 def test_a_map_without_a_run_uses_them(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sites = yaml.safe_load((EXAMPLES / "cities-standardised.yaml").read_text("utf-8"))
+    sites = yaml.safe_load((EXAMPLES / "cities-registered.yaml").read_text("utf-8"))
     bercy = sites["sites"]["bercy"]
     city = data_dir / "real" / "cities" / "bercy"
     for scene in bercy["scenes"]:
@@ -53,7 +53,8 @@ def test_a_map_without_a_run_uses_them(
     sites["sites"] = {"bercy": bercy}
     (tmp_path / "sites.yaml").write_text(yaml.safe_dump(sites), "utf-8")
     data, maps = tmp_path / "data", tmp_path / "maps"
-    assert run(["build", str(tmp_path / "sites.yaml"), "--out", str(data)]) == 0
+    built = ["build", str(tmp_path / "sites.yaml"), "--encoding", "standardised", "--out", str(data)]
+    assert run(built) == 0
     capsys.readouterr()
     asked = ["map", "--dataset", str(data), "--split", "all", "--out", str(maps)]
     assert run(asked) == 0

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from swath.cli.options import (
     OutOption,
     OverwriteOption,
     SchedulerOption,
+    split_names,
 )
 from swath.cli.output import emit
 
@@ -19,6 +20,14 @@ from swath.cli.output import emit
 def command(
     sites: Annotated[Path, typer.Argument(help="SITES.yaml: the places, their images and labels.")],
     out: OutOption,
+    bands: Annotated[
+        str | None,
+        typer.Option("--bands", help="In place of the file's, with commas between: B04,B03,B02."),
+    ] = None,
+    encoding: Annotated[
+        Literal["tci", "reflectance", "dos", "standardised"] | None,
+        typer.Option("--encoding", help="Of the images, in place of the file's."),
+    ] = None,
     workers: JobWorkersOption = None,
     scheduler: SchedulerOption = None,
     overwrite: OverwriteOption = False,
@@ -30,7 +39,14 @@ def command(
     from swath.workers import Workers
 
     crew = Workers.choose(workers, scheduler)
-    dataset = build_dataset(sites, out, overwrite=overwrite, workers=crew)
+    dataset = build_dataset(
+        sites,
+        out,
+        bands=split_names(bands),
+        encoding=encoding,
+        overwrite=overwrite,
+        workers=crew,
+    )
     rows: list[dict[str, Any]] = []
     for site in dataset.sites:
         shares, ignored = class_shares(read_labels(site), dataset.legend)

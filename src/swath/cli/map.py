@@ -15,6 +15,7 @@ from swath.cli.options import (
     OutOption,
     OverwriteOption,
     SchedulerOption,
+    split_names,
 )
 from swath.cli.output import emit
 from swath.errors import SettingsError
@@ -279,7 +280,7 @@ def _of_scenes(request: Request, spec: "ModelSpec") -> "Series":
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].absolute().parent.name).strip("_") or "map"
     elif not SITE_NAME.fullmatch(name):
         raise SettingsError(f"--name becomes a folder: letters, digits, _ and -; got {name!r}")
-    given = tuple(band.strip() for band in bands.split(",")) if bands else None
+    given = split_names(bands)
     return scene_series(name, paths, given, spec.image, request.mask, request.level)
 
 

@@ -36,3 +36,8 @@ WorkersOption = Annotated[
     int,
     typer.Option("--workers", min=0, help="Processes that read data; 0 reads in the main process."),
 ]
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """What an option holds with commas between; None where it was not given."""
+    return tuple(name.strip() for name in text.split(",")) if text else None

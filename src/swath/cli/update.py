@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from swath.cli.map import line, report
-from swath.cli.options import DeviceOption, JsonOption
+from swath.cli.options import DeviceOption, JsonOption, split_names
 from swath.cli.output import emit
 
 
@@ -42,7 +42,7 @@ def command(
     from swath.settings import SceneSettings
     from swath.workers import Workers
 
-    given = tuple(band.strip() for band in bands.split(",")) if bands else None
+    given = split_names(bands)
     (new,) = find_scenes([SceneSettings(path=str(scene), bands=given)], Path())
     existing = choose_site(read_maps(maps), new, site)
     home = find_run(existing, run)

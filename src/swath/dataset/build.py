@@ -23,8 +23,15 @@ from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
 from swath.scenes.series import check_meets, find_scenes, plan_grid, read_on_grid
-from swath.sentinel2 import TCI_BANDS, valid_mask
-from swath.settings import ImageSettings, LabelSettings, SiteSettings, SitesFile, read_sites_file
+from swath.sentinel2 import TCI_BANDS, check_bands, valid_mask
+from swath.settings import (
+    Encoding,
+    ImageSettings,
+    LabelSettings,
+    SiteSettings,
+    SitesFile,
+    read_sites_file,
+)
 from swath.workers import HERE, Crew, Workers, open_crew
 
 
@@ -56,7 +63,13 @@ class SitePlan:
 
 
 def build_dataset(
-    sites_file: Path, out: Path, *, overwrite: bool = False, workers: Workers = HERE
+    sites_file: Path,
+    out: Path,
+    *,
+    bands: tuple[str, ...] | None = None,
+    encoding: Encoding | None = None,
+    overwrite: bool = False,
+    workers: Workers = HERE,
 ) -> Dataset:
     """Build a dataset from a sites file.
 
@@ -66,6 +79,8 @@ def build_dataset(
     Args:
         sites_file: SITES.yaml; paths in it are relative to it.
         out: The dataset's folder.
+        bands: Names of the bands, in place of the sites file's.
+        encoding: In place of the sites file's.
         overwrite: Whether an existing folder may be replaced.
         workers: Who builds the sites, one at a time each.
 
@@ -74,7 +89,8 @@ def build_dataset(
 
     Raises:
         SettingsError: The sites file is wrong.
-        InputError: An image or a vector file is missing, unreadable, or does not fit.
+        InputError: An image or a vector file is missing, unreadable, or does not fit; or `bands`
+            are not distinct names.
         GridError: A site's grid cannot be made.
         OutputExistsError: `out` exists and `overwrite` is False.
         RemoteError: An Overpass server refuses, or does not recover.
@@ -82,7 +98,7 @@ def build_dataset(
         WorkerError: Workers die again and again, or cannot do the work.
     """
     sites_file, out = workers.locate(sites_file), workers.locate(out)
-    settings = read_sites_file(sites_file)
+    settings = _read_settings(sites_file, bands, encoding)
     check_free(out, overwrite=overwrite)
     legend = read_legend(settings.legend, sites_file.parent)
     check_widening(legend, settings.widening)
@@ -107,6 +123,19 @@ def build_dataset(
         # The catalog is a contract: what cannot be read back must not get its final name.
         read_dataset(folder)
     return read_dataset(out)
+
+
+def _read_settings(
+    sites_file: Path, bands: tuple[str, ...] | None, encoding: Encoding | None
+) -> SitesFile:
+    """A sites file, with other image settings where they are given."""
+    settings = read_sites_file(sites_file)
+    if bands is not None:
+        check_bands(bands)
+    image = ImageSettings(
+        bands=bands or settings.image.bands, encoding=encoding or settings.image.encoding
+    )
+    return settings.model_copy(update={"image": image})
 
 
 def plan_site(name: str, site: SiteSettings, settings: SitesFile, folder: Path) -> SitePlan:
