@@ -53,8 +53,8 @@ def test_a_map_without_a_run_uses_them(
     sites["sites"] = {"bercy": bercy}
     (tmp_path / "sites.yaml").write_text(yaml.safe_dump(sites), "utf-8")
     data, maps = tmp_path / "data", tmp_path / "maps"
-    built = ["build", str(tmp_path / "sites.yaml"), "--encoding", "standardised", "--out", str(data)]
-    assert run(built) == 0
+    how = ["--encoding", "standardised", "--out", str(data)]
+    assert run(["build", str(tmp_path / "sites.yaml"), *how]) == 0
     capsys.readouterr()
     asked = ["map", "--dataset", str(data), "--split", "all", "--out", str(maps)]
     assert run(asked) == 0

@@ -92,6 +92,27 @@ def test_adding_dates_one_by_one_equals_mapping_them_together(
     assert "2019-2020" in maps.attribution
 
 
+def test_a_date_is_seen_in_as_many_orientations_as_the_others(
+    run_folder: Path, days: list[Path], tmp_path: Path
+) -> None:
+    def made(name: str, scenes: list[Path], *options: str) -> dict[str, str]:
+        paths = map(str, (*scenes, "--name", "town", "--precision", "fp32", "--out"))
+        assert swath(["map", str(run_folder), *paths, str(tmp_path / name), *options]) == 0
+        return digests(tmp_path / name / "town")
+
+    made("grown", days[:1], "--orientations", "8")
+    assert update(tmp_path / "grown", days[1]) == 0
+    grown = digests(tmp_path / "grown" / "town")
+    # Workers make their own predictor: it must look as often.
+    eight = made("eight", days[:2], "--orientations", "8", "--workers", "2")
+    once = made("once", days[:2])
+    for name in ("pmap.tif", *(f"pmap_{day}.tif" for day in DAYS[:2])):
+        assert grown[name] == eight[name] != once[name]
+    arguments = ["map", str(run_folder), str(days[0]), "--out", str(tmp_path / "four")]
+    assert swath([*arguments, "--orientations", "4"]) == 2
+    assert not (tmp_path / "four").exists()
+
+
 def test_a_later_old_date_takes_its_place(
     map_days: Any, days: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

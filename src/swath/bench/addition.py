@@ -85,7 +85,7 @@ def _write_scene(folder: Path, side_px: int, dates: int) -> None:
 
 def _map(folder: Path) -> MappedSite:
     model = load_model(STARTER)
-    predictor = Predictor(model, "cpu", "auto")
+    predictor = Predictor(model, "cpu", "auto", orientations=1)
     paths = sorted(folder.glob("*.tif"))[:-1]
     series = scene_series("town", paths, None, model.spec.image)
     return map_site(predictor, STARTER, series, folder / MAPS)

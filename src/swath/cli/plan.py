@@ -31,6 +31,7 @@ def command(
     date: map_.DateOption = None,
     device: DeviceOption = "auto",
     precision: map_.PrecisionOption = "auto",
+    orientations: map_.OrientationsOption = None,
     tile: map_.TileOption = 1024,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +49,7 @@ def command(
 
     run, model = request.load()
     todo = request.series(model.spec)
-    predictor = Predictor(model, device, precision)
+    predictor = Predictor(model, device, precision, map_.read_orientations(orientations))
     folder = out or Path()
     plans = [plan_series(predictor, run, series, folder / series.site, tile) for series in todo]
     costs = [

@@ -24,6 +24,7 @@ def command(
     date: map_.DateOption = None,
     device: DeviceOption = "auto",
     precision: map_.PrecisionOption = "auto",
+    orientations: map_.OrientationsOption = None,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -51,7 +52,7 @@ def command(
     lengths = sorted({len(finder(one).sources) for one in sites})
     for length in lengths:  # before the first site is mapped
         model.check_dates(length)
-    predictor = Predictor(model, device, precision)
+    predictor = Predictor(model, device, precision, map_.read_orientations(orientations))
     trials, edges = measure_robustness(predictor, data, sites, wanted, finder, seed)
     series = " or ".join(map(str, lengths))
     head = {

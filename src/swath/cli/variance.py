@@ -26,6 +26,7 @@ def command(
     ] = None,
     device: DeviceOption = "auto",
     precision: map_.PrecisionOption = "auto",
+    orientations: map_.OrientationsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say how many pixels change their class from day to day: one date's maps, and fused ones."""
@@ -33,7 +34,7 @@ def command(
     from swath.stability.variance import measure_variance
 
     folder, model = map_.load_run(run)
-    predictor = Predictor(model, device, precision)
+    predictor = Predictor(model, device, precision, map_.read_orientations(orientations))
     found = measure_variance(sites, predictor, dates or model.spec.dates)
     emit({"run": str(folder), "model": model.spec.name, **found}, as_json, _lines(found))
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -133,7 +133,12 @@ def running(
         return
     threads = max(1, torch.get_num_threads() // workers.processes) if not workers.scheduler else 1
     model = _Model(
-        workers.locate(run), weights_hash(run), predictor.device.type, predictor.precision, threads
+        workers.locate(run),
+        weights_hash(run),
+        predictor.device.type,
+        predictor.precision,
+        predictor.orientations,
+        threads,
     )
     with open_crew(workers, out, [model.run, *reads], threads=threads) as crew:
 
@@ -187,6 +192,7 @@ class _Model:
     sha256: str
     device: str
     precision: Precision
+    orientations: Literal[1, 8]
     threads: int
 
 
@@ -206,7 +212,7 @@ def _load(model: _Model) -> Predictor:
     torch.set_num_threads(model.threads)
     if weights_hash(model.run) != model.sha256:
         raise ModelError(f"{model.run} holds another model on a worker than on this machine")
-    return Predictor(load_model(model.run), model.device, model.precision)
+    return Predictor(load_model(model.run), model.device, model.precision, model.orientations)
 
 
 @lru_cache(maxsize=1)

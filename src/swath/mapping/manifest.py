@@ -14,7 +14,7 @@ MANIFEST_NAME = "manifest.json"
 
 Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
 
-FORMAT: Literal[4] = 4
+FORMAT: Literal[5] = 5
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
@@ -38,6 +38,7 @@ class Settings(BaseModel):
     Attributes:
         tile_px: Largest side of a tile.
         precision: Of the networks.
+        orientations: In how many orientations they looked at the images: 1 or 8.
         device: Type of the device they ran on.
         max_dates: T: how many dates, the newest ones, are fused.
         threshold: Of the foreground's score, with two classes; `scene`: where the scene's own
@@ -48,6 +49,7 @@ class Settings(BaseModel):
 
     tile_px: int = Field(ge=1)
     precision: Literal["fp32", "bf16"]
+    orientations: Literal[1, 8]
     device: str
     max_dates: int = Field(ge=1)
     threshold: Threshold = "scene"
@@ -84,7 +86,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     run: str
     model_sha256: str
     settings: Settings

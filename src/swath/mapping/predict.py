@@ -85,6 +85,8 @@ class Predictor:
         model: What `load_model` gave.
         device: `auto`, `cpu` or `cuda`.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the device computes it in hardware.
+        orientations: In how many orientations the network looks at an image, 1 or 8; None: as the
+            model says.
 
     Attributes:
         fuse_from_px: Pixels x dates of the scenes for which the gates are compiled.
@@ -98,6 +100,7 @@ class Predictor:
         model: TrainedModel,
         device: str = "auto",
         precision: Precision | Literal["auto"] = "fp32",
+        orientations: Literal[1, 8] | None = None,
     ) -> None:
         if precision not in ("auto", "fp32", "bf16"):
             raise SettingsError(f"--precision must be auto, fp32 or bf16, got {precision!r}")
@@ -106,6 +109,7 @@ class Predictor:
         self.precision: Precision = (
             best_precision(self.device) if precision == "auto" else precision
         )
+        self.orientations: Literal[1, 8] = orientations or model.spec.orientations
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
         self.fuse_from_px = FUSE_FROM_PX
@@ -233,7 +237,7 @@ class Predictor:
         scaled = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            if spec.orientations == 1:
+            if self.orientations == 1:
                 made = probabilities(self._logits(scaled, kept)[0])
             else:
                 made = oriented_mean(self.fcn, scaled, self.model.stride)[0][(..., *kept.slices)]
@@ -297,7 +301,7 @@ class Predictor:
         images = torch.from_numpy(np.stack([scaling.apply(image) for image in pixels]))
         with torch.inference_mode(), autocast(self.device, self.precision):
             series = images[None].to(self.device)
-            made = mapped(self.series, series, self.model.stride, self.model.spec.orientations)
+            made = mapped(self.series, series, self.model.stride, self.orientations)
             pmap: NDArray[np.float32] = made[0][(..., *kept.slices)].cpu().contiguous().numpy()
         return self._tempered(pmap)
 

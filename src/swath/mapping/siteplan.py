@@ -81,6 +81,7 @@ def plan_series(
     settings = Settings(
         tile_px=tile_px,
         precision=predictor.precision,
+        orientations=predictor.orientations,
         device=predictor.device.type,
         max_dates=max(spec.dates, len(series.sources)),
         threshold=threshold,
@@ -165,7 +166,6 @@ def _keys(
             fcn=fcn,
             model=spec.name,
             scaling=spec.scaling.model_dump(mode="json"),
-            orientations=spec.orientations,
             **how,
         )
     fused = make_key(

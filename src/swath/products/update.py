@@ -123,7 +123,8 @@ def load_predictor(
         device: `auto`, `cpu` or `cuda`.
         precision: None: that of the maps.
     """
-    return Predictor(load_model(run), device, precision or existing.manifest.settings.precision)
+    made = existing.manifest.settings
+    return Predictor(load_model(run), device, precision or made.precision, made.orientations)
 
 
 def update_site(
