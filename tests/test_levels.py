@@ -133,10 +133,22 @@ def test_clouds_and_as_many_dark_pixels_are_overlooked() -> None:
     red = [900, 800, 700, 600, 500, 400, 300, 6000, 2000, 5000]
     blue = [500, 510, 520, 530, 540, 550, 560, 6000, 3001, 3000]
     left = overlook_clouds(np.array([red, blue], np.uint16), COLOUR.bands)
-    # Two of ten are brighter than 3000 in blue; of the eight others 1.6, so 2 go: 300 + 560 and
-    # 400 + 550 are the darkest.
-    assert sorted(left[0]) == [500, 600, 700, 800, 900, 5000]
-    assert sorted(left[1]) == [500, 510, 520, 530, 540, 3000]
+    # Two of ten are brighter than 3000 in blue; of the eight others 1.6, so one goes: 300 + 560 is
+    # the darkest.
+    assert sorted(left[0]) == [400, 500, 600, 700, 800, 900, 5000]
+    assert sorted(left[1]) == [500, 510, 520, 530, 540, 550, 3000]
+
+
+@given(clouds=st.integers(0, 60), clear=st.integers(0, 60))
+def test_however_few_pixels_are_left_something_is_said_of_them(clouds: int, clear: int) -> None:
+    values = np.full((2, clouds + clear), 700, np.uint16)
+    values[:, :clouds] = 6000
+    left = overlook_clouds(values, COLOUR.bands)
+    assert left.shape[1] == 0 or (left == 700).all()
+    assert bool(left.size) == (clear > 0 and clear >= 0.1 * (clouds + clear))
+    gains, offsets = fit_levels(values, COLOUR)
+    assert np.isfinite(gains).all()
+    assert np.isfinite(offsets).all()
 
 
 def test_without_blue_or_clouds_nothing_is_overlooked() -> None:
@@ -241,6 +253,15 @@ def test_a_cell_without_data_has_its_neighbours_level() -> None:
     image[:, :, :1300] = 0
     levels = fit_cells(WIDE, STANDARDISED, lambda window: image[(..., *window.slices)])
     np.testing.assert_array_equal(levels.gains[:, :, 0], levels.gains[:, :, 1])
+    # A corner that no cell has enough of is one cell for all.
+    corner = image[:, 1150:, 1860:].copy()
+    image[:] = 0
+    image[:, 1150:, 1860:] = corner
+    levels = fit_cells(WIDE, STANDARDISED, lambda window: image[(..., *window.slices)])
+    assert levels.gains.shape == (2, 1, 1)
+    assert (levels.gains[0] * np.median(corner[0]) + levels.offsets[0]).item() == pytest.approx(
+        STANDARD_MEDIAN, abs=400
+    )
     image[:] = 0
     nothing = fit_cells(WIDE, STANDARDISED, lambda window: image[(..., *window.slices)])
     assert (nothing.gains == 1).all()

@@ -164,6 +164,28 @@ def test_a_killed_run_resumes_to_the_same_weights(dataset, tmp_path):
     assert same(weights(tmp_path / "whole"), weights(out))
 
 
+def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(
+    dataset, tmp_path, monkeypatch
+):
+    train(dataset, tmp_path / "whole", TINY, stage="fcn")
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("swath.training.fit.save_file", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(dataset, tmp_path / "killed", TINY, stage="fcn")
+    resumed = train(dataset, tmp_path / "killed", TINY, stage="fcn", resume=True)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    whole = load_model(tmp_path / "whole").spec.scores["fcn"]
+    kept = resumed.spec.scores["fcn"]
+    assert {"val_ap", "val_iou", "val_loss"} <= kept.keys()
+    assert {name: whole[name] for name in kept if name != "loss"} == {
+        name: kept[name] for name in kept if name != "loss"
+    }
+
+
 def test_resume_with_other_settings_is_refused(dataset, tmp_path):
     train(dataset, tmp_path / "run", TINY, stage="fcn")
     with pytest.raises(SettingsError, match="other settings"):

@@ -48,7 +48,7 @@ def command(
     chosen = Workers.choose(workers, scheduler)
     comparison = read_comparison(chosen.locate(file))
     home = chosen.locate(out)
-    roots = {cell.dataset.root for cell in comparison.cells()}
+    roots = {root for model in comparison.models for root in model.roots}
     with open_crew(chosen, home, roots) as crew:
         cost = plan_cost(comparison, home, device, crew)
         wall_s = cost.wall_s(list(comparison.jobs()), crew.size)

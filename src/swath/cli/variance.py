@@ -41,6 +41,8 @@ def command(
 
 def _lines(found: dict[str, Any]) -> list[str]:
     """A Markdown table: a row a site."""
+    from swath.evaluation.html import markdown
+
     length = found["dates"]
     columns = [
         ("days", "one date", "days: one date"),
@@ -51,21 +53,19 @@ def _lines(found: dict[str, Any]) -> list[str]:
         ("next", "mean", "next: mean"),
         ("order", "fused", "order: fused"),
     ]
-    lines = [
+    table = [["site", "in the run", "dates", "class, %", *(head for _, _, head in columns)]]
+    for site in found["sites"]:
+        seen = ", ".join(site["split_of_run"]) or "–"
+        share = f"{100 * site['class_share']:.1f}"
+        cells = [_cell(site[part].get(output)) for part, output, _ in columns]
+        table.append([site["site"], seen, str(len(site["dates"])), share, *cells])
+    return [
         "Share of the pixels whose class differs, in per cent. days: maps of other dates; next: "
         f"the next date replaces one, or comes into the last {length}; order: the same dates in "
         "reverse.",
         "",
-        f"| site | in the run | dates | class, % | {' | '.join(head for _, _, head in columns)} |",
-        "|" + "---|" * (4 + len(columns)),
+        *markdown(table),
     ]
-    for site in found["sites"]:
-        cells = [_cell(site[part].get(output)) for part, output, _ in columns]
-        seen = ", ".join(site["split_of_run"]) or "–"
-        share = f"{100 * site['class_share']:.1f}"
-        head = [site["site"], seen, str(len(site["dates"])), share]
-        lines.append(f"| {' | '.join([*head, *cells])} |")
-    return lines
 
 
 def _cell(found: dict[str, Any] | None) -> str:

@@ -109,7 +109,6 @@ def make_board(
         for role, other, on in against:
             paired.append(_paired(rows[name], other, role, on))
     found = sorted((_row(row) for row in rows.values()), key=_rank)
-    first = cells[0]
     sites = sorted({site for row in rows.values() for site, _ in row.values})
     return Board(
         {
@@ -118,7 +117,7 @@ def make_board(
             "class": comparison.target.name,
             "baseline": comparison.baseline,
             "scores": {name: {"score": s, "threshold": r} for name, (s, r) in SCORES.items()},
-            "thresholds_from_validation": bool(results[first.name].chosen),
+            "thresholds_from_validation": all(results[cell.name].chosen for cell in cells),
             "sites": sites,
             "seeds": sorted({cell.seed for cell in cells}),
             "cells": {"finished": len(cells), "planned": len(comparison.cells())},

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.comparison.board import Board
-from swath.evaluation.html import interval, number
+from swath.evaluation.html import interval, markdown, number
 from swath.files import replacing, write_json
 
 HEADINGS = {
@@ -87,7 +87,7 @@ def _leaders_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         minutes = "" if row["minutes"] is None else f"{row['minutes']:.1f}"
         weights = "" if row["parameters"] is None else f"{row['parameters']:,}"
         table.append([name, *(_score(row[score]) for score in HEADINGS), minutes, weights])
-    return _markdown(table)
+    return markdown(table)
 
 
 def _score(found: Mapping[str, Any]) -> str:
@@ -110,7 +110,7 @@ def _paired_table(paired: Sequence[Mapping[str, Any]]) -> list[str]:
             gain = "–" if found["difference"] is None else f"{found['difference']:+.3f}"
             cells.append(f"{gain} {interval(found['ci'], signed=True)} {won}".replace("  ", " "))
         table.append([f"**{row['model']}**", row["minus"], role, *cells])
-    return _markdown(table)
+    return markdown(table)
 
 
 def _sites_tables(rows: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> list[str]:
@@ -121,17 +121,8 @@ def _sites_tables(rows: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> li
             [row["name"], *(number(row["sites"].get(site, {}).get(score)) for site in sites)]
             for row in rows
         ]
-        lines += [*_markdown(table), ""]
+        lines += [*markdown(table), ""]
     return lines[:-1]
-
-
-def _markdown(table: Sequence[Sequence[str]]) -> list[str]:
-    head, *body = table
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(row)} |" for row in body),
-    ]
 
 
 def _draw(board: Board, path: Path) -> None:

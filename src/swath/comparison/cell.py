@@ -89,7 +89,7 @@ def finished(folder: Path, cell: Cell) -> bool:
         return False
     before = read_json(folder / RECORD)["decided_by"]
     now = cell.decided_by
-    changed = [key for key in now if before.get(key) != now[key]]
+    changed = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     if changed:
         raise SettingsError(
             f"{folder} was made with other {' and '.join(changed)}; choose another --out, or "

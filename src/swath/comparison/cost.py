@@ -112,9 +112,10 @@ def estimate(
         device: `auto`, `cpu` or `cuda`.
     """
     firsts = {cell.model.name: cell for cell in reversed(comparison.cells())}
+    wanted = {cell.model.name for cell in comparison.cells() if cell.name not in done}
     rates = {
-        model.name: _measure(firsts[model.name], device)
-        for model in track(comparison.models, "measuring a few steps of each model")
+        name: _measure(firsts[name], device)
+        for name in track(sorted(wanted), "measuring a few steps of each model")
     }
     seconds: dict[str, float] = {}
     counted: set[Path] = set()
@@ -196,12 +197,14 @@ def _cell_seconds(
         total += times * training(settings.fcn, measured.fcn)
     if measured.rnn:
         total += training(settings.rnn, measured.rnn)
-    per_mpx = measured.fcn.forward_s_per_mpx * cell.dates
+    once = measured.fcn.forward_s_per_mpx
+    per_mpx = once * cell.dates * settings.orientations
     if model.whole_series:  # each date alone, at most as costly as the series, and the series
-        per_mpx += measured.fcn.forward_s_per_mpx
-    if measured.rnn:
-        per_mpx = measured.rnn.forward_s_per_mpx  # the PMaps of all dates are in it
-    return total + mpx * per_mpx * TILE_OVERHEAD
+        per_mpx += once * settings.orientations
+    if measured.rnn:  # the PMaps of all dates are in it, once each
+        per_mpx += measured.rnn.forward_s_per_mpx - once * cell.dates
+    # The temperature is fitted on maps of the validation sites.
+    return total + (mpx * TILE_OVERHEAD + _validation_mpx(cell)) * per_mpx
 
 
 def _pretraining_seconds(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from shapely import box
 
 from swath.comparison.pretraining import Pretraining
 from swath.dataset.site import Dataset, Site, read_dataset
@@ -28,6 +29,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 
 OWN_SPLITS = "own"
 """Name of the fold that the dataset's own splits are."""
+
+SHARED_GROUND = 0.01
+"""Sites share no more than this share of the smaller one if they only touch."""
 
 Run = dict[str, tuple[dt.date, ...]]
 """Held-out site -> the dates that are mapped as one series, oldest first."""
@@ -169,6 +173,20 @@ class Model:
         return self.network is None or isinstance(architecture(self.network.model), WholeSeries)
 
     @property
+    def roots(self) -> tuple[Path, ...]:
+        """Folders of the datasets that it reads."""
+        before = () if self.pretraining is None else (self.pretraining.dataset.root,)
+        return (self.dataset.root, *before)
+
+    @property
+    def takes_one_length(self) -> bool:
+        """Whether it maps series of the length that it learnt from only."""
+        if self.network is None:
+            return True
+        known = architecture(self.network.model)
+        return isinstance(known, WholeSeries) and known.one_length
+
+    @property
     def group(self) -> str:
         """The same for models whose first stage is the same."""
         decided_by = (
@@ -183,7 +201,8 @@ class Model:
     @property
     def controls(self) -> str:
         """The same for models whose PMaps of dates, and number of dates, are the same."""
-        return f"{self.group}/{self.settings.dates}"
+        orientations = 1 if self.network is None else self.network.orientations
+        return f"{self.group}/{self.settings.dates}/{orientations}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +264,9 @@ class Cell:
         for site in self.held_out:
             days = [day for day in site.dates if self.until is None or day <= self.until]
             # A site may have fewer dates than T where the model takes any number.
-            length = min(self.dates, len(days)) if self.until is None else self.dates
+            length = min(self.dates, len(days))
+            if self.until is not None or self.model.takes_one_length:
+                length = self.dates
             if not days or length > len(days):
                 raise DatasetError(
                     f"site {site.name!r} has {len(days)} dates to map, a series of {length} was "
@@ -344,7 +365,7 @@ def read_comparison(path: Path) -> Comparison:
             m.name,
             _settings(m, path),
             m.stage,
-            _dataset(m, path, dataset),
+            _dataset(m, path, dataset, own_splits=not file.folds),
             _pretraining(m.pretrain, m, path),
         )
         for m in file.models
@@ -368,12 +389,27 @@ def read_comparison(path: Path) -> Comparison:
     for cell in found.cells():
         if not cell.dataset.in_split("train"):
             raise DatasetError(f"{path}: fold {cell.fold} leaves no site to train on")
+        _check_apart(cell, path)
         if cell.dates < 1:  # asked for here, so that a series too short is told before any training
             raise DatasetError(f"{path}: fold {cell.fold} has a site without images")
         if cell.model.pretraining is not None and cell.model.network is not None:
             cell.model.pretraining.check(cell.dataset, cell.model.network, cell.dates)
         cell.runs()  # too
     return found
+
+
+def _check_apart(cell: Cell, path: Path) -> None:
+    """Raise `DatasetError` where a site that trains lies over another one that is held out."""
+    for held_out in cell.held_out:
+        ground = box(*held_out.grid.lonlat_bounds)
+        for site in cell.dataset.in_split("train"):
+            other = box(*site.grid.lonlat_bounds)
+            shared = ground.intersection(other).area
+            if site.name != held_out.name and shared > SHARED_GROUND * min(ground.area, other.area):
+                raise DatasetError(
+                    f"{path}: fold {cell.fold} holds out {held_out.name!r}, and {site.name!r}, "
+                    "which trains, lies over it; hold both out"
+                )
 
 
 def _own_fold(dataset: Dataset, path: Path) -> FoldEntry:
@@ -389,19 +425,30 @@ def _own_fold(dataset: Dataset, path: Path) -> FoldEntry:
     return FoldEntry(name=OWN_SPLITS, test=test, validation=validation)
 
 
-def _dataset(entry: ModelEntry, path: Path, common: Dataset) -> Dataset:
-    """What a model sees: its own dataset, with the sites and labels of the common one."""
+def _dataset(entry: ModelEntry, path: Path, common: Dataset, *, own_splits: bool) -> Dataset:
+    """What a model sees: its own dataset, with the sites and labels of the common one.
+
+    Where the datasets' own splits count, they must be the same as well.
+    """
     if entry.dataset is None:
         return common
     own = read_dataset(path.parent / entry.dataset)
+    if own.legend.names != common.legend.names:
+        raise DatasetError(
+            f"{path}: model {entry.name}: {own.root} has the classes {', '.join(own.legend.names)},"
+            f" {common.root} {', '.join(common.legend.names)}; compare models on the same labels"
+        )
     wanted, found = (
-        {site.name: (site.grid, site.labels_sha256) for site in dataset.sites}
+        {
+            site.name: (site.grid, site.labels_sha256, site.regions if own_splits else ())
+            for site in dataset.sites
+        }
         for dataset in (common, own)
     )
     if differing := sorted(set(wanted.items()) ^ set(found.items()), key=lambda item: item[0]):
         raise DatasetError(
-            f"{path}: model {entry.name}: site {differing[0][0]!r} of {own.root} has another "
-            f"grid or other labels than in {common.root}; compare models on the same labels"
+            f"{path}: model {entry.name}: site {differing[0][0]!r} of {own.root} has another grid, "
+            f"other labels or other splits than in {common.root}; compare models on the same labels"
         )
     return own
 

@@ -78,6 +78,16 @@ def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
     return f"[{low}, {high}]"
 
 
+def markdown(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; the first row is its head."""
+    head, *body = table
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{'---|' * len(head)}",
+        *(f"| {' | '.join(row)} |" for row in body),
+    ]
+
+
 def embed(picture: Picture) -> str:
     """A picture as a data URI."""
     return "data:image/png;base64," + base64.b64encode(picture.path.read_bytes()).decode("ascii")

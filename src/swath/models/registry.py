@@ -37,9 +37,11 @@ class WholeSeries:
 
     Attributes:
         series: Its sizes -> the network, a `swath.models.series.SeriesNetwork`.
+        one_length: Whether it takes series of the length that it was built for only.
     """
 
     series: Callable[[SeriesSizes], nn.Module]
+    one_length: bool = False
 
 
 Architecture = TwoStages | WholeSeries
@@ -49,11 +51,11 @@ ARCHITECTURES: dict[str, Architecture] = {
     "unet-attention": TwoStages(UNet, DateAttention),
     "segnet-convlstm": TwoStages(SegNet, ConvLSTM),
     "deeplab-convlstm": TwoStages(DeepLab, ConvLSTM),
-    "early-fusion": WholeSeries(EarlyFusion),
+    "early-fusion": WholeSeries(EarlyFusion, one_length=True),
     "feature-mean": WholeSeries(FeatureMean),
     "feature-convlstm": WholeSeries(FeatureConvLSTM),
     "u-tae": WholeSeries(UTAE),
-    "tempcnn": WholeSeries(TempCNN),
+    "tempcnn": WholeSeries(TempCNN, one_length=True),
     "pixel-lstm": WholeSeries(PixelLSTM),
 }
 

@@ -120,7 +120,7 @@ def overlook_clouds(
     rest = values[:, ~bright]
     if rest.shape[1] < LEAST_CLEAR * values.shape[1]:
         return rest[:, :0]
-    shadows = round(clouds * rest.shape[1] / values.shape[1])
+    shadows = clouds * rest.shape[1] // values.shape[1]
     order = np.argpartition(rest.sum(axis=0, dtype=np.float32), shadows)
     return rest[:, order[shadows:]]
 
@@ -207,7 +207,8 @@ def fit_cells(
     """The levels of a grid of several cells.
 
     A cell without data, or under cloud, has the levels of the nearest cell that has clear ground;
-    where none has (snow), every cell has those of what is seen there.
+    where none has (snow), every cell has those of what is seen there. Where all cells together have
+    hardly any data (the corner of a swath), they are one cell.
 
     Args:
         grid: The scene's.
@@ -222,6 +223,7 @@ def fit_cells(
     seen, clear = np.zeros((2, rows, cols), bool)
     strips = plan_strips(grid.shape)
     kept: dict[int, NDArray[np.uint16]] = {}
+    few = []  # what cells saw that had not enough of it
     for row in range(rows):
         near = surroundings(row, rows, grid.height)
         wanted = [s for s in strips if s.row < near.stop and s.row_end > near.start]
@@ -232,11 +234,16 @@ def fit_cells(
             pixels = np.concatenate([strip[..., half] for strip in kept.values()], axis=1)
             values = pixels[:, valid_mask(pixels)]
             seen[row, col] = values.shape[1] >= LEAST_PIXELS
+            if not seen[row, col]:
+                few.append(values)
+                continue
             clear[row, col] = overlook_clouds(values, image.bands).shape[1] >= LEAST_PIXELS
-            if seen[row, col]:
-                gains[:, row, col], offsets[:, row, col] = fit_levels(values, image)
+            gains[:, row, col], offsets[:, row, col] = fit_levels(values, image)
+    if not seen.any():
+        gain, offset = fit_levels(np.concatenate(few, axis=1), image)
+        return Levels(grid, gain[:, None, None], offset[:, None, None])
     known = clear if clear.any() else seen
-    if known.any() and not known.all():
+    if not known.all():
         near_cells = distance_transform_edt(~known, return_distances=False, return_indices=True)
         gains, offsets = (field[:, near_cells[0], near_cells[1]] for field in (gains, offsets))
     return Levels(grid, gains, offsets)

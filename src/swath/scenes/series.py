@@ -38,6 +38,10 @@ from swath.sentinel2 import (
 )
 from swath.settings import ImageSettings, SceneSettings
 
+BRIGHTEST = 3.0
+"""No reflectance is higher, as a share of 1; of reflectance x 10000 the brightest band of the
+darkest water is."""
+
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
 
@@ -241,16 +245,18 @@ def _read_part(
     if scene.mask is not None:
         # Before warping, so that the kernel takes nothing from a cloud.
         valid &= read_mask(scene.mask, part)
+    top = -np.inf
     for band, index in enumerate(indexes):
         values = source.read(index, window=where).astype(np.float32)
         if scene.dtype != "uint8":
             values = _reflectance(values, source, index)
-            _check_quantified(values, valid, scene)
+            top = max(top, float(values[valid].max(initial=-np.inf)))
         values[~valid] = np.nan
         warped = values if same is not None else warp_band(values, part, grid)
         if levels is not None:
             warped = levels.apply(warped, band, grid)
         out[band] = _encode(warped, scene, image)
+    _check_quantified(top, scene)
     return out
 
 
@@ -393,9 +399,15 @@ def _reflectance(values: NDArray[np.float32], source: Any, index: int) -> NDArra
     return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
 
 
-def _check_quantified(values: NDArray[np.float32], valid: NDArray[np.bool_], scene: Scene) -> None:
-    """Raise `InputError` where numbers look like reflectance 0..1 instead of 0..10000."""
-    if valid.any() and scene.dtype == "float32" and (top := float(values[valid].max())) < 10:
+def _check_quantified(top: float, scene: Scene) -> None:
+    """Raise `InputError` where numbers look like reflectance 0..1 instead of 0..10000.
+
+    Args:
+        top: The largest number of all bands of a part: water may be dark in some, and below 0 in
+            all after an atmospheric correction.
+        scene: What they are of.
+    """
+    if scene.dtype == "float32" and 0 < top < BRIGHTEST:
         raise InputError(
             f"{scene.path}: the largest value is {top:.3g}; expected reflectance x 10000; "
             "multiply it, or declare the file's scale and offset (GDAL's, rasterio's)"

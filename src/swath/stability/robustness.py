@@ -309,9 +309,12 @@ def _choose_edges(
     except DatasetError:
         return {}
     totals: dict[str, NDArray[np.int64]] = {}
+    # Days that are asked for are those of the sites to be tried; other sites have other days.
+    length = len(find_series.wanted) or find_series.dates
+    latest = SeriesFinder(dataset, length)
     for site in track(sites, "choosing thresholds"):
         truth = _truth(site, predictor, dataset)
-        bench = _Bench(predictor, dataset, find_series(site), 0)
+        bench = _Bench(predictor, dataset, latest(site), 0)
         made = bench.map(plan_series(len(bench.pictures.dates)))
         assert made is not None
         bins, seen, _ = made

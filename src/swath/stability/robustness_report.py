@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import swath
 from swath.evaluation.evidence import Edges
 from swath.evaluation.html import interval as bounds
-from swath.evaluation.html import number
+from swath.evaluation.html import markdown, number
 from swath.files import replacing_folder, write_json
 from swath.metrics import interval, threshold
 from swath.stability.perturbation import Perturbation
@@ -217,13 +217,3 @@ def percent2(share: float | None) -> str:
 
 def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}"
-
-
-def markdown(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; the first row is its head."""
-    head, *body = table
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(row)} |" for row in body),
-    ]

@@ -93,6 +93,25 @@ class Clock(Callback):
         self._before = state_dict["seconds"]
 
 
+class LastScores(Callback):
+    """Keeps the scores in the checkpoint, for a run that is killed after its last epoch."""
+
+    def __init__(self) -> None:
+        self._scores: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes them down before the checkpoint is written."""
+        self._scores = read_scores(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The same without validation."""
+        self._scores = read_scores(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return dict(self._scores)
+
+
 def read_scores(trainer: Trainer) -> dict[str, float]:
     """The last logged values as plain numbers."""
     return {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
@@ -149,7 +168,7 @@ def fit_stage(
             precision="bf16-mixed" if precision == "bf16" else "32-true",
             max_epochs=stage.settings.epochs,
             gradient_clip_val=stage.settings.clip,
-            callbacks=[clock, *_callbacks(stage, folder, title)],
+            callbacks=[clock, LastScores(), *_callbacks(stage, folder, title)],
             logger=[
                 CSVLogger(folder, name="logs", version="csv"),
                 TensorBoardLogger(folder, name="logs", version="tensorboard"),
@@ -161,23 +180,43 @@ def fit_stage(
             enable_progress_bar=console.is_terminal,
             enable_model_summary=False,
         )
-        trainer.fit(
-            stage,
-            datamodule=patches,
-            ckpt_path=checkpoint if checkpoint.is_file() else None,
-            weights_only=True,
-        )
+        found = _ended(checkpoint, stage)
+        if found is None:
+            trainer.fit(
+                stage,
+                datamodule=patches,
+                ckpt_path=checkpoint if checkpoint.is_file() else None,
+                weights_only=True,
+            )
+            found = read_scores(trainer), clock.seconds
+    last, seconds = found
     # JSON knows no NaN: a diverged training says null.
-    scores = {k: (v if math.isfinite(v) else None) for k, v in read_scores(trainer).items()}
+    scores = {k: (v if math.isfinite(v) else None) for k, v in last.items()}
     if not processes.first:
         return scores
     write_json(folder / SCORES, scores)
-    cost = {"seconds": clock.seconds, "parameters": count_parameters(stage.network)}
+    cost = {"seconds": seconds, "parameters": count_parameters(stage.network)}
     write_json(folder / COST, cost)
     with replacing(folder / WEIGHTS) as temporary:
         save_file(_plain(stage.network), temporary)
     checkpoint.unlink(missing_ok=True)
     return scores
+
+
+def _ended(checkpoint: Path, stage: Stage) -> tuple[dict[str, float], float] | None:
+    """Scores and seconds of a training that was killed after its last epoch; None: it goes on.
+
+    The stage gets its weights. Lightning would give back those of the last step instead of their
+    average: it has nothing left to train, and averages at the end of training only.
+    """
+    if not checkpoint.is_file():
+        return None
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if state["epoch"] + 1 < stage.settings.epochs:
+        return None
+    stage.load_state_dict(state["state_dict"])
+    kept = state["callbacks"]
+    return kept["LastScores"], kept["Clock"]["seconds"]
 
 
 def _callbacks(stage: Stage, folder: Path, title: str) -> list[Callback]:

@@ -1,6 +1,7 @@
 """The folder of a run: what decides its result, and whether a run that was stopped can go on."""
 
 import shutil
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,11 @@ def plan_run(
     data = {f"{site.name}/labels": site.labels_sha256 for site in dataset.sites}
     for site in dataset.sites:
         data |= {f"{site.name}/{a.date}": a.sha256 for a in site.acquisitions}
+    parted = {
+        site.name: {s: [list(astuple(window)) for window in site.windows(s)] for s in site.splits}
+        for site in dataset.sites
+        if len(site.splits) > 1
+    }
     return {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
@@ -35,6 +41,7 @@ def plan_run(
         },
         "data": data,
         "start": start.hashes if start else None,
+        **({"regions": parted} if parted else {}),
     }
 
 
@@ -82,7 +89,7 @@ def open_run(
             )
         if (out / RUN_FILE).is_file():
             begun = read_json(out / RUN_FILE)
-            changed = [key for key in plan if begun.get(key) != plan[key]]
+            changed = [key for key in {**plan, **begun} if begun.get(key) != plan.get(key)]
             if changed:
                 raise SettingsError(
                     f"{out} began with other {' and '.join(changed)}; give the same as then, or "

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from swath.dataset.site import Dataset
+from swath.dataset.site import Dataset, Site
 from swath.errors import SettingsError
 from swath.legend import Legend
 from swath.models.trained import ModelSpec, TrainedModel, load_model, network_hash
@@ -73,13 +73,30 @@ class Start:
                 del wanted[size], found[size]
         if said := difference(found, wanted):
             raise SettingsError(f"{self.source} cannot be started from: {said}")
-        learnt = spec.splits.get("train", [])
-        held_out = [s.name for s in dataset.sites if "train" not in s.splits and s.name in learnt]
-        if held_out:
-            raise SettingsError(
-                f"{self.source} has learnt from site {held_out[0]!r}, which this run holds out; "
-                "start from a run that has not seen it"
-            )
+        for site in dataset.sites:
+            if site.name in self.learnt and not self._parted_alike(site):
+                raise SettingsError(
+                    f"{self.source} has learnt from site {site.name!r}, which this run holds out; "
+                    "start from a run that has not seen it"
+                )
+
+    @property
+    def learnt(self) -> set[str]:
+        """The sites that its weights learnt from: those of its run, of that one's start, and on."""
+        spec = self.model.spec
+        names = set(spec.splits.get("train", []))
+        start = spec.training.get("start")
+        while start:
+            names |= set(start["sites"])
+            start = start["training"].get("start")
+        return names
+
+    def _parted_alike(self, site: Site) -> bool:
+        """Whether a run may hold out what it does of a site that these weights learnt from."""
+        if set(site.splits) == {"train"}:
+            return True
+        before = {split for split, names in self.model.spec.splits.items() if site.name in names}
+        return "train" in site.splits and before == set(site.splits)
 
     def fill(self, name: str, network: nn.Module) -> None:
         """Give a fresh network the weights of its counterpart, if there is one.

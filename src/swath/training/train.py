@@ -315,7 +315,8 @@ class Fitting:
         dates = self.spec.dates
         if model.rnn is None and model.series is None:
             # Its maps are the mean of the dates that there are.
-            dates = min(LONGEST_SERIES, *(len(site.acquisitions) for site in sites))
+            longest = self.source.settings.dates or LONGEST_SERIES
+            dates = min(longest, *(len(site.acquisitions) for site in sites))
         found = calibrate(model, self.source, dates, self.device, self.precision)
         spec = model.spec.model_copy(update={"temperature": found})
         return dataclasses.replace(model, spec=spec)
