@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from swath.comparison import cost
 from swath.comparison.board import Board, Row, _paired, _summary, make_board
 from swath.comparison.board_write import board_text
 from swath.comparison.cell import SCORES, read_result
-from swath.comparison.plan import read_comparison
+from swath.comparison.plan import _check_apart, read_comparison
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset
+from swath.errors import DatasetError
 from swath.metrics import nested_resample
 from swath.training.rates import StageRates
 
@@ -321,6 +323,46 @@ def test_other_settings_for_a_finished_cell_are_refused(
     file = write(tmp_path, changed(content(dataset), "models", 0, "settings", "jitter", to=0.9))
     assert run(["compare", str(file), "--out", str(finished)]) == 2
     assert "made with other settings" in capsys.readouterr().err
+
+
+def test_sites_that_share_ground_are_not_told_apart(dataset: Dataset, tmp_path: Path) -> None:
+    cell = read_comparison(write(tmp_path, content(dataset))).cells()[0]
+    train = dataset.site("sim_train")
+    over = replace(dataset.site("sim_test"), grid=train.grid)
+    sites = tuple(over if site.name == "sim_test" else site for site in cell.dataset.sites)
+    held_out = replace(over, regions=cell.dataset.site("sim_test").regions)
+    sites = tuple(held_out if site.name == "sim_test" else site for site in sites)
+    shared = replace(cell, dataset=replace(cell.dataset, sites=sites))
+    with pytest.raises(DatasetError, match="'sim_train', which trains, lies over it"):
+        _check_apart(shared, tmp_path)
+    _check_apart(cell, tmp_path)
+
+
+def test_all_orientations_take_eight_times_as_long_to_map(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    # Nothing but mapping costs anything.
+    monkeypatch.setattr(cost, "measure_stage", lambda *_: StageRates(0.0, 0.0, 3600.0, 1))
+
+    def minutes(orientations: int) -> float:
+        value = content(dataset)
+        value["models"] = [
+            {"name": "one", "stage": "fcn", "settings": SETTINGS | {"orientations": orientations}}
+        ]
+        file = write(tmp_path, value)
+        found = compare(capsys, file, "--out", tmp_path / "out", "--dry-run")["estimate"]
+        return float(found["total_minutes"])
+
+    assert minutes(8) == pytest.approx(8 * minutes(1))
+
+
+def test_maps_from_all_orientations_have_controls_of_their_own(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    value = changed(content(dataset), "models", 1, "settings", to=SETTINGS | {"orientations": 1})
+    eight, one = read_comparison(write(tmp_path, value)).models
+    assert one.group == eight.group  # one U-Net
+    assert one.controls != eight.controls
 
 
 def test_the_means_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 import yaml
 
 from swath.cli import run
+from swath.comparison.cell import RECORD, finished
 from swath.comparison.plan import OWN_SPLITS, read_comparison
 from swath.dataset.build import build_dataset
-from swath.dataset.site import Dataset
+from swath.dataset.site import Dataset, Region
+from swath.errors import DatasetError, SettingsError
 from swath.simulate.site import write_world
+from swath.training.presets import PRESETS
+from swath.training.runfolder import plan_run
 
 STAGE = {
     "phases": [{"learning_rate": 0.003, "epochs": 1}],
@@ -68,6 +73,52 @@ def test_the_runs_of_every_length(dataset: Dataset, tmp_path: Path) -> None:
         ({"place": (second, third)},),
     ]
     assert not {"series", "until"} & set(last[0].decided_by)
+
+
+def test_other_parts_of_a_site_are_another_plan(dataset: Dataset, tmp_path: Path) -> None:
+    (cell, *_) = read_comparison(write(tmp_path, dataset)).cells()
+    place = dataset.site("place")
+    swapped = tuple(
+        replace(region, split="test" if region.split == "train" else "train")
+        for region in place.regions
+    )
+    other = replace(dataset, sites=(replace(place, regions=swapped),))
+    assert replace(cell, dataset=other).decided_by != cell.decided_by
+    assert "regions" not in plan_run(dataset.resplit([], ["place"]), cell.model.settings, 0)
+
+
+def test_what_no_longer_decides_a_cell_is_a_difference_too(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (cell, *_) = read_comparison(write(tmp_path, dataset, series="all")).cells()
+    (tmp_path / RECORD).write_text(json.dumps({"decided_by": cell.decided_by}))
+    assert finished(tmp_path, cell)
+    with pytest.raises(SettingsError, match="made with other series"):
+        finished(tmp_path, replace(cell, series="last"))
+
+
+def test_a_series_too_short_for_a_network_of_one_length_is_told_beforehand(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    place = dataset.site("place")
+    one_date = replace(
+        place,
+        name="short",
+        acquisitions=place.acquisitions[:1],
+        regions=(Region("test", place.grid.window),),
+    )
+    (cell, *_) = read_comparison(write(tmp_path, dataset)).cells()
+    both = replace(dataset, sites=(place, one_date))
+    settings = PRESETS["demo"].model_copy(update={"dates": 3})
+    for name, refused in (("early-fusion", True), ("u-tae", False), ("unet-convlstm", False)):
+        model = replace(cell.model, settings=settings.model_copy(update={"model": name}))
+        asked = replace(cell, model=model, dataset=both)
+        assert model.takes_one_length == refused
+        if refused:
+            with pytest.raises(DatasetError, match="'short' has 1 dates to map, a series of 3"):
+                asked.runs()
+        else:
+            assert asked.runs()[0]["short"] == (place.dates[0],)
 
 
 def test_no_later_date_is_mapped(

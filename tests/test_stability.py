@@ -223,6 +223,17 @@ def test_robustness_of_a_run(
     assert "--overwrite" in capsys.readouterr().err
 
 
+def test_thresholds_come_from_other_days_where_those_of_a_site_are_asked_for(
+    dataset: Dataset, mixed_run: Path, tmp_path: Path
+) -> None:
+    # The validation site has no image of that day.
+    days = dataset.site("sim_test").dates
+    assert not set(days) & set(dataset.site("sim_validation").dates)
+    asked = [value for day in days for value in ("--date", str(day))]
+    arguments = ["robustness", str(mixed_run), "--dataset", str(dataset.root), "--site", "sim_test"]
+    assert run([*arguments, "--out", str(tmp_path / "report"), *asked]) == 0
+
+
 ALIKE = {
     "deeplab-convlstm": "segnet-convlstm",
     "tempcnn": "early-fusion",

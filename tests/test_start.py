@@ -13,8 +13,9 @@ from torch import nn
 from swath.cli import run
 from swath.comparison.plan import read_comparison
 from swath.dataset.build import build_dataset
-from swath.dataset.site import Dataset
+from swath.dataset.site import Dataset, Region
 from swath.errors import DatasetError, SettingsError
+from swath.grid import Window
 from swath.models.trained import load_model, network_hash
 from swath.simulate.site import write_world
 from swath.training.presets import Phase, StageSettings, TrainSettings
@@ -145,6 +146,24 @@ def test_other_images_and_known_test_sites_are_refused(
         start.check(replace(worlds[1], image=image), TINY)
     with pytest.raises(SettingsError, match="has learnt from site 'first'"):
         start.check(worlds[0].resplit([], ["first"]), TINY)
+    # Nor what the start's own start has learnt from.
+    further = read_start(before)
+    further.model.spec = further.model.spec.model_copy(
+        update={
+            "splits": {"train": ["a"], "validation": [], "test": []},
+            "training": {"start": start.record},
+        }
+    )
+    assert further.learnt == {"a", "first", "second"}
+    with pytest.raises(SettingsError, match="has learnt from site 'second'"):
+        further.check(worlds[0].resplit([], ["second"]), TINY)
+    # Learnt as a whole, a site cannot be held out in part.
+    first = worlds[0].site("first")
+    half = Window(0, 0, first.grid.height // 2, first.grid.width)
+    rest = Window(half.height, 0, first.grid.height - half.height, first.grid.width)
+    parted = replace(first, regions=(Region("train", half), Region("test", rest)))
+    with pytest.raises(SettingsError, match="has learnt from site 'first'"):
+        start.check(replace(worlds[0], sites=(parted,)), TINY)
     # A run without ConvLSTM serves any.
     alone = Start(load_model(before), "it")
     alone.model.rnn = None
