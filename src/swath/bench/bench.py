@@ -65,7 +65,7 @@ class BenchPlan:
 
 
 FULL = BenchPlan()
-"""Some twenty minutes on two cores, most of them the plain program's nine windows."""
+"""Some 25 minutes on two cores, most of them the plain program's nine windows."""
 
 QUICK = BenchPlan(repetitions=3, fcn_px=704, scene_px=768, addition_px=1024, memory_px=(1024,))
 """A few minutes; the scene is small, so its times of a whole scene are far extrapolated."""

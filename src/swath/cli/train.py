@@ -31,10 +31,10 @@ def command(
     model: Annotated[str | None, typer.Option(help="Architecture instead of the preset's.")] = None,
     stage: Annotated[
         Literal["fcn", "rnn", "all"],
-        typer.Option(help="fcn: the U-Net; rnn: the ConvLSTM on a run's U-Net; all: both."),
+        typer.Option(help="fcn: the U-Net; rnn: the fusion on a run's U-Net; all: both."),
     ] = "all",
     dates: Annotated[
-        int | None, typer.Option(min=2, help="Length T of the series for the ConvLSTM.")
+        int | None, typer.Option(min=2, help="Length T of the series that the fusion learns from.")
     ] = None,
     validation: Annotated[
         list[str] | None,
@@ -70,7 +70,7 @@ def command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the U-Net, then the ConvLSTM on its frozen probability maps."""
+    """Train the U-Net, then the fusion of dates on its frozen probability maps."""
     from swath.dataset.site import read_dataset
     from swath.errors import MissingExtraError
 
