@@ -344,6 +344,27 @@ def test_reflectance_0_to_1_is_refused(tmp_path: Path, write_scene: WriteScene) 
         read_on_grid(scene, GRID, REFLECTANCE)
 
 
+@pytest.mark.parametrize("infrared", [2.0, -30.0])
+def test_dark_water_is_not_reflectance_of_0_to_1(
+    tmp_path: Path, write_scene: WriteScene, infrared: float
+) -> None:
+    """Float reflectance x 10000: no band alone, and no part alone, says what its unit is."""
+    image = np.full((2, *GRID.shape), 300, np.float32)
+    image[1] = infrared
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, ("B04", "B08")))
+    water = ImageSettings(bands=("B04", "B08"), encoding="reflectance")
+    found = read_on_grid(scene, GRID.crop(Window(0, 0, 8, 8)), water)
+    np.testing.assert_array_equal(found[0], 300)
+    np.testing.assert_array_equal(found[1], max(1, infrared))
+    image[0] = infrared
+    dark = read_scene(write_scene(tmp_path / "2020-02-01.tif", image, GRID, ("B04", "B08")))
+    if infrared < 0:
+        assert (read_on_grid(dark, GRID, water) == 1).all()
+    else:
+        with pytest.raises(InputError, match="largest value is 2; expected reflectance x 10000"):
+            read_on_grid(dark, GRID, water)
+
+
 def test_reflectance_0_to_1_with_its_offset_declared_is_read(
     tmp_path: Path, write_scene: WriteScene
 ) -> None:
