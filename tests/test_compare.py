@@ -234,15 +234,17 @@ def test_a_board_of_some_cells_says_so(finished: Path, dataset: Dataset, tmp_pat
 def test_other_networks_and_classical_methods_stand_in_one_board(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A network per date without fusion, one for whole series, and a forest; same scores for all.
+    """Two networks per date without fusion, one for whole series, a forest; same scores for all.
 
-    Only the first has PMaps of dates, so only it brings controls, and all are held against them.
+    Only the first two have PMaps of dates and bring controls; the others are held against those of
+    the first.
     """
     value = content(dataset) | {
         "seeds": [0],
         "folds": [{"test": ["sim_test"], "validation": ["sim_validation"]}],
         "models": [
             {"name": "deep", "stage": "fcn", "settings": SETTINGS | {"model": "deeplab-convlstm"}},
+            {"name": "seg", "stage": "fcn", "settings": SETTINGS | {"model": "segnet-convlstm"}},
             {"name": "u-tae", "settings": SETTINGS | {"model": "u-tae"}},
             {"name": "forest", "method": "random-forest", "settings": {"pixels": 200}},
         ],
@@ -253,15 +255,17 @@ def test_other_networks_and_classical_methods_stand_in_one_board(
     begun.mkdir(parents=True)
     (begun / "run.json").write_text('{"seed": 9}')
     board = compare(capsys, write(tmp_path, value), "--out", out)
-    models = {"deep", "u-tae", "forest"}
-    assert {row["name"] for row in board["rows"]} == models | CONTROLS | TRIVIAL
+    models = {"deep", "seg", "u-tae", "forest"}
+    controls = {f"{name} of {leader}" for name in CONTROLS for leader in ("deep", "seg")}
+    assert {row["name"] for row in board["rows"]} == models | controls | TRIVIAL
     rows = {row["name"]: row for row in board["rows"]}
-    assert rows["deep"]["iou"]["mean"] == rows["mean"]["iou"]["mean"]
+    assert rows["deep"]["iou"]["mean"] == rows["mean of deep"]["iou"]["mean"]
     assert rows["forest"]["parameters"] is None
     assert rows["forest"]["pr_auc"]["mean"] > rows["all-road"]["pr_auc"]["mean"]
     against = {(row["model"], row["role"]): row["minus"] for row in board["paired"]}
     assert {key[0] for key in against if key[1] == "best control"} == models
-    assert {against[name, "best control"] for name in models} <= {"mean", "median", "vote", "max"}
+    fusions = {f"{name} of deep" for name in ("mean", "median", "vote", "max")}
+    assert {against[name, "best control"] for name in models - {"seg"}} <= fusions
     # The maps of a cell are maps like others: their report names the model as it is.
     maps = out / "cells/u-tae/sim_test/seed-0/maps"
     arguments = ["--dataset", str(dataset.root), "--out", str(tmp_path / "report"), "--json"]

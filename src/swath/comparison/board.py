@@ -96,11 +96,12 @@ def make_board(
     names = {model.name: model.controls for model in comparison.models}
     groups = list(_leaders(comparison))
     controls = {group: _best_control(cells, results, group) for group in groups}
+    first = next((m.controls for m in comparison.models if not m.whole_series), None)
     paired = []
     for name, own in names.items():
         against: list[tuple[str, Row, str | None]] = []
         # A network for whole series has no PMaps of its own to fuse: the first U-Net's stand in.
-        group = own if own in controls else next(iter(controls), None)
+        group = own if own in controls else first
         if group is not None:
             control = _control(comparison, group, controls[group][0])
             against.append(("best control", rows[control], controls[group][1]))
