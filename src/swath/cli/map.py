@@ -77,11 +77,10 @@ PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
 ]
 OrientationsOption = Annotated[
-    str | None,
+    Literal["1", "8"] | None,
     typer.Option(
-        metavar="1|8",
         help="In how many orientations the network looks at every image. 8 (all turns and flips) "
-        "is better and takes eight times as long. If not given: as the run says.",
+        "is better and takes some eight times as long. If not given: as the run says.",
     ),
 ]
 TileOption = Annotated[
@@ -249,17 +248,9 @@ def command(
     )
 
 
-def read_orientations(text: str | None) -> Literal[1, 8] | None:
-    """The value of --orientations.
-
-    Raises:
-        SettingsError: It is neither 1 nor 8.
-    """
-    if text is None:
-        return None
-    if text not in ("1", "8"):
-        raise SettingsError(f"--orientations must be 1 or 8, got {text!r}")
-    return 1 if text == "1" else 8
+def read_orientations(text: Literal["1", "8"] | None) -> Literal[1, 8] | None:
+    """The value of --orientations as a number."""
+    return None if text is None else 1 if text == "1" else 8
 
 
 def read_threshold(text: str) -> "Threshold":

@@ -42,8 +42,7 @@ def command(
     from swath.settings import SceneSettings
     from swath.workers import Workers
 
-    given = split_names(bands)
-    (new,) = find_scenes([SceneSettings(path=str(scene), bands=given)], Path())
+    (new,) = find_scenes([SceneSettings(path=str(scene), bands=split_names(bands))], Path())
     existing = choose_site(read_maps(maps), new, site)
     home = find_run(existing, run)
     predictor = load_predictor(existing, home, device)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from swath.mapping.tiles import Tile
 from swath.mapping.tilestore import TileStore
 from swath.memory import return_freed_memory
 from swath.models.device import Precision
+from swath.models.orientations import Orientations
 from swath.models.trained import load_model, weights_hash
 from swath.progress import track
 from swath.sentinel2 import valid_mask
@@ -192,7 +193,7 @@ class _Model:
     sha256: str
     device: str
     precision: Precision
-    orientations: Literal[1, 8]
+    orientations: Orientations
     threads: int
 
 

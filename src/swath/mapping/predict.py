@@ -27,7 +27,7 @@ from swath.models.device import (
 )
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
-from swath.models.orientations import mapped, oriented_mean
+from swath.models.orientations import Orientations, mapped, oriented_mean
 from swath.models.series import OneDate
 from swath.models.temperature import tempered
 from swath.models.trained import TrainedModel, to_memory_format
@@ -100,7 +100,7 @@ class Predictor:
         model: TrainedModel,
         device: str = "auto",
         precision: Precision | Literal["auto"] = "fp32",
-        orientations: Literal[1, 8] | None = None,
+        orientations: Orientations | None = None,
     ) -> None:
         if precision not in ("auto", "fp32", "bf16"):
             raise SettingsError(f"--precision must be auto, fp32 or bf16, got {precision!r}")
@@ -109,7 +109,7 @@ class Predictor:
         self.precision: Precision = (
             best_precision(self.device) if precision == "auto" else precision
         )
-        self.orientations: Literal[1, 8] = orientations or model.spec.orientations
+        self.orientations: Orientations = orientations or model.spec.orientations
         self.fcn = _ready(model.fcn, self.device)
         self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
         self.fuse_from_px = FUSE_FROM_PX

@@ -1,10 +1,15 @@
 """A probability map as the mean of those from all eight orientations of the image."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.models.head import probabilities
+
+Orientations = Literal[1, 8]
+"""In how many orientations a network looks at an image."""
 
 ORIENTATIONS = 8
 """Elements of D4: quarter turns, each with and without a flip."""

@@ -16,6 +16,7 @@ from swath.errors import InputError, ModelError
 from swath.files import first_problem, read_json, replacing, sha256, write_json
 from swath.legend import Legend
 from swath.models.names import NAMES
+from swath.models.orientations import Orientations
 from swath.models.registry import WholeSeries, architecture
 from swath.models.series import OneDate, SeriesSizes
 from swath.scaling import Scaling
@@ -60,7 +61,7 @@ class ModelSpec(BaseModel):
     hidden: int = Field(ge=1)
     layers: int = Field(ge=1)
     dates: int = Field(ge=1)
-    orientations: Literal[1, 8] = 1
+    orientations: Orientations = 1
     temperature: float = Field(default=1.0, gt=0)
     splits: dict[str, list[str]]
     training: dict[str, Any] = {}

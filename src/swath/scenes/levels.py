@@ -237,8 +237,11 @@ def fit_cells(
             if not seen[row, col]:
                 few.append(values)
                 continue
-            clear[row, col] = overlook_clouds(values, image.bands).shape[1] >= LEAST_PIXELS
-            gains[:, row, col], offsets[:, row, col] = fit_levels(values, image)
+            ground = overlook_clouds(values, image.bands)
+            clear[row, col] = ground.shape[1] >= LEAST_PIXELS
+            gains[:, row, col], offsets[:, row, col] = fit_levels(
+                ground if clear[row, col] else values, image
+            )
     if not seen.any():
         gain, offset = fit_levels(np.concatenate(few, axis=1), image)
         return Levels(grid, gain[:, None, None], offset[:, None, None])

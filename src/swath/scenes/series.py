@@ -245,18 +245,24 @@ def _read_part(
     if scene.mask is not None:
         # Before warping, so that the kernel takes nothing from a cloud.
         valid &= read_mask(scene.mask, part)
+    # Of all bands: water may be dark in some, and below 0 in all after an atmospheric correction.
     top = -np.inf
     for band, index in enumerate(indexes):
         values = source.read(index, window=where).astype(np.float32)
         if scene.dtype != "uint8":
             values = _reflectance(values, source, index)
+        if scene.dtype == "float32":
             top = max(top, float(values[valid].max(initial=-np.inf)))
         values[~valid] = np.nan
         warped = values if same is not None else warp_band(values, part, grid)
         if levels is not None:
             warped = levels.apply(warped, band, grid)
         out[band] = _encode(warped, scene, image)
-    _check_quantified(top, scene)
+    if 0 < top < BRIGHTEST:
+        raise InputError(
+            f"{scene.path}: the largest value is {top:.3g}; expected reflectance x 10000; "
+            "multiply it, or declare the file's scale and offset (GDAL's, rasterio's)"
+        )
     return out
 
 
@@ -397,21 +403,6 @@ def _reflectance(values: NDArray[np.float32], source: Any, index: int) -> NDArra
     if (scale, offset) == (1.0, 0.0):
         return values
     return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
-
-
-def _check_quantified(top: float, scene: Scene) -> None:
-    """Raise `InputError` where numbers look like reflectance 0..1 instead of 0..10000.
-
-    Args:
-        top: The largest number of all bands of a part: water may be dark in some, and below 0 in
-            all after an atmospheric correction.
-        scene: What they are of.
-    """
-    if scene.dtype == "float32" and 0 < top < BRIGHTEST:
-        raise InputError(
-            f"{scene.path}: the largest value is {top:.3g}; expected reflectance x 10000; "
-            "multiply it, or declare the file's scale and offset (GDAL's, rasterio's)"
-        )
 
 
 def _encode(

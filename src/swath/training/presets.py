@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, m
 
 from swath.errors import SettingsError
 from swath.files import first_problem, read_yaml
+from swath.models.orientations import Orientations
 from swath.models.registry import WholeSeries, architecture
 
 PresetName = Literal["paper", "best", "demo"]
@@ -123,7 +124,7 @@ class TrainSettings(_Strict):
     hidden: int = Field(default=32, ge=1)
     layers: int = Field(default=2, ge=1)
     dates: int | None = Field(default=None, ge=1)
-    orientations: Literal[1, 8] = 1
+    orientations: Orientations = 1
     loss_weight: float = Field(default=0.7, ge=0, le=1)
     label_trust: float = Field(default=1.0, gt=0, le=1)
     foreground_share: float = Field(default=0.5, ge=0, le=1)

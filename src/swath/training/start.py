@@ -73,8 +73,9 @@ class Start:
                 del wanted[size], found[size]
         if said := difference(found, wanted):
             raise SettingsError(f"{self.source} cannot be started from: {said}")
+        learnt = self.learnt
         for site in dataset.sites:
-            if site.name in self.learnt and not self._parted_alike(site):
+            if site.name in learnt and not self._parted_alike(site):
                 raise SettingsError(
                     f"{self.source} has learnt from site {site.name!r}, which this run holds out; "
                     "start from a run that has not seen it"
