@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from swath.dataset.site import read_dataset, read_labels
+from swath.dataset.catalog import read_dataset
+from swath.dataset.site import read_labels
 from swath.legend import IGNORE
-from swath.mapping.maps import read_maps, read_pmap
+from swath.maps.sitemaps import read_maps, read_pmap
 from swath.metrics import best_edge, class_score, confusion, expected_edge, histogram, iou
 from swath.metrics.histogram import bin_values
 

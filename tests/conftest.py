@@ -21,7 +21,7 @@ settings.load_profile("swath")
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-pytest_plugins = ["fetch_world", "overpass_server"]
+pytest_plugins = ["support.fetch_world", "support.overpass_server"]
 """Modules whose fixtures all tests may use."""
 
 SceneWriter = Callable[..., Path]
@@ -45,7 +45,7 @@ def write_scene() -> SceneWriter:
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sites file of three simulated sites of 96 px with two dates each, one a split."""
-    from swath.simulate.site import write_world
+    from swath.simulate.world import write_world
 
     splits = {"sim_train": "train", "sim_validation": "validation", "sim_test": "test"}
     out = tmp_path_factory.mktemp("tiny") / "world"

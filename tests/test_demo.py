@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from swath import cli, demo
-from swath.dataset.site import read_dataset
+from swath.dataset.catalog import read_dataset
 from swath.demo import DemoPlan, DemoResult, run_demo
 from swath.errors import MissingExtraError, OutputExistsError
-from swath.mapping.maps import read_maps
+from swath.maps.sitemaps import read_maps
 from swath.models.trained import load_model
 from swath.training.presets import Phase, StageSettings, TrainSettings
 
@@ -82,7 +82,7 @@ def test_command_prints_json_or_table_and_what_to_do_next(
 
 
 def test_output_is_kept_unless_told(done: DemoResult) -> None:
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="exists already"):
         run_demo(done.dataset.parent, plan=TINY)
 
 

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from swath.dataset.build import build_dataset
-from swath.dataset.site import Dataset, read_dataset
+from swath.dataset.catalog import read_dataset
+from swath.dataset.site import Dataset
 from swath.errors import MissingExtraError
-from swath.evaluation.report import Report, evaluate
-from swath.evaluation.table import table_text
 from swath.files import check_free
 from swath.mapping.predict import Predictor
-from swath.mapping.series import select_sites, site_series
+from swath.mapping.sources import select_sites, site_series
+from swath.mapping.stages import map_site
 from swath.models.trained import load_model
-from swath.products.site import map_site
 from swath.progress import console
-from swath.settings import SplitName
-from swath.simulate.site import write_world
+from swath.report.report import Report, evaluate
+from swath.report.table import table_text
+from swath.simulate.world import write_world
+from swath.sites.schema import SplitName
 from swath.training.presets import TrainSettings, preset
 
 SPLITS: dict[str, SplitName] = {

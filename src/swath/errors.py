@@ -1,23 +1,46 @@
 """The one hierarchy of errors that users are meant to see.
 
-Every message says what was got, what was expected, and what to do. The command line prints it as
-one line and exits with 2; anything that is not a `SwathError` is a bug and exits with 1.
+Every message says what was got, what was expected, and what to do. It states facts in words that
+hold in a notebook as well; what to type is the command line's business, which prints the message as
+one line with the advice that goes with its `Remedy`, and exits with 2. Anything that is not a
+`SwathError` is a bug and exits with 1.
 """
 
-from typing import Any
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """What mends an error, where that is an argument; `swath.cli` knows how each is typed."""
+
+    OVERWRITE = "overwrite"
+    RESUME = "resume"
+    OVERWRITE_OR_RESUME = "overwrite or resume"
+    OTHER_OUT = "another folder"
+    RUN = "run"
+    SITE = "site"
+    BANDS = "bands"
 
 
 class SwathError(Exception):
-    """Root of all errors that swath raises on purpose."""
+    """Root of all errors that swath raises on purpose.
 
-    def __reduce__(self) -> Any:
+    Attributes:
+        remedy: The argument that mends it, if one does.
+    """
+
+    def __init__(self, message: str, remedy: Remedy | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickled as its message, whatever it was made from: so it comes whole from a worker."""
-        return _revive, (type(self), str(self))
+        return _revive, (type(self), str(self), self.remedy)
 
 
-def _revive(kind: type[SwathError], message: str) -> SwathError:
+def _revive(kind: type[SwathError], message: str, remedy: Remedy | None) -> SwathError:
     error = kind.__new__(kind)
     error.args = (message,)
+    error.remedy = remedy
     return error
 
 
@@ -58,19 +81,15 @@ class MissingExtraError(SwathError):
 class OutputExistsError(SwathError):
     """The output is there already and overwriting was not asked for."""
 
-    def __init__(self, path: object, why: str = "", way: str = "") -> None:
-        super().__init__(
-            f"{path} exists already{why}; choose another --out{way} or add --overwrite"
-        )
+    def __init__(self, path: object, why: str = "", remedy: Remedy = Remedy.OVERWRITE) -> None:
+        super().__init__(f"{path} exists already{why}", remedy)
 
 
 class BusyError(SwathError):
     """Another process is making the same files."""
 
     def __init__(self, folder: object) -> None:
-        super().__init__(
-            f"another swath is at work in {folder}; wait for it, or choose another --out"
-        )
+        super().__init__(f"another swath is at work in {folder}; wait for it", Remedy.OTHER_OUT)
 
 
 class WorkerError(SwathError):

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: writing under a temporary name, hashes, JSON, YAML."""
+"""Files that are whole or absent: writing under a temporary name, hashes, JSON."""
 
 import hashlib
 import json
@@ -7,14 +7,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
-
-from swath.errors import InputError, OutputExistsError, SettingsError
-
-M = TypeVar("M", bound=BaseModel)
+from swath.errors import InputError, OutputExistsError
 
 
 @contextmanager
@@ -99,13 +94,7 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def value_hash(value: Any) -> str:
-    """Hex SHA-256 of a JSON value; the order of keys does not matter."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write `value` as indented UTF-8 JSON, whole or not at all."""
     with replacing(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
@@ -124,58 +113,3 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
-
-
-def parse_yaml(text: str, model: type[M], source: object) -> M:
-    """Parse YAML into a pydantic model, with one clear line for the first thing that is wrong.
-
-    Args:
-        text: YAML.
-        model: The model that checks it.
-        source: What to call the text in an error, usually its path.
-
-    Raises:
-        SettingsError: Not YAML, an unknown key, or a bad value.
-    """
-    secret = bool(model.model_config.get("hide_input_in_errors"))
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2019-13-04
-        what = "" if secret else f": {' '.join(str(error).split())}"
-        raise SettingsError(f"{source}: not YAML{what}") from None
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise SettingsError(f"{source}: {first_problem(error, secret=secret)}") from None
-
-
-def read_yaml(path: Path, model: type[M]) -> M:
-    """Read a YAML file into a pydantic model; see `parse_yaml`.
-
-    Raises:
-        SettingsError: The file is missing or breaks the format.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise SettingsError(f"{path}: {reason}") from None
-    return parse_yaml(text, model, path)
-
-
-def first_problem(error: ValidationError, *, secret: bool = False) -> str:
-    """The first problem of a validation error as one line: where, what, and the value got.
-
-    Args:
-        error: What pydantic raised.
-        secret: Whether the value must not be shown.
-    """
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the file"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {where!r}"
-    message = problem["msg"].removeprefix("Value error, ")
-    got = repr(problem["input"])
-    shown = len(got) <= 80 and problem["type"] != "missing" and not secret
-    tail = f" (got {got})" if shown else ""
-    return f"{where}: {message}{tail}"

@@ -4,6 +4,7 @@ Pure values: nothing in this file reads or writes a file.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -93,6 +94,11 @@ class Window:
     def relative_to(self, other: "Window") -> "Window":
         """This window, counted from the origin of `other`."""
         return self.shift(-other.row, -other.col)
+
+    def strips(self, rows: int) -> "Iterator[Window]":
+        """The window from top to bottom, at most `rows` rows at a time."""
+        for row in range(self.row, self.row_end, rows):
+            yield Window(row, self.col, min(rows, self.row_end - row), self.width)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from swath.errors import SettingsError
-from swath.files import parse_yaml, read_yaml
+from swath.schema import parse_yaml, read_yaml
 
 IGNORE = 255
 """Label value of pixels that count nowhere: not in the loss, not in a score."""

@@ -1,11 +1,14 @@
 """Facts about Sentinel-2: bands, quantification, the 8-bit True Colour Image."""
 
 from dataclasses import dataclass
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from swath.errors import InputError
+from swath.schema import Frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +134,30 @@ def check_bands(bands: tuple[str, ...]) -> None:
         raise InputError(
             f"bands must be distinct names of {', '.join(BANDS)}; got {', '.join(bands) or 'none'}"
         )
+
+
+Encoding = Literal["tci", "reflectance", "dos", "standardised"]
+
+
+class ImageSettings(Frozen):
+    """What the network is shown.
+
+    Attributes:
+        bands: Names of the bands, in the order of the network's input.
+        encoding: `tci`: uint8, the fixed stretch of ESA's True Colour Image; `reflectance`: uint16
+            reflectance x 10000; `dos`: the same after dark object subtraction, so that haze and
+            the difference between Level-1C and Level-2A weigh less; `standardised`: every band of
+            every scene has the same median and spread, so that sun, season and even haze weigh
+            less as well (see `swath.scenes.levels`).
+    """
+
+    bands: tuple[str, ...] = TCI_BANDS
+    encoding: Encoding = "tci"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            check_bands(self.bands)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self

@@ -13,25 +13,20 @@ import typer
 
 from swath import __version__
 from swath.cli import (
-    bench,
     build,
-    compare,
-    days,
     demo,
     evaluate,
     fetch,
     inspect,
+    lab,
     labels,
     plan,
-    realism,
-    robustness,
     simulate,
     train,
     update,
-    variance,
 )
 from swath.cli import map as map_
-from swath.errors import SwathError
+from swath.errors import Remedy, SwathError
 
 app = typer.Typer(
     name="swath",
@@ -44,8 +39,6 @@ app.command("demo", short_help="The whole way on a small simulated world, in min
     demo.command
 )
 app.command("simulate", short_help="Images over a real OpenStreetMap layout.")(simulate.command)
-app.command("realism", short_help="How far simulated images are from real ones.")(realism.command)
-app.add_typer(days.app, name="days", short_help="Further days of real places.")
 app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
 app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(
     fetch.command
@@ -56,19 +49,27 @@ app.command("train", short_help="Train the networks on a dataset.")(train.comman
 app.command("plan", short_help="What `swath map` would take: time, memory, disk.")(plan.command)
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
-app.command("bench", short_help="How fast this machine maps and trains, and beside what.")(
-    bench.command
-)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
-app.command("robustness", short_help="What clouds, orders and shifts do to the maps.")(
-    robustness.command
-)
-app.command("variance", short_help="How much maps differ from day to day.")(variance.command)
-app.command("compare", short_help="Compare models over held-out sites and seeds.")(compare.command)
+app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
+for _name in lab.MOVED:
+    app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)
 
 # typer exports BadParameter but not its parent, the class of all usage errors, and has had it in
 # two places.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+_ADVICE: dict[Remedy | None, str] = {
+    Remedy.OVERWRITE: "; choose another --out or add --overwrite",
+    Remedy.RESUME: "; add --resume",
+    Remedy.OVERWRITE_OR_RESUME: (
+        "; choose another --out, --resume to redo only what differs, or add --overwrite"
+    ),
+    Remedy.OTHER_OUT: ", or choose another --out",
+    Remedy.RUN: "; say with --run where it is",
+    Remedy.SITE: "; choose one with --site",
+    Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
+}
+"""What to type where an argument mends an error."""
 
 _BAD_INPUT = {errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENOSPC, errno.EROFS, errno.EPERM}
 """What the system refuses for a reason that the user can mend: no rights, no space."""
@@ -106,7 +107,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = command.main(args=given, prog_name="swath", standalone_mode=False, obj=given)
     except SwathError as error:
-        return _complain(str(error))
+        return _complain(str(error) + _ADVICE.get(error.remedy, ""))
     except _UsageError as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "swath"

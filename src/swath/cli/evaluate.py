@@ -25,11 +25,11 @@ def command(
 ) -> None:
     """Score maps against labels: report.json, report.html and the figures."""
     from swath.errors import SettingsError
-    from swath.evaluation.report import evaluate, evaluate_labels
-    from swath.evaluation.table import table_text
+    from swath.report.report import evaluate, evaluate_labels
+    from swath.report.table import table_text
 
     if dataset is not None and labels is None:
-        from swath.dataset.site import read_dataset
+        from swath.dataset.catalog import read_dataset
 
         report = evaluate(maps, read_dataset(dataset), out, overwrite=overwrite, seed=seed)
     elif labels is not None and dataset is None:

@@ -46,7 +46,7 @@ def command(
     from swath.fetch.plan import Servers, check_complete, plan_sites, read_plans, write_plans
     from swath.fetch.snapshot import fetch_snapshots, plan_snapshots
     from swath.legend import read_legend
-    from swath.settings import read_sites_file
+    from swath.sites.schema import read_sites_file
 
     settings = read_sites_file(sites)
     legend = read_legend(settings.legend, sites.parent)

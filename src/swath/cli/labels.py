@@ -10,7 +10,7 @@ from swath.cli.options import JsonOption, OverwriteOption, SeedOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.evaluation.label_check import SiteCheck
+    from swath.audit.check import SiteCheck
 
 app = typer.Typer(help="Look after the labels of a dataset.", rich_markup_mode=None)
 
@@ -37,10 +37,10 @@ def check(
 
     The exit code is 0 however the labels look: warnings are for people to judge.
     """
-    from swath.dataset.site import read_dataset
-    from swath.evaluation.label_check import check_labels
-    from swath.evaluation.label_report import checks_as_json, write_check
+    from swath.audit.check import check_labels
+    from swath.dataset.catalog import read_dataset
     from swath.files import check_free
+    from swath.report.label_report import checks_as_json, write_check
 
     if out is not None:
         check_free(out, overwrite=overwrite)
@@ -102,7 +102,7 @@ def _table(checks: "Sequence[SiteCheck]") -> str:
 
 def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
     """The warnings, and the lines to paste into the sites file."""
-    from swath.labels.quality import DISAGREE_PX
+    from swath.audit.quality import DISAGREE_PX
 
     lines = []
     for one in checks:

@@ -21,10 +21,10 @@ from swath.cli.output import emit
 from swath.errors import SettingsError
 
 if TYPE_CHECKING:
-    from swath.mapping.manifest import Threshold
-    from swath.mapping.series import Series
+    from swath.mapping.sources import Series
+    from swath.mapping.stages import MappedSite
+    from swath.maps.manifest import Threshold
     from swath.models.trained import ModelSpec, TrainedModel
-    from swath.products.site import MappedSite
 
 SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -219,9 +219,9 @@ def command(
     request.check("swath map")
 
     from swath.mapping.jobs import running
+    from swath.mapping.mapplan import plan_series
     from swath.mapping.predict import Predictor
-    from swath.mapping.siteplan import plan_series
-    from swath.products.site import is_made, make_site
+    from swath.mapping.stages import is_made, make_site
     from swath.workers import Workers
 
     crew = Workers.choose(workers, scheduler)
@@ -275,8 +275,8 @@ def read_threshold(text: str) -> "Threshold":
 def _of_dataset(
     root: Path, spec: "ModelSpec", split: SplitChoice, names: list[str], days: list[dt.date]
 ) -> "list[Series]":
-    from swath.dataset.site import read_dataset
-    from swath.mapping.series import check_images, select_sites, site_series
+    from swath.dataset.catalog import read_dataset
+    from swath.mapping.sources import check_images, select_sites, site_series
 
     dataset = read_dataset(root)
     check_images(dataset, spec)
@@ -286,7 +286,7 @@ def _of_dataset(
 
 
 def _of_scenes(request: Request, spec: "ModelSpec") -> "Series":
-    from swath.mapping.series import scene_series
+    from swath.mapping.sources import scene_series
 
     paths, name, bands = request.scenes, request.name, request.bands
     if name is None:

@@ -13,7 +13,7 @@ from swath.cli.options import DeviceOption, JsonOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.products.estimate import Estimate
+    from swath.mapping.estimate import Estimate
 
 
 def command(
@@ -42,9 +42,9 @@ def command(
     request = map_.Request(paths or [], name, bands, mask, level, dataset, split, site, date)
     request.check("swath plan")
 
+    from swath.mapping.estimate import estimate_site, measure_rates
+    from swath.mapping.mapplan import plan_series
     from swath.mapping.predict import Predictor
-    from swath.mapping.siteplan import plan_series
-    from swath.products.estimate import estimate_site, measure_rates
     from swath.progress import track
 
     run, model = request.load()

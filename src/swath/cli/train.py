@@ -71,7 +71,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Train the U-Net, then the fusion of dates on its frozen probability maps."""
-    from swath.dataset.site import read_dataset
+    from swath.dataset.catalog import read_dataset
     from swath.errors import MissingExtraError
 
     data = read_dataset(dataset)

@@ -36,10 +36,10 @@ def command(
 
     The class map's changes go to changes.tif. If it is killed, the same command goes on.
     """
-    from swath.mapping.maps import read_maps
-    from swath.products.update import choose_site, find_run, load_predictor, update_site
-    from swath.scenes.series import find_scenes
-    from swath.settings import SceneSettings
+    from swath.mapping.update import choose_site, find_run, load_predictor, update_site
+    from swath.maps.sitemaps import read_maps
+    from swath.scenes.scene import SceneSettings
+    from swath.scenes.warp import find_scenes
     from swath.workers import Workers
 
     (new,) = find_scenes([SceneSettings(path=str(scene), bands=split_names(bands))], Path())

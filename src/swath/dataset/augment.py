@@ -11,8 +11,8 @@ from swath.sentinel2 import (
     QUANTIFICATION,
     STANDARD_MEDIAN,
     STANDARD_SPREAD,
+    Encoding,
 )
-from swath.settings import Encoding
 
 A = TypeVar("A", bound=np.generic)
 

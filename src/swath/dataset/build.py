@@ -9,29 +9,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.dataset.catalog import write_catalog
-from swath.dataset.site import Acquisition, Dataset, Region, Site, read_dataset
+from swath.dataset.catalog import read_dataset, write_catalog
+from swath.dataset.site import Acquisition, Dataset, Region, Site
 from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
 from swath.files import check_free, replacing, replacing_folder, sha256
 from swath.grid import Grid
 from swath.labels.burn import burn, burn_mask, check_widening, margin_px
-from swath.labels.source import Labelled, read_labels_source
-from swath.labels.vectors import read_polygons
+from swath.labels.features import read_polygons
+from swath.labels.source import Labelled, LabelSettings, read_labels_source
 from swath.legend import IGNORE, Legend, read_legend
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
-from swath.scenes.series import check_meets, find_scenes, plan_grid, read_on_grid
-from swath.sentinel2 import TCI_BANDS, check_bands, valid_mask
-from swath.settings import (
-    Encoding,
-    ImageSettings,
-    LabelSettings,
-    SiteSettings,
-    SitesFile,
-    read_sites_file,
-)
+from swath.scenes.warp import check_meets, find_scenes, plan_grid, read_on_grid
+from swath.sentinel2 import TCI_BANDS, Encoding, ImageSettings, check_bands, valid_mask
+from swath.sites.schema import SiteSettings, SitesFile, read_sites_file
 from swath.workers import HERE, Crew, Workers, open_crew
 
 

@@ -13,12 +13,11 @@ from shapely import box, segmentize
 
 from swath.dataset.site import Acquisition, Dataset, Region, Site
 from swath.errors import DatasetError, SwathError
-from swath.files import first_problem
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.scenes.scene import Conditions
-from swath.sentinel2 import BANDS, NODATA
-from swath.settings import ImageSettings
+from swath.schema import first_problem
+from swath.sentinel2 import BANDS, NODATA, ImageSettings
 
 FORMAT = 1
 """Raised when a dataset of before can no longer be read."""
@@ -71,8 +70,8 @@ def write_catalog(dataset: Dataset) -> None:
     catalog.save(catalog_type=pystac.CatalogType.SELF_CONTAINED)
 
 
-def read_catalog(root: Path) -> Dataset:
-    """Read `root/catalog.json`; see `swath.dataset.site.read_dataset`.
+def read_dataset(root: Path) -> Dataset:
+    """Read a dataset from its `catalog.json` (STAC) and check that its files are there.
 
     Raises:
         DatasetError: No catalog, one that swath did not write, or a file that is missing.

@@ -13,12 +13,11 @@ from swath.dataset.augment import cloud_over, jitter, transform
 from swath.dataset.index import Patch, Survey, survey_labels
 from swath.dataset.site import Dataset, Site, read_image, read_labels
 from swath.errors import DatasetError
-from swath.grid import Window
 from swath.legend import IGNORE
 from swath.scaling import Scaling
 from swath.scenes.raster import OpenRasters
 from swath.sentinel2 import NODATA, valid_mask
-from swath.settings import SplitName
+from swath.sites.schema import SplitName
 
 STRIP_PX = 1024
 """Rows that are read at once when a whole region is gone through."""
@@ -140,8 +139,7 @@ def measure_scaling(dataset: Dataset) -> Scaling:
     squares = np.zeros(bands)
     for site in dataset.in_split("train"):
         for region in site.windows("train"):
-            for row in range(region.row, region.row_end, STRIP_PX):
-                strip = Window(row, region.col, STRIP_PX, region.width).intersect(region)
+            for strip in region.strips(STRIP_PX):
                 for acquisition in site.acquisitions:
                     image = read_image(acquisition, strip)
                     values = image[:, valid_mask(image)].astype(np.float64)

@@ -14,8 +14,8 @@ from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.scenes.raster import read_raster
 from swath.scenes.scene import UNKNOWN, Conditions
-from swath.sentinel2 import NODATA
-from swath.settings import ImageSettings, SplitName
+from swath.sentinel2 import NODATA, ImageSettings
+from swath.sites.schema import SplitName
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +160,6 @@ class Dataset:
             return replace(site, regions=(Region(split, site.grid.window),))
 
         return replace(self, sites=tuple(whole(site) for site in self.sites))
-
-
-def read_dataset(root: Path) -> Dataset:
-    """Read a dataset from its `catalog.json` (STAC) and check that its files are there.
-
-    Raises:
-        DatasetError: No catalog, one that swath did not write, or a file that is missing.
-    """
-    # The catalog's format is the business of `catalog`, which needs the values above.
-    from swath.dataset.catalog import read_catalog
-
-    return read_catalog(root)
 
 
 def read_image(

@@ -8,7 +8,7 @@ from itertools import combinations
 from swath.dataset.site import Region
 from swath.errors import SettingsError
 from swath.grid import Window
-from swath.settings import RegionSettings
+from swath.sites.schema import RegionSettings
 
 
 @dataclass(slots=True)

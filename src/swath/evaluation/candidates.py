@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.grid import Window
-from swath.mapping.maps import SiteMaps, read_grid, read_pmap
+from swath.maps.sitemaps import SiteMaps, read_grid, read_pmap
 from swath.metrics import BINS, class_score, score_bins
 from swath.models.fusion import FUSIONS
 from swath.models.names import NAMES
@@ -112,8 +112,7 @@ def read_candidates(maps: SiteMaps, class_id: int) -> Candidates:
     # A model without a network for fusion gives the mean, but as sure as it has reason to be.
     own = FUSED if FUSED in bins else "mean"
     # In strips: the PMaps of a whole scene as float32 would not fit into a small machine.
-    for row in range(0, shape[0], _ROWS):
-        strip = Window(row, 0, min(_ROWS, shape[0] - row), shape[1])
+    for strip in Window(0, 0, *shape).strips(_ROWS):
         where = strip.slices
         loaded = [read_pmap(maps.pmap_path(date), strip) for date in maps.dates]
         pmaps = np.stack([pmap for pmap, _ in loaded])

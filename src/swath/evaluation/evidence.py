@@ -11,7 +11,7 @@ from swath.evaluation.candidates import Candidates, read_candidates
 from swath.evaluation.truth import Truth
 from swath.grid import Grid
 from swath.legend import IGNORE, LegendClass
-from swath.mapping.maps import SiteMaps
+from swath.maps.sitemaps import SiteMaps
 from swath.metrics import (
     BINS,
     HALF,

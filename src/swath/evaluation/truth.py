@@ -11,9 +11,9 @@ from swath.dataset.site import Acquisition, Dataset, Site
 from swath.errors import GridError, InputError
 from swath.grid import Grid, Window
 from swath.labels.burn import burn_mask
-from swath.labels.vectors import read_features
+from swath.labels.features import read_features
 from swath.legend import IGNORE, Legend, LegendClass
-from swath.mapping.maps import SiteMaps, read_grid
+from swath.maps.sitemaps import SiteMaps, read_grid
 from swath.metrics import centre_line
 from swath.scenes.raster import open_raster, read_raster
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
 from swath.errors import MissingExtraError, RemoteError, SettingsError
 from swath.fetch.stac import Preset
-from swath.files import read_yaml
+from swath.schema import read_yaml
 
 VARIABLES = {
     "token": "SWATH_FETCH_TOKEN",

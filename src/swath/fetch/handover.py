@@ -11,7 +11,7 @@ import yaml
 from swath.fetch.fetch import Fetched
 from swath.fetch.snapshot import Snapshot
 from swath.files import replacing
-from swath.settings import SitesFile
+from swath.sites.schema import SitesFile
 
 SITES = "sites.yaml"
 

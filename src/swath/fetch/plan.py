@@ -22,7 +22,7 @@ from swath.files import read_json, write_json
 from swath.grid import Bounds, Grid
 from swath.progress import track
 from swath.sentinel2 import TCI_BANDS
-from swath.settings import FetchSettings, SitesFile
+from swath.sites.schema import FetchSettings, SitesFile
 
 FORMAT = 1
 """Of `plan.json` and of the notes beside the images; another one is planned anew."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from swath.fetch.offset import parse_baseline
 from swath.fetch.stac import StacItem
-from swath.settings import FetchSettings
+from swath.sites.schema import FetchSettings
 
 YEAR_DAYS = 365
 """Days of the circle on which seasons lie."""

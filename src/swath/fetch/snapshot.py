@@ -14,12 +14,12 @@ from typing import Any
 from swath.errors import InputError, MissingExtraError
 from swath.files import read_json, replacing, sha256, write_json
 from swath.grid import Bounds, Grid, transform_bounds
+from swath.labels.features import LONLAT, wide_bounds
 from swath.labels.osm import ATTRIBUTION, merge_extracts, reading_errors
 from swath.labels.overpass import Query, fetch, plan_queries
-from swath.labels.vectors import LONLAT, wide_bounds
 from swath.legend import Legend
 from swath.progress import track
-from swath.settings import SitesFile
+from swath.sites.schema import SitesFile
 
 FORMAT = 1
 """Of the note beside a snapshot; another one is fetched anew."""

@@ -1,11 +1,13 @@
 """Labels: features burnt onto a grid, lines widened, pixels to be ignored marked."""
 
 import math
+from typing import Literal
 
 import geopandas
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pydantic import Field
 from rasterio.features import rasterize
 from scipy import ndimage
 
@@ -14,7 +16,37 @@ from swath.grid import Grid
 from swath.labels.strokes import draw_chains, draw_strokes
 from swath.labels.width import line_widths_m
 from swath.legend import IGNORE, Legend, LegendClass
-from swath.settings import Widening
+from swath.schema import Frozen
+
+
+class Widening(Frozen):
+    """How burnt lines are widened.
+
+    Attributes:
+        method: `dilate` (the paper's choice), `gaussian` (its alternative: a blur, cut at half of
+            the value that a straight line one pixel wide keeps at `sigma_px`), or `width`: every
+            line gets the width in metres that the legend gives it, and at least one pixel.
+        shape: Structuring element of one dilation: 3 x 3 `cross` or `square`, or a `disk` of
+            radius `times` px applied once.
+        times: How often (or the disk's radius).
+        sigma_px: Standard deviation of the Gaussian.
+        ring_px: How many pixels around the widened lines are ignored, since a road's edge lies
+            anywhere in them; None: 1 with `width`, else 0.
+    """
+
+    method: Literal["dilate", "gaussian", "width"] = "dilate"
+    shape: Literal["cross", "square", "disk"] = "square"
+    times: int = Field(default=1, ge=0, le=20)
+    sigma_px: float = Field(default=1.0, gt=0, le=20)
+    ring_px: int | None = Field(default=None, ge=0, le=20)
+
+    @property
+    def ring(self) -> int:
+        """Pixels to ignore around lines, the default worked out."""
+        if self.ring_px is None:
+            return 1 if self.method == "width" else 0
+        return self.ring_px
+
 
 _BLOCK_ROWS = 1024
 """Rows that are widened at a time, so that memory does not grow with the copies that it takes."""

@@ -1,22 +1,57 @@
 """The labels of a site: read from the source that its settings name, and told where it ends."""
 
+import datetime as dt
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import geopandas
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from swath.errors import InputError, MissingExtraError
 from swath.grid import Grid, transform_bounds
 from swath.labels.burn import burn_mask
+from swath.labels.features import LONLAT, Source, choose_features, read_near, wide_bounds
 from swath.labels.osm import ATTRIBUTION, merge_extracts, read_extract, reading_errors
 from swath.labels.overpass import fetch, plan_queries
-from swath.labels.vectors import LONLAT, Source, choose_features, read_near, wide_bounds
 from swath.legend import Legend
-from swath.settings import LabelSettings
+from swath.schema import Frozen
+
+
+class LabelSettings(Frozen):
+    """Where the labelled features come from: a file, or an Overpass server as of a date.
+
+    Attributes:
+        path: Vector file or OpenStreetMap extract, relative to the sites file.
+        as_of: The day (0:00 UTC) whose state of a full-history file (`.osh.pbf`) is wanted.
+        overpass: URL of an Overpass interpreter, or a name that `swath.labels.overpass` knows.
+        date: The day (0:00 UTC) whose state of OpenStreetMap Overpass is asked for.
+    """
+
+    path: str | None = None
+    as_of: dt.date | None = None
+    overpass: str | None = None
+    date: dt.date | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.path is None) == (self.overpass is None):
+            raise ValueError("give either path (a file) or overpass (a server), not both")
+        if self.path is not None and self.date is not None:
+            raise ValueError("date belongs to overpass; a full-history file takes as_of")
+        if self.overpass is not None and (self.date is None or self.as_of is not None):
+            raise ValueError("overpass needs date, the day whose OpenStreetMap is wanted")
+        return self
+
 
 _EDGE_DEG = 1e-4
 """An extract that ends less than a pixel inside the image covers it."""
@@ -27,7 +62,7 @@ class Labelled:
     """The features of a legend on a grid, and what is known of their source.
 
     Attributes:
-        features: See `swath.labels.vectors.read_features`. Its `attrs` say where it comes from:
+        features: See `swath.labels.features.read_features`. Its `attrs` say where it comes from:
             `source`, `date` (YYYY-MM-DD) and `attribution`, each only where known; they are kept in
             GeoParquet.
         complete: (H, W) bool: where the source is complete; None: everywhere, as far as it says.

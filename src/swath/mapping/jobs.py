@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from swath.errors import ModelError
-from swath.mapping.maps import decode_pmap, encode_pmap, read_bytes
 from swath.mapping.predict import DatedImage, Predictor
-from swath.mapping.tiles import Tile
 from swath.mapping.tilestore import TileStore
+from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes
 from swath.memory import return_freed_memory
 from swath.models.device import Precision
 from swath.models.orientations import Orientations
 from swath.models.trained import load_model, weights_hash
 from swath.progress import track
 from swath.sentinel2 import valid_mask
+from swath.tiles import Tile
 from swath.workers import HERE, Workers, open_crew
 
 Codes = NDArray[np.uint8]

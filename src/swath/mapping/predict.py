@@ -15,8 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from swath.errors import ModelError, SettingsError
 from swath.grid import Window
-from swath.mapping.maps import Fusion
-from swath.mapping.tiles import DEFAULT_TILE_PX, Tile, plan_tiles
+from swath.maps.sitemaps import Fusion
 from swath.memory import keep_freed_memory
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
 from swath.models.device import (
@@ -28,11 +27,12 @@ from swath.models.device import (
 from swath.models.fusion import FUSIONS
 from swath.models.head import neutral, probabilities
 from swath.models.orientations import Orientations, mapped, oriented_mean
-from swath.models.series import OneDate
 from swath.models.temperature import tempered
 from swath.models.trained import TrainedModel, to_memory_format
 from swath.models.unet import UNet
+from swath.models.wholeseries import OneDate
 from swath.sentinel2 import valid_mask
+from swath.tiles import DEFAULT_TILE_PX, Tile, plan_tiles
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from swath.files import replacing
 from swath.grid import Window
-from swath.mapping.tiles import Tile
+from swath.tiles import Tile
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from swath.errors import BusyError, DatasetError, InputError
+from swath.errors import DatasetError, InputError
 from swath.files import read_json, sha256, write_json
-from swath.mapping.manifest import (
+from swath.locks import locked
+from swath.maps.manifest import (
     MANIFEST_NAME,
     Manifest,
     Output,
@@ -112,7 +113,7 @@ def working(home: Path, *, anew: bool) -> Iterator[WorkFolder]:
     folder = home.parent / f".work-{home.name}"
     recover(home)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         if anew:
             for path in folder.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -180,22 +181,3 @@ def _link(source: Path, target: Path) -> None:
 
 def _old(home: Path) -> Path:
     return home.parent / f".old-{home.name}"
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder: the system lets go when the process ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # a system without such locks
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(folder) from None
-        yield
-    finally:
-        os.close(handle)

@@ -9,13 +9,8 @@ from torch import nn
 from swath.errors import ModelError
 from swath.models.attention import DateAttention
 from swath.models.convlstm import ConvLSTM
-from swath.models.deeplab import DeepLab
-from swath.models.perpixel import PixelLSTM, TempCNN
-from swath.models.segnet import SegNet
-from swath.models.series import SeriesSizes
 from swath.models.unet import UNet
-from swath.models.unetseries import EarlyFusion, FeatureConvLSTM, FeatureMean
-from swath.models.utae import UTAE
+from swath.models.wholeseries import SeriesSizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ class WholeSeries:
     """How to build the one network of a model that is trained end to end on series.
 
     Attributes:
-        series: Its sizes -> the network, a `swath.models.series.SeriesNetwork`.
+        series: Its sizes -> the network, a `swath.models.wholeseries.SeriesNetwork`.
         one_length: Whether it takes series of the length that it was built for only.
     """
 
@@ -49,15 +44,12 @@ Architecture = TwoStages | WholeSeries
 ARCHITECTURES: dict[str, Architecture] = {
     "unet-convlstm": TwoStages(UNet, ConvLSTM),
     "unet-attention": TwoStages(UNet, DateAttention),
-    "segnet-convlstm": TwoStages(SegNet, ConvLSTM),
-    "deeplab-convlstm": TwoStages(DeepLab, ConvLSTM),
-    "early-fusion": WholeSeries(EarlyFusion, one_length=True),
-    "feature-mean": WholeSeries(FeatureMean),
-    "feature-convlstm": WholeSeries(FeatureConvLSTM),
-    "u-tae": WholeSeries(UTAE),
-    "tempcnn": WholeSeries(TempCNN, one_length=True),
-    "pixel-lstm": WholeSeries(PixelLSTM),
 }
+
+
+def register(name: str, entry: Architecture) -> None:
+    """Make an architecture known under a name."""
+    ARCHITECTURES[name] = entry
 
 
 def architecture(name: str) -> Architecture:

@@ -13,14 +13,15 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from swath.errors import InputError, ModelError
-from swath.files import first_problem, read_json, replacing, sha256, write_json
+from swath.files import read_json, replacing, sha256, write_json
 from swath.legend import Legend
 from swath.models.names import NAMES
 from swath.models.orientations import Orientations
 from swath.models.registry import WholeSeries, architecture
-from swath.models.series import OneDate, SeriesSizes
+from swath.models.wholeseries import OneDate, SeriesSizes
 from swath.scaling import Scaling
-from swath.settings import ImageSettings
+from swath.schema import first_problem
+from swath.sentinel2 import ImageSettings
 
 WEIGHTS = "model.safetensors"
 SPEC = "model.json"

@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from swath.grid import Grid, Window
-from swath.sentinel2 import DARK_LEVEL, STANDARD_MEDIAN, STANDARD_SPREAD, valid_mask
-from swath.settings import Encoding, ImageSettings
+from swath.sentinel2 import (
+    DARK_LEVEL,
+    STANDARD_MEDIAN,
+    STANDARD_SPREAD,
+    Encoding,
+    ImageSettings,
+    valid_mask,
+)
 
 FROM_SCENE: tuple[Encoding, ...] = ("dos", "standardised")
 """The encodings that depend on the whole scene."""

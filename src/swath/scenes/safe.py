@@ -22,8 +22,15 @@ from swath.scenes.jp2 import decode
 from swath.scenes.raster import BLOCK_PX, plan_source_window, warp_band
 from swath.scenes.safe_files import ProductFiles, find_files
 from swath.scenes.safe_xml import ProductMetadata, TileMetadata, parse_product, parse_tile
-from swath.sentinel2 import BANDS, NODATA, QUANTIFICATION, SATURATED, SCL_CLASSES, TCI_BANDS
-from swath.settings import ImageSettings
+from swath.sentinel2 import (
+    BANDS,
+    NODATA,
+    QUANTIFICATION,
+    SATURATED,
+    SCL_CLASSES,
+    TCI_BANDS,
+    ImageSettings,
+)
 
 MAX_XML = 64 * 2**20
 MAX_JP2 = 512 * 2**20
@@ -308,14 +315,14 @@ def _resampled(
 ) -> NDArray[np.uint16]:
     """Reflectance x 10000 of a coarser image on a grid of 10 m, in strips to spare memory."""
     out = np.zeros(target.shape, np.uint16)
-    for row in range(0, target.height, STRIP_PX):
-        strip = target.crop(Window(row, 0, min(STRIP_PX, target.height - row), target.width))
+    for rows_of in target.window.strips(STRIP_PX):
+        strip = target.crop(rows_of)
         window = plan_source_window(source, strip)
         rows, cols = window.slices
         values = table[numbers[rows, cols]].astype(np.float32)
         values[values == NODATA] = np.nan
         warped = warp_band(values, source.crop(window), strip)
         known = ~np.isnan(warped)
-        part = out[row : row + strip.height]
+        part = out[rows_of.slices]
         part[known] = np.clip(np.rint(warped[known]), 1, 65535).astype(np.uint16)
     return out

@@ -5,8 +5,9 @@ import re
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
 
@@ -16,7 +17,40 @@ from swath.scenes.clouds import CLOUD_MODEL, CloudModel
 from swath.scenes.raster import open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
+from swath.schema import Frozen
 from swath.sentinel2 import BANDS, SCL_INVALID
+
+ShiftMetres = Annotated[float, Field(ge=-500, le=500)]
+
+
+class SceneSettings(Frozen):
+    """One acquisition of a site.
+
+    Attributes:
+        path: GeoTIFF or Sentinel-2 product (`.SAFE` folder or its zip), relative to the sites file.
+            A glob such as `rennes/*.tif` stands for one acquisition a file.
+        date: Day of acquisition; None if the file's name holds it as YYYY-MM-DD or YYYYMMDD.
+        bands: Band names in the file's order; None if its band descriptions say so.
+        exclude: Dates to leave out where `path` is a glob (clouded ones, say).
+        mask: GeoTIFF, relative to the sites file, whose pixels other than 0 are not to be used
+            (clouds, say); `{date}` in it stands for the acquisition's YYYY-MM-DD. Or `ukis-csmask`:
+            the clouds and shadows that this model finds.
+        level: Processing level of an image file, for the cloud model; a product says its own.
+        scl_invalid: Classes of an L2A product's scene classification (SCL, 0..11) whose pixels are
+            no data; None: 0, 1, 3, 8, 9, 10; an empty list: use all pixels.
+        shift_m: (east, north) by which the image is moved, so that the dates of a site lie on one
+            another: early Sentinel-2 images may be 10 m off. A `mask` stays where it is.
+    """
+
+    path: str
+    date: dt.date | None = None
+    bands: tuple[str, ...] | None = None
+    exclude: tuple[dt.date, ...] = ()
+    mask: str | None = None
+    level: Literal["L1C", "L2A"] | None = None
+    scl_invalid: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
+    shift_m: tuple[ShiftMetres, ShiftMetres] = (0.0, 0.0)
+
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 """uint8 is a True Colour Image; the others are reflectance x 10000."""

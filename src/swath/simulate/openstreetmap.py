@@ -8,11 +8,11 @@ import numpy as np
 import shapely
 
 from swath.errors import InputError, SettingsError
-from swath.files import parse_yaml
 from swath.grid import Bounds, Grid, transform_bounds
-from swath.labels.vectors import LONLAT, Source, choose_features, read_near, wide_bounds
+from swath.labels.features import LONLAT, Source, choose_features, read_near, wide_bounds
 from swath.labels.width import line_widths_m
 from swath.legend import Legend
+from swath.schema import parse_yaml
 from swath.simulate.layout import PIXEL_M, Layout, area_table, unique_lines
 
 MARGIN_PX = 15
@@ -40,7 +40,7 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
     """Read a place from an OpenStreetMap file.
 
     Args:
-        path: Any format that labels are read from; see `swath.labels.vectors.read_features`. Files
+        path: Any format that labels are read from; see `swath.labels.features.read_features`. Files
             with roads only will do.
         bounds: (west, south, east, north) in degrees; None: a square of at most `LARGEST_PX` px
             where roads lie closest.
@@ -72,7 +72,7 @@ def layout_of(features: geopandas.GeoDataFrame, legend: Legend, grid: Grid, seed
     """Sort features into areas with heights and lines with widths.
 
     Args:
-        features: As `swath.labels.vectors.read_features` gives them.
+        features: As `swath.labels.features.read_features` gives them.
         legend: `ground_legend`.
         grid: Where the features lie.
         seed: See `Layout`.

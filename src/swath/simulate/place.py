@@ -12,7 +12,7 @@ from swath.grid import Bounds
 from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
 from swath.progress import track
 from swath.scenes.raster import write_raster
-from swath.settings import RegionSettings, SceneSettings, SiteSettings, SitesFile, SplitName
+from swath.scenes.scene import SceneSettings
 from swath.simulate.climate import Climate, draw_climate
 from swath.simulate.day import Day, plan_days
 from swath.simulate.layout import Layout
@@ -20,6 +20,7 @@ from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
+from swath.sites.schema import RegionSettings, SiteSettings, SitesFile, SplitName
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
 

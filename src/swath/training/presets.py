@@ -5,28 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import Field, RootModel, ValidationError, model_validator
 
 from swath.errors import SettingsError
-from swath.files import first_problem, read_yaml
 from swath.models.orientations import Orientations
 from swath.models.registry import WholeSeries, architecture
+from swath.schema import Frozen, first_problem, read_yaml
 
 PresetName = Literal["paper", "best", "demo"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Phase(_Strict):
+class Phase(Frozen):
     """Epochs at one (peak) learning rate."""
 
     learning_rate: float = Field(gt=0)
     epochs: int = Field(ge=1)
 
 
-class StageSettings(_Strict):
+class StageSettings(Frozen):
     """How one of the two networks is trained.
 
     Attributes:
@@ -95,7 +91,7 @@ class StageSettings(_Strict):
         return peak * 0.5 * (1 + math.cos(math.pi * done))
 
 
-class TrainSettings(_Strict):
+class TrainSettings(Frozen):
     """Everything that decides what a training run computes, but its data and seed.
 
     Attributes:

@@ -15,7 +15,7 @@ from torch import Tensor, distributed
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from swath.errors import SettingsError, WorkerError
-from swath.files import value_hash
+from swath.keys import value_hash
 from swath.progress import console
 
 PATIENCE = timedelta(minutes=10)

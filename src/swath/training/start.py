@@ -11,7 +11,7 @@ from swath.dataset.site import Dataset, Site
 from swath.errors import SettingsError
 from swath.legend import Legend
 from swath.models.trained import ModelSpec, TrainedModel, load_model, network_hash
-from swath.settings import ImageSettings
+from swath.sentinel2 import ImageSettings
 from swath.training.presets import TrainSettings
 
 

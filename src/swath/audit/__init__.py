@@ -1,0 +1,1 @@
+"""Labels against images: how good the labels of a dataset are."""

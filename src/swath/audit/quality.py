@@ -1,0 +1,334 @@
+"""How good labels are: completeness, emptiness, age, and what that means for a site.
+
+Pure measures on arrays; `swath.audit.check` reads the files and draws the pictures.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from swath.audit.shift import BLOCK_PX, RESAMPLES, SEARCH_PX, Shift
+from swath.legend import IGNORE
+from swath.metrics.bootstrap import block_weights, interval, resample
+
+MISALIGNED_PX = 0.5
+"""A significant shift from here on is worth a warning: a 30 m road then loses a sixth of itself."""
+
+DISAGREE_PX = 0.7
+"""Dates whose shifts differ by this are not registered to one another."""
+
+EMPTY_SHARE = 0.005
+"""Less foreground among the labelled pixels than this is an empty site."""
+
+EMPTY_BLOCKS = 0.5
+"""More labelled blocks without foreground than this make a site look half mapped."""
+
+STALE_DAYS = 3 * 365
+"""Labels and images further apart than this are warned of."""
+
+RING_PX = 2
+"""Ignored strips up to twice this wide (the ring around a road) do not end the labelled ground."""
+
+AWAY_PX = 2
+"""Pixels further than this from every line of the template are `away` from the labels."""
+
+_ON_LINE, _OFF_LINE = 0.1, 0.02
+"""Values of the template in the middle of a line, and where it has faded."""
+
+_THRESHOLDS = np.linspace(0.30, 0.80, 24)
+"""Quantiles of the score on labelled lines at which both grounds are compared: above the last are a
+few bright spots, which say nothing of the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of what looks like a labelled line is labelled: a lower bound.
+
+    Attributes:
+        least: 0..1.
+        low: Lower end of the 95 % interval of `least`, from redrawn blocks.
+        high: Its upper end.
+    """
+
+    least: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class SiteQuality:
+    """What was found at one site.
+
+    Attributes:
+        site: Its name.
+        dates: Of its images, oldest first.
+        labels_date: The day whose state the labels show, where known.
+        by_date: The shift on each date, None where none was found; as `dates`.
+        shift: The mean of those that were found; None where none was.
+        applied_m: East and north, in metres: what the build has moved the labels by.
+        images_applied_m: What it has moved each image by; as `dates`.
+        resolution_m: East and north size of a pixel.
+        completeness: None where it cannot be told.
+        class_share: Class name -> share of the labelled pixels.
+        foreground_share: Of the labelled pixels.
+        ignore_share: Of all pixels.
+        empty_blocks: Share of the labelled blocks (64 px) that hold no foreground.
+    """
+
+    site: str
+    dates: tuple[dt.date, ...]
+    labels_date: dt.date | None
+    by_date: tuple[Shift | None, ...]
+    shift: Shift | None
+    applied_m: tuple[float, float]
+    images_applied_m: tuple[tuple[float, float], ...]
+    resolution_m: tuple[float, float]
+    completeness: Completeness | None
+    class_share: dict[str, float]
+    foreground_share: float
+    ignore_share: float
+    empty_blocks: float
+
+    @property
+    def misaligned(self) -> bool:
+        """Whether a shift is both significant and large enough to matter."""
+        return (
+            self.shift is not None and self.shift.significant and self.shift.length >= MISALIGNED_PX
+        )
+
+    @property
+    def correction_m(self) -> tuple[float, float] | None:
+        """`shift_m` for the sites file: east and north, with what is applied already; or None."""
+        if self.shift is None or not self.misaligned:
+            return None
+        east = self.applied_m[0] + self.shift.east * self.resolution_m[0]
+        north = self.applied_m[1] - self.shift.south * self.resolution_m[1]
+        return round(east, 1), round(north, 1)
+
+    @property
+    def apart_px(self) -> float:
+        """The largest distance between the shifts of two dates; 0 with fewer than two."""
+        known = [shift for shift in self.by_date if shift is not None]
+        pairs = ((a, b) for a in known for b in known)
+        return max(
+            (float(np.hypot(a.east - b.east, a.south - b.south)) for a, b in pairs), default=0.0
+        )
+
+    @property
+    def image_corrections_m(self) -> dict[dt.date, tuple[float, float]]:
+        """`shift_m` for each scene, east and north, that brings its image under the labels.
+
+        What is applied already is in it. Only dates whose shift is significant.
+        """
+        width, height = self.resolution_m
+        return {
+            date: (
+                round(moved[0] - shift.east * width, 1),
+                round(moved[1] + shift.south * height, 1),
+            )
+            for date, shift, moved in zip(
+                self.dates, self.by_date, self.images_applied_m, strict=True
+            )
+            if shift is not None and shift.significant
+        }
+
+    @property
+    def years_apart(self) -> float | None:
+        """Years from the nearest image to the labels: positive where the labels are newer."""
+        if self.labels_date is None:
+            return None
+        days = [(self.labels_date - date).days for date in self.dates]
+        return min(days, key=abs) / 365.25
+
+
+def covered(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The labelled ground, thin strips of *ignore* (the rings around roads) filled.
+
+    Args:
+        labels: (H, W) uint8 class ids, 255 = ignore.
+
+    Returns:
+        (H, W) bool.
+    """
+    known = np.pad(labels != IGNORE, RING_PX, mode="edge")
+    side = 2 * RING_PX + 1
+    grown = ndimage.maximum_filter(known, side)
+    return np.asarray(ndimage.minimum_filter(grown, side)[RING_PX:-RING_PX, RING_PX:-RING_PX])
+
+
+def searchable(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels whose surroundings are labelled as far as a shift is looked for.
+
+    Args:
+        ground: (H, W) bool: labelled; the outside of the array counts as labelled.
+
+    Returns:
+        (H, W) bool.
+    """
+    if ground.all():
+        return ground
+    side = 2 * (SEARCH_PX + 1) + 1
+    return np.asarray(ndimage.minimum_filter(ground, side, mode="constant", cval=1))
+
+
+def block_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Labelled and foreground pixels of each block of 64 px.
+
+    Args:
+        labels: (H, W) uint8 class ids, 0 = background, 255 = ignore.
+
+    Returns:
+        (blocks, 2) int64: labelled, foreground.
+    """
+    known = labels != IGNORE
+    return np.stack([_by_block(known), _by_block(known & (labels > 0))], axis=1).astype(np.int64)
+
+
+def empty_share(counts: NDArray[np.int64]) -> float:
+    """Share 0..1 of the blocks, labelled to at least half, that hold no foreground.
+
+    Args:
+        counts: (blocks, 2) from `block_counts`.
+    """
+    labelled = counts[:, 0] * 2 >= BLOCK_PX**2
+    return float((counts[labelled, 1] == 0).mean()) if labelled.any() else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LineGround:
+    """A window's score, on labelled lines and away from them.
+
+    Attributes:
+        score: (h, w) high where the image looks like a labelled line.
+        on: (h, w) bool: in the middle of a labelled line.
+        away: (h, w) bool: labelled ground at some distance from every line.
+    """
+
+    score: NDArray[np.float32]
+    on: NDArray[np.bool_]
+    away: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, score: NDArray[np.float32], drawn: NDArray[np.float32], mask: NDArray[np.bool_]
+    ) -> "LineGround":
+        """Divide a window by the template (h, w) of its lines; `mask` (h, w): what counts."""
+        away = ndimage.maximum_filter(drawn, 2 * AWAY_PX + 1, mode="nearest") < _OFF_LINE
+        return cls(score, mask & (drawn >= _ON_LINE), mask & away)
+
+
+def completeness(windows: list[LineGround], seed: int = 0) -> Completeness | None:
+    """How much of what looks like a labelled line is labelled, at least.
+
+    Away from the lines, some pixels score like lines. If a share p of the ground there were
+    unlabelled lines that look as the labelled do, then at every threshold t at least p times the
+    share of line pixels above t would be above t there. The largest p that this allows is the least
+    ratio over the thresholds. Other bright strips (tracks, roofs, railways) make it larger than the
+    truth, so the completeness on / (on + p away) is a lower bound, not a best guess; halving the
+    labels halves it.
+
+    Args:
+        windows: Of one site.
+        seed: Same seed, same interval.
+
+    Returns:
+        None where there is too little ground of either kind (100 px).
+    """
+    lines = [window.score[window.on] for window in windows]
+    if min(sum(map(len, lines)), sum(int(w.away.sum()) for w in windows)) < 100:
+        return None
+    edges = np.quantile(np.concatenate(lines), _THRESHOLDS)
+    counts = np.concatenate([_counts_above(window, edges) for window in windows])
+    counts = counts[counts[:, :, -1].any(axis=1)]
+    weights = block_weights(len(counts), RESAMPLES, seed)
+    found = _least(counts.sum(axis=0, dtype=np.float64)[None])[0]
+    ends = interval(_least(resample(weights, counts)))
+    return Completeness(float(found), *(ends or (0.0, 1.0)))
+
+
+def _counts_above(window: LineGround, edges: NDArray[np.floating]) -> NDArray[np.int64]:
+    """(blocks, 2, thresholds + 1): pixels on and away from lines above each; the last: all."""
+    kinds = []
+    for kind in (window.on, window.away):
+        above = [_by_block(kind & (window.score > edge)) for edge in edges]
+        kinds.append(np.stack([*above, _by_block(kind)], axis=-1))
+    return np.stack(kinds, axis=1).astype(np.int64)
+
+
+def _least(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 2, thresholds + 1) pixels -> (n,) completeness."""
+    total = np.maximum(counts[..., -1:], 1)
+    on, away = np.moveaxis(counts[..., :-1] / total, 1, 0)
+    share = np.minimum((away / np.maximum(on, 1e-9)).min(axis=-1), 1.0)
+    lines, ground = counts[:, 0, -1], counts[:, 1, -1]
+    return np.asarray(lines / np.maximum(lines + share * ground, 1))
+
+
+def _by_block(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(H, W) bool -> (blocks,) number of True, from the north-west."""
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, -height % BLOCK_PX), (0, -width % BLOCK_PX)))
+    tall, wide = (side // BLOCK_PX for side in padded.shape)
+    blocks = padded.reshape(tall, BLOCK_PX, wide, BLOCK_PX)
+    counted: NDArray[np.int64] = blocks.sum(axis=(1, 3)).ravel()
+    return counted
+
+
+def warnings_for(quality: SiteQuality) -> list[str]:
+    """What is wrong with a site, a line each; none where it looks well."""
+    return [
+        *_alignment_warnings(quality),
+        *_content_warnings(quality),
+        *_age_warnings(quality),
+    ]
+
+
+def _alignment_warnings(quality: SiteQuality) -> list[str]:
+    if quality.foreground_share == 0:
+        return []
+    if quality.shift is None:
+        return [
+            f"misaligned? no shift within {SEARCH_PX} px fits: the image does not show the labels, "
+            "there is too little ground, or they are further off"
+        ]
+    found = []
+    if quality.misaligned:
+        found.append(
+            f"misaligned: the labels must move {_way(quality.shift.east, 'east', 'west')} and "
+            f"{_way(quality.shift.south, 'south', 'north')}"
+        )
+    if quality.apart_px >= DISAGREE_PX:
+        found.append(
+            f"the dates lie up to {quality.apart_px:.1f} px apart: no constant shift suits them "
+            "all; move the images instead of the labels"
+        )
+    return found
+
+
+def _content_warnings(quality: SiteQuality) -> list[str]:
+    if quality.foreground_share < EMPTY_SHARE:
+        return [f"empty: only {quality.foreground_share:.2%} of the labelled pixels are foreground"]
+    if quality.empty_blocks > EMPTY_BLOCKS:
+        return [
+            f"half empty: {quality.empty_blocks:.0%} of the labelled ground (blocks of "
+            f"{BLOCK_PX} px) holds no foreground; check the coverage"
+        ]
+    return []
+
+
+def _age_warnings(quality: SiteQuality) -> list[str]:
+    years = quality.years_apart
+    if years is None or abs(years) * 365.25 <= STALE_DAYS:
+        return []
+    order = "newer" if years > 0 else "older"
+    return [
+        f"stale: the labels ({quality.labels_date}) are {abs(years):.1f} years {order} than "
+        "the nearest image"
+    ]
+
+
+def _way(pixels: float, positive: str, negative: str) -> str:
+    return f"{abs(pixels):.2f} px {positive if pixels >= 0 else negative}"

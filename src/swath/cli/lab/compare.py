@@ -1,0 +1,103 @@
+"""`swath compare`: a matrix of models, held-out sites and seeds, and its leaderboard."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swath.cli.options import (
+    DeviceOption,
+    JobWorkersOption,
+    JsonOption,
+    OutOption,
+    SchedulerOption,
+)
+from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.lab.comparison.cost import Estimate
+
+
+def command(
+    file: Annotated[
+        Path, typer.Argument(metavar="COMPARISON.yaml", help="Models, folds and seeds.")
+    ],
+    out: OutOption,
+    workers: JobWorkersOption = None,
+    scheduler: SchedulerOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long it takes.")
+    ] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Train, map and score every model on every fold with every seed; write the leaderboard.
+
+    What is finished in --out is kept: run the same command again to go on.
+    """
+    from swath.errors import MissingExtraError
+    from swath.progress import console
+
+    try:
+        from swath.lab.comparison.cells import read_comparison
+        from swath.lab.comparison.run import plan_cost, run_comparison
+        from swath.workers import Workers, open_crew
+    except ModuleNotFoundError as error:
+        name = error.name or "pytorch-lightning"
+        raise MissingExtraError("swath compare", name, "train") from None
+    chosen = Workers.choose(workers, scheduler)
+    comparison = read_comparison(chosen.locate(file))
+    home = chosen.locate(out)
+    roots = {root for model in comparison.models for root in model.roots}
+    with open_crew(chosen, home, roots) as crew:
+        cost = plan_cost(comparison, home, device, crew)
+        wall_s = cost.wall_s(list(comparison.jobs()), crew.size)
+        plan: dict[str, Any] = {
+            "out": str(out),
+            "workers": crew.size,
+            "estimate": cost.as_json() | {"wall_minutes": round(wall_s / 60, 4)},
+        }
+        if dry_run:
+            emit(plan, as_json, _plan_lines(cost, wall_s, crew.size))
+            return
+        for line in _plan_lines(cost, wall_s, crew.size):
+            console.print(line, highlight=False, soft_wrap=True)
+        board = run_comparison(comparison, home, cost, crew=crew, device=device)
+    emit(
+        {**plan, "leaderboard": str(out / "leaderboard.json"), **board.content},
+        as_json,
+        [*_board_lines(board.rows), f"leaderboard: {out / 'leaderboard.md'}"],
+    )
+
+
+def _plan_lines(cost: "Estimate", wall_s: float, workers: int) -> list[str]:
+    by_model: dict[str, list[float]] = {}
+    for name, seconds in cost.seconds.items():
+        by_model.setdefault(name.partition("/")[0], []).append(seconds)
+    lines = [
+        f"{model}: {len(times)} cells, {_duration(sum(times))}; {cost.parameters[model]:,} weights"
+        for model, times in by_model.items()
+    ]
+    total = len(cost.seconds) + cost.done
+    return [
+        *lines,
+        f"{total} cells, {cost.done} done; about {_duration(cost.total_s)} of training and mapping "
+        f"left, {_duration(wall_s)} with {workers} at once; scoring comes on top",
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _board_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """The head of the leaderboard as plain text."""
+    width = max(len(row["name"]) for row in rows)
+    lines = [f"{'':{width}}  PR-AUC  line F1  IoU"]
+    for row in rows:
+        scores = (row[name]["mean"] for name in ("pr_auc", "line_f1_2", "iou"))
+        shown = "   ".join("  -  " if s is None else f"{s:.3f}" for s in scores)
+        lines.append(f"{row['name']:{width}}  {shown}")
+    return lines

@@ -1,0 +1,1 @@
+"""What measures the method: comparisons, speed, stability, realism, rivals."""

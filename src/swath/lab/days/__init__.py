@@ -1,0 +1,1 @@
+"""Further days of real places, made from two of their images."""

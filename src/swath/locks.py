@@ -1,0 +1,35 @@
+"""Locks on files and folders: the system lets go when the process ends, however it ends."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from swath.errors import BusyError
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold an existing file or folder while a block runs.
+
+    Args:
+        path: What is held; nothing is written to it.
+        wait: Wait until whoever holds it lets go, instead of giving up.
+
+    Raises:
+        BusyError: Another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # a system without such locks
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise BusyError(path) from None
+        yield
+    finally:
+        os.close(handle)

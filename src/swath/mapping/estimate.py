@@ -1,0 +1,257 @@
+"""What mapping will cost, before it starts: from rates measured on a tile of the very scenes."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from swath.errors import InputError
+from swath.grid import Window
+from swath.mapping.jobs import Codes, FusionJob, Job, PmapJob, SeriesJob
+from swath.mapping.mapplan import SitePlan
+from swath.mapping.predict import DatedImage, Predictor
+from swath.mapping.sources import Source
+from swath.maps.rasters import classify, composite, writing_rasters
+from swath.maps.vectors import write_vectors
+from swath.memory import peak_bytes, return_freed_memory
+from swath.tiles import Tile
+
+WARM_UP_PX = 256
+"""Side of what is mapped before the clock starts: libraries set themselves up at first use."""
+
+SMALL_PX = 640
+"""Side of what is prepared beside a whole tile, to tell what a date costs and what a pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a pixel costs here: seconds, or bytes.
+
+    Attributes:
+        image_s: To bring one date onto the grid.
+        image_once_s: What that takes a date, however large it is (its dark levels, say).
+        pmap_s: To run the U-Net, its margins included.
+        fusion_s: To fuse all dates.
+        write_pmap_s: To write the PMap of one date.
+        write_fused_s: To write the fused PMap, classes and composite.
+        vectors_s: To trace the vectors.
+        image_bytes: Of the image of one date on the grid, while it is mapped.
+        pmap_bytes: Of the PMap of one date, compressed.
+        fused_bytes: Of all other files, compressed.
+        tile_mb: Peak memory with the tile, in MB; None where the system does not tell. The U-Net
+            maps it thrice: what one pass leaves does not quite fit the next.
+    """
+
+    image_s: float
+    image_once_s: float
+    pmap_s: float
+    fusion_s: float
+    write_pmap_s: float
+    write_fused_s: float
+    vectors_s: float
+    image_bytes: float
+    pmap_bytes: float
+    fused_bytes: float
+    tile_mb: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What mapping a site will cost in one process.
+
+    Attributes:
+        site: Its name.
+        dates: How many.
+        shape: (height, width) of the maps in px.
+        tiles: How many the scene has; the U-Net maps each once a date, the ConvLSTM once.
+        read_mpx: Megapixels that the U-Net sees in all, margins included.
+        stages_s: Stage -> seconds.
+        memory_mb: Peak memory: that of a tile, which all tiles share, with the libraries and the
+            model; None where the system does not tell. Not counted: GDAL's cache, and lines
+            where they take more than the networks (about 1.2 GB in all, where roads are dense).
+        disk_mb: What the maps will take.
+        temporary_mb: What the work takes besides, at most.
+    """
+
+    site: str
+    dates: int
+    shape: tuple[int, int]
+    tiles: int
+    read_mpx: float
+    stages_s: dict[str, float]
+    memory_mb: float | None
+    disk_mb: float
+    temporary_mb: float
+
+    @property
+    def seconds(self) -> float:
+        """All stages together."""
+        return sum(self.stages_s.values())
+
+
+def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimate:
+    """Scale rates up to a site. Every tile counts as if it had data: an upper bound.
+
+    Args:
+        plan: What is to be mapped.
+        predictor: The model.
+        rates: Of `measure_rates` for the same plan.
+    """
+    dates, pixels = len(plan.maps.dates), plan.grid.window.size
+    classes = len(plan.maps.legend.classes)
+    tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
+    read = sum(tile.read.size for tile in tiles)
+    # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
+    temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
+    return Estimate(
+        plan.maps.site,
+        dates,
+        plan.grid.shape,
+        len(tiles),
+        dates * read / 1e6,
+        {
+            "images": dates * (rates.image_once_s + pixels * rates.image_s),
+            "pmaps": dates * pixels * rates.pmap_s,
+            "fusion": pixels * rates.fusion_s,
+            "write": pixels * (dates * rates.write_pmap_s + rates.write_fused_s),
+            "vectors": pixels * rates.vectors_s,
+        },
+        rates.tile_mb,
+        pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
+        pixels * temporary / 1e6,
+    )
+
+
+def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
+    """Map one tile of the scene near its middle, on one date, and time every stage.
+
+    Args:
+        plan: What is to be mapped.
+        predictor: The model.
+
+    Raises:
+        InputError: No tile has data, or an image cannot be read.
+    """
+    seconds: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="swath-") as temporary:
+        folder = Path(temporary)
+        source, found = _find_tile(plan, predictor, folder)
+        part = found.read
+        _warm_up(plan, predictor, source, part)
+        scratch = folder / "scratch"
+        grid, whole = plan.grid.crop(found.core), found.core.relative_to(found.core)
+        seen, tile = Tile(found.kept, part.relative_to(part)), Tile(whole, whole)
+        image_s, image_once_s, image = _time_image(source, part, scratch)
+        job = PmapJob(image)
+        codes, seconds["pmap"] = _settled(
+            lambda: job.compute(predictor, seen, job.read(predictor, seen))
+        )
+        raster = plan.pmap(source.date)
+        with (
+            _timed(seconds, "write_pmap"),
+            writing_rasters(folder, grid, [raster]) as write,
+        ):
+            write(whole, [codes])
+        pmap = folder / raster.name
+        dates = plan.maps.dates
+        return_freed_memory()
+        fusion: Job = FusionJob((pmap,) * len(dates), plan.grid.window.size)
+        if predictor.series is not None:
+            fusion, tile = SeriesJob((image,) * len(dates)), seen
+        fused, seconds["fusion"] = _settled(
+            lambda: fusion.compute(predictor, tile, fusion.read(predictor, tile))
+        )
+        with _timed(seconds, "write_fused"), writing_rasters(folder, grid, plan.fused) as write:
+            dated = np.stack([codes] * len(dates))
+            write(whole, [fused, classify(fused)[None], composite(dated, dates)])
+        return_freed_memory()
+        with _timed(seconds, "vectors"):
+            write_vectors(plan.at(folder))
+        kept = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        pixels, pmap_bytes = whole.size, pmap.stat().st_size
+        image_bytes = sum(path.stat().st_size for path in scratch.glob("*"))
+    return Rates(
+        **{f"{stage}_s": spent / pixels for stage, spent in seconds.items()},
+        image_s=image_s,
+        image_once_s=image_once_s,
+        image_bytes=image_bytes / part.size,
+        pmap_bytes=pmap_bytes / pixels,
+        fused_bytes=(kept - pmap_bytes) / pixels,
+        tile_mb=None if (peak := peak_bytes()) is None else peak / 1e6,
+    )
+
+
+def _time_image(source: Source, part: Window, scratch: Path) -> tuple[float, float, DatedImage]:
+    """Seconds a pixel and seconds a date of making an image ready, and the image of `part`."""
+    spent: list[tuple[int, float]] = []
+    for side in (SMALL_PX, max(part.height, part.width)):
+        window = _middle(part, side)
+        shutil.rmtree(scratch, ignore_errors=True)
+        began = time.perf_counter()
+        image = source.crop(window).prepare(scratch)
+        spent.append((window.size, time.perf_counter() - began))
+    (few, short), (many, long) = spent
+    slope = max(0.0, (long - short) / (many - few)) if many > few else long / many
+    return slope, max(0.0, long - slope * many), image
+
+
+def _find_tile(plan: SitePlan, predictor: Predictor, folder: Path) -> tuple[Source, Tile]:
+    """A date, and the tile nearest to the middle that has data on it."""
+    tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
+    row, col = plan.grid.height / 2, plan.grid.width / 2
+
+    def distance(tile: Tile) -> float:
+        core = tile.core
+        return abs(core.row + core.height / 2 - row) + abs(core.col + core.width / 2 - col)
+
+    for tile in sorted(tiles, key=distance):
+        middle = _middle(tile.core)
+        for date in reversed(plan.maps.dates):
+            source = plan.sources[date]
+            try:
+                image = source.crop(middle).prepare(folder / f"look-{middle.row}-{middle.col}")
+            except InputError:  # the image does not reach so far
+                continue
+            if image.read(Window(0, 0, middle.height, middle.width)).any():
+                return source, tile
+    raise InputError(f"the images of {plan.maps.site} have no data")
+
+
+def _warm_up(plan: SitePlan, predictor: Predictor, source: Source, part: Window) -> None:
+    small = _middle(part)
+    here = small.relative_to(small)
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        image = source.crop(small).prepare(Path(folder))
+        pmap, valid = predictor.pmap(predictor.read(image, here), here)
+        dates = len(plan.maps.dates)
+        whole = plan.grid.window.size
+        predictor.fuse(np.stack([pmap] * dates), np.stack([valid] * dates), here, whole)
+
+
+def _middle(window: Window, side: int = WARM_UP_PX) -> Window:
+    height, width = min(side, window.height), min(side, window.width)
+    row = window.row + (window.height - height) // 2
+    return Window(row, window.col + (window.width - width) // 2, height, width)
+
+
+def _settled(work: Callable[[], Codes]) -> tuple[Codes, float]:
+    """What it makes, and the lowest of its seconds once the memory that it needs is there."""
+    made = work()
+    spent = []
+    for _ in range(2):
+        began = time.perf_counter()
+        made = work()
+        spent.append(time.perf_counter() - began)
+    return made, min(spent)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - began

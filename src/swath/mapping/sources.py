@@ -1,0 +1,289 @@
+"""The series that a map is made from: a site of a dataset, or scenes brought onto one grid."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import rasterio
+from pyproj import CRS
+
+from swath.dataset.site import Acquisition, Dataset, Site, read_image
+from swath.errors import DatasetError, ModelError
+from swath.files import content_hash, replacing
+from swath.grid import Grid, Window
+from swath.keys import value_hash
+from swath.mapping.predict import DatedImage, Image
+from swath.maps.rasters import CACHE_BYTES
+from swath.models.trained import ModelSpec
+from swath.progress import track
+from swath.scenes.raster import BLOCK_PX, plan_source_window, rasterio_window, read_raster
+from swath.scenes.scene import Scene, SceneSettings
+from swath.scenes.warp import (
+    find_scenes,
+    plain_scene,
+    plan_grid,
+    read_on_grid,
+    scene_levels,
+)
+from swath.sentinel2 import NODATA, ImageSettings
+from swath.sites.schema import SplitName
+from swath.tiles import plan_tiles
+
+PIECE_PX = 1024
+"""Scenes are warped in pieces of this side, whatever the tiles: so no tile changes a pixel."""
+
+COPERNICUS = "Contains modified Copernicus Sentinel data"
+
+_YEARS = re.compile(rf"(?:{COPERNICUS} )(\d{{4}})(?:-(\d{{4}}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One date of a series, before its image is ready.
+
+    Attributes:
+        date: Day of acquisition.
+        attribution: Who made the image.
+        identify: Gives the hash of the image file and of how it is read: the same hash, the same
+            pixels (on the same grid). It reads the file.
+        prepare: Given a folder for temporary files, makes the image ready to be read. What it
+            left there before a crash, it takes up.
+        crop: The same date on a window of the grid.
+    """
+
+    date: dt.date
+    attribution: str
+    identify: Callable[[], str]
+    prepare: Callable[[Path], DatedImage]
+    crop: Callable[[Window], "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What is mapped as one site.
+
+    Attributes:
+        site: Its name, and that of its folder in MAPS.
+        grid: Where its maps lie.
+        sources: Its dates, oldest first.
+    """
+
+    site: str
+    grid: Grid
+    sources: tuple[Source, ...]
+
+    @property
+    def dates(self) -> tuple[dt.date, ...]:
+        """Its dates, oldest first."""
+        return tuple(source.date for source in self.sources)
+
+
+def site_series(site: Site, dataset: Dataset, dates: int, wanted: Sequence[dt.date]) -> Series:
+    """A site of a dataset.
+
+    Args:
+        site: Of `dataset`.
+        dataset: Gives the attribution.
+        dates: How many acquisitions to take where `wanted` is empty: the most recent ones, or all
+            if there are fewer.
+        wanted: The dates to take, in any order.
+
+    Raises:
+        DatasetError: The site has no acquisition of a wanted date.
+    """
+    chosen = [site.acquisition(date) for date in sorted(set(wanted))] or site.acquisitions[-dates:]
+    sources = tuple(_site_source(a, dataset.attribution) for a in chosen)
+    return Series(site.name, site.grid, sources)
+
+
+def select_sites(
+    dataset: Dataset, spec: ModelSpec, split: SplitName | None, names: Sequence[str]
+) -> tuple[Site, ...]:
+    """The sites of a split as the model's run had it.
+
+    A run may have split the sites anew, so its own record comes first; a site that it does not name
+    is in the split that the dataset says.
+
+    Args:
+        dataset: Where to look.
+        spec: Of the model.
+        split: Which; None: all.
+        names: Only these sites, where any are given.
+
+    Raises:
+        DatasetError: A name that the dataset does not have or that is not in the split, or no site.
+    """
+    seen = {name for members in spec.splits.values() for name in members}
+
+    def belongs(site: Site) -> bool:
+        if split is None:
+            return True
+        if site.name in seen:
+            return site.name in spec.splits.get(split, [])
+        return split in site.splits
+
+    sites = tuple(site for site in dataset.sites if belongs(site))
+    if not sites:
+        raise DatasetError(f"{dataset.root} has no site in the split {split!r} of this run")
+    for name in names:
+        if dataset.site(name) not in sites:
+            inside = ", ".join(site.name for site in sites)
+            raise DatasetError(
+                f"site {name!r} is not in the split {split!r} of this run; in it are {inside}"
+            )
+    return tuple(site for site in sites if not names or site.name in names)
+
+
+def check_images(dataset: Dataset, spec: ModelSpec) -> None:
+    """Check that a dataset's images are what the model reads.
+
+    Raises:
+        ModelError: Other bands, another order, or another encoding.
+    """
+    if dataset.image != spec.image:
+        raise ModelError(
+            f"the images of {dataset.root} are {_describe(dataset.image)}, but the model reads "
+            f"{_describe(spec.image)}; build the dataset with the model's image settings"
+        )
+
+
+def scene_series(
+    name: str,
+    paths: Sequence[Path],
+    bands: tuple[str, ...] | None,
+    image: ImageSettings,
+    mask: str | None = None,
+    level: Literal["L1C", "L2A"] | None = None,
+) -> Series:
+    """Scenes of one place, to be warped onto the grid where all of them overlap.
+
+    Args:
+        name: What to call the site.
+        paths: GeoTIFFs whose names hold their dates, or Sentinel-2 products.
+        bands: Band names in the files' order; None: as the files say.
+        image: Which bands the model reads, in which encoding.
+        mask: Which pixels are not to be used, as in a sites file: a raster, `{date}` in its path
+            standing for the date, or the name of the cloud model.
+        level: Processing level of image files, for the cloud model.
+
+    Raises:
+        InputError: A file that is missing or unusable, lacks a band, or two files of one day.
+        SettingsError: A band name that does not exist.
+    """
+    settings = [
+        SceneSettings(path=str(path), bands=bands, mask=mask, level=level) for path in paths
+    ]
+    scenes = find_scenes(settings, Path())
+    for scene in scenes:
+        scene.band_indexes(image.bands)
+    grid = plan_grid(scenes, crs=_shared_crs(scenes))
+    return Series(name, grid, tuple(scene_source(scene, grid, image) for scene in scenes))
+
+
+def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
+    """A scene, to be warped onto a grid.
+
+    Args:
+        scene: It has the bands that `image` names.
+        grid: Where its map will lie.
+        image: Which bands the model reads, in which encoding.
+    """
+    return Source(
+        scene.date,
+        f"{COPERNICUS} {scene.date.year}",
+        partial(_identify, scene, image),
+        partial(_warp, scene, grid, image),
+        lambda window: scene_source(scene, grid.crop(window), image),
+    )
+
+
+def join_attributions(attributions: Sequence[str]) -> str:
+    """One line for all images: each attribution once, the years of Copernicus data joined."""
+    found = [_YEARS.fullmatch(text) for text in attributions]
+    years = [int(year) for match in found if match for year in match.groups() if year]
+    span = f"{min(years)}-{max(years)}" if len(set(years)) > 1 else "".join(map(str, years[:1]))
+    parts = [
+        f"{COPERNICUS} {span}" if match else text
+        for match, text in zip(found, attributions, strict=True)
+    ]
+    return "; ".join(dict.fromkeys(parts))
+
+
+def _site_source(
+    acquisition: Acquisition, attribution: str, origin: tuple[int, int] = (0, 0)
+) -> Source:
+    """An acquisition of a dataset, from the pixel `origin` (row, column) of its site on."""
+    row, col = origin
+    return Source(
+        acquisition.date,
+        attribution,
+        lambda: content_hash(acquisition.path),
+        lambda _: DatedImage(acquisition.date, partial(_read_site, acquisition, origin)),
+        lambda part: _site_source(acquisition, attribution, (row + part.row, col + part.col)),
+    )
+
+
+def _read_site(acquisition: Acquisition, origin: tuple[int, int], window: Window) -> Image:
+    return read_image(acquisition, window.shift(*origin))
+
+
+def _identify(scene: Scene, image: ImageSettings) -> str:
+    return value_hash(
+        {
+            "image": content_hash(scene.path),
+            "mask": None if scene.mask is None else content_hash(scene.mask),
+            "bands": list(scene.band_indexes(image.bands)),
+            "encoding": image.encoding,
+            "masks": scene.masks,
+        }
+    )
+
+
+def _describe(image: ImageSettings) -> str:
+    return f"{', '.join(image.bands)} as {image.encoding}"
+
+
+def _shared_crs(scenes: Sequence[Scene]) -> str | None:
+    """The system that all scenes are in, if it is one in metres: they then need no warping."""
+    first = scenes[0].grid.crs
+    system = CRS.from_user_input(first)
+    metric = system.is_projected and system.axis_info[0].unit_name == "metre"
+    return first if metric and all(scene.grid.crs == first for scene in scenes) else None
+
+
+def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> DatedImage:
+    """Bring a scene onto the grid, piece by piece, as a file in `folder`."""
+    path = folder / f"{scene.date}.tif"
+    ready = DatedImage(scene.date, partial(read_raster, path, fill=NODATA))
+    if path.is_file():
+        return ready
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = grid.profile() | {
+        "driver": "GTiff",
+        "count": len(image.bands),
+        "dtype": "uint8" if image.encoding == "tci" else "uint16",
+        "nodata": NODATA,
+        "tiled": True,
+        "blockxsize": BLOCK_PX,
+        "blockysize": BLOCK_PX,
+        "sparse_ok": True,
+        "bigtiff": "if_safer",
+    }
+    pieces = plan_tiles(grid.shape, PIECE_PX, 0, 1)
+    with (
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        plain_scene(scene, grid, image, folder) as plain,
+        replacing(path) as temporary,
+        rasterio.open(temporary, "w", **profile) as target,
+    ):
+        levels = scene_levels(plain, grid, image)
+        for piece in track(pieces, f"warping {scene.date}"):
+            part = grid.crop(piece.core)
+            if plan_source_window(plain.grid, part).size:
+                warped = read_on_grid(plain, part, image, levels)
+                target.write(warped, window=rasterio_window(piece.core))
+    return ready

@@ -1,0 +1,235 @@
+"""Adding a date to the maps of a site."""
+
+import datetime as dt
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from affine import Affine
+
+from swath.errors import DatasetError, InputError, ModelError
+from swath.grid import Grid
+from swath.mapping.jobs import running
+from swath.mapping.mapplan import SitePlan, plan_site
+from swath.mapping.predict import Predictor
+from swath.mapping.sources import scene_source
+from swath.mapping.stages import MappedSite, Stages, describe, fill, finish
+from swath.mapping.workfolder import WorkFolder, matches, working
+from swath.maps.changes import count_changes, write_changes
+from swath.maps.manifest import Manifest, Mapped, make_key, read_manifest
+from swath.maps.sitemaps import SiteMaps
+from swath.models.device import Precision
+from swath.models.trained import load_model, weights_hash
+from swath.scenes.raster import plan_source_window
+from swath.scenes.scene import Scene
+from swath.workers import HERE, Workers
+
+CHANGES = "changes.tif"
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingMaps:
+    """The maps of a site, to which a date can be added.
+
+    Attributes:
+        maps: As their item tells them.
+        manifest: What they were made from.
+    """
+
+    maps: SiteMaps
+    manifest: Manifest
+
+    @property
+    def grid(self) -> Grid:
+        """Where they lie."""
+        return Grid(self.manifest.crs, Affine(*self.manifest.transform), self.manifest.shape)
+
+
+def read_existing(maps: SiteMaps) -> ExistingMaps:
+    """Read what is needed to add to maps.
+
+    Raises:
+        DatasetError: They have no manifest, or a file is not as it was written.
+    """
+    manifest = read_manifest(maps.folder)
+    keys = {name: output.key for name, output in manifest.outputs.items()}
+    if not matches(maps.folder, keys):
+        raise DatasetError(
+            f"{maps.folder}: a file differs from what swath wrote; map the site again with "
+            "swath map --resume, which redoes only that"
+        )
+    return ExistingMaps(maps, manifest)
+
+
+def choose_site(sites: Sequence[SiteMaps], scene: Scene, name: str | None) -> ExistingMaps:
+    """The site that a scene belongs to: the one of that name, or the one where it lies.
+
+    Raises:
+        InputError: The scene meets no site, or several.
+        DatasetError: No site of that name; see also `read_existing`.
+    """
+    if name is not None and name not in {maps.site for maps in sites}:
+        known = ", ".join(maps.site for maps in sites)
+        raise DatasetError(f"no site {name!r} in these maps; they have {known}")
+    wanted = [maps for maps in sites if name in (None, maps.site)]
+    found = [known for known in map(read_existing, wanted) if _meets(scene, known.grid)]
+    if not found:
+        where = "its grid" if name else "the grid of any site"
+        raise InputError(f"{scene.path}: the image does not meet {where} of these maps")
+    if len(found) > 1:
+        names = ", ".join(known.maps.site for known in found)
+        raise InputError(f"{scene.path}: the image meets {names}; choose one with --site")
+    return found[0]
+
+
+def find_run(existing: ExistingMaps, given: Path | None) -> Path:
+    """The run that made the maps.
+
+    Args:
+        existing: The maps.
+        given: Where the user says it is; None: where the manifest says.
+
+    Raises:
+        ModelError: It is not there, or holds another model now.
+    """
+    manifest, home = existing.manifest, existing.maps.folder
+    run = given or Path(os.path.normpath(home.absolute() / manifest.run))
+    try:
+        found = weights_hash(run)
+    except OSError:
+        raise ModelError(
+            f"{run}: no model here, but {home} was made with one from there; say with --run where "
+            "it is now"
+        ) from None
+    if found != manifest.model_sha256:
+        raise ModelError(
+            f"{run} holds another model (SHA-256 {found[:12]}...) than {home} was made with "
+            f"({manifest.model_sha256[:12]}...); give that one with --run, or map the series anew "
+            "with swath map --resume"
+        )
+    return run
+
+
+def load_predictor(
+    existing: ExistingMaps, run: Path, device: str, precision: Precision | None = None
+) -> Predictor:
+    """The model of a run, ready to go on as the maps were made.
+
+    Args:
+        existing: The maps.
+        run: Of `find_run`.
+        device: `auto`, `cpu` or `cuda`.
+        precision: None: that of the maps.
+    """
+    made = existing.manifest.settings
+    return Predictor(load_model(run), device, precision or made.precision, made.orientations)
+
+
+def update_site(
+    existing: ExistingMaps,
+    run: Path,
+    scene: Scene,
+    predictor: Predictor,
+    *,
+    workers: Workers = HERE,
+) -> MappedSite:
+    """Add a date: one pass of the U-Net, and the ConvLSTM over the newest PMaps.
+
+    As many dates are fused as before (or as the model was trained on, while there are fewer): the
+    newest. So the maps become those of `swath map` with these dates on this grid, byte by byte. A
+    date older than the newest takes its place in the series; one that is older than all fused
+    dates only adds its PMap.
+
+    Args:
+        existing: The maps.
+        run: The run that made them; see `find_run`.
+        scene: The new date. The grid stays that of the maps.
+        predictor: The run's model.
+        workers: Who runs the networks.
+
+    Returns:
+        What was done; `made` is empty if the maps had just this image already.
+
+    Raises:
+        ModelError: The model maps whole series.
+        InputError: The date is there already from another image, or the image cannot be read.
+        BusyError: Another process is at these maps.
+    """
+    if predictor.series is not None:
+        raise ModelError(
+            f"model {predictor.model.spec.name!r} looks at all images at once, so that "
+            "none can be added; map the whole series with swath map"
+        )
+    began = time.perf_counter()
+    stages = Stages()
+    home = existing.maps.folder
+    source = scene_source(scene, existing.grid, predictor.model.spec.image)
+    with stages.time("hash"):
+        identity = source.identify()
+    before = existing.manifest.dates.get(scene.date)
+    if before is not None and before.source == identity:
+        return describe(existing.maps, [], existing.grid, stages, began)
+    if before is not None:
+        raise InputError(
+            f"{scene.path}: {home} has a map of {scene.date} from another image; to replace it, "
+            "map the series anew with swath map --resume"
+        )
+    mapped = Mapped(source=identity, attribution=source.attribution)
+    settings = existing.manifest.settings.model_copy(update={"device": predictor.device.type})
+    manifest = existing.manifest.model_copy(
+        update={
+            "settings": settings,
+            "run": Path(os.path.relpath(run, home)).as_posix(),
+            "dates": existing.manifest.dates | {scene.date: mapped},
+            "outputs": {},
+        }
+    )
+    known = {
+        name: output.key for name, output in existing.manifest.outputs.items() if _is_pmap(name)
+    }
+    plan = plan_site(predictor, manifest, existing.grid, home, {scene.date: source}, known)
+    with (
+        running(predictor, run, home.parent, workers) as runner,
+        working(home, anew=False) as place,
+    ):
+        fill(place, plan, predictor, runner, stages)
+        with stages.time("changes"):
+            plan = _add_changes(place, plan, existing, scene.date)
+        finish(place, plan, predictor, run)
+    return describe(plan.maps, place.made, plan.grid, stages, began)
+
+
+def _add_changes(
+    place: WorkFolder, plan: SitePlan, existing: ExistingMaps, date: dt.date
+) -> SitePlan:
+    """Bring the change layer up to date, where the class map was made anew."""
+    old, new = existing.maps, plan.at(place.folder)
+    outputs = existing.manifest.outputs
+    name = old.classes_path.name
+    same = outputs[name].key == plan.keys[name]
+    if same and not old.changes:
+        return plan
+    key = outputs[CHANGES].key if CHANGES in outputs else None
+    if not same:
+        key = make_key(
+            what="changes", before=key, old=outputs[name].key, new=plan.keys[name], date=str(date)
+        )
+    assert key is not None
+    if not place.reuse(CHANGES, key):
+        write_changes(old, new, date, plan.grid)
+        place.record(CHANGES, key)
+    changes = old.changes
+    if not same:
+        changes = (*changes, count_changes(old, new, date, plan.grid))
+    maps = plan.maps.model_copy(update={"changes": changes})
+    return replace(plan, maps=maps, keys={**plan.keys, CHANGES: key})
+
+
+def _is_pmap(name: str) -> bool:
+    return name.startswith("pmap_")
+
+
+def _meets(scene: Scene, grid: Grid) -> bool:
+    return plan_source_window(scene.grid, grid).size > 0

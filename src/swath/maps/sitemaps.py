@@ -1,0 +1,277 @@
+"""The MAPS folder as values: what `swath map` wrote for each site, and how to read its PMaps.
+
+No torch here: whoever reads maps (evaluation, viewer, updates) needs no network.
+"""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from swath.errors import DatasetError, InputError
+from swath.files import read_json
+from swath.grid import Grid, Window
+from swath.legend import Legend
+from swath.scenes.raster import open_raster, rasterio_window
+from swath.schema import first_problem
+
+PMAP_SCALE = 254
+"""A PMap's byte is its probability times this."""
+
+PMAP_NODATA = 255
+"""The byte of a pixel without data, in PMaps and in class maps."""
+
+ITEM_NAME = "item.json"
+
+Fusion = Literal["convlstm", "attention", "series", "mean"]
+
+
+class Change(BaseModel):
+    """What one added date changed in the class map.
+
+    Attributes:
+        date: The added date.
+        compared_px: Pixels that had a class before and after.
+        changed_px: Those of them whose class changed.
+        gained_px: Class name -> how many of these became this class.
+        lost_px: Class name -> how many of these were this class before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    date: dt.date
+    compared_px: int
+    changed_px: int
+    gained_px: dict[str, int]
+    lost_px: dict[str, int]
+
+
+class SiteMaps(BaseModel):
+    """The maps of one site, as `item.json` tells them.
+
+    Attributes:
+        folder: MAPS/<site>.
+        site: Name of the site.
+        dates: Dates of the PMaps that the fused one is made from, oldest first.
+        earlier: Dates before them whose PMaps are kept.
+        changes: What every date that was added later changed in the class map, oldest addition
+            first; see `changes_path`.
+        legend: The classes of the maps.
+        model: Name of the model, for example `unet-convlstm`.
+        model_sha256: SHA-256 of the model's weights.
+        fusion: How the fused PMap was made.
+        splits: Split -> names of the sites that the model's run had in it: what it has seen.
+        attribution: Who made the data that the maps come from.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        alias_generator=lambda name: f"swath:{name}",
+        protected_namespaces=(),
+    )
+
+    folder: Path
+    site: str
+    dates: tuple[dt.date, ...] = Field(min_length=1)
+    earlier: tuple[dt.date, ...] = ()
+    changes: tuple[Change, ...] = ()
+    legend: Legend
+    model: str
+    fusion: Fusion
+    model_sha256: str = ""
+    splits: dict[str, tuple[str, ...]] = {}
+    attribution: str = ""
+
+    @property
+    def all_dates(self) -> tuple[dt.date, ...]:
+        """All dates that have a PMap, oldest first."""
+        return (*self.earlier, *self.dates)
+
+    def pmap_path(self, date: dt.date) -> Path:
+        """The PMap of one date.
+
+        Raises:
+            DatasetError: The site was not mapped on that date.
+        """
+        if date not in self.all_dates:
+            known = ", ".join(map(str, self.all_dates))
+            raise DatasetError(f"{self.folder} has no map of {date}; its dates are {known}")
+        return self.folder / f"pmap_{date}.tif"
+
+    @property
+    def fused_path(self) -> Path:
+        """The fused PMap."""
+        return self.folder / "pmap.tif"
+
+    @property
+    def classes_path(self) -> Path:
+        """Class ids: the largest class of the fused PMap."""
+        return self.folder / "classes.tif"
+
+    @property
+    def composite_path(self) -> Path:
+        """Three dates as red, green and blue."""
+        return self.folder / "composite.tif"
+
+    @property
+    def gpkg_path(self) -> Path:
+        """The foreground as vectors, a layer a class."""
+        return self.folder / "roads.gpkg"
+
+    @property
+    def parquet_path(self) -> Path:
+        """The same vectors in one table."""
+        return self.folder / "roads.parquet"
+
+    @property
+    def changes_path(self) -> Path:
+        """Where the class last changed when a date was added; only after `swath update`.
+
+        Two bands of uint16: `date`, the added date in days since 1970-01-01, and `before`, the
+        class before it; both 65535 where the class never changed.
+        """
+        return self.folder / "changes.tif"
+
+    @property
+    def item_path(self) -> Path:
+        """The STAC item."""
+        return self.folder / ITEM_NAME
+
+    @property
+    def raster_paths(self) -> tuple[Path, ...]:
+        """All rasters: the dates, then fused PMap, classes, composite, and changes if any."""
+        dated = tuple(self.pmap_path(date) for date in self.all_dates)
+        changes = (self.changes_path,) if self.changes else ()
+        return (*dated, self.fused_path, self.classes_path, self.composite_path, *changes)
+
+    def fields(self) -> dict[str, Any]:
+        """The properties `swath:*` of the STAC item, from which `read_maps` gets all this back."""
+        return self.model_dump(mode="json", by_alias=True, exclude={"folder"})
+
+
+def read_maps(folder: Path) -> tuple[SiteMaps, ...]:
+    """Read what a MAPS folder holds, by the `item.json` of its sites.
+
+    Args:
+        folder: MAPS, the `--out` of `swath map`.
+
+    Returns:
+        The maps of all sites, by name.
+
+    Raises:
+        DatasetError: No maps there, an item that breaks the contract, or a raster is missing.
+    """
+    items = sorted(folder.glob(f"[!.]*/{ITEM_NAME}"))
+    if not items:
+        raise DatasetError(f"{folder} holds no maps (no <site>/{ITEM_NAME}); run swath map first")
+    return tuple(_read_item(path) for path in items)
+
+
+def _read_item(path: Path) -> SiteMaps:
+    try:
+        content = read_json(path)
+    except InputError as error:
+        raise DatasetError(str(error)) from None
+    properties = content.get("properties") if isinstance(content, dict) else None
+    if not isinstance(properties, dict):
+        raise DatasetError(f"{path}: not a STAC item (no properties); run swath map again")
+    try:
+        maps = SiteMaps.model_validate({**properties, "swath:folder": path.parent})
+    except ValidationError as error:
+        raise DatasetError(f"{path}: not an item of swath map: {first_problem(error)}") from None
+    missing = [raster.name for raster in maps.raster_paths if not raster.is_file()]
+    if missing:
+        raise DatasetError(f"{path.parent} lacks {', '.join(missing)}; run swath map again")
+    return maps
+
+
+def read_grid(path: Path) -> Grid:
+    """The grid of a map.
+
+    Args:
+        path: Any raster of a MAPS folder.
+
+    Raises:
+        InputError: Missing or unreadable.
+        GridError: Not north-up, or without a coordinate system.
+    """
+    with open_raster(path) as source:
+        crs = source.crs.to_wkt() if source.crs else ""
+        return Grid(crs, source.transform, source.shape)
+
+
+def read_pmap(
+    path: Path, window: Window | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Read a PMap, of one date or fused.
+
+    Args:
+        path: A `pmap*.tif`.
+        window: Which pixels, inside the map; None for all.
+
+    Returns:
+        (lc, h, w) float32 probabilities 0..1, in steps of 1/254, and (h, w) bool, True where the
+        map has data. A pixel without data has 1/lc in every class, as the RNN is shown it.
+
+    Raises:
+        InputError: Missing or unreadable, or the window reaches outside the map.
+    """
+    return decode_pmap(read_bytes(path, window))
+
+
+def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
+    """Read a raster of a MAPS folder as it is stored.
+
+    Args:
+        path: Any of its rasters.
+        window: Which pixels, inside the raster; None for all.
+
+    Returns:
+        (bands, h, w) uint8.
+
+    Raises:
+        InputError: Missing or unreadable, or the window reaches outside the raster.
+    """
+    with open_raster(path) as source:
+        whole = Window(0, 0, *source.shape)
+        part = window or whole
+        if not whole.contains(part):
+            raise InputError(f"{path} is {source.shape} pixels; {part} reaches outside")
+        codes: NDArray[np.uint8] = source.read(window=rasterio_window(part))
+    return codes
+
+
+def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """PMaps from what is stored.
+
+    Args:
+        codes: (..., lc, h, w) uint8: probability x 254; 255 = no data.
+
+    Returns:
+        (..., lc, h, w) float32 probabilities 0..1, 1/lc where there is no data; (..., h, w) bool,
+        True where there is.
+    """
+    valid = codes[..., 0, :, :] != PMAP_NODATA
+    known = codes.astype(np.float32) / np.float32(PMAP_SCALE)
+    nothing = np.float32(1 / codes.shape[-3])
+    return np.where(valid[..., None, :, :], known, nothing), valid
+
+
+def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A PMap as it is stored.
+
+    Args:
+        pmap: (lc, h, w) float32 probabilities 0..1; anything where `valid` is False.
+        valid: (h, w) bool, True where there is data.
+
+    Returns:
+        (lc, h, w) uint8: probability x 254, rounded; 255 = no data.
+    """
+    known = np.where(valid, pmap, 0)
+    codes = np.rint(known * PMAP_SCALE).astype(np.uint8)
+    return np.where(valid, codes, np.uint8(PMAP_NODATA))

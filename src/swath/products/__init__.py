@@ -1,1 +1,0 @@
-"""What is made from finished maps: vectors and the STAC item."""

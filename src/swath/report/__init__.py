@@ -1,0 +1,1 @@
+"""What people read of scores: tables, pictures, and pages that are one file."""

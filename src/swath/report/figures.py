@@ -1,0 +1,342 @@
+"""The figures of the paper for every site, and the curves of every split, as PNG files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.dataset.site import read_image
+from swath.evaluation.truth import Truth
+from swath.grid import Grid, Window
+from swath.legend import IGNORE, Legend, LegendClass
+from swath.maps.sitemaps import SiteMaps, read_bytes, read_pmap
+from swath.metrics import (
+    calibration_curve,
+    class_score,
+    precision_recall_curve,
+    score_bins,
+    selected,
+    threshold,
+)
+from swath.scenes.raster import open_raster
+from swath.sentinel2 import NODATA, TCI_BANDS, valid_mask
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+VIEW_PX = 512
+"""Side of the part of a site that is shown: every pixel keeps a dot of its own."""
+
+SHOWN_FIRST = ("test", "validation", "train", "all")
+IGNORE_RGB = (200, 200, 200)
+# Okabe and Ito's colours: told apart with any colour vision, and in grey.
+RIGHT_RGB, INVENTED_RGB, MISSED_RGB = (60, 60, 60), (230, 159, 0), (0, 114, 178)
+LINE_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_FUSED_BY = {
+    "convlstm": "the ConvLSTM",
+    "attention": "attention over the dates",
+    "series": "the network for series",
+    "mean": "the mean of the dates",
+}
+"""How a map was fused -> what its figure says."""
+
+_INCHES = 4.5
+_DPI = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One figure.
+
+    Attributes:
+        path: The PNG.
+        title: What it is.
+        caption: How to read it.
+    """
+
+    path: Path
+    title: str
+    caption: str
+
+
+def plan_view(positive: NDArray[np.bool_], grid: Grid) -> Window:
+    """The window that is shown: up to 512 x 512 px around the middle of what is to be found.
+
+    Args:
+        positive: (H, W) bool, labelled and scored pixels.
+        grid: Of the site.
+    """
+    row, col = (_view_start(positive.sum(axis=axis)) for axis in (1, 0))
+    return Window(row, col, VIEW_PX, VIEW_PX).intersect(grid.window)
+
+
+def _view_start(along: NDArray[np.int64]) -> int:
+    """First row (or column) of the view, from the number of pixels in each."""
+    summed = np.cumsum(along)
+    middle = int(np.searchsorted(summed, summed[-1] / 2)) if summed[-1] else len(along) // 2
+    return max(0, min(middle - VIEW_PX // 2, len(along) - VIEW_PX))
+
+
+def draw_site(
+    folder: Path, maps: SiteMaps, truth: Truth, target: LegendClass, edge: int
+) -> list[Picture]:
+    """Draw the paper's figures of one site.
+
+    Args:
+        folder: Where the PNG files go.
+        maps: The site's maps.
+        truth: The site's truth.
+        target: The class that is shown.
+        edge: Of the threshold of the fused map.
+
+    Returns:
+        Image and label, dilation, composite of dates, fused PMap, ground truth, errors; without the
+        first where there is no image, without the second for a class of areas.
+    """
+    labels = truth.read_labels()
+    split = next(name for name in SHOWN_FIRST if name in truth.splits)
+    view = plan_view((labels == target.id) & truth.inside(split), truth.grid)
+    shown = labels[view.slices]
+    pictures = [
+        _image_and_label(folder, maps, truth, shown, view),
+        _dilation(folder, truth, target, labels, view),
+        _composite(folder, maps, target, view),
+        *_fused_truth_errors(folder, maps, target, shown, view, edge),
+    ]
+    return [picture for picture in pictures if picture is not None]
+
+
+def _image_and_label(
+    folder: Path, maps: SiteMaps, truth: Truth, labels: NDArray[np.uint8], view: Window
+) -> Picture | None:
+    if not truth.acquisitions:
+        return None
+    mapped = [a for a in truth.acquisitions if a.date in maps.dates]
+    newest = (mapped or truth.acquisitions)[-1]
+    figure, (left, right) = panels(2)
+    show(left, rgb_view(read_image(newest, view), truth.bands), str(newest.date))
+    show(right, class_colours(labels, truth.legend), "label")
+    _key(right, [*((c.name, c.rgb) for c in truth.legend.classes), ("ignore", IGNORE_RGB)])
+    return save_picture(
+        figure,
+        folder / f"{truth.site}_image_label.png",
+        "Image and label",
+        f"The image of {newest.date}, its contrast stretched, and the label.",
+    )
+
+
+def _dilation(
+    folder: Path, truth: Truth, target: LegendClass, labels: NDArray[np.uint8], view: Window
+) -> Picture | None:
+    lines = truth.centre_lines(target, labels)
+    if lines is None:
+        return None
+    figure, (left, right) = panels(2)
+    show(left, _ink(lines[view.slices]), "centre lines")
+    show(right, _ink((labels == target.id)[view.slices]), "label")
+    source = "burnt one pixel wide" if truth.roads else "thinned from the label"
+    return save_picture(
+        figure,
+        folder / f"{truth.site}_dilation.png",
+        "Dilation",
+        f"The lines of class {target.name}, {source}, and the widened lines of the label.",
+    )
+
+
+def _composite(folder: Path, maps: SiteMaps, target: LegendClass, view: Window) -> Picture:
+    with open_raster(maps.composite_path) as source:
+        colours = [str(text or "") for text in source.descriptions]
+    figure, (axes,) = panels(1)
+    show(axes, np.moveaxis(read_bytes(maps.composite_path, view)[:3], 0, -1), "PMaps of the dates")
+    days = "; ".join(
+        f"{colour}: {text}" for colour, text in zip(("red", "green", "blue"), colours, strict=False)
+    )
+    return save_picture(
+        figure,
+        folder / f"{maps.site}_composite.png",
+        "Composite of the dates' PMaps",
+        f"{days}. White where all dates see {target.name}, a colour where one date differs.",
+    )
+
+
+def _fused_truth_errors(
+    folder: Path,
+    maps: SiteMaps,
+    target: LegendClass,
+    labels: NDArray[np.uint8],
+    view: Window,
+    edge: int,
+) -> list[Picture]:
+    pmap, valid = read_pmap(maps.fused_path, view)
+    score = class_score(pmap, target.id)
+    predicted = selected(score_bins(score), edge)
+    made = _FUSED_BY[maps.fusion]
+
+    figure, (axes,) = panels(1)
+    shown = axes.imshow(
+        np.where(valid, score, np.nan), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
+    axes.set_title("fused PMap", fontsize=9)
+    axes.set_axis_off()
+    figure.colorbar(shown, ax=axes, shrink=0.8, label=f"score of {target.name}")
+    fused = save_picture(
+        figure,
+        folder / f"{maps.site}_fused.png",
+        "Fused PMap",
+        f"The score of {target.name} by {made}; black 0, white 1.",
+    )
+
+    figure, (axes,) = panels(1)
+    truth = _ink(labels == target.id)
+    truth[labels == IGNORE] = IGNORE_RGB
+    show(axes, truth, "ground truth")
+    ground = save_picture(
+        figure,
+        folder / f"{maps.site}_truth.png",
+        "Ground truth",
+        f"The label of class {target.name}; grey is ignored.",
+    )
+
+    figure, (axes,) = panels(1)
+    show(axes, _errors(predicted, labels, target.id, valid), "errors")
+    _key(axes, [("found", RIGHT_RGB), ("invented", INVENTED_RGB), ("missed", MISSED_RGB)])
+    errors = save_picture(
+        figure,
+        folder / f"{maps.site}_errors.png",
+        "Errors",
+        f"The fused map where the score is above {threshold(edge):.3f}, against the label: found "
+        "(dark), invented (orange), missed (blue); grey is not scored.",
+    )
+    return [fused, ground, errors]
+
+
+def _errors(
+    predicted: NDArray[np.bool_], labels: NDArray[np.uint8], class_id: int, valid: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    true = labels == class_id
+    picture = np.full((*labels.shape, 3), 255, np.uint8)
+    picture[predicted & true] = RIGHT_RGB
+    picture[predicted & ~true] = INVENTED_RGB
+    picture[~predicted & true] = MISSED_RGB
+    picture[(labels == IGNORE) | ~valid] = IGNORE_RGB
+    return picture
+
+
+def draw_curves(
+    path: Path, counts: Mapping[str, NDArray[np.int64]], title: str, class_name: str
+) -> Picture:
+    """Draw precision against recall, and what the score says against what is true.
+
+    Args:
+        path: The PNG.
+        counts: Model -> (2, `BINS`) pixels by truth and bin.
+        title: What was scored.
+        class_name: The class.
+    """
+    figure, (left, right) = panels(2)
+    figure.subplots_adjust(left=0.07, right=0.98, top=0.97, bottom=0.12, wspace=0.2)
+    for (model, table), colour in zip(counts.items(), _cycle(len(counts)), strict=True):
+        precise, recalled = precision_recall_curve(table)
+        left.plot(recalled, precise, color=colour, label=model, linewidth=1.2)
+        said, true, number = calibration_curve(table)
+        said, true = said[number > 0], true[number > 0]
+        right.plot(said, true, color=colour, marker=".", linewidth=1.0)
+    share = _share(next(iter(counts.values())))
+    left.axhline(share, color="#888888", linestyle=":", label="chance")
+    right.plot([0, 1], [0, 1], color="#888888", linestyle=":")
+    left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+    right.set(xlabel="mean score", ylabel=f"share of {class_name}", xlim=(0, 1), ylim=(0, 1))
+    left.legend(fontsize=7)
+    return save_picture(
+        figure,
+        path,
+        title,
+        f"Left: precision against recall; the dotted line is the share of {class_name}, which any "
+        "map gets by chance. Right: what is true against what the score says; on the dotted "
+        "diagonal a score is a probability.",
+    )
+
+
+def _share(table: NDArray[np.int64]) -> float:
+    negative, positive = table.sum(axis=1)
+    return float(positive / (negative + positive))
+
+
+def _cycle(number: int) -> list[str]:
+    return [LINE_COLORS[at % len(LINE_COLORS)] for at in range(number)]
+
+
+def rgb_view(image: NDArray[Any], bands: Sequence[str]) -> NDArray[np.uint8]:
+    """(C, h, w) digital numbers -> (h, w, 3) with the middle 96 % of the values spread out."""
+    names = [name for name in TCI_BANDS if name in bands]
+    pick = [bands.index(name) for name in TCI_BANDS] if len(names) == 3 else [0, 0, 0]
+    valid = valid_mask(image)
+    result = np.zeros((*valid.shape, 3), np.uint8)
+    if not valid.any():
+        return result
+    for at, band in enumerate(pick):
+        low, high = np.percentile(image[band][valid], [2, 98])
+        spread = (image[band].astype(np.float64) - low) / max(high - low, 1.0)
+        result[..., at] = np.where(valid, np.clip(spread, 0, 1) * 255, NODATA)
+    return result
+
+
+def class_colours(labels: NDArray[np.uint8], legend: Legend) -> NDArray[np.uint8]:
+    """(h, w) class ids -> (h, w, 3) in the legend's colours; *ignore* is grey."""
+    table = np.full((256, 3), IGNORE_RGB, np.uint8)
+    for c in legend.classes:
+        table[c.id] = c.rgb
+    return table[labels]
+
+
+def _ink(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(h, w) bool -> (h, w, 3): True black on white."""
+    picture = np.full((*mask.shape, 3), 255, np.uint8)
+    picture[mask] = 0
+    return picture
+
+
+def panels(number: int) -> tuple["Figure", Sequence["Axes"]]:
+    """A figure with `number` panels side by side."""
+    # The object interface, not pyplot: no window system, no global state.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_INCHES * number, _INCHES))
+    axes = figure.subplots(1, number, squeeze=False)
+    figure.subplots_adjust(left=0.02, right=0.98, top=0.93, bottom=0.07, wspace=0.04)
+    return figure, list(axes[0])
+
+
+def show(axes: "Axes", picture: NDArray[np.uint8], title: str) -> None:
+    """Show a picture (h, w, 3), a dot a pixel, without axes."""
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_title(title, fontsize=9)
+    axes.set_axis_off()
+
+
+def _key(axes: "Axes", entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [
+        Patch(facecolor=(rgb[0] / 255, rgb[1] / 255, rgb[2] / 255), edgecolor="#888888", label=name)
+        for name, rgb in entries
+    ]
+    axes.legend(
+        handles=patches,
+        fontsize=7,
+        loc="upper center",
+        ncols=len(patches),
+        frameon=False,
+        bbox_to_anchor=(0.5, 0.0),
+    )
+
+
+def save_picture(figure: "Figure", path: Path, title: str, caption: str) -> Picture:
+    """Write a figure as PNG."""
+    # Without the program's name and address in the file, equal figures are equal files.
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    return Picture(path, title, caption)

@@ -1,0 +1,1 @@
+"""The sites file: what users write of their places, read once."""

@@ -1,0 +1,174 @@
+"""The sites file: what users write of their places, and its checks."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from swath.labels.burn import Widening
+from swath.labels.source import LabelSettings
+from swath.scenes.scene import SceneSettings, ShiftMetres
+from swath.schema import Frozen, read_yaml
+from swath.sentinel2 import ImageSettings
+
+SplitName = Literal["train", "validation", "test"]
+
+
+class RegionSettings(Frozen):
+    """A rectangle of a site that belongs to one split.
+
+    Attributes:
+        split: Which split.
+        box: (left, top, right, bottom) as fractions 0..1 of the site's grid, (0, 0) = north-west.
+    """
+
+    split: SplitName
+    box: tuple[float, float, float, float]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        left, top, right, bottom = self.box
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise ValueError("box must be (left, top, right, bottom) as fractions 0..1")
+        return self
+
+
+class FetchSettings(Frozen):
+    """What `swath fetch` looks for; a site may say it differently in its own `fetch`.
+
+    Attributes:
+        api: `earth-search`, `planetary-computer`, `copernicus`, or the URL of a STAC API.
+        collection: Name of the collection; None: the one that goes with the API.
+        source: `visual`: the 8-bit True Colour Image; `bands`: reflectance, band by band; `auto`:
+            `visual` where the network is shown just that.
+        access: `window`: read the site's part of a cloud-optimised file; `download`: the whole
+            file, its checksum verified; `auto`: by the kind of file.
+        start: First day; may be None where `wishes` are given.
+        end: Last day.
+        dates: How many acquisitions.
+        wishes: Days that are wanted; they replace `dates`.
+        within_days: How far from a wish an acquisition may be.
+        max_cloud: Share of the *site*, in percent, that may be cloud, shadow, snow or no data.
+        max_tile_cloud: Cloud of the whole item, in percent, above which it is not looked at.
+        min_cover: Share of the site, in percent, that one item must cover.
+        clear_by: `scl`: by the scene classification inside the site; `tile`: by the item's cloud
+            cover alone.
+        mask: `scl`: what the scene classification calls cloud, cirrus, shadow or defective
+            becomes no data; `none`: the images stay as they are.
+        offset_dn: What to add to the stored numbers, where the metadata are known to be wrong.
+        mgrs_tile: Only items of this tile, such as `15SUD`.
+    """
+
+    api: str = "earth-search"
+    collection: str | None = None
+    source: Literal["auto", "visual", "bands"] = "auto"
+    access: Literal["auto", "window", "download"] = "auto"
+    start: dt.date | None = None
+    end: dt.date | None = None
+    dates: int = Field(default=3, ge=1, le=24)
+    wishes: tuple[dt.date, ...] = ()
+    within_days: int = Field(default=5, ge=0, le=60)
+    max_cloud: float = Field(default=5.0, ge=0, le=100)
+    max_tile_cloud: float = Field(default=60.0, ge=0, le=100)
+    min_cover: float = Field(default=99.9, gt=0, le=100)
+    clear_by: Literal["scl", "tile"] = "scl"
+    mask: Literal["scl", "none"] = "scl"
+    offset_dn: int | None = Field(default=None, ge=-10_000, le=10_000)
+    mgrs_tile: str | None = Field(default=None, pattern=r"^[0-9]{1,2}[C-X][A-Z]{2}$")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise ValueError(f"start {self.start} is after end {self.end}")
+        if len(set(self.wishes)) != len(self.wishes):
+            raise ValueError("wishes must be different days")
+        return self
+
+    def merged(self, site: "FetchSettings | None") -> "FetchSettings":
+        """These settings, with what a site's own `fetch` sets in their place."""
+        if site is None:
+            return self
+        said = {name: getattr(site, name) for name in site.model_fields_set}
+        return FetchSettings.model_validate(
+            {**{name: getattr(self, name) for name in self.model_fields_set}, **said}
+        )
+
+
+class SiteSettings(Frozen):
+    """One place: its images, its labels, and the split it belongs to.
+
+    Attributes:
+        scenes: The acquisitions; at least one to build, none yet to fetch.
+        fetch: What to fetch for this site, where it differs from the file's `fetch`.
+        split: The split of the whole site; or give `regions`.
+        regions: Rectangles of the site, each in a split, apart by at least `guard_px`.
+        guard_px: Strip between regions of different splits that belongs to none.
+        bounds: (west, south, east, north) in degrees; None: where all scenes overlap.
+        crs: Projected system in metres; None: the UTM zone of the centre.
+        labels: Where the labelled features come from; plain text is the path of a file. Needed to
+            build.
+        coverage: Polygons inside which the labels are complete; outside is *ignore*.
+        ignore: Polygons to be ignored.
+        shift_m: (east, north) in metres by which the features of the labels are moved before they
+            are burnt; `swath labels check` prints the line to paste.
+        labels_date: Day whose state the labels show, where their source does not say it.
+    """
+
+    scenes: Annotated[tuple[SceneSettings, ...], Field(min_length=1)] = ()
+    fetch: FetchSettings | None = None
+    split: SplitName | None = None
+    regions: tuple[RegionSettings, ...] = ()
+    guard_px: int = Field(default=96, ge=0)
+    bounds: tuple[float, float, float, float] | None = None
+    crs: str | None = None
+    labels: LabelSettings | None = None
+    coverage: str | None = None
+    ignore: str | None = None
+    shift_m: tuple[ShiftMetres, ShiftMetres] = (0.0, 0.0)
+    labels_date: dt.date | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.split is None) == (not self.regions):
+            raise ValueError("give either split (whole site) or regions (rectangles), not both")
+        return self
+
+
+class SitesFile(Frozen):
+    """SITES.yaml: everything `swath build` needs to make a dataset.
+
+    Attributes:
+        legend: Name of a shipped legend, or the path of a YAML file beside this one.
+        image: What the network is shown.
+        resolution_m: Pixel size of every site's grid.
+        widening: How burnt lines are widened.
+        fetch: What `swath fetch` looks for.
+        sites: Site name -> its settings. Names become folders: letters, digits, `_` and `-`.
+        attribution: Who made the data; kept in the catalogue and in every map.
+    """
+
+    legend: str = "roads"
+    image: ImageSettings = ImageSettings()
+    resolution_m: float = Field(default=10.0, gt=0)
+    widening: Widening = Widening()
+    fetch: FetchSettings = FetchSettings()
+    sites: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SiteSettings]
+    attribution: str = "Contains modified Copernicus Sentinel data; (c) OpenStreetMap contributors"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.sites:
+            raise ValueError("a sites file needs at least one site")
+        if "all" in self.sites:
+            raise ValueError("a site cannot be called 'all': reports use it for all sites together")
+        return self
+
+
+def read_sites_file(path: Path) -> SitesFile:
+    """Read SITES.yaml.
+
+    Raises:
+        SettingsError: The file is missing, or breaks the format (unknown key, bad value).
+    """
+    return read_yaml(path, SitesFile)

@@ -1,0 +1,184 @@
+"""The command line as a user meets it: exit codes, one line for bad input, light start-up."""
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import swath
+from swath import cli
+from swath.cli.output import emit
+from swath.errors import InputError, Remedy
+
+COMMANDS = ("demo", "fetch", "build", "train", "map", "evaluate", "lab compare")
+MOVED = ("bench", "compare", "days", "realism", "robustness", "variance")
+HEAVY = ("torch", "geopandas", "pandas", "rasterio", "shapely", "matplotlib", "pytorch_lightning")
+
+
+def in_child(code: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+
+
+def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code when `swath evaluate` runs into `error`."""
+
+    def raise_it(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("swath.report.report.evaluate_labels", raise_it)
+    return cli.run(["evaluate", "maps", "--labels", "labels.tif", "--out", "report"])
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"swath {swath.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_help_names_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments) == 0
+    captured = capsys.readouterr()
+    assert all(f"\n  {command.split()[0]} " in captured.out for command in COMMANDS)
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_speaks_json(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*command.split(), "--help"]) == 0
+    captured = capsys.readouterr()
+    assert "--json" in captured.out
+    assert "--out" in captured.out
+    assert "Args:" not in captured.out  # the docstring's section is for programmers
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([*c.split(), "--help"] for c in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    child = in_child(
+        "import sys; from swath.cli import run; "
+        f"code = run({arguments!r}); "
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    assert child.returncode == 0, child.stderr
+    assert child.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fly"], "fly"),
+        (["build"], "Try 'swath build --help'"),
+        (["build", "sites.yaml"], "--out"),
+        (["demo", "--seed", "x"], "--seed"),
+        (["demo", "--seed", "-1"], "--seed"),
+        (["demo", "--device", "tpu"], "--device"),
+        (["--nonsense"], "--nonsense"),
+        (["build", "/nowhere/sites.yaml", "--out", "d"], "/nowhere/sites.yaml"),
+        (["train", "/nowhere", "--out", "r"], "/nowhere"),
+        (["map", "/nowhere", "scene.tif", "--out", "m"], "/nowhere"),
+        (["evaluate", "/nowhere", "--dataset", "/nowhere", "--out", "r"], "/nowhere"),
+        (["evaluate", "/nowhere", "--out", "r"], "--labels"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_2(
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert words in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", MOVED)
+def test_a_moved_command_says_where_it_went(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([command, "some.yaml", "--out", "folder"]) == 2
+    assert f"swath {command} is now swath lab {command}" in capsys.readouterr().err
+    assert cli.run(["lab", command, "--help"]) == 0
+
+
+def test_message_of_several_lines_becomes_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failing(InputError("a.tif: broken\n  at byte 7"), monkeypatch) == 2
+    assert capsys.readouterr().err == "error: a.tif: broken at byte 7\n"
+
+
+@pytest.mark.parametrize("remedy", list(Remedy))
+def test_every_remedy_has_advice(
+    remedy: Remedy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failing(InputError("a.tif: not right", remedy), monkeypatch) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: a.tif: not right")
+    assert "--" in line
+
+
+def test_bug_is_raised_and_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        failing(ZeroDivisionError(), monkeypatch)
+    child = in_child(
+        "import swath.report.report as r; from swath.cli import main; import sys; "
+        "r.evaluate_labels = None; sys.argv = ['swath', 'evaluate', 'm', '--labels', 'l', "
+        "'--out', 'o']; main()"
+    )
+    assert child.returncode == 1
+    assert "Traceback" in child.stderr
+    assert "NoneType" in child.stderr
+
+
+def test_interrupt_is_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failing(KeyboardInterrupt(), monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_full_disk_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "/mnt/report")
+    assert failing(full, monkeypatch) == 2
+    assert capsys.readouterr().err == "error: /mnt/report: No space left on device\n"
+
+
+def test_other_system_errors_are_bugs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        failing(OSError(errno.EBADF, "Bad file descriptor", "x"), monkeypatch)
+
+
+def test_emit_prints_one_object_or_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    emit({"name": "Düsseldorf", "value": None}, True, ["text"])
+    assert json.loads(capsys.readouterr().out) == {"name": "Düsseldorf", "value": None}
+    emit({"name": "x"}, False, ["one", "two"])
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_emit_refuses_nan() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        emit({"iou": float("nan")}, True, [])
+
+
+def test_build_speaks_json_only_on_stdout(
+    tiny_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["build", str(tiny_world), "--out", str(tmp_path / "d"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [site["splits"] for site in result["sites"]] == [["train"], ["validation"], ["test"]]
+    assert cli.run(["build", str(tiny_world), "--out", str(tmp_path / "d")]) == 2
+    assert "--overwrite" in capsys.readouterr().err

@@ -1,0 +1,122 @@
+"""Temperature: a formula of the literature redone in NumPy, and what a training makes of it."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from support.saved_runs import save_run
+from swath.dataset.build import build_dataset
+from swath.dataset.site import Dataset, read_image, read_labels
+from swath.legend import IGNORE
+from swath.mapping.predict import DatedImage, Predictor, predict_series
+from swath.models.temperature import RANGE, fit_temperature, tempered
+from swath.models.trained import load_model
+from swath.training.presets import Phase, StageSettings, TrainSettings
+from swath.training.train import train
+
+PMAPS = arrays(np.float32, (3, 5), elements=st.floats(0.0078125, 0.9921875, width=32))
+
+
+@given(PMAPS, st.floats(0.3, 5))
+def test_it_divides_the_logits_and_keeps_the_class(pmap: np.ndarray, temperature: float) -> None:
+    assume(temperature != 1)  # where the PMap stays as it is, also if it does not sum to 1
+    logits = np.log(pmap.astype(np.float64)) / temperature
+    expected = np.exp(logits) / np.exp(logits).sum(axis=0)  # softmax(z / T), Guo et al., eq. 9
+    made = tempered(pmap, temperature)
+    np.testing.assert_allclose(made, expected, rtol=2e-5)
+    ordered = np.sort(pmap, axis=0)
+    clear = ordered[-1] > ordered[-2] * 1.01
+    np.testing.assert_array_equal(made.argmax(axis=0)[clear], pmap.argmax(axis=0)[clear])
+    assert tempered(pmap, 1.0) is pmap
+
+
+def test_certainty_itself_stays_finite() -> None:
+    made = tempered(np.array([[0, 1, 0], [1, 0, 0]], np.float32), 2.0)
+    assert made[0] == pytest.approx([0.001, 0.999, 0.5], abs=1e-5)
+    assert made.sum(axis=0) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_fit_finds_how_much_too_sure_a_network_is(classes: int, temperature: float) -> None:
+    generator = np.random.default_rng(classes)
+    logits = generator.normal(0, 1.5, (classes, 200_000))
+    true = np.exp(logits) / np.exp(logits).sum(axis=0)
+    label = (true.cumsum(axis=0) < generator.random(200_000)).sum(axis=0)
+    said = np.exp(logits * temperature)
+    said = (said / said.sum(axis=0)).astype(np.float32)
+    # Probabilities that do not sum to 1, as one sigmoid a class gives, are taken as odds.
+    assert fit_temperature(said * np.float32(0.7), label) == pytest.approx(temperature, rel=0.02)
+
+
+def test_the_fit_stays_within_bounds() -> None:
+    pmap = np.array([[0.4], [0.6]], np.float32).repeat(10, axis=1)
+    assert fit_temperature(pmap, np.ones(10, np.int64)) == pytest.approx(RANGE[0], rel=0.01)
+    assert fit_temperature(pmap, np.zeros(10, np.int64)) == pytest.approx(RANGE[1], rel=0.01)
+    assert fit_temperature(pmap[:, :0], np.zeros(0, np.int64)) == 1
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return build_dataset(tiny_world, tmp_path_factory.mktemp("temperature") / "dataset")
+
+
+SHORT = StageSettings(
+    phases=(Phase(learning_rate=0.01, epochs=4),), batches=2, batch_size=2, patch_px=32
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "orientations"),
+    [
+        ("unet-convlstm", "fcn", 1),
+        ("unet-attention", "all", 8),
+        ("unet-convlstm", "all", 1),
+        ("feature-mean", "all", 8),
+    ],
+)
+def test_training_fits_it_on_the_maps_of_the_validation_site(
+    dataset: Dataset, tmp_path: Path, name: str, stage: str, orientations: int
+) -> None:
+    settings = TrainSettings(
+        model=name, width=4, hidden=4, orientations=orientations, fcn=SHORT, rnn=SHORT
+    )
+    trained = train(dataset, tmp_path / "run", settings, stage=stage, precision="fp32")
+    assert trained.spec.temperature != 1
+    model = load_model(tmp_path / "run")
+    assert model.spec.temperature == trained.spec.temperature
+    plain = replace(model, spec=model.spec.model_copy(update={"temperature": 1.0}))
+    site = dataset.site("sim_validation")
+    images = [DatedImage(a.date, partial(read_image, a)) for a in site.acquisitions]
+    (made,) = predict_series(Predictor(plain, "cpu"), images, site.grid.shape)
+    label = read_labels(site)
+    known = label != IGNORE
+    expected = fit_temperature(made.fused[:, known], label[known])
+    # The edges of so small a site differ: validation patches go on beyond them, without data.
+    assert model.spec.temperature == pytest.approx(expected, rel=0.1)
+
+
+def test_without_validation_it_is_one(dataset: Dataset, tmp_path: Path) -> None:
+    settings = TrainSettings(model="unet-attention", width=4, hidden=4, fcn=SHORT, rnn=SHORT)
+    alone = dataset.resplit(validation=[], test=["sim_test"])
+    assert train(alone, tmp_path / "run", settings, precision="fp32").spec.temperature == 1
+
+
+def test_it_changes_the_fused_map_alone(tmp_path: Path) -> None:
+    save_run(tmp_path / "plain", {})
+    save_run(tmp_path / "softer", {}, temperature=2.0)
+    image = np.random.default_rng(0).integers(1, 255, (3, 40, 50), np.uint8)
+    images = [DatedImage(np.datetime64("2020-01-01").item(), lambda w: image[(..., *w.slices)])]
+    plain, softer = (
+        next(predict_series(Predictor(load_model(tmp_path / run), "cpu"), images, (40, 50)))
+        for run in ("plain", "softer")
+    )
+    np.testing.assert_array_equal(plain.pmaps, softer.pmaps)
+    odds = plain.fused[1] / plain.fused[0]
+    np.testing.assert_allclose(softer.fused[1] / softer.fused[0], np.sqrt(odds), rtol=1e-4)

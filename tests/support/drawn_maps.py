@@ -1,0 +1,113 @@
+"""MAPS folders drawn from labels, as the contract says, and their evaluation without figures."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from swath.dataset.site import Dataset, read_labels
+from swath.files import write_json
+from swath.grid import Grid
+from swath.legend import Legend
+from swath.maps.sitemaps import SiteMaps, encode_pmap
+from swath.report import report as report_module
+from swath.report.report import Report, evaluate
+from swath.scenes.raster import write_raster
+
+DATES = (dt.date(2019, 3, 11), dt.date(2019, 7, 4), dt.date(2019, 10, 7))
+DATED = tuple(f"U-NET {date}" for date in DATES)
+CONTROLS = (
+    *("all-background", "all-road", "shifted mean (50 px)"),
+    *("mean", "median", "vote", "max"),
+)
+MODELS = (*DATED, "U-NET", "U-NET + ConvLSTM", *CONTROLS)
+
+Edit = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def write_maps(
+    root: Path,
+    site: str,
+    grid: Grid,
+    pmaps: NDArray[np.float32],
+    fused: NDArray[np.float32],
+    legend: Legend,
+    *,
+    valid: NDArray[np.bool_] | None = None,
+    fusion: str = "convlstm",
+    splits: dict[str, tuple[str, ...]] | None = None,
+) -> SiteMaps:
+    """Write MAPS/<site> as the contract says: (T, lc, H, W) PMaps and their (lc, H, W) fusion."""
+    folder = root / site
+    folder.mkdir(parents=True)
+    valid = np.ones(pmaps[:, 0].shape, bool) if valid is None else valid
+    dates = DATES[: len(pmaps)]
+    maps = SiteMaps(
+        folder=folder,
+        site=site,
+        dates=dates,
+        legend=legend,
+        model="unet-convlstm",
+        fusion=fusion,  # type: ignore[arg-type]
+        splits=splits or {},
+        attribution="drawn by a test",
+    )
+    seen = valid.any(axis=0)
+    codes = encode_pmap(fused, seen)
+    for date, pmap, mask in zip(dates, pmaps, valid, strict=True):
+        write_raster(
+            maps.pmap_path(date), encode_pmap(pmap, mask), grid, nodata=255, names=legend.names
+        )
+    write_raster(maps.fused_path, codes, grid, nodata=255, names=legend.names)
+    classes = np.where(seen, codes.argmax(axis=0), 255).astype(np.uint8)[None]
+    write_raster(maps.classes_path, classes, grid, nodata=255, names=["class"])
+    shown = np.stack([encode_pmap(pmaps[t % len(pmaps)], seen)[1] for t in range(3)])
+    write_raster(maps.composite_path, shown, grid, nodata=0, names=["red", "green", "blue"])
+    write_json(maps.item_path, {"properties": maps.fields()})
+    return maps
+
+
+def draw_pmaps(
+    labels: NDArray[np.uint8], noise: float, seed: int, dates: int = 3
+) -> NDArray[np.float32]:
+    """(T, 2, H, W) PMaps: the label, blurred by noise; the classes do not sum to 1."""
+    generator = np.random.default_rng(seed)
+    road = 0.2 + 0.5 * (labels == 1)
+    noisy = np.clip(road + generator.normal(0, noise, (dates, *labels.shape)), 0, 1)
+    background = np.clip(1 - noisy + generator.normal(0, 0.05, noisy.shape), 0, 1)
+    return np.stack([background, noisy], axis=1).astype(np.float32)
+
+
+def score(maps: Path, dataset: Dataset, out: Path, **options: Any) -> Report:
+    """Evaluate without the figures, which take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_module, "_draw", lambda *_: ([], {}))
+        return evaluate(maps, dataset, out, **options)
+
+
+def map_all(
+    root: Path, dataset: Dataset, *, only: Sequence[str] = (), edit: Edit | None = None
+) -> Path:
+    """Maps of the dataset's sites; the fused one is much better than its dates."""
+    for seed, site in enumerate(dataset.sites):
+        if only and site.name not in only:
+            continue
+        labels = read_labels(site)
+        pmaps, fused = draw_pmaps(labels, 0.4, seed), draw_pmaps(labels, 0.15, 99 + seed)[0]
+        if edit is not None:
+            pmaps, fused = edit(pmaps), edit(fused)
+        write_maps(root, site.name, site.grid, pmaps, fused, dataset.legend)
+    return root
+
+
+def row(report: Report, model: str, split: str, site: str = "all", rule: str = "half") -> Any:
+    (found,) = (
+        r
+        for r in report.rows
+        if (r["model"], r["split"], r["site"], r["threshold_rule"]) == (model, split, site, rule)
+    )
+    return found

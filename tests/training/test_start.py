@@ -1,0 +1,237 @@
+"""Trainings that begin with another run's weights: alone, and as cells of a comparison."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from swath.cli import run
+from swath.dataset.build import build_dataset
+from swath.dataset.site import Dataset, Region
+from swath.errors import DatasetError, SettingsError
+from swath.grid import Window
+from swath.lab.comparison.cells import read_comparison
+from swath.models.trained import load_model, network_hash
+from swath.simulate.world import write_world
+from swath.training.presets import Phase, StageSettings, TrainSettings
+from swath.training.start import Start, read_start
+from swath.training.train import prepare, train
+
+STAGE = StageSettings(
+    phases=(Phase(learning_rate=3e-3, epochs=1),), batches=2, batch_size=2, patch_px=32, ema=None
+)
+TINY = TrainSettings(width=2, hidden=3, fcn=STAGE, rnn=STAGE)
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Dataset]:
+    """Two places to learn from first, and three others."""
+    folder = tmp_path_factory.mktemp("start")
+    splits = dict.fromkeys(("first", "second", "a", "b", "c"), "train")
+    sites_file = write_world(folder / "world", splits, seed=5, size_px=96, dates=2)  # type: ignore[arg-type]
+    content = yaml.safe_load(sites_file.read_text("utf-8"))
+    made = []
+    for name, sites in (("before", ("first", "second")), ("after", ("a", "b", "c"))):
+        part = content | {"sites": {site: content["sites"][site] for site in sites}}
+        file = sites_file.with_name(f"{name}.yaml")
+        file.write_text(yaml.safe_dump(part), "utf-8")
+        made.append(build_dataset(file, folder / name))
+    return made[0], made[1].resplit(["b"], ["c"])
+
+
+@pytest.fixture(scope="module")
+def before(worlds: tuple[Dataset, Dataset], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the first two places."""
+    out = tmp_path_factory.mktemp("start-run") / "run"
+    train(worlds[0], out, TINY, seed=4)
+    return out
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_both_stages_begin_with_exactly_those_weights(
+    worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
+) -> None:
+    start = read_start(before)
+    fitting = prepare(worlds[1], tmp_path, TINY, 2, 0, torch.device("cpu"), start=start)
+    fcn_stage, _ = fitting.fcn_stage(salt=1)
+    rnn_stage, _ = fitting.rnn_stage({"a": fcn_stage.network})
+    old = load_model(before)
+    assert old.rnn is not None
+    assert same(fcn_stage.network, old.fcn)
+    assert same(rnn_stage.network, old.rnn)
+    # Cross-fitted networks begin there too, and the new data's scaling is its own.
+    assert same(fitting.fcn_stage(salt=10, leave_out=("a",))[0].network, old.fcn)
+    fresh = prepare(worlds[1], tmp_path, TINY, 2, 0, torch.device("cpu"))
+    assert fitting.spec.scaling == fresh.spec.scaling != old.spec.scaling
+    assert not same(fresh.fcn_stage(salt=1)[0].network, old.fcn)
+
+
+def test_a_step_of_no_length_leaves_them_as_they_were(
+    worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
+) -> None:
+    """AdamW moves a weight by about the learning rate: 1e-12 is nothing."""
+    still = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e-12, epochs=1),)})
+    settings = TINY.model_copy(update={"fcn": still, "rnn": still})
+    made = train(worlds[1], tmp_path / "run", settings, start=read_start(before))
+    old = load_model(before)
+    for ours, theirs in ((made.fcn, old.fcn), (made.rnn, old.rnn)):
+        assert ours is not None
+        assert theirs is not None
+        pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
+        assert all(torch.allclose(one, other, rtol=0, atol=1e-10) for one, other in pairs)
+
+
+def test_the_run_says_where_it_began(
+    worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
+) -> None:
+    arguments = ["train", str(worlds[1].root), "--out", str(tmp_path / "run"), "--json"]
+    arguments += ["--validation", "b", "--test", "c", "--settings", str(tmp_path / "s.yaml")]
+    (tmp_path / "s.yaml").write_text(TINY.model_dump_json())
+    assert run([*arguments, "--start-from", str(before)]) == 0
+    spec = load_model(tmp_path / "run").spec
+    old = load_model(before)
+    assert spec.training["start"]["weights"]["fcn"] == network_hash(old.fcn)
+    assert spec.training["start"]["sites"] == ["first", "second"]
+    # To go on, the same weights must be given again; other ones are another run.
+    assert run([*arguments, "--start-from", str(before), "--resume"]) == 0
+    assert run([*arguments, "--resume"]) == 2
+
+
+def test_resume_without_them_says_what_changed(
+    worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
+) -> None:
+    train(worlds[1], tmp_path / "run", TINY, stage="fcn", start=read_start(before))
+    with pytest.raises(SettingsError, match="began with other start"):
+        train(worlds[1], tmp_path / "run", TINY, stage="fcn", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"width": 4}, "its width is 2, this run's 4"),
+        ({"hidden": 5}, "its hidden is 3, this run's 5"),
+        ({"model": "segnet-convlstm"}, "its model is unet-convlstm, this run's segnet-convlstm"),
+    ],
+)
+def test_other_networks_are_refused_before_anything_is_written(
+    worlds: tuple[Dataset, Dataset],
+    before: Path,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    says: str,
+) -> None:
+    settings = TINY.model_copy(update=changes)
+    with pytest.raises(SettingsError, match=says):
+        train(worlds[1], tmp_path / "run", settings, start=read_start(before))
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_images_and_known_test_sites_are_refused(
+    worlds: tuple[Dataset, Dataset], before: Path
+) -> None:
+    from dataclasses import replace
+
+    start = read_start(before)
+    image = worlds[1].image.model_copy(update={"bands": ("B04", "B03", "B08")})
+    with pytest.raises(SettingsError, match="bands is B04,B03,B02, this run's B04,B03,B08"):
+        start.check(replace(worlds[1], image=image), TINY)
+    with pytest.raises(SettingsError, match="has learnt from site 'first'"):
+        start.check(worlds[0].resplit([], ["first"]), TINY)
+    # Nor what the start's own start has learnt from.
+    further = read_start(before)
+    further.model.spec = further.model.spec.model_copy(
+        update={
+            "splits": {"train": ["a"], "validation": [], "test": []},
+            "training": {"start": start.record},
+        }
+    )
+    assert further.learnt == {"a", "first", "second"}
+    with pytest.raises(SettingsError, match="has learnt from site 'second'"):
+        further.check(worlds[0].resplit([], ["second"]), TINY)
+    # Learnt as a whole, a site cannot be held out in part.
+    first = worlds[0].site("first")
+    half = Window(0, 0, first.grid.height // 2, first.grid.width)
+    rest = Window(half.height, 0, first.grid.height - half.height, first.grid.width)
+    parted = replace(first, regions=(Region("train", half), Region("test", rest)))
+    with pytest.raises(SettingsError, match="has learnt from site 'first'"):
+        start.check(replace(worlds[0], sites=(parted,)), TINY)
+    # A run without ConvLSTM serves any.
+    alone = Start(load_model(before), "it")
+    alone.model.rnn = None
+    alone.check(worlds[1], TINY.model_copy(update={"hidden": 9}))
+
+
+def comparison(worlds: tuple[Dataset, Dataset]) -> dict[str, Any]:
+    settings = TINY.model_dump(mode="json")
+    first = {"dataset": str(worlds[0].root), "settings": {"fcn": {"batches": 3}}}
+    return {
+        "dataset": str(worlds[1].root),
+        "models": [
+            {"name": "plain", "settings": settings},
+            {"name": "pretrained", "settings": settings, "pretrain": first},
+            {"name": "unet", "stage": "fcn", "settings": settings, "pretrain": first},
+        ],
+        "folds": [{"test": ["c"], "validation": ["b"]}, {"test": ["b"], "validation": ["c"]}],
+        "seeds": [1],
+    }
+
+
+def write(folder: Path, value: dict[str, Any]) -> Path:
+    path = folder / "comparison.yaml"
+    path.write_text(yaml.safe_dump(value))
+    return path
+
+
+def test_a_comparison_pretrains_once_for_all_folds(
+    worlds: tuple[Dataset, Dataset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = write(tmp_path, comparison(worlds)), tmp_path / "out"
+    assert run(["lab", "compare", str(file), "--out", str(out), "--dry-run", "--json"]) == 0
+    minutes = json.loads(capsys.readouterr().out)["estimate"]["cell_minutes"]
+    # The first of the folds pays for it.
+    assert minutes["pretrained/c/seed-1"] > minutes["pretrained/b/seed-1"]
+    assert run(["lab", "compare", str(file), "--out", str(out), "--json"]) == 0
+    capsys.readouterr()
+    pretrained = out / "stages/pretrained"
+    runs = sorted(pretrained.glob("seed-*/model.json"))
+    assert len(runs) == 2  # one with and one without the ConvLSTM
+    assert len(list((pretrained / "stages").iterdir())) == 1  # which share their U-Net
+    assert json.loads(runs[0].read_text())["splits"]["train"] == ["first", "second"]
+    for fold in "bc":
+        cell = out / f"cells/pretrained/{fold}/seed-1"
+        start = load_model(cell / "run").spec.training["start"]
+        hashes = {network_hash(load_model(path.parent).fcn) for path in runs}
+        assert {start["weights"]["fcn"]} == hashes
+        assert json.loads((cell / "cell.json").read_text())["seconds"]["pretraining"] > 0
+    plain = load_model(out / "cells/plain/c/seed-1/run")
+    assert "start" not in plain.spec.training
+    # Asked again, nothing is left to do; with another first training, the cell is another.
+    stamps = {p: p.stat().st_mtime_ns for p in out.glob("cells/*/*/*/cell.json")}
+    assert run(["lab", "compare", str(file), "--out", str(out), "--json"]) == 0
+    assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
+    value = comparison(worlds)
+    value["models"][1]["pretrain"]["settings"]["jitter"] = 0.5
+    assert run(["lab", "compare", str(write(tmp_path, value)), "--out", str(out)]) == 2
+    assert "other pretrain" in capsys.readouterr().err
+
+
+def test_pretraining_that_does_not_fit_is_told_beforehand(
+    worlds: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    value = comparison(worlds)
+    wide = copy.deepcopy(value)
+    wide["models"][1]["pretrain"]["settings"]["width"] = 3
+    with pytest.raises(SettingsError, match="its width is 3, this run's 2"):
+        read_comparison(write(tmp_path, wide))
+    value["models"][1]["pretrain"]["dataset"] = str(worlds[1].root)
+    with pytest.raises(DatasetError, match="lies over"):
+        read_comparison(write(tmp_path, value))
