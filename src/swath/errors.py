@@ -19,6 +19,10 @@ class Remedy(StrEnum):
     RUN = "run"
     SITE = "site"
     BANDS = "bands"
+    WORKERS = "workers"
+    LESS_MEMORY = "fewer workers or smaller tiles"
+    REPLAN = "plan anew"
+    DRY_RUN = "plan only"
 
 
 class SwathError(Exception):

@@ -68,6 +68,10 @@ _ADVICE: dict[Remedy | None, str] = {
     Remedy.RUN: "; say with --run where it is",
     Remedy.SITE: "; choose one with --site",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
+    Remedy.WORKERS: " (--workers)",
+    Remedy.LESS_MEMORY: " (--workers, --tile)",
+    Remedy.REPLAN: "; choose anew with --replan",
+    Remedy.DRY_RUN: "; --dry-run says why each date was left out",
 }
 """What to type where an argument mends an error."""
 
