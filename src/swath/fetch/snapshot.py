@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.errors import InputError, MissingExtraError
+from swath.errors import InputError
 from swath.files import read_json, replacing, sha256, write_json
 from swath.grid import Bounds, Grid, transform_bounds
 from swath.labels.features import LONLAT, wide_bounds
-from swath.labels.osm import ATTRIBUTION, merge_extracts, reading_errors
+from swath.labels.osm import ATTRIBUTION, check_osmium, merge_extracts, reading_errors
 from swath.labels.overpass import Query, fetch, plan_queries
 from swath.legend import Legend
 from swath.progress import track
@@ -92,7 +92,7 @@ def plan_snapshots(
         key = hashlib.sha256(json.dumps(said).encode()).hexdigest()
         plans.append(SnapshotPlan(name, queries[0].server, site.labels.date, box, queries, key))
     if plans:
-        _import_osmium()
+        check_osmium("labels from Overpass")
     return tuple(plans)
 
 
@@ -125,7 +125,8 @@ def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> t
 
 def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
     """Join the answers to one extract that says how far it goes and which day it shows."""
-    osmium = _import_osmium()
+    import osmium
+
     header = osmium.io.Header()
     west, south, east, north = plan.box
     corners = osmium.osm.Location(west, south), osmium.osm.Location(east, north)
@@ -134,8 +135,8 @@ def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
     header.set("osmosis_replication_timestamp", f"{plan.date}T00:00:00Z")
     with replacing(path) as temporary:
         try:
-            merge_extracts(answers, temporary, osmium, header)
-        except reading_errors(osmium) as error:
+            merge_extracts(answers, temporary, header)
+        except reading_errors() as error:
             for answer in answers:
                 answer.unlink(missing_ok=True)
             raise InputError(
@@ -169,11 +170,3 @@ def _there(plan: SnapshotPlan, path: Path, note: Path) -> str | None:
     except (InputError, KeyError, TypeError):
         return None
     return digest if fits and sha256(path) == digest else None
-
-
-def _import_osmium() -> Any:
-    try:
-        import osmium
-    except ImportError:
-        raise MissingExtraError("labels from Overpass", "osmium", "osm") from None
-    return osmium

@@ -1,11 +1,10 @@
 """Vector features: read from any usual format, chosen by a legend, brought to a grid."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
@@ -34,7 +33,7 @@ _NO_CLASS = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FeatureSource:
     """Features near a place as a file or a server has them, before the legend chooses.
 
     Attributes:
@@ -89,7 +88,7 @@ def wide_bounds(grid: Grid, margin_px: int) -> Bounds:
 
 
 def choose_features(
-    source: Source, legend: Legend, grid: Grid, margin_px: int = 0
+    source: FeatureSource, legend: Legend, grid: Grid, margin_px: int = 0
 ) -> geopandas.GeoDataFrame:
     """Those features of a source that the legend names; see `read_features`.
 
@@ -140,7 +139,7 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
 
 def read_near(
     path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | None = None
-) -> Source:
+) -> FeatureSource:
     """Read the features of a file that touch a box.
 
     Args:
@@ -156,13 +155,13 @@ def read_near(
     name, origin = path.name.lower(), str(path)
     if name.endswith((*OSM_SUFFIXES, *HISTORY_SUFFIXES)):
         extract = read_extract(path, legend, box or WORLD, as_of)
-        return Source(extract.features, origin, extract.extent, extract.date, ATTRIBUTION)
+        return FeatureSource(extract.features, origin, extract.extent, extract.date, ATTRIBUTION)
     if as_of is not None:
         raise InputError(f"{path}: as_of needs a full-history OpenStreetMap file (.osh.pbf)")
     if name.endswith(ZIP_SUFFIX):
         with _readable(path):
             features = read_geofabrik(path, legend, box or WORLD)
-        return Source(features, origin, attribution=ATTRIBUTION)
+        return FeatureSource(features, origin, attribution=ATTRIBUTION)
     frame = _read_table(path, box)
     present = [key for key in legend.keys if key in frame.columns]
     if not any(key in present for c in legend.tagged for key in c.tags):
@@ -173,7 +172,7 @@ def read_near(
         )
     for key in legend.keys:
         frame[key] = [_tag(v) for v in frame[key]] if key in present else None
-    return Source(frame[[*legend.keys, "geometry"]], origin)
+    return FeatureSource(frame[[*legend.keys, "geometry"]], origin)
 
 
 @contextmanager
@@ -234,7 +233,7 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
 
 
-def _tag(value: Any) -> str | None:
+def _tag(value: object) -> str | None:
     """A column's value as OSM would write it."""
     if isinstance(value, str):
         return value
@@ -247,7 +246,7 @@ def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataF
     """The features that have a class, with `class_id`."""
     columns = [frame[key] for key in legend.keys]
     dimensions = shapely.get_dimensions(frame.geometry.values)
-    known: dict[tuple[Any, ...], int] = {}
+    known: dict[tuple[object, ...], int] = {}
     ids = np.full(len(frame), _NO_CLASS)
     for at, (dimension, *tags) in enumerate(zip(dimensions, *columns, strict=True)):
         key = (int(dimension), *tags)
@@ -276,12 +275,12 @@ def _with_sea(
         return chosen
     key, value = COAST
     coast = frame[(frame[key] == value).to_numpy()]
-    found = find_sea(coast.geometry.to_crs(crs).to_numpy(), box)
-    if not len(found):
+    areas = find_sea(coast.geometry.to_crs(crs).to_numpy(), box)
+    if not len(areas):
         return chosen
     (tag, (first, *_)), *_ = legend.sea.tags.items()
     row = {"class_id": legend.sea.id, **dict.fromkeys(legend.keys), tag: first}
-    sea = geopandas.GeoDataFrame([row] * len(found), geometry=found, crs=crs)
+    sea = geopandas.GeoDataFrame([row] * len(areas), geometry=areas, crs=crs)
     if chosen.empty:
         return sea
     both = pd.concat([chosen.astype(object), sea.astype(object)], ignore_index=True)
@@ -289,18 +288,18 @@ def _with_sea(
     return geopandas.GeoDataFrame(both, geometry="geometry", crs=crs)
 
 
-def _class_id(classes: Iterable[LegendClass], tags: dict[str, Any], dimension: int) -> int:
+def _class_id(classes: Iterable[LegendClass], tags: Mapping[str, object], dimension: int) -> int:
     """The last class that matches by tags and by geometry."""
-    found = _NO_CLASS
+    last = _NO_CLASS
     for c in classes:
         if c.geometry is not None and _DIMENSION[c.geometry] == dimension and c.matches(tags):
-            found = c.id
-    return found
+            last = c.id
+    return last
 
 
 def _cut(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
     """The parts inside a box, each of the dimension it had; what only touches it is dropped."""
-    whole: NDArray[Any] = shapely.make_valid(frame.geometry.values)
+    whole: NDArray[np.object_] = shapely.make_valid(frame.geometry.values)
     dimensions = shapely.get_dimensions(frame.geometry.values)
     parts = shapely.intersection(whole, shapely.box(*box))
     cut = frame.set_geometry(geopandas.GeoSeries(parts, index=frame.index, crs=frame.crs))

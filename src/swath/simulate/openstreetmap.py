@@ -9,7 +9,7 @@ import shapely
 
 from swath.errors import InputError, SettingsError
 from swath.grid import Bounds, Grid, transform_bounds
-from swath.labels.features import LONLAT, Source, choose_features, read_near, wide_bounds
+from swath.labels.features import LONLAT, FeatureSource, choose_features, read_near, wide_bounds
 from swath.labels.width import line_widths_m
 from swath.legend import Legend
 from swath.schema import parse_yaml
@@ -97,7 +97,7 @@ def layout_of(features: geopandas.GeoDataFrame, legend: Legend, grid: Grid, seed
     )
 
 
-def _densest(source: Source) -> Bounds:
+def _densest(source: FeatureSource) -> Bounds:
     """The square in which most metres of road lie, in degrees."""
     frame = source.features
     roads = frame[frame["highway"].notna()] if "highway" in frame else frame[:0]
