@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from swath import __version__
-from swath.errors import MissingExtraError, Remedy, WorkerError
+from swath.errors import MissingExtraError, Remedy, WorkerError, reason_of
 from swath.progress import console
 
 A = TypeVar("A")
@@ -71,10 +71,9 @@ class Cluster:
         try:
             asyncio.run(_identify(address))
         except Exception as error:  # of many kinds: what answers may be anything
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise WorkerError(
-                f"no Dask scheduler answers at {address} ({reason}); start one with `dask "
-                "scheduler`, or take processes of this machine",
+                f"no Dask scheduler answers at {address} ({reason_of(error)}); start one with "
+                "`dask scheduler`, or take processes of this machine",
                 Remedy.WORKERS,
             ) from None
 

@@ -48,6 +48,11 @@ def _revive(kind: type[SwathError], message: str, remedy: Remedy | None) -> Swat
     return error
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error of a library says, on a single line; what it is, where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class SettingsError(SwathError):
     """A settings file or an option is wrong: unknown key, bad value, contradiction."""
 

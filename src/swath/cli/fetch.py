@@ -13,7 +13,7 @@ from swath.cli.output import emit
 
 if TYPE_CHECKING:
     from swath.fetch.fetch import Fetched
-    from swath.fetch.plan import SiteFetch
+    from swath.fetch.sitefetch import SiteFetch
     from swath.fetch.snapshot import Snapshot, SnapshotPlan
 
 
@@ -43,7 +43,7 @@ def command(
     from swath.fetch.credentials import read_credentials
     from swath.fetch.fetch import fetch_sites, working_folder
     from swath.fetch.handover import SITES, write_sites
-    from swath.fetch.plan import Servers, check_complete, plan_sites, read_plans, write_plans
+    from swath.fetch.sitefetch import Servers, check_complete, plan_sites, read_plans, write_plans
     from swath.fetch.snapshot import fetch_snapshots, plan_snapshots
     from swath.legend import read_legend
     from swath.sites.schema import read_sites_file
