@@ -11,9 +11,9 @@ from pathlib import Path
 from swath.errors import InputError, reason_of
 from swath.fetch.note import FORMAT, Note, read_note, write_note
 from swath.files import replacing, sha256
-from swath.grid import Bounds, Grid, transform_bounds
+from swath.grid import Bounds, Grid
 from swath.keys import Decided
-from swath.labels.features import LONLAT, wide_bounds
+from swath.labels.features import lonlat_box
 from swath.labels.osm import ATTRIBUTION, check_osmium, merge_extracts, reading_errors
 from swath.labels.overpass import Query, fetch, plan_queries
 from swath.legend import Legend
@@ -92,7 +92,7 @@ def plan_snapshots(
             continue
         grid = grids[name]
         margin_px = round(MARGIN_M / min(grid.resolution))
-        box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+        box = lonlat_box(grid, margin_px)
         queries = plan_queries(site.labels.overpass, box, legend, site.labels.date)
         key = Decided("snapshot", FORMAT, {"queries": [query.name for query in queries]}).key
         plans.append(SnapshotPlan(name, queries[0].server, site.labels.date, box, queries, key))

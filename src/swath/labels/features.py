@@ -16,13 +16,12 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
 from swath.errors import InputError
-from swath.grid import Bounds, Grid, transform_bounds
+from swath.grid import LONLAT, Bounds, Grid, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
 from swath.labels.osm import ATTRIBUTION, HISTORY_SUFFIXES, OSM_SUFFIXES, read_extract
 from swath.legend import COAST, Legend, LegendClass
 
-LONLAT = "EPSG:4326"
 WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
 OGR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
@@ -75,11 +74,16 @@ def read_features(
             columns, does not overlap the grid, or has no feature of the legend there.
         MissingExtraError: An OpenStreetMap extract without the package osmium.
     """
-    box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+    box = lonlat_box(grid, margin_px)
     return choose_features(read_near(path, legend, box), legend, grid, margin_px)
 
 
-def wide_bounds(grid: Grid, margin_px: int) -> Bounds:
+def lonlat_box(grid: Grid, margin_px: int) -> Bounds:
+    """(west, south, east, north) in degrees of a grid and a margin around it."""
+    return transform_bounds(_wide_bounds(grid, margin_px), grid.crs, LONLAT)
+
+
+def _wide_bounds(grid: Grid, margin_px: int) -> Bounds:
     """The grid's bounds and a margin around them, in its CRS."""
     x_size, y_size = grid.resolution
     left, bottom, right, top = grid.bounds
@@ -103,7 +107,7 @@ def choose_features(
             f"{source.origin}: the labels{day} do not overlap the image, which spans "
             f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
         )
-    box = wide_bounds(grid, margin_px)
+    box = _wide_bounds(grid, margin_px)
     chosen = _with_sea(_choose(frame, legend), frame, legend, grid.crs, box)
     if chosen.empty:
         raise InputError(

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.errors import InputError, MissingExtraError
-from swath.grid import Bounds
+from swath.grid import LONLAT, Bounds
 from swath.labels.history import write_state
 from swath.legend import Legend
 
@@ -225,7 +225,7 @@ class _Near:
         rows = [row for part, _ in self._kept for row in part]
         shapes = np.concatenate([shapes for _, shapes in self._kept])
         table = pd.DataFrame(rows, columns=list(self._keys), dtype=object)
-        return geopandas.GeoDataFrame(table, geometry=shapes, crs="EPSG:4326")
+        return geopandas.GeoDataFrame(table, geometry=shapes, crs=LONLAT)
 
 
 @contextmanager

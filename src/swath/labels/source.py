@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from swath.errors import InputError
-from swath.grid import Bounds, Grid, transform_bounds
+from swath.grid import LONLAT, Bounds, Grid
 from swath.labels.burn import burn_mask
-from swath.labels.features import LONLAT, FeatureSource, choose_features, read_near, wide_bounds
+from swath.labels.features import FeatureSource, choose_features, lonlat_box, read_near
 from swath.labels.osm import (
     ATTRIBUTION,
     check_osmium,
@@ -104,7 +104,7 @@ def read_labels_source(
         RemoteError: The Overpass server refuses or does not recover.
         MissingExtraError: OpenStreetMap data without the package osmium.
     """
-    box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+    box = lonlat_box(grid, margin_px)
     if settings.path is not None:
         source = read_near(folder / settings.path, legend, box, settings.as_of)
     else:
