@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from swath import __version__
-from swath.errors import MissingExtraError, Remedy, WorkerError, reason_of
+from swath.errors import Remedy, WorkerError, optional_import, reason_of
 from swath.progress import console
 
 A = TypeVar("A")
@@ -46,11 +46,8 @@ class Cluster:
     """
 
     def __init__(self, address: str, out: Path, reads: Iterable[Path]) -> None:
-        try:
+        with optional_import("work on a cluster", "cluster"):
             from distributed import Client
-        except ModuleNotFoundError as error:
-            name = error.name or "distributed"
-            raise MissingExtraError("work on a cluster", name, "cluster") from None
         # It tells every lost connection to the log; what matters of it is said here.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         for name in ("client", "core", "comm"):

@@ -6,6 +6,8 @@ one line with the advice that goes with its `Remedy`, and exits with 2. Anything
 `SwathError` is a bug and exits with 1.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -85,6 +87,23 @@ class MissingExtraError(SwathError):
             f"{command} needs the package {module!r}, which is not installed; "
             f"run: pip install 'swath[{extra}]'"
         )
+
+
+@contextmanager
+def optional_import(what: str, extra: str) -> Iterator[None]:
+    """A block that imports packages of an extra.
+
+    Args:
+        what: What needs them, in words.
+        extra: Of swath, which installs them.
+
+    Raises:
+        MissingExtraError: One is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(what, error.name or extra, extra) from None
 
 
 class OutputExistsError(SwathError):

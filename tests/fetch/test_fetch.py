@@ -27,6 +27,7 @@ from swath.fetch import remote
 from swath.fetch import search as search_module
 from swath.fetch.checksum import find_problem, parse_multihash
 from swath.fetch.rawitem import parse_item
+from swath.locks import locked
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
 
@@ -221,6 +222,19 @@ def test_reflectance_is_right_whatever_the_catalogue_says(
     truth = np.stack([reflectance(day, band) for band in ("B04", "B03", "B02")])
     window = truth[:, row : row + image.shape[1], col : col + image.shape[2]]
     np.testing.assert_array_equal(image, window)
+
+
+def test_a_second_fetch_into_the_same_folder_is_one_line(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with locked(out):
+        assert fetch(world.sites(), out) == 2
+    assert f"another swath is at work in {out}; wait for it" in error_line(capsys)
+    assert list(out.iterdir()) == []
+    assert not world.api.requests
+    assert fetch(world.sites(), out) == 0
 
 
 # --- bad input ----------------------------------------------------------------------------------

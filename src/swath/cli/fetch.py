@@ -1,7 +1,5 @@
 """`swath fetch`: find scenes in a STAC API and bring the sites' part of them here."""
 
-import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +11,7 @@ from swath.cli.output import emit
 
 if TYPE_CHECKING:
     from swath.fetch.fetch import Fetched
+    from swath.fetch.fetchfolder import FetchFolder
     from swath.fetch.selection import Pick
     from swath.fetch.sitefetch import SiteFetch
     from swath.fetch.snapshot import Snapshot, SnapshotPlan
@@ -42,51 +41,33 @@ def command(
     What is there already is not fetched again; a run that was broken off goes on.
     """
     from swath.fetch.credentials import read_credentials
-    from swath.fetch.fetch import fetch_sites, working_folder
-    from swath.fetch.handover import SITES, write_sites
-    from swath.fetch.sitefetch import Servers, check_complete, plan_sites, read_plans, write_plans
-    from swath.fetch.snapshot import fetch_snapshots, plan_snapshots
-    from swath.legend import read_legend
-    from swath.sites.schema import read_sites_file
+    from swath.fetch.fetchfolder import fetch, plan_fetch
 
-    settings = read_sites_file(sites)
-    legend = read_legend(settings.legend, sites.parent)
-    servers = Servers(read_credentials(credentials))
-    known = {} if replan else read_plans(out)
-    if dry_run:
-        with tempfile.TemporaryDirectory(prefix="swath-") as cache:
-            plans = plan_sites(settings, servers, known=known, cache=Path(cache))
-        asked = plan_snapshots(settings, {plan.name: plan.grid for plan in plans}, legend)
-        rows = _rows(plans, (), asked, ())
-        result = {"out": str(out), "dry_run": True, "sites": [row.json() for row in rows]}
-        emit(result, as_json, [line for row in rows for line in row.lines(everything=True)])
-        return
-    with working_folder(out) as work:
-        plans = plan_sites(settings, servers, known=known, cache=work)
-        check_complete(plans)
-        asked = plan_snapshots(settings, {plan.name: plan.grid for plan in plans}, legend)
-        write_plans(plans, out)
-        fetched = fetch_sites(plans, servers, out)
-        snapshots = fetch_snapshots(asked, out, work)
-        written = write_sites(settings, sites.parent, fetched, snapshots, out)
-    rows = _rows(plans, fetched, asked, snapshots)
-    fresh = sum(image.fresh for image in fetched)
-    result = {
+    do = plan_fetch if dry_run else fetch
+    folder = do(sites, out, read_credentials(credentials), replan=replan)
+    rows = _rows(folder)
+    result: dict[str, object] = {
         "out": str(out),
-        "dry_run": False,
+        "dry_run": dry_run,
         "sites": [row.json() for row in rows],
-        "fetched": fresh,
-        "kept": len(fetched) - fresh,
-        "bytes": servers.bytes_read,
-        "sites_file": str(out / SITES),
-        "sites_file_written": written,
     }
-    kept = f"{out / SITES} was changed by hand and is left as it is"
-    lines = [line for row in rows for line in row.lines(everything=False)]
-    lines.append(
-        f"{fresh} images fetched, {len(fetched) - fresh} were there; {servers.bytes_read:,} bytes"
-    )
-    lines.append(f"next: swath build {out / SITES} --out DATASET" if written else kept)
+    lines = [line for row in rows for line in row.lines(everything=dry_run)]
+    if (file := folder.sites_file) is not None:
+        fresh = sum(image.fresh for image in folder.images)
+        kept = len(folder.images) - fresh
+        result |= {
+            "fetched": fresh,
+            "kept": kept,
+            "bytes": folder.bytes_read,
+            "sites_file": str(file),
+            "sites_file_written": not folder.changed,
+        }
+        lines += [
+            f"{fresh} images fetched, {kept} were there; {folder.bytes_read:,} bytes",
+            f"{file} was changed by hand and is left as it is"
+            if folder.changed
+            else f"next: swath build {file} --out DATASET",
+        ]
     emit(result, as_json, lines)
 
 
@@ -162,20 +143,15 @@ class _Row:
         return lines
 
 
-def _rows(
-    plans: "Sequence[SiteFetch]",
-    fetched: "Sequence[Fetched]",
-    asked: "Sequence[SnapshotPlan]",
-    snapshots: "Sequence[Snapshot]",
-) -> list[_Row]:
-    requests = {snapshot.site: snapshot for snapshot in asked}
-    maps = {snapshot.plan.site: snapshot for snapshot in snapshots}
+def _rows(folder: "FetchFolder") -> list[_Row]:
+    asked = {snapshot.site: snapshot for snapshot in folder.snapshot_plans}
+    maps = {snapshot.plan.site: snapshot for snapshot in folder.snapshots}
     return [
         _Row(
             plan,
-            {image.pick.item.id: image for image in fetched if image.site == plan.name},
-            requests.get(plan.name),
+            {image.pick.item.id: image for image in folder.images if image.site == plan.name},
+            asked.get(plan.name),
             maps.get(plan.name),
         )
-        for plan in plans
+        for plan in folder.plans
     ]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, SecretStr, model_validator
 
-from swath.errors import MissingExtraError, RemoteError, SettingsError
+from swath.errors import RemoteError, SettingsError, optional_import
 from swath.fetch.stacapi import StacApi
 from swath.schema import Frozen, read_yaml
 
@@ -174,10 +174,8 @@ class Access:
         return "your token or password is wrong, or has run out"
 
     def _trusted(self, url: str) -> bool:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        safe = parts.scheme == "https" or host in ("127.0.0.1", "localhost", "::1")
-        return safe and host in (self.credentials.hosts or self.api.hosts)
+        hosts = self.credentials.hosts or self.api.hosts
+        return _private(url) and urlsplit(url).hostname in hosts
 
     def _log_in(self) -> str:
         url = self.credentials.token_url or self.api.token_url
@@ -185,8 +183,7 @@ class Access:
             raise SettingsError(
                 f"no address where a password becomes a token: set {VARIABLES['token_url']}"
             )
-        parts = urlsplit(url)
-        if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        if not _private(url):
             raise SettingsError(f"{VARIABLES['token_url']} must start with https://")
         secret = self.credentials.password
         form = {
@@ -198,12 +195,16 @@ class Access:
         return _text(_ask("POST", url, form), "access_token", url)
 
 
+def _private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
+
+
 def _ask(method: str, url: str, form: dict[str, str | None] | None = None) -> object:
     """The JSON answer of a token server, tried three times."""
-    try:
+    with optional_import("swath fetch", "fetch"):
         import requests
-    except ImportError:
-        raise MissingExtraError("swath fetch", "requests", "fetch") from None
     host = urlsplit(url).hostname
     for attempt in range(3):
         if attempt:

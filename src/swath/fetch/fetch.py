@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from swath.errors import InputError
 from swath.fetch.download import fetch_image
 from swath.fetch.note import Note, read_note, write_note
@@ -44,27 +42,9 @@ class Fetched:
     fresh: bool
 
 
-class _Origin(BaseModel):
-    """One file on a server: its address without what may be secret."""
-
-    model_config = ConfigDict(frozen=True)
-
-    href: str
-    size: int | None
-    checksum: str | None
-
-
 class _ImageNote(Note):
-    """What is kept beside an image: where it comes from. No secret, no time of day."""
-
     item: str
-    collection: str
-    time: str
-    clear: float
-    source: str
-    bands: tuple[str, ...]
     offset: Offset
-    files: dict[str, _Origin]
 
 
 def fetch_sites(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tuple[Fetched, ...]:
@@ -124,21 +104,21 @@ def working_folder(out: Path) -> Iterator[Path]:
 
 
 def _note(plan: SiteFetch, pick: Pick, digest: str, offset: Offset) -> _ImageNote:
-    order = plan.order(pick.item)
-    files = {
-        name: _Origin(href=shown(asset.href), size=asset.size, checksum=asset.checksum)
-        for name, asset in pick.item.assets.items()
-        if name in order.assets
-    }
+    """What is kept beside an image. No secret, no time of day."""
+    item, order = pick.item, plan.order(pick.item)
     return _ImageNote(
         key=plan.key,
         sha256=digest,
-        item=pick.item.id,
-        collection=pick.item.collection,
-        time=pick.item.time.isoformat(),
+        item=item.id,
+        offset=offset,
+        collection=item.collection,
+        time=item.time.isoformat(),
         clear=pick.clear,
         source=order.source,
         bands=order.bands,
-        offset=offset,
-        files=files,
+        files={
+            name: {"href": shown(asset.href), "size": asset.size, "checksum": asset.checksum}
+            for name, asset in item.assets.items()
+            if name in order.assets
+        },
     )

@@ -14,7 +14,7 @@ FORMAT = 1
 
 
 class Note(BaseModel):
-    """What every note says.
+    """What every note says; more keys tell people where the file comes from.
 
     Attributes:
         format: See `FORMAT`.
@@ -22,7 +22,7 @@ class Note(BaseModel):
         sha256: Of its bytes.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     format: int = FORMAT
     key: str

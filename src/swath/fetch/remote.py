@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
-from swath.errors import InputError, MissingExtraError, RemoteError
+from swath.errors import InputError, RemoteError, optional_import
 from swath.fetch.checksum import find_problem
 from swath.fetch.credentials import TIMEOUT_S, Access
 from swath.schema import read_model
@@ -75,10 +75,8 @@ class Server:
     _session: "Session" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        try:
+        with optional_import("swath fetch", "fetch"):
             import requests
-        except ImportError:
-            raise MissingExtraError("swath fetch", "requests", "fetch") from None
         self._session = requests.Session()
         # Without this, requests looks into ~/.netrc on its own.
         self._session.auth = lambda request: request

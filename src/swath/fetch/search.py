@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, JsonValue
 
-from swath.errors import MissingExtraError, RemoteError, SettingsError, reason_of
+from swath.errors import RemoteError, SettingsError, optional_import, reason_of
 from swath.fetch.rawitem import parse_item
 from swath.fetch.stacapi import StacApi
 from swath.fetch.stacitem import StacItem
@@ -103,13 +103,11 @@ def _pages(
 @contextmanager
 def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
     """Turn what libraries raise over a server into one line."""
-    try:
+    with optional_import("swath fetch", "fetch"):
         import requests
         from pystac import STACError, STACTypeError
         from pystac_client.errors import ClientTypeError
         from pystac_client.exceptions import APIError
-    except ImportError as error:
-        raise MissingExtraError("swath fetch", error.name or "pystac-client", "fetch") from None
     try:
         yield
     except APIError as error:

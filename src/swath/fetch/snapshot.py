@@ -62,16 +62,6 @@ class Snapshot:
     fresh: bool
 
 
-class _SnapshotNote(Note):
-    """What is kept beside a snapshot: where it comes from."""
-
-    server: str
-    date: dt.date
-    box: Bounds
-    query: str
-    attribution: str
-
-
 def plan_snapshots(
     settings: SitesFile, grids: Mapping[str, Grid], legend: Legend
 ) -> tuple[SnapshotPlan, ...]:
@@ -117,7 +107,7 @@ def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> t
     for plan in track(plans, "fetching OpenStreetMap", total=len(plans)):
         path = out / plan.site / f"osm_{plan.date}.osm.pbf"
         beside = path.with_name(f"osm_{plan.date}.json")
-        note = read_note(beside, path, plan.key, _SnapshotNote)
+        note = read_note(beside, path, plan.key, Note)
         fresh = note is None
         if note is None:
             _write(plan, fetch(plan.queries, work / "overpass"), path)
@@ -149,12 +139,13 @@ def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
             ) from None
 
 
-def _note(plan: SnapshotPlan, digest: str) -> _SnapshotNote:
-    return _SnapshotNote(
+def _note(plan: SnapshotPlan, digest: str) -> Note:
+    """What is kept beside a snapshot."""
+    return Note(
         key=plan.key,
         sha256=digest,
         server=plan.server,
-        date=plan.date,
+        date=str(plan.date),
         box=plan.box,
         query=plan.queries[0].text,
         attribution=ATTRIBUTION,

@@ -124,7 +124,7 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     """Read the polygons of a file (coverage, places to ignore), in the grid's CRS.
 
     Args:
-        path: Any format of `read_features` but OpenStreetMap extracts.
+        path: A format of `read_features`, but no OpenStreetMap extract.
         grid: Its bounds choose the polygons.
 
     Returns:
@@ -147,7 +147,7 @@ def read_near(
     """Read the features of a file that touch a box.
 
     Args:
-        path: Any format of `read_features`.
+        path: A format of `read_features`.
         legend: Gives the columns.
         box: (west, south, east, north) in degrees; None: all features.
         as_of: The day whose state of a full-history OpenStreetMap file is wanted.

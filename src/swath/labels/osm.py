@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from swath.errors import InputError, MissingExtraError
+from swath.errors import InputError, optional_import
 from swath.grid import LONLAT, Bounds
 from swath.labels.history import write_state
 from swath.legend import Legend
@@ -106,10 +106,8 @@ def check_osmium(what: str) -> None:
     Args:
         what: What needs it, in words.
     """
-    try:
+    with optional_import(what, "osm"):
         import osmium  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(what, "osmium", "osm") from None
 
 
 def reading_errors() -> tuple[type[Exception], ...]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import geopandas
-import yaml
 
 from swath.errors import SettingsError
 from swath.files import replacing_folder
@@ -21,6 +20,7 @@ from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
+from swath.simulate.sitefolder import write_picture, write_sites_file
 from swath.sites.schema import RegionSettings, SiteSettings, SitesFile, SplitName
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
@@ -112,20 +112,18 @@ def simulate_place(
         _write_table(folder / "truth.parquet", truth)
         _write_table(folder / "labels.parquet", draw_map(truth, layout, values.mapper))
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
-        _write_sites_file(folder, name, layout, settings.split, seed)
+        _write_sites(folder, name, layout, settings.split, seed)
     return SimulatedPlace(name, layout, climate, days, out / "sites.yaml")
 
 
 def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) -> None:
     """Write the pictures of a renderer that has drawn all, and what clouds hide in them."""
     grid = renderer.layout.grid
-    tags = {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
     for day, image, hidden in renderer.pictures():
-        path = folder / f"{day.date}.tif"
-        write_raster(path, image, grid, nodata=0, names=bands, tags=tags)
+        write_picture(folder, day, image, grid, bands, ATTRIBUTION)
         if day.cloud > 0:
-            mask = hidden[None].astype("uint8")
-            write_raster(folder / "cloud" / path.name, mask, grid, nodata=255, names=["hidden"])
+            path, mask = folder / "cloud" / f"{day.date}.tif", hidden[None].astype("uint8")
+            write_raster(path, mask, grid, nodata=255, names=["hidden"])
 
 
 def _write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
@@ -133,7 +131,7 @@ def _write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
     table.to_parquet(path)
 
 
-def _write_sites_file(
+def _write_sites(
     folder: Path, name: str, layout: Layout, split: SplitName | None, seed: int
 ) -> None:
     parts: tuple[RegionSettings, ...] = ()
@@ -149,12 +147,9 @@ def _write_sites_file(
         regions=parts,
         labels="labels.parquet",
     )
-    values = SitesFile(sites={name: site}, attribution=ATTRIBUTION).model_dump(
-        mode="json", exclude_defaults=True
+    write_sites_file(
+        folder,
+        SitesFile(sites={name: site}, attribution=ATTRIBUTION),
+        f"{ATTRIBUTION} (seed {seed}).",
+        "labels.parquet is the map as mappers drew it; truth.parquet is what the images show.",
     )
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    head = (
-        f"# {ATTRIBUTION} (seed {seed}).\n"
-        "# labels.parquet is the map as mappers drew it; truth.parquet is what the images show.\n"
-    )
-    (folder / "sites.yaml").write_text(head + text, "utf-8")
