@@ -221,6 +221,10 @@ class Grid:
 
         In a system in degrees, metres are converted at the grid's centre, on a sphere: what is
         meant are metres or tens of them, for which that is right to better than 1 %.
+
+        Args:
+            east_m: Metres to the east, negative to the west.
+            north_m: Metres to the north, negative to the south.
         """
         t = self.transform
         if CRS.from_user_input(self.crs).is_geographic:
@@ -258,7 +262,11 @@ def normalise_crs(crs: object) -> str:
 
 
 def utm_crs(lon: float, lat: float) -> str:
-    """The WGS 84 UTM zone of a point, for example `EPSG:32630`; (lon, lat) in degrees.
+    """The WGS 84 UTM zone of a point, for example `EPSG:32630`.
+
+    Args:
+        lon: Longitude in degrees, -180..180.
+        lat: Latitude in degrees, -90..90.
 
     Raises:
         GridError: UTM does not cover the point (near the poles).
@@ -271,7 +279,12 @@ def utm_crs(lon: float, lat: float) -> str:
 
 
 def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
-    """The box, in `target`, around a box given in `source` (edges densified).
+    """The box, in another system, around a box: its edges bend on the way.
+
+    Args:
+        bounds: (left, bottom, right, top) in `source`.
+        source: CRS of the box.
+        target: CRS of the result.
 
     Raises:
         GridError: The box cannot be expressed in `target`.

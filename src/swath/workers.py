@@ -44,7 +44,11 @@ class Workers:
 
     @classmethod
     def choose(cls, processes: int | None, scheduler: str | None) -> Self:
-        """From what a user gave; None for what was not given.
+        """From what a user gave.
+
+        Args:
+            processes: Of this machine; None: not given.
+            scheduler: Address of a Dask scheduler; None: not given.
 
         Raises:
             SettingsError: Both were given.

@@ -54,8 +54,7 @@ app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)
 
-# typer exports BadParameter but not its parent, the class of all usage errors, and has had it in
-# two places.
+# typer exports BadParameter but not its parent, the class of all usage errors.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _ADVICE: dict[Remedy | None, str] = {

@@ -305,7 +305,12 @@ def _window(grid: Grid, order: Order) -> Window:
 
 
 def grid_window(grid: Grid, site: Grid) -> Window:
-    """The pixels of `grid` that lie in the box around `site`, by their centres."""
+    """The pixels of `grid` that lie in the box around `site`, by their centres; at least one.
+
+    Args:
+        grid: Of an image.
+        site: In any CRS.
+    """
     left, bottom, right, top = transform_bounds(site.bounds, site.crs, grid.crs)
     x_size, y_size = grid.resolution
     grid_left, _, _, grid_top = grid.bounds

@@ -110,7 +110,15 @@ class Server:
                 raise _BrokenError(type(error).__name__) from None
 
     def pieces(self, answer: "Response", most: int) -> Iterator[bytes]:
-        """The body as it comes; `_BrokenError` when it only trickles, or is more than `most`."""
+        """The body as it comes.
+
+        Args:
+            answer: From `get`.
+            most: Bytes; more than these are no answer.
+
+        Raises:
+            _BrokenError: It only trickles, or is longer.
+        """
         began, count = time.monotonic(), 0
         while piece := answer.raw.read1(PIECE):
             count += len(piece)
@@ -265,6 +273,10 @@ class RemoteFile(io.RawIOBase):
 
 def retried(attempt: Callable[[], T], url: str) -> T:
     """Make an attempt until it succeeds, at most `TRIES` times, waiting longer each time.
+
+    Args:
+        attempt: Raises `_BrokenError` where it may succeed another time.
+        url: What to name in an error.
 
     Raises:
         RemoteError: It never did.

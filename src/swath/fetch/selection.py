@@ -171,6 +171,9 @@ def farthest(
 
     Returns:
         The gap kept, in days (a multiple of `STEP_DAYS`), and the indexes, ascending.
+
+    Raises:
+        ValueError: More are to be taken than there are.
     """
     order = sorted(range(len(days)), key=lambda index: (days[index], index))
     widest = YEAR_DAYS // count // STEP_DAYS * STEP_DAYS if count > 1 else 0

@@ -209,6 +209,11 @@ def _shareable(item: StacItem) -> StacItem:
 def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
     """An item whose addresses the plan kept without their signatures, with new ones.
 
+    Args:
+        plan: Of the item's site.
+        item: One of its picks; as it is where no address was shortened.
+        servers: Where it is searched for again.
+
     Raises:
         RemoteError: The catalogue has the item no more, or cannot be searched.
     """

@@ -94,7 +94,13 @@ def _wide_bounds(grid: Grid, margin_px: int) -> Bounds:
 def choose_features(
     source: FeatureSource, legend: Legend, grid: Grid, margin_px: int = 0
 ) -> geopandas.GeoDataFrame:
-    """Those features of a source that the legend names; see `read_features`.
+    """Those features of a source that the legend names, as `read_features` gives them.
+
+    Args:
+        source: Features near the grid, as they were read.
+        legend: Which features.
+        grid: Where they are wanted.
+        margin_px: How far outside the grid a feature still counts.
 
     Raises:
         InputError: The source does not overlap the grid, or has no feature of the legend there.

@@ -58,7 +58,7 @@ class Density:
         return count
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The density at places given in the grid's CRS; arrays of one shape."""
+        """The density in km/km2 at places (x, y) in the grid's CRS; three arrays of one shape."""
         cols, rows = (~self._grid.transform) @ (x, y)
         where = np.stack([rows - 0.5, cols - 0.5])
         density: NDArray[np.float32] = map_coordinates(
@@ -67,7 +67,7 @@ class Density:
         return density
 
     def has_houses(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether houses are mapped near places given in the grid's CRS."""
+        """Whether houses are mapped near places (x, y) in the grid's CRS; arrays of one shape."""
         cols, rows = (~self._grid.transform) @ (x, y)
         height, width = self.mapped.shape
         inside: NDArray[np.bool_] = self.mapped[

@@ -40,8 +40,8 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
     """Read a place from an OpenStreetMap file.
 
     Args:
-        path: Every format that labels are read from; see `swath.labels.features.read_features`. Files
-            with roads only will do.
+        path: In a format that labels are read from; see `swath.labels.features.read_features`.
+            Files with roads only will do.
         bounds: (west, south, east, north) in degrees; None: a square of at most `LARGEST_PX` px
             where roads lie closest.
         seed: Of all that the file does not say.
