@@ -41,10 +41,10 @@ def command(
     What is there already is not fetched again; a run that was broken off goes on.
     """
     from swath.fetch.credentials import read_credentials
-    from swath.fetch.fetchfolder import fetch, plan_fetch
+    from swath.fetch.fetchfolder import fetch_folder
 
-    do = plan_fetch if dry_run else fetch
-    folder = do(sites, out, read_credentials(credentials), replan=replan)
+    shown = read_credentials(credentials)
+    folder = fetch_folder(sites, out, shown, replan=replan, plan_only=dry_run)
     rows = _rows(folder)
     result: dict[str, object] = {
         "out": str(out),

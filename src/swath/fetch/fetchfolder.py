@@ -1,7 +1,7 @@
 """A fetch as a whole: dates chosen, images and OpenStreetMap brought, the sites file to build."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swath.fetch.credentials import Credentials
@@ -43,32 +43,14 @@ class FetchFolder:
     bytes_read: int = 0
 
 
-def plan_fetch(
-    sites: Path, out: Path, credentials: Credentials, *, replan: bool = False
+def fetch_folder(
+    sites: Path,
+    out: Path,
+    credentials: Credentials,
+    *,
+    replan: bool = False,
+    plan_only: bool = False,
 ) -> FetchFolder:
-    """Choose what `fetch` would bring; leaves nothing behind.
-
-    Args:
-        sites: The sites file.
-        out: The folder; plans kept there are used as they are.
-        credentials: What servers may be shown.
-        replan: Whether to choose anew all the same.
-
-    Raises:
-        SettingsError: The sites file breaks the format or lacks what a fetch needs.
-        RemoteError: A server cannot be reached, refuses, or answers nonsense.
-    """
-    settings, known = read_sites_file(sites), {} if replan else read_plans(out)
-    legend = read_legend(settings.legend, sites.parent)
-    servers = Servers(credentials)
-    with tempfile.TemporaryDirectory(prefix="swath-") as cache:
-        plans = plan_sites(settings, servers, known=known, cache=Path(cache))
-    return FetchFolder(
-        plans, plan_snapshots(settings, {plan.name: plan.grid for plan in plans}, legend)
-    )
-
-
-def fetch(sites: Path, out: Path, credentials: Credentials, *, replan: bool = False) -> FetchFolder:
     """Fetch scenes and OpenStreetMap of all sites; what is there and whole is left alone.
 
     Args:
@@ -77,6 +59,7 @@ def fetch(sites: Path, out: Path, credentials: Credentials, *, replan: bool = Fa
             `sites.yaml`.
         credentials: What servers may be shown.
         replan: Whether to choose the dates anew though `out` holds a plan.
+        plan_only: Whether to choose the dates, and leave nothing behind.
 
     Raises:
         SettingsError: The sites file breaks the format or lacks what a fetch needs.
@@ -87,13 +70,27 @@ def fetch(sites: Path, out: Path, credentials: Credentials, *, replan: bool = Fa
     settings, known = read_sites_file(sites), {} if replan else read_plans(out)
     legend = read_legend(settings.legend, sites.parent)
     servers = Servers(credentials)
+
+    def plan(cache: Path) -> FetchFolder:
+        plans = plan_sites(settings, servers, known=known, cache=cache)
+        grids = {plan.name: plan.grid for plan in plans}
+        return FetchFolder(plans, plan_snapshots(settings, grids, legend))
+
+    if plan_only:
+        with tempfile.TemporaryDirectory(prefix="swath-") as cache:
+            return plan(Path(cache))
     with working_folder(out) as work:
-        plans = plan_sites(settings, servers, known=known, cache=work)
-        check_complete(plans)
-        asked = plan_snapshots(settings, {plan.name: plan.grid for plan in plans}, legend)
-        write_plans(plans, out)
-        images = fetch_sites(plans, servers, out)
-        snapshots = fetch_snapshots(asked, out, work)
+        planned = plan(work)
+        check_complete(planned.plans)
+        write_plans(planned.plans, out)
+        images = fetch_sites(planned.plans, servers, out)
+        snapshots = fetch_snapshots(planned.snapshot_plans, out, work)
         written = write_sites(settings, sites.parent, images, snapshots, out)
-    changed, bytes_read = not written, servers.bytes_read
-    return FetchFolder(plans, asked, images, snapshots, out / SITES, changed, bytes_read)
+    return replace(
+        planned,
+        images=images,
+        snapshots=snapshots,
+        sites_file=out / SITES,
+        changed=not written,
+        bytes_read=servers.bytes_read,
+    )

@@ -20,8 +20,13 @@ from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
-from swath.simulate.sitefolder import write_picture, write_sites_file
-from swath.sites.schema import RegionSettings, SiteSettings, SitesFile, SplitName
+from swath.sites.schema import (
+    RegionSettings,
+    SiteSettings,
+    SitesFile,
+    SplitName,
+    write_sites_file,
+)
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
 
@@ -118,12 +123,13 @@ def simulate_place(
 
 def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) -> None:
     """Write the pictures of a renderer that has drawn all, and what clouds hide in them."""
-    grid = renderer.layout.grid
+    grid, tags = renderer.layout.grid, {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
     for day, image, hidden in renderer.pictures():
-        write_picture(folder, day, image, grid, bands, ATTRIBUTION)
+        path = folder / f"{day.date}.tif"
+        write_raster(path, image, grid, nodata=0, names=bands, tags=tags)
         if day.cloud > 0:
-            path, mask = folder / "cloud" / f"{day.date}.tif", hidden[None].astype("uint8")
-            write_raster(path, mask, grid, nodata=255, names=["hidden"])
+            mask = hidden[None].astype("uint8")
+            write_raster(folder / "cloud" / path.name, mask, grid, nodata=255, names=["hidden"])
 
 
 def _write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
@@ -148,7 +154,7 @@ def _write_sites(
         labels="labels.parquet",
     )
     write_sites_file(
-        folder,
+        folder / "sites.yaml",
         SitesFile(sites={name: site}, attribution=ATTRIBUTION),
         f"{ATTRIBUTION} (seed {seed}).",
         "labels.parquet is the map as mappers drew it; truth.parquet is what the images show.",

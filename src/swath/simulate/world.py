@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from swath.files import replacing, replacing_folder
 from swath.grid import LONLAT, Grid
 from swath.progress import track
+from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
 from swath.simulate.climate import draw_climate
 from swath.simulate.day import Day, plan_days
 from swath.simulate.layout import PIXEL_M, Layout, area_table
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
-from swath.simulate.sitefolder import write_picture, write_sites_file
 from swath.simulate.town import WIDTH_M, Town, lay_out
-from swath.sites.schema import SiteSettings, SitesFile, SplitName
+from swath.sites.schema import SiteSettings, SitesFile, SplitName, write_sites_file
 
 ATTRIBUTION = "Simulated by swath: towns laid out by a generator, no real place"
 
@@ -129,8 +129,10 @@ def simulate_site(seed: int, index: int, size_px: int, dates: int) -> SimulatedS
 
 def write_site(folder: Path, site: SimulatedSite) -> None:
     """Write `<date>.tif` for each day and `roads.geojson` into `folder`."""
+    tags = {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
     for day, image in zip(site.days, site.images, strict=True):
-        write_picture(folder, day, image, site.layout.grid, BANDS, ATTRIBUTION)
+        path = folder / f"{day.date}.tif"
+        write_raster(path, image, site.layout.grid, nodata=0, names=BANDS, tags=tags)
     with replacing(folder / "roads.geojson") as temporary:
         site.roads.to_file(
             temporary, driver="GeoJSON", engine="pyogrio", layer="roads", COORDINATE_PRECISION=7
@@ -174,5 +176,5 @@ def write_world(
     with replacing_folder(out, overwrite=overwrite) as folder:
         for index, name in enumerate(track(splits, "simulating towns", len(splits))):
             write_site(folder / name, simulate_site(seed, index, size_px, dates))
-        write_sites_file(folder, sites_file, f"{ATTRIBUTION} (seed {seed}).")
+        write_sites_file(folder / "sites.yaml", sites_file, f"{ATTRIBUTION} (seed {seed}).")
     return out / "sites.yaml"
