@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import geopandas
@@ -256,14 +257,13 @@ def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataF
     """The features that have a class, with `class_id`."""
     columns = [frame[key] for key in legend.keys]
     dimensions = shapely.get_dimensions(frame.geometry.values)
-    known: dict[tuple[object, ...], int] = {}
-    ids = np.full(len(frame), _NO_CLASS)
-    for at, (dimension, *tags) in enumerate(zip(dimensions, *columns, strict=True)):
-        key = (int(dimension), *tags)
-        if key not in known:
-            named = dict(zip(legend.keys, tags, strict=True))
-            known[key] = _class_id(legend.tagged, named, int(dimension))
-        ids[at] = known[key]
+
+    @cache  # few tags in many features
+    def class_id(dimension: int, *tags: object) -> int:
+        return _class_id(legend.tagged, dict(zip(legend.keys, tags, strict=True)), dimension)
+
+    rows = zip(dimensions.tolist(), *columns, strict=True)
+    ids = np.fromiter((class_id(*row) for row in rows), np.int64, len(frame))
     chosen = frame[ids != _NO_CLASS].copy()
     chosen.insert(0, "class_id", ids[ids != _NO_CLASS])
     return chosen

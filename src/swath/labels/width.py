@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 import geopandas
 import numpy as np
@@ -27,15 +28,13 @@ def line_widths_m(features: geopandas.GeoDataFrame, rule: LineWidth) -> NDArray[
         (N,) float64 metres, greater than 0, at most `rule.greatest_m`.
     """
     keys = [key for key in rule.keys if key in features.columns]
-    known: dict[tuple[object, ...], float] = {}
-    widths = np.empty(len(features))
-    for at, values in enumerate(zip(*(features[key] for key in keys), strict=True)):
-        if values not in known:
-            known[values] = width_m(dict(zip(keys, values, strict=True)), rule)
-        widths[at] = known[values]
-    if not keys:
-        widths[:] = rule.default_m
-    return widths
+
+    @cache  # few tags in many features
+    def width(*values: object) -> float:
+        return width_m(dict(zip(keys, values, strict=True)), rule)
+
+    rows = zip(*(features[key] for key in keys), strict=True) if keys else [()] * len(features)
+    return np.fromiter((width(*row) for row in rows), np.float64, len(features))
 
 
 def width_m(tags: Mapping[str, object], rule: LineWidth) -> float:
