@@ -6,13 +6,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from swath import __version__
-from swath.errors import MissingExtraError, WorkerError
+from swath.errors import Remedy, WorkerError, optional_import, reason_of
 from swath.progress import console
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 ANSWER_S = 5.0
 """How long a scheduler may take to answer, and its first worker to be there."""
@@ -43,11 +46,8 @@ class Cluster:
     """
 
     def __init__(self, address: str, out: Path, reads: Iterable[Path]) -> None:
-        try:
+        with optional_import("work on a cluster", "cluster"):
             from distributed import Client
-        except ModuleNotFoundError as error:
-            name = error.name or "distributed"
-            raise MissingExtraError("--scheduler", name, "cluster") from None
         # It tells every lost connection to the log; what matters of it is said here.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         for name in ("client", "core", "comm"):
@@ -55,6 +55,7 @@ class Cluster:
         self._address = address
         self._ask(address)
         self._client = Client(address, timeout=ANSWER_S, set_as_default=False)
+        self._executor = self._client.get_executor(pure=False)
         self._workers: set[str] = set()
         try:
             self._check(out, reads)
@@ -67,10 +68,10 @@ class Cluster:
         try:
             asyncio.run(_identify(address))
         except Exception as error:  # of many kinds: what answers may be anything
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise WorkerError(
-                f"no Dask scheduler answers at {address} ({reason}); start one with `dask "
-                "scheduler`, or take --workers"
+                f"no Dask scheduler answers at {address} ({reason_of(error)}); start one with "
+                "`dask scheduler`, or take processes of this machine",
+                Remedy.WORKERS,
             ) from None
 
     def _check(self, out: Path, reads: Iterable[Path]) -> None:
@@ -80,34 +81,34 @@ class Cluster:
         except TimeoutError:
             raise WorkerError(
                 f"the Dask scheduler at {self._address} has no workers; start some with `dask "
-                f"worker {self._address} --nthreads 1`"
+                f"worker {self._address}`, of one thread each"
             ) from None
         new = not out.exists()
         out.mkdir(parents=True, exist_ok=True)
         marker = out / f".swath-{uuid.uuid4().hex}"
         marker.touch()
         try:
-            found = self._client.run(
+            problems: dict[str, str | Exception] = self._client.run(
                 probe, str(marker), list(map(str, reads)), __version__, on_error="return"
             )
         finally:
             marker.unlink()
             if new:
                 out.rmdir()
-        for worker, problem in sorted(found.items()):
+        for worker, problem in sorted(problems.items()):
             if isinstance(problem, Exception):
                 problem = f"cannot load swath ({problem}); install swath {__version__} there"
             if problem:
                 raise WorkerError(f"worker {worker} {' '.join(problem.split())}")
-        self._workers = set(found)
+        self._workers = set(problems)
 
     def size(self) -> int:
         """How many worker processes there are now; 1 or more."""
         now = self._present()
         gone = self._workers - now
         if gone:
-            said = f"{len(gone)} of the cluster's workers went away; their jobs are done again"
-            console.print(said, style="yellow", highlight=False)
+            news = f"{len(gone)} of the cluster's workers went away; their jobs are done again"
+            console.print(news, style="yellow", highlight=False)
         self._workers = now
         return max(1, len(now))
 
@@ -123,43 +124,44 @@ class Cluster:
             "is back, what is finished is kept"
         )
 
-    def submit(self, function: Callable[[Any], Any], item: Any) -> Any:
-        """Start a job; gives a future."""
-        return self._client.submit(do_alone, function, item, pure=False)
+    def submit(self, function: Callable[[A], R], item: A) -> Future[R]:
+        """Start a job."""
+        future: Future[R] = self._executor.submit(do_alone, function, item)
+        return future
 
-    def wait(self, futures: Collection[Any]) -> Collection[Any]:
-        """Wait until one or more are done, and give these."""
-        from distributed import CancelledError, wait
+    def wait(self, futures: Collection[Future[R]]) -> Collection[Future[R]]:
+        """Wait until one or more are done, and give these.
 
+        Raises:
+            WorkerError: The cluster has had no workers for a while, or its scheduler went away.
+        """
         lonely_since: float | None = None
-        while True:
-            try:
-                with self._client.as_current():
-                    done: Collection[Any] = wait(
-                        list(futures), timeout=POLL_S, return_when="FIRST_COMPLETED"
-                    ).done
-            except TimeoutError:
-                if self._present():
-                    lonely_since = None
-                    continue
-                lonely_since = lonely_since or time.monotonic()
-                if time.monotonic() - lonely_since > GONE_S:
-                    raise WorkerError(
-                        f"the Dask scheduler at {self._address} has had no workers for "
-                        f"{GONE_S:.0f} s; run the same command again when it has, what is finished "
-                        "is kept"
-                    ) from None
-            except CancelledError:
-                raise self._scheduler_lost() from None
-            else:
-                return done
+        while not (done := wait(futures, POLL_S, FIRST_COMPLETED).done):
+            if self._present():
+                lonely_since = None
+                continue
+            lonely_since = lonely_since or time.monotonic()
+            if time.monotonic() - lonely_since > GONE_S:
+                raise WorkerError(
+                    f"the Dask scheduler at {self._address} has had no workers for "
+                    f"{GONE_S:.0f} s; run the same command again when it has, what is finished "
+                    "is kept"
+                )
+        return done
 
-    def result(self, future: Any) -> Any:
-        """What a job that is done has given."""
+    def result(self, future: Future[R]) -> R:
+        """What a job that is done has given.
+
+        Raises:
+            WorkerError: Its workers died again and again, or the scheduler went away.
+            Exception: What the job raised.
+        """
         from distributed import KilledWorker
 
         try:
             return future.result()
+        except CancelledError:
+            raise self._scheduler_lost() from None
         except KilledWorker as error:
             raise WorkerError(
                 f"workers of the cluster died again and again at the same job ({error.last_worker}"
@@ -170,16 +172,12 @@ class Cluster:
     def renew(self) -> None:
         """Nothing: a cluster replaces its workers itself."""
 
-    def drop(self, futures: Collection[Any], *, settle: bool) -> None:
+    def drop(self, futures: Collection[Future[R]], *, settle: bool) -> None:
         """Drop jobs; with `settle`, return when none of them is running any more."""
-        from distributed import CancelledError, wait
-
-        pending = [future for future in futures if future.status == "pending"]
-        if settle and pending and self._client.status == "running":
-            with suppress(CancelledError), self._client.as_current():
-                wait(pending)
-        elif pending:
-            self._client.cancel(pending)
+        if settle and self._client.status == "running":
+            wait(futures)
+        for future in futures:
+            future.cancel()
 
     def close(self) -> None:
         """Leave the cluster; its workers go on."""
@@ -210,16 +208,16 @@ def probe(marker: str, reads: list[str], version: str) -> str:
     hidden = [path for path in reads if not Path(path).exists()]
     if hidden:
         return f"does not see {hidden[0]}: workers and this machine must share its file system"
-    own = Path(f"{marker}-{uuid.uuid4().hex}")
+    trial = Path(f"{marker}-{uuid.uuid4().hex}")
     try:
-        own.touch()
-        own.unlink()
+        trial.touch()
+        trial.unlink()
     except OSError as error:
         return f"cannot write to {out} ({error.strerror})"
     return ""
 
 
-def do_alone(function: Callable[[Any], Any], item: Any) -> Any:
+def do_alone(function: Callable[[A], R], item: A) -> R:
     """On a worker: do a job, and no other in this process."""
     with _one_at_a_time:
         return function(item)

@@ -6,6 +6,8 @@ one line with the advice that goes with its `Remedy`, and exits with 2. Anything
 `SwathError` is a bug and exits with 1.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -19,6 +21,10 @@ class Remedy(StrEnum):
     RUN = "run"
     SITE = "site"
     BANDS = "bands"
+    WORKERS = "workers"
+    LESS_MEMORY = "fewer workers or smaller tiles"
+    REPLAN = "plan anew"
+    DRY_RUN = "plan only"
 
 
 class SwathError(Exception):
@@ -42,6 +48,11 @@ def _revive(kind: type[SwathError], message: str, remedy: Remedy | None) -> Swat
     error.args = (message,)
     error.remedy = remedy
     return error
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of a library says, on a single line; what it is, where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class SettingsError(SwathError):
@@ -76,6 +87,23 @@ class MissingExtraError(SwathError):
             f"{command} needs the package {module!r}, which is not installed; "
             f"run: pip install 'swath[{extra}]'"
         )
+
+
+@contextmanager
+def optional_import(what: str, extra: str) -> Iterator[None]:
+    """A block that imports packages of an extra.
+
+    Args:
+        what: What needs them, in words.
+        extra: Of swath, which installs them.
+
+    Raises:
+        MissingExtraError: One is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(what, error.name or extra, extra) from None
 
 
 class OutputExistsError(SwathError):

@@ -62,7 +62,12 @@ def replacing_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raise `OutputExistsError` if `path` holds something and may not be overwritten."""
+    """Raise `OutputExistsError` if `path` holds something and may not be overwritten.
+
+    Args:
+        path: A file, or a folder, which may be there and empty.
+        overwrite: Whether it may.
+    """
     if overwrite:
         return
     if path.is_file() or (path.is_dir() and any(path.iterdir())):

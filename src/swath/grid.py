@@ -6,7 +6,7 @@ Pure values: nothing in this file reads or writes a file.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from affine import Affine
 from pyproj import CRS, Transformer
@@ -18,6 +18,9 @@ from swath.errors import GridError
 
 METRES_PER_DEGREE = 111_195.0
 """Of latitude, on a sphere of 6371 km."""
+
+LONLAT = "EPSG:4326"
+"""Longitude and latitude in degrees on WGS 84."""
 
 Bounds = tuple[float, float, float, float]
 """(left, bottom, right, top), in the units of the CRS it belongs to."""
@@ -173,7 +176,7 @@ class Grid:
         if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
             raise GridError(f"bounds must be (west, south, east, north) in degrees, got {bounds}")
         target = crs or utm_crs(west + (east - west) / 2, south + (north - south) / 2)
-        return cls.from_bounds(transform_bounds(bounds, "EPSG:4326", target), target, resolution_m)
+        return cls.from_bounds(transform_bounds(bounds, LONLAT, target), target, resolution_m)
 
     @property
     def height(self) -> int:
@@ -204,7 +207,7 @@ class Grid:
     @property
     def lonlat_bounds(self) -> Bounds:
         """(west, south, east, north) in degrees: the box around the grid."""
-        return transform_bounds(self.bounds, self.crs, "EPSG:4326")
+        return transform_bounds(self.bounds, self.crs, LONLAT)
 
     def crop(self, window: Window) -> "Grid":
         """The grid of a window of this one; the window may reach outside."""
@@ -218,6 +221,10 @@ class Grid:
 
         In a system in degrees, metres are converted at the grid's centre, on a sphere: what is
         meant are metres or tens of them, for which that is right to better than 1 %.
+
+        Args:
+            east_m: Metres to the east, negative to the west.
+            north_m: Metres to the north, negative to the south.
         """
         t = self.transform
         if CRS.from_user_input(self.crs).is_geographic:
@@ -227,7 +234,7 @@ class Grid:
         transform = Affine(t.a, 0.0, t.c + east_m, 0.0, t.e, t.f + north_m)
         return Grid(self.crs, transform, self.shape)
 
-    def profile(self) -> dict[str, Any]:
+    def profile(self) -> dict[str, object]:
         """The georeference as rasterio keywords: crs, transform, height, width."""
         return {
             "crs": self.crs,
@@ -255,7 +262,11 @@ def normalise_crs(crs: object) -> str:
 
 
 def utm_crs(lon: float, lat: float) -> str:
-    """The WGS 84 UTM zone of a point, for example `EPSG:32630`; (lon, lat) in degrees.
+    """The WGS 84 UTM zone of a point, for example `EPSG:32630`.
+
+    Args:
+        lon: Longitude in degrees, -180..180.
+        lat: Latitude in degrees, -90..90.
 
     Raises:
         GridError: UTM does not cover the point (near the poles).
@@ -268,7 +279,12 @@ def utm_crs(lon: float, lat: float) -> str:
 
 
 def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
-    """The box, in `target`, around a box given in `source` (edges densified).
+    """The box, in another system, around a box: its edges bend on the way.
+
+    Args:
+        bounds: (left, bottom, right, top) in `source`.
+        source: CRS of the box.
+        target: CRS of the result.
 
     Raises:
         GridError: The box cannot be expressed in `target`.

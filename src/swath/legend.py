@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from swath.errors import SettingsError
-from swath.schema import parse_yaml, read_yaml
+from swath.schema import Frozen, parse_yaml, read_yaml
 
 IGNORE = 255
 """Label value of pixels that count nowhere: not in the loss, not in a score."""
@@ -18,7 +18,7 @@ COAST = ("natural", "coastline")
 """The tag of lines with the land on their left and the sea on their right."""
 
 
-class LineWidth(BaseModel):
+class LineWidth(Frozen):
     """How wide the lines of a class are on the ground, in metres.
 
     What a feature says of itself comes first: its `width`, then its `lanes`; then the table `by`,
@@ -33,11 +33,9 @@ class LineWidth(BaseModel):
             far outside a grid a line still counts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     tags: tuple[str, ...] = ("width",)
     lane_m: float | None = Field(default=None, gt=0, le=10)
-    by: dict[str, dict[str, Annotated[float, Field(gt=0, le=500)]]] = {}
+    by: dict[str, dict[str, Annotated[float, Field(gt=0, le=500)]]] = Field(default_factory=dict)
     default_m: float = Field(gt=0, le=500)
     range_m: tuple[float, float] = (2.0, 60.0)
 
@@ -59,7 +57,7 @@ class LineWidth(BaseModel):
         return max(self.default_m, self.range_m[1], *table)
 
 
-class LegendClass(BaseModel):
+class LegendClass(Frozen):
     """One class of a legend.
 
     Attributes:
@@ -74,14 +72,12 @@ class LegendClass(BaseModel):
         sea: Whether the sea belongs to it: what lies right of `natural=coastline`; areas only.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     id: int = Field(ge=0, lt=IGNORE)
     name: str = Field(min_length=1)
     color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
     geometry: Literal["line", "area"] | None = None
-    tags: dict[str, tuple[str, ...]] = {}
-    exclude: dict[str, tuple[str, ...]] = {}
+    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    exclude: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     width: LineWidth | None = None
     sea: bool = False
 
@@ -91,12 +87,12 @@ class LegendClass(BaseModel):
         red, green, blue = (int(self.color[at : at + 2], 16) for at in (1, 3, 5))
         return red, green, blue
 
-    def matches(self, tags: Mapping[str, Any]) -> bool:
+    def matches(self, tags: Mapping[str, object]) -> bool:
         """Whether a feature with these OSM tags belongs to the class."""
         return _any_match(self.tags, tags) and not _any_match(self.exclude, tags)
 
 
-class Legend(BaseModel):
+class Legend(Frozen):
     """The classes of a map, by id: 0 is the background, ids are 0..n-1 without a gap.
 
     Where features of several classes cover one pixel, the class that stands later wins.
@@ -108,8 +104,6 @@ class Legend(BaseModel):
             tags), or `ignore`: nobody has mapped it, so nothing is known; class 0 is then a class
             with tags as the others.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     classes: tuple[LegendClass, ...] = Field(min_length=2)
@@ -166,7 +160,7 @@ class Legend(BaseModel):
                 values.setdefault(key, []).extend(accepted)
         if self.sea is not None:
             values.setdefault(COAST[0], []).append(COAST[1])
-        return {key: tuple(dict.fromkeys(found)) for key, found in sorted(values.items())}
+        return {key: tuple(dict.fromkeys(named)) for key, named in sorted(values.items())}
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -174,17 +168,17 @@ class Legend(BaseModel):
         keys = {k for c in self.classes for k in (*c.tags, *c.exclude)}.union(self.wanted)
         return tuple(sorted(keys.union(*(c.width.keys for c in self.classes if c.width))))
 
-    def classify(self, tags: Mapping[str, Any]) -> int | None:
+    def classify(self, tags: Mapping[str, object]) -> int | None:
         """The id of the last class that matches, or None: the feature is not on the map.
 
         Args:
             tags: OSM tags of one feature; missing values may be None or NaN.
         """
-        found = [c.id for c in self.tagged if c.matches(tags)]
-        return found[-1] if found else None
+        ids = [c.id for c in self.tagged if c.matches(tags)]
+        return ids[-1] if ids else None
 
 
-def _any_match(accepted: Mapping[str, tuple[str, ...]], tags: Mapping[str, Any]) -> bool:
+def _any_match(accepted: Mapping[str, tuple[str, ...]], tags: Mapping[str, object]) -> bool:
     return any(
         isinstance(value := tags.get(key), str) and ("*" in values or value in values)
         for key, values in accepted.items()

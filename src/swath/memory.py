@@ -2,8 +2,8 @@
 
 import ctypes
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -43,8 +43,8 @@ def peak_bytes() -> int | None:
     this process.
     """
     status = Path("/proc/self/status")
-    if status.is_file() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(found[1]) * 1024
+    if status.is_file() and (high := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(high[1]) * 1024
     try:
         import resource
     except ImportError:  # a system without it
@@ -55,9 +55,10 @@ def peak_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _of_libc(name: str) -> Any:
+def _of_libc(name: str) -> Callable[..., object] | None:
     """A function of the C library; None where it has none of that name."""
     try:
-        return getattr(ctypes.CDLL(None), name)
+        function: Callable[..., object] = getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):
         return None
+    return function

@@ -4,20 +4,18 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from swath.schema import Frozen
 from swath.sentinel2 import valid_mask
 
 
-class Scaling(BaseModel):
+class Scaling(Frozen):
     """Per-band affine scaling: `(dn - offset) / scale`, no-data pixels become 0.
 
     Attributes:
         offset: One number a band, in digital numbers.
         scale: One positive number a band, in digital numbers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     offset: tuple[float, ...]
     scale: tuple[float, ...]

@@ -45,6 +45,10 @@ def parse_yaml(text: str, model: type[M], source: object) -> M:
 def read_yaml(path: Path, model: type[M]) -> M:
     """Read a YAML file into a pydantic model; see `parse_yaml`.
 
+    Args:
+        path: The file, UTF-8.
+        model: The model that checks it.
+
     Raises:
         SettingsError: The file is missing or breaks the format.
     """
@@ -76,6 +80,10 @@ def first_problem(error: ValidationError, *, secret: bool = False) -> str:
 
 def read_model(path: Path, model: type[M]) -> M:
     """Read a JSON file into a pydantic model.
+
+    Args:
+        path: The file, UTF-8.
+        model: The model that checks it.
 
     Raises:
         InputError: The file is missing, is not JSON, or is not what the model says.

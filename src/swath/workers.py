@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
-from swath.errors import SettingsError, WorkerError
+from swath.errors import Remedy, SettingsError, WorkerError
 from swath.progress import console
 
 A = TypeVar("A")
@@ -44,14 +44,19 @@ class Workers:
 
     @classmethod
     def choose(cls, processes: int | None, scheduler: str | None) -> Self:
-        """From what a user gave; None for what was not given.
+        """From what a user gave.
+
+        Args:
+            processes: Of this machine; None: not given.
+            scheduler: Address of a Dask scheduler; None: not given.
 
         Raises:
             SettingsError: Both were given.
         """
         if processes is not None and scheduler is not None:
             raise SettingsError(
-                "--workers starts processes here, --scheduler takes those of a cluster; give one"
+                "processes of this machine and the workers of a scheduler exclude each other; "
+                "give one of the two"
             )
         return cls(processes or 1, scheduler)
 
@@ -79,17 +84,17 @@ class Pool(Protocol):
     def size(self) -> int:
         """How many jobs it does at once, now; 1 or more."""
 
-    def submit(self, function: Callable[[Any], Any], item: Any) -> Any:
-        """Start a job; gives a future."""
+    def submit(self, function: Callable[[A], R], item: A) -> Future[R]:
+        """Start a job."""
 
-    def wait(self, futures: Collection[Any]) -> Collection[Any]:
+    def wait(self, futures: Collection[Future[R]]) -> Collection[Future[R]]:
         """Wait until one or more are done, and give these.
 
         Raises:
             WorkerError: There is nobody left who could do them.
         """
 
-    def result(self, future: Any) -> Any:
+    def result(self, future: Future[R]) -> R:
         """What a job that is done has given.
 
         Raises:
@@ -101,7 +106,7 @@ class Pool(Protocol):
     def renew(self) -> None:
         """Replace the workers that were lost, and drop all jobs."""
 
-    def drop(self, futures: Collection[Any], *, settle: bool) -> None:
+    def drop(self, futures: Collection[Future[R]], *, settle: bool) -> None:
         """Drop jobs; with `settle`, return when none of them is running any more."""
 
     def close(self) -> None:
@@ -147,7 +152,7 @@ class Crew:
                 yield item, function(item)
             return
         todo, deaths = deque(items), 0
-        going: dict[Any, A] = {}
+        going: dict[Future[R], A] = {}
         settle = False
         try:
             while todo or going:
@@ -183,8 +188,9 @@ ALONE = Crew(None)
 def _complain_of(deaths: int) -> None:
     if deaths == TRIES:
         raise WorkerError(
-            f"worker processes died {TRIES} times, perhaps for lack of memory; take fewer "
-            "--workers, or to map a smaller --tile. The same command goes on where this one stopped"
+            f"worker processes died {TRIES} times, perhaps for lack of memory; the same work goes "
+            "on where this stopped, with fewer of them, or to map with smaller tiles",
+            Remedy.LESS_MEMORY,
         )
     console.print("a worker process died; its jobs are done again", style="yellow")
 
@@ -238,7 +244,7 @@ class _Processes:
     def size(self) -> int:
         return self._size
 
-    def submit(self, function: Callable[[Any], Any], item: Any) -> "Future[Any]":
+    def submit(self, function: Callable[[A], R], item: A) -> Future[R]:
         if self._pool is None:
             # Forking a process with threads, as torch's, can hang it.
             fresh = multiprocessing.get_context("spawn")
@@ -248,14 +254,14 @@ class _Processes:
         try:
             return self._pool.submit(function, item)
         except BrokenProcessPool as error:  # since the last job
-            failed: Future[Any] = Future()
+            failed: Future[R] = Future()
             failed.set_exception(error)
             return failed
 
-    def wait(self, futures: "Collection[Future[Any]]") -> "Collection[Future[Any]]":
+    def wait(self, futures: Collection[Future[R]]) -> Collection[Future[R]]:
         return wait(futures, return_when=FIRST_COMPLETED).done
 
-    def result(self, future: "Future[Any]") -> Any:
+    def result(self, future: Future[R]) -> R:
         try:
             return future.result()
         except BrokenProcessPool:
@@ -264,7 +270,7 @@ class _Processes:
     def renew(self) -> None:
         self.close()
 
-    def drop(self, futures: "Collection[Future[Any]]", *, settle: bool) -> None:
+    def drop(self, futures: Collection[Future[R]], *, settle: bool) -> None:
         for future in futures:
             future.cancel()
         if settle:

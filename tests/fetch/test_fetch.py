@@ -24,9 +24,10 @@ from support.stac_server import (
     visual,
 )
 from swath.fetch import remote
-from swath.fetch import stac as stac_module
+from swath.fetch import search as search_module
 from swath.fetch.checksum import find_problem, parse_multihash
-from swath.fetch.stac import parse_item
+from swath.fetch.rawitem import parse_item
+from swath.locks import locked
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
 
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("loopback_only")
 def test_dry_run_explains_every_date_and_leaves_nothing(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(stac_module, "PAGE_ITEMS", 2)  # three pages
+    monkeypatch.setattr(search_module, "PAGE_ITEMS", 2)  # three pages
     out = tmp_path / "out"
     assert fetch(world.sites(), out, "--dry-run", "--json") == 0
     plan = json.loads(capsys.readouterr().out)["sites"][0]
@@ -223,6 +224,19 @@ def test_reflectance_is_right_whatever_the_catalogue_says(
     np.testing.assert_array_equal(image, window)
 
 
+def test_a_second_fetch_into_the_same_folder_is_one_line(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with locked(out):
+        assert fetch(world.sites(), out) == 2
+    assert f"another swath is at work in {out}; wait for it" in error_line(capsys)
+    assert list(out.iterdir()) == []
+    assert not world.api.requests
+    assert fetch(world.sites(), out) == 0
+
+
 # --- bad input ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("fetch_settings", "message"),
@@ -247,7 +261,7 @@ def test_bad_settings_are_one_line(
     fetch_settings: dict[str, Any],
     message: str,
 ) -> None:
-    monkeypatch.setattr(stac_module, "SEARCH_BACKOFF_S", 0.0)
+    monkeypatch.setattr(search_module, "SEARCH_BACKOFF_S", 0.0)
     assert fetch(world.sites(**fetch_settings), tmp_path / "out") == 2
     error = error_line(capsys)
     assert error.startswith("error: ")

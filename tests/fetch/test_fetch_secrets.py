@@ -10,8 +10,8 @@ import pytest
 
 from support.fetch_world import BEST, DAYS, World, error_line, fetch, start, tree
 from support.stac_server import Shot, earth_search_item
-from swath.fetch import stac as stac_module
-from swath.fetch.stac import Preset
+from swath.fetch import stacapi
+from swath.fetch.stacapi import StacApi
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
 
@@ -93,8 +93,8 @@ def test_storage_tokens_are_appended_and_kept_out_of_sight(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     (world.folder / "sas.json").write_text(json.dumps({"token": "sig=secret-sas"}))
-    preset = Preset(world.api.url, sas_url=f"{world.files.url}/sas.json", sas_hosts=("127.0.0.1",))
-    monkeypatch.setitem(stac_module.PRESETS, "planetary-computer", preset)
+    preset = StacApi(world.api.url, sas_url=f"{world.files.url}/sas.json", sas_hosts=("127.0.0.1",))
+    monkeypatch.setitem(stacapi.KNOWN_APIS, "planetary-computer", preset)
     sites = world.sites(api="planetary-computer")
     world.files.fault = lambda path, before: "404" if "20220912/visual" in path else None
     assert fetch(sites, tmp_path / "out") == 0

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from swath.errors import RemoteError, SettingsError
 from swath.fetch.offset import apply_offset, check_offset, decide_offset, parse_baseline
+from swath.fetch.rawitem import parse_item
 from swath.fetch.selection import STEP_DAYS, YEAR_DAYS, choose, days_apart, farthest, sift
-from swath.fetch.stac import StacAsset, StacItem, find_preset, parse_item
+from swath.fetch.stacapi import find_api
+from swath.fetch.stacitem import StacAsset, StacItem
 from swath.sites.schema import FetchSettings
 
 BANDS = ("B04", "B03", "B02")
@@ -256,11 +258,11 @@ def test_footprint_covers_part_of_the_site() -> None:
     assert found.date == dt.date(2022, 5, 2)  # in UTC
 
 
-def test_find_preset() -> None:
-    assert find_preset("earth-search").url.startswith("https://")
-    assert find_preset("http://127.0.0.1:8080/").url == "http://127.0.0.1:8080"
+def test_find_api() -> None:
+    assert find_api("earth-search").url.startswith("https://")
+    assert find_api("http://127.0.0.1:8080/").url == "http://127.0.0.1:8080"
     with pytest.raises(SettingsError, match="neither a URL nor one of"):
-        find_preset("eart-search")
+        find_api("eart-search")
 
 
 def test_a_site_says_only_what_differs() -> None:

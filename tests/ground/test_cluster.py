@@ -38,7 +38,7 @@ class LocalCluster:
             "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)
         )
         deadline = time.monotonic() + 60
-        while not file.exists() and time.monotonic() < deadline:
+        while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
             time.sleep(0.02)
         self.address = json.loads(file.read_text())["address"]
 

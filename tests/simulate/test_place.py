@@ -14,7 +14,7 @@ from swath import cli
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import read_labels
 from swath.grid import Grid
-from swath.labels.features import Source, choose_features
+from swath.labels.features import FeatureSource, choose_features
 from swath.simulate.climate import draw_climate
 from swath.simulate.ground import Painter
 from swath.simulate.houses import Density, add_houses
@@ -99,7 +99,7 @@ def test_lines_of_both_directions_are_one(layout: Layout) -> None:
         dict.fromkeys(legend.keys, object)
     )
     frame = gpd.GeoDataFrame(frame.where(frame.notna(), None), crs="EPSG:4326")
-    chosen = choose_features(Source(frame, "both"), legend, layout.grid)
+    chosen = choose_features(FeatureSource(frame, "both"), legend, layout.grid)
     assert len(layout_of(chosen, legend, layout.grid, 0).lines) == 1
 
 

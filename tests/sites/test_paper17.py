@@ -17,8 +17,8 @@ from support.fault_server import serving
 from support.fetch_world import fetch
 from support.stac_server import Shot, earth_search_item, stac_api
 from swath.cli import app
-from swath.fetch import stac
-from swath.fetch.stac import Preset
+from swath.fetch import stacapi
+from swath.fetch.stacapi import StacApi
 from swath.grid import Grid
 from swath.sites.schema import read_sites_file
 
@@ -138,8 +138,8 @@ def earth_search(tmp_path: Path, loopback_only: None, monkeypatch: Any) -> Itera
                 items.append(item)
         with stac_api(items, root, api.url) as address:
             api.api = address
-            preset = Preset(api.url, "sentinel-2-c1-l2a")
-            monkeypatch.setitem(stac.PRESETS, "earth-search", preset)
+            preset = StacApi(api.url, "sentinel-2-c1-l2a")
+            monkeypatch.setitem(stacapi.KNOWN_APIS, "earth-search", preset)
             yield
 
 

@@ -54,8 +54,7 @@ app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)
 
-# typer exports BadParameter but not its parent, the class of all usage errors, and has had it in
-# two places.
+# typer exports BadParameter but not its parent, the class of all usage errors.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 _ADVICE: dict[Remedy | None, str] = {
@@ -68,6 +67,10 @@ _ADVICE: dict[Remedy | None, str] = {
     Remedy.RUN: "; say with --run where it is",
     Remedy.SITE: "; choose one with --site",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
+    Remedy.WORKERS: " (--workers)",
+    Remedy.LESS_MEMORY: " (--workers, --tile)",
+    Remedy.REPLAN: "; choose anew with --replan",
+    Remedy.DRY_RUN: "; --dry-run says why each date was left out",
 }
 """What to type where an argument mends an error."""
 

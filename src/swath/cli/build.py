@@ -1,8 +1,8 @@
 """`swath build`: scenes and vectors become a dataset of aligned series and labels."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from swath.cli.options import (
     split_names,
 )
 from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.dataset.site import Site
 
 
 def command(
@@ -47,43 +50,50 @@ def command(
         overwrite=overwrite,
         workers=crew,
     )
-    rows: list[dict[str, Any]] = []
-    for site in dataset.sites:
-        shares, ignored = class_shares(read_labels(site), dataset.legend)
-        rows.append(
-            {
-                "name": site.name,
-                "shape": list(site.grid.shape),
-                "crs": site.grid.crs,
-                "dates": [str(date) for date in site.dates],
-                "acquisitions": [
-                    {"date": str(a.date), **asdict(a.conditions), "masks": dict(a.masks)}
-                    for a in site.acquisitions
-                ],
-                "labels_date": None if site.labels_date is None else str(site.labels_date),
-                "splits": list(site.splits),
-                "class_share": shares,
-                "ignore_share": ignored,
-            }
-        )
+    rows = [_Row(site, *class_shares(read_labels(site), dataset.legend)) for site in dataset.sites]
     emit(
-        {"dataset": str(out), "sites": rows},
+        {"dataset": str(out), "sites": [row.json() for row in rows]},
         as_json,
         [
-            *(_line(row) for row in rows),
+            *(row.line() for row in rows),
             f"dataset: {out / 'catalog.json'}",
             f"next: swath train {out} --out RUN",
         ],
     )
 
 
-def _line(row: dict[str, Any]) -> str:
-    height, width = row["shape"]
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in row["class_share"].items())
-    labels = f"labels of {row['labels_date']}" if row["labels_date"] else "labels of an unknown day"
-    return (
-        f"{row['name']}: {height} x {width} px in {row['crs'].split('[')[0]}, "
-        f"{'+'.join(row['splits'])}; dates {', '.join(row['dates'])}; {labels}; "
-        f"{shares} of the labelled; "
-        f"ignored {row['ignore_share']:.1%}"
-    )
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What is told of a site; `shares` of its labelled pixels by class, `ignored` of all."""
+
+    site: "Site"
+    shares: dict[str, float]
+    ignored: float
+
+    def json(self) -> dict[str, object]:
+        site = self.site
+        return {
+            "name": site.name,
+            "shape": list(site.grid.shape),
+            "crs": site.grid.crs,
+            "dates": [str(date) for date in site.dates],
+            "acquisitions": [
+                {"date": str(a.date), **asdict(a.conditions), "masks": dict(a.masks)}
+                for a in site.acquisitions
+            ],
+            "labels_date": None if site.labels_date is None else str(site.labels_date),
+            "splits": list(site.splits),
+            "class_share": self.shares,
+            "ignore_share": self.ignored,
+        }
+
+    def line(self) -> str:
+        site = self.site
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items())
+        labels = f"labels of {site.labels_date or 'an unknown day'}"
+        return (
+            f"{site.name}: {site.grid.height} x {site.grid.width} px in "
+            f"{site.grid.crs.split('[')[0]}, {'+'.join(site.splits)}; "
+            f"dates {', '.join(map(str, site.dates))}; {labels}; {shares} of the labelled; "
+            f"ignored {self.ignored:.1%}"
+        )

@@ -1,10 +1,8 @@
 """`swath fetch`: find scenes in a STAC API and bring the sites' part of them here."""
 
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +11,9 @@ from swath.cli.output import emit
 
 if TYPE_CHECKING:
     from swath.fetch.fetch import Fetched
-    from swath.fetch.plan import SiteFetch
+    from swath.fetch.fetchfolder import FetchFolder
+    from swath.fetch.selection import Pick
+    from swath.fetch.sitefetch import SiteFetch
     from swath.fetch.snapshot import Snapshot, SnapshotPlan
 
 
@@ -41,64 +41,61 @@ def command(
     What is there already is not fetched again; a run that was broken off goes on.
     """
     from swath.fetch.credentials import read_credentials
-    from swath.fetch.fetch import fetch_sites, working_folder
-    from swath.fetch.handover import SITES, write_sites
-    from swath.fetch.plan import Servers, check_complete, plan_sites, read_plans, write_plans
-    from swath.fetch.snapshot import fetch_snapshots, plan_snapshots
-    from swath.legend import read_legend
-    from swath.sites.schema import read_sites_file
+    from swath.fetch.fetchfolder import fetch_folder
 
-    settings = read_sites_file(sites)
-    legend = read_legend(settings.legend, sites.parent)
-    servers = Servers(read_credentials(credentials))
-    known = {} if replan else read_plans(out)
-    if dry_run:
-        with tempfile.TemporaryDirectory(prefix="swath-") as cache:
-            plans = plan_sites(settings, servers, known=known, cache=Path(cache))
-        asked = plan_snapshots(settings, {plan.name: plan.grid for plan in plans}, legend)
-        rows = [_row(plan, (), asked, ()) for plan in plans]
-        result = {"out": str(out), "dry_run": True, "sites": rows}
-        emit(result, as_json, [line for row in rows for line in _lines(row, everything=True)])
-        return
-    with working_folder(out) as work:
-        plans = plan_sites(settings, servers, known=known, cache=work)
-        check_complete(plans)
-        asked = plan_snapshots(settings, {plan.name: plan.grid for plan in plans}, legend)
-        write_plans(plans, out)
-        fetched = fetch_sites(plans, servers, out)
-        snapshots = fetch_snapshots(asked, out, work)
-        written = write_sites(settings, sites.parent, fetched, snapshots, out)
-    rows = [_row(plan, fetched, asked, snapshots) for plan in plans]
-    fresh = sum(image.fresh for image in fetched)
-    result = {
+    shown = read_credentials(credentials)
+    folder = fetch_folder(sites, out, shown, replan=replan, plan_only=dry_run)
+    rows = _rows(folder)
+    result: dict[str, object] = {
         "out": str(out),
-        "dry_run": False,
-        "sites": rows,
-        "fetched": fresh,
-        "kept": len(fetched) - fresh,
-        "bytes": servers.bytes_read,
-        "sites_file": str(out / SITES),
-        "sites_file_written": written,
+        "dry_run": dry_run,
+        "sites": [row.json() for row in rows],
     }
-    kept = f"{out / SITES} was changed by hand and is left as it is"
-    lines = [line for row in rows for line in _lines(row, everything=False)]
-    lines.append(
-        f"{fresh} images fetched, {len(fetched) - fresh} were there; {servers.bytes_read:,} bytes"
-    )
-    lines.append(f"next: swath build {out / SITES} --out DATASET" if written else kept)
+    lines = [line for row in rows for line in row.lines(everything=dry_run)]
+    if (file := folder.sites_file) is not None:
+        fresh = sum(image.fresh for image in folder.images)
+        kept = len(folder.images) - fresh
+        result |= {
+            "fetched": fresh,
+            "kept": kept,
+            "bytes": folder.bytes_read,
+            "sites_file": str(file),
+            "sites_file_written": not folder.changed,
+        }
+        lines += [
+            f"{fresh} images fetched, {kept} were there; {folder.bytes_read:,} bytes",
+            f"{file} was changed by hand and is left as it is"
+            if folder.changed
+            else f"next: swath build {file} --out DATASET",
+        ]
     emit(result, as_json, lines)
 
 
-def _row(
-    plan: "SiteFetch",
-    fetched: "Sequence[Fetched]",
-    asked: "Sequence[SnapshotPlan]",
-    snapshots: "Sequence[Snapshot]",
-) -> dict[str, Any]:
-    images = {image.pick.item.id: image for image in fetched if image.site == plan.name}
-    picks = []
-    for pick in plan.choice.picks:
-        row: dict[str, Any] = {
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What is told of a site: its plan, and what of it is there."""
+
+    plan: "SiteFetch"
+    images: "dict[str, Fetched]"
+    asked: "SnapshotPlan | None"
+    snapshot: "Snapshot | None"
+
+    def json(self) -> dict[str, object]:
+        plan = self.plan
+        return {
+            "name": plan.name,
+            "api": plan.wanted.api,
+            "collection": plan.wanted.collection,
+            "source": plan.wanted.source,
+            "picks": [self._pick(pick) for pick in plan.choice.picks],
+            "rejections": [asdict(r) | {"date": str(r.date)} for r in plan.choice.rejections],
+            "missing": list(plan.choice.missing),
+            "broken": list(plan.broken),
+            "labels": self._labels(),
+        }
+
+    def _pick(self, pick: "Pick") -> dict[str, object]:
+        row: dict[str, object] = {
             "date": str(pick.item.date),
             "item": pick.item.id,
             "mgrs_tile": pick.item.mgrs_tile,
@@ -106,55 +103,55 @@ def _row(
             "clear": pick.clear,
             "why": pick.why,
         }
-        if image := images.get(pick.item.id):
+        if image := self.images.get(pick.item.id):
             row |= {"path": str(image.path), "sha256": image.sha256, "fetched": image.fresh}
             row["offset"] = asdict(image.offset)
-        picks.append(row)
-    return {
-        "name": plan.name,
-        "api": plan.wanted.api,
-        "collection": plan.wanted.collection,
-        "source": plan.wanted.source,
-        "picks": picks,
-        "rejections": [asdict(r) | {"date": str(r.date)} for r in plan.choice.rejections],
-        "missing": list(plan.choice.missing),
-        "broken": list(plan.broken),
-        "labels": _labels(plan.name, asked, snapshots),
-    }
+        return row
+
+    def _labels(self) -> dict[str, object] | None:
+        """The snapshot; None where the labels come from a file."""
+        if self.asked is None:
+            return None
+        row: dict[str, object] = {
+            "server": self.asked.server,
+            "date": str(self.asked.date),
+            "requests": len(self.asked.queries),
+        }
+        if there := self.snapshot:
+            row |= {"path": str(there.path), "sha256": there.sha256, "fetched": there.fresh}
+        return row
+
+    def lines(self, *, everything: bool) -> list[str]:
+        """The plan for people; `everything`: also what is not taken."""
+        plan, choice = self.plan, self.plan.choice
+        wanted = plan.wanted
+        lines = [f"{plan.name}: {wanted.collection} at {wanted.api}, {wanted.source}"]
+        for pick in choice.picks:
+            lines.append(f"  take {pick.item.date}  {pick.item.id}: {pick.why}")
+            image = self.images.get(pick.item.id)
+            if image and image.offset.doubt:
+                lines.append(f"       mind: offset {image.offset.dn}, {image.offset.doubt}")
+        if asked := self.asked:
+            lines.append(
+                f"  labels: OpenStreetMap of {asked.date} from {asked.server}, "
+                f"{len(asked.queries)} requests"
+            )
+        if everything:
+            lines += [f"  not  {r.date}  {r.id}: {r.why}" for r in choice.rejections]
+        lines += [f"  not  {text}" for text in plan.broken]
+        lines += [f"  short: {text}" for text in choice.missing]
+        return lines
 
 
-def _labels(
-    name: str, asked: "Sequence[SnapshotPlan]", snapshots: "Sequence[Snapshot]"
-) -> dict[str, Any] | None:
-    """The snapshot of a site; None where its labels come from a file."""
-    for plan in asked:
-        if plan.site == name:
-            row: dict[str, Any] = {
-                "server": plan.server,
-                "date": str(plan.date),
-                "requests": len(plan.queries),
-            }
-            for found in snapshots:
-                if found.plan is plan:
-                    row |= {"path": str(found.path), "sha256": found.sha256, "fetched": found.fresh}
-            return row
-    return None
-
-
-def _lines(row: dict[str, Any], *, everything: bool) -> list[str]:
-    """The plan of a site for people; `everything`: also what is not taken."""
-    lines = [f"{row['name']}: {row['collection']} at {row['api']}, {row['source']}"]
-    for pick in row["picks"]:
-        lines.append(f"  take {pick['date']}  {pick['item']}: {pick['why']}")
-        if doubt := pick.get("offset", {}).get("doubt"):
-            lines.append(f"       mind: offset {pick['offset']['dn']}, {doubt}")
-    if labels := row["labels"]:
-        lines.append(
-            f"  labels: OpenStreetMap of {labels['date']} from {labels['server']}, "
-            f"{labels['requests']} requests"
+def _rows(folder: "FetchFolder") -> list[_Row]:
+    asked = {snapshot.site: snapshot for snapshot in folder.snapshot_plans}
+    maps = {snapshot.plan.site: snapshot for snapshot in folder.snapshots}
+    return [
+        _Row(
+            plan,
+            {image.pick.item.id: image for image in folder.images if image.site == plan.name},
+            asked.get(plan.name),
+            maps.get(plan.name),
         )
-    if everything:
-        lines += [f"  not  {r['date']}  {r['id']}: {r['why']}" for r in row["rejections"]]
-    lines += [f"  not  {text}" for text in row["broken"]]
-    lines += [f"  short: {text}" for text in row["missing"]]
-    return lines
+        for plan in folder.plans
+    ]

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,15 +24,15 @@ def command(
     """Show date, bands, grid and, of a product, radiometry, clouds and sun of SCENES."""
     from swath.scenes.scene import read_scene
 
-    found = [read_scene(path) for path in scenes]
+    read = [read_scene(path) for path in scenes]
     emit(
-        {"scenes": [_report(scene) for scene in found]},
+        {"scenes": [_report(scene) for scene in read]},
         as_json,
-        [line for scene in found for line in _lines(scene)],
+        [line for scene in read for line in _lines(scene)],
     )
 
 
-def _report(scene: "Scene") -> dict[str, Any]:
+def _report(scene: "Scene") -> dict[str, object]:
     grid = scene.grid
     return {
         "path": str(scene.path),
@@ -49,7 +49,7 @@ def _report(scene: "Scene") -> dict[str, Any]:
     }
 
 
-def _product(product: "Product") -> dict[str, Any]:
+def _product(product: "Product") -> dict[str, object]:
     metadata, tile = product.metadata, product.tile
     return {
         "level": metadata.level,

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import typer
 
 
-def emit(result: Mapping[str, Any], as_json: bool, lines: Sequence[str]) -> None:
+def emit(result: Mapping[str, object], as_json: bool, lines: Sequence[str]) -> None:
     """Print the result of a command.
 
     Args:

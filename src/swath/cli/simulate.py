@@ -1,12 +1,16 @@
 """`swath simulate`: Sentinel-2-like images over a real OpenStreetMap layout."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from swath.cli.options import JsonOption, OutOption, OverwriteOption, SeedOption
+from swath.cli.options import JsonOption, OutOption, OverwriteOption, SeedOption, split_names
 from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.grid import Bounds
+    from swath.sites.schema import SplitName
 
 
 def command(
@@ -40,28 +44,27 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Make a series of images of a real layout, with its labels, for `swath build`."""
-    from swath.simulate.place import simulate_place
+    from swath.simulate.place import PlaceSettings, simulate_place
 
-    place = simulate_place(
-        osm_file,
-        out,
+    settings = PlaceSettings(
         bounds=None if bounds is None else _bounds(bounds),
         dates=dates,
-        bands=tuple(name.strip() for name in bands.split(",")),
+        bands=split_names(bands) or (),
         cloud=cloud,
-        split=_split(split),
+        split=None if split is None else _split(split),
         seed=seed,
-        overwrite=overwrite,
     )
+    place = simulate_place(osm_file, out, settings, overwrite=overwrite)
     grid = place.layout.grid
-    result: dict[str, Any] = {
+    days = [str(day.date) for day in place.days]
+    result = {
         "site": place.name,
         "out": str(out),
         "sites_file": str(place.sites_file),
         "shape": list(grid.shape),
         "crs": grid.crs,
         "bounds": [round(value, 6) for value in grid.lonlat_bounds],
-        "dates": [str(day.date) for day in place.days],
+        "dates": days,
         "seed": seed,
         "attribution": "simulated imagery over real roads, (c) OpenStreetMap contributors",
     }
@@ -70,14 +73,14 @@ def command(
         as_json,
         [
             f"{place.name}: {grid.height} x {grid.width} px in {grid.crs}; dates "
-            + ", ".join(result["dates"]),
+            + ", ".join(days),
             f"sites file: {place.sites_file}",
             f"next: swath build {place.sites_file} --out DATASET",
         ],
     )
 
 
-def _bounds(text: str) -> tuple[float, float, float, float]:
+def _bounds(text: str) -> "Bounds":
     try:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError:
@@ -87,7 +90,11 @@ def _bounds(text: str) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-def _split(text: str | None) -> Any:
-    if text not in (None, "train", "validation", "test"):
-        raise typer.BadParameter(f"--split is train, validation or test, got {text!r}.")
-    return text
+def _split(text: str) -> "SplitName":
+    from swath.sites.schema import SplitName
+
+    names: tuple[SplitName, ...] = get_args(SplitName)
+    for name in names:
+        if name == text:
+            return name
+    raise typer.BadParameter(f"--split is train, validation or test, got {text!r}.")

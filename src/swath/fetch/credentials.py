@@ -9,14 +9,14 @@ import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import ConfigDict, SecretStr, model_validator
 
-from swath.errors import MissingExtraError, RemoteError, SettingsError
-from swath.fetch.stac import Preset
-from swath.schema import read_yaml
+from swath.errors import RemoteError, SettingsError, optional_import
+from swath.fetch.stacapi import StacApi
+from swath.schema import Frozen, read_yaml
 
 VARIABLES = {
     "token": "SWATH_FETCH_TOKEN",
@@ -35,19 +35,19 @@ TIMEOUT_S = (10, 60)
 """To connect, and between two pieces of an answer."""
 
 
-class Credentials(BaseModel):
+class Credentials(Frozen):
     """What the user may show, as the environment or a file gives it.
 
     Attributes:
         token: A bearer token.
         username: With `password`: a token is asked for, and again when it runs out.
         password: See `username`.
-        token_url: Where tokens are given; None: as the preset has it.
-        client_id: Of the public client there; None: as the preset has it.
-        hosts: Hosts that may see the token; empty: as the preset has it.
+        token_url: Where tokens are given; None: as the API has it.
+        client_id: Of the public client there; None: as the API has it.
+        hosts: Hosts that may see the token; empty: as the API has it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     token: SecretStr | None = None
     username: str | None = None
@@ -58,7 +58,7 @@ class Credentials(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _plain(cls, value: Any) -> Any:
+    def _plain(cls, value: object) -> object:
         if isinstance(value, dict) and isinstance(value.get("hosts"), str):
             hosts = tuple(host.strip() for host in value["hosts"].split(",") if host.strip())
             return {**value, "hosts": hosts}
@@ -84,9 +84,9 @@ def read_credentials(file: Path | None = None) -> Credentials:
     if named is not None:
         check_private(named)
         return read_yaml(named, Credentials)
-    found = {key: os.environ[name] for key, name in VARIABLES.items() if os.environ.get(name)}
+    values = {key: os.environ[name] for key, name in VARIABLES.items() if os.environ.get(name)}
     try:
-        return Credentials.model_validate(found)
+        return Credentials.model_validate(values)
     except ValueError:
         raise SettingsError(
             f"set both {VARIABLES['username']} and {VARIABLES['password']}, or neither"
@@ -119,12 +119,12 @@ class Access:
 
     Attributes:
         credentials: What the user may show.
-        preset: The API; says where tokens come from.
+        api: The API; says where tokens come from.
         collection: Which collection's files are wanted.
     """
 
     credentials: Credentials
-    preset: Preset
+    api: StacApi
     collection: str
     _token: str | None = field(default=None, repr=False)
     _sas: str | None = field(default=None, repr=False)
@@ -142,13 +142,13 @@ class Access:
         return {}
 
     def sign(self, url: str) -> str:
-        """The address with the storage token appended, where the preset has such tokens."""
+        """The address with the storage token appended, where the API has such tokens."""
         host = urlsplit(url).hostname or ""
-        if self.preset.sas_url is None or not host.endswith(self.preset.sas_hosts):
+        if self.api.sas_url is None or not host.endswith(self.api.sas_hosts):
             return url
         if self._sas is None or time.monotonic() > self._sas_until:
-            answer = _ask("GET", self.preset.sas_url.format(collection=self.collection))
-            self._sas = _text(answer, "token", self.preset.sas_url)
+            answer = _ask("GET", self.api.sas_url.format(collection=self.collection))
+            self._sas = _text(answer, "token", self.api.sas_url)
             # They live for about an hour; half of that is always safe, and renew() mends the rest.
             self._sas_until = time.monotonic() + 1800
         return f"{url}{'&' if urlsplit(url).query else '?'}{self._sas}"
@@ -174,36 +174,37 @@ class Access:
         return "your token or password is wrong, or has run out"
 
     def _trusted(self, url: str) -> bool:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        safe = parts.scheme == "https" or host in ("127.0.0.1", "localhost", "::1")
-        return safe and host in (self.credentials.hosts or self.preset.hosts)
+        hosts = self.credentials.hosts or self.api.hosts
+        return _private(url) and urlsplit(url).hostname in hosts
 
     def _log_in(self) -> str:
-        url = self.credentials.token_url or self.preset.token_url
+        url = self.credentials.token_url or self.api.token_url
         if url is None:
             raise SettingsError(
                 f"no address where a password becomes a token: set {VARIABLES['token_url']}"
             )
-        parts = urlsplit(url)
-        if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        if not _private(url):
             raise SettingsError(f"{VARIABLES['token_url']} must start with https://")
         secret = self.credentials.password
         form = {
             "grant_type": "password",
-            "client_id": self.credentials.client_id or self.preset.client_id,
+            "client_id": self.credentials.client_id or self.api.client_id,
             "username": self.credentials.username,
             "password": secret.get_secret_value() if secret else "",
         }
         return _text(_ask("POST", url, form), "access_token", url)
 
 
-def _ask(method: str, url: str, form: dict[str, Any] | None = None) -> Any:
+def _private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def _ask(method: str, url: str, form: dict[str, str | None] | None = None) -> object:
     """The JSON answer of a token server, tried three times."""
-    try:
+    with optional_import("swath fetch", "fetch"):
         import requests
-    except ImportError:
-        raise MissingExtraError("swath fetch", "requests", "fetch") from None
     host = urlsplit(url).hostname
     for attempt in range(3):
         if attempt:
@@ -222,13 +223,14 @@ def _ask(method: str, url: str, form: dict[str, Any] | None = None) -> Any:
                 f"{host} gives no token (status {answer.status_code}); check user and password"
             )
         try:
-            return answer.json()
+            value: object = answer.json()
+            return value
         except ValueError:
             break
     raise RemoteError(f"{host} gives no token: it cannot be reached, or answers nonsense")
 
 
-def _text(answer: Any, key: str, url: str) -> str:
+def _text(answer: object, key: str, url: str) -> str:
     value = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(value, str) or not value:
         raise RemoteError(f"{urlsplit(url).hostname} gives no token: no {key!r} in its answer")

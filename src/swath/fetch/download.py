@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -15,12 +15,13 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
-from swath.errors import GridError, RemoteError
+from swath.errors import GridError, RemoteError, reason_of
 from swath.fetch.offset import Offset, apply_offset, check_offset
 from swath.fetch.remote import RemoteFile, Server, shown
-from swath.fetch.stac import StacAsset, StacItem
+from swath.fetch.stacitem import StacAsset, StacItem
 from swath.grid import Grid, Window, transform_bounds
 from swath.scenes.raster import plan_source_window, rasterio_window, write_raster
 from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
@@ -113,7 +114,7 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     """
     stored, valid, grid = _read(server, order, cache)
     if order.source == "visual":
-        image: NDArray[Any] = stored
+        image: NDArray[np.generic] = stored
         offset = Offset(0, "the True Colour Image needs none")
     else:
         offset = _offset(order, stored)
@@ -147,7 +148,7 @@ def _tags(order: Order) -> dict[str, str]:
     return tags | {"ACQUISITION_DATE": str(item.date), "STAC_ITEM": item.id}
 
 
-def _offset(order: Order, stored: NDArray[Any]) -> Offset:
+def _offset(order: Order, stored: NDArray[np.generic]) -> Offset:
     if order.offset_dn is not None:
         return Offset(order.offset_dn, "given in the sites file")
     return check_offset(order.item.offset(order.bands), stored)
@@ -155,9 +156,9 @@ def _offset(order: Order, stored: NDArray[Any]) -> Offset:
 
 def _read(
     server: Server, order: Order, cache: Path
-) -> tuple[NDArray[Any], NDArray[np.bool_], Grid]:
+) -> tuple[NDArray[np.generic], NDArray[np.bool_], Grid]:
     """(C, h, w) as stored, (h, w) where to use it, and where these pixels lie."""
-    layers: dict[str, NDArray[Any]] = {}
+    layers: dict[str, NDArray[np.generic]] = {}
     valid: NDArray[np.bool_] | None = None
     where: Grid | None = None
     # The finest first: its pixels are the result's.
@@ -189,8 +190,8 @@ def _coarseness(name: str) -> int:
 
 
 def _read_as(
-    source: Any, grid: Grid, where: Grid, number: int, resampling: Resampling
-) -> NDArray[Any]:
+    source: DatasetReader, grid: Grid, where: Grid, number: int, resampling: Resampling
+) -> NDArray[np.generic]:
     """Band `number` on the pixels of `where`, whose CRS is the file's."""
     left, _, _, top = grid.bounds
     x_size, y_size = grid.resolution
@@ -201,7 +202,7 @@ def _read_as(
         (where_right - where_left) / x_size,
         (where_top - where_bottom) / y_size,
     )
-    values: NDArray[Any] = source.read(
+    values: NDArray[np.generic] = source.read(
         number,
         window=window,
         out_shape=where.shape,
@@ -215,7 +216,7 @@ def _read_as(
 @contextmanager
 def _open(
     server: Server, asset: StacAsset, access: Literal["auto", "window", "download"], cache: Path
-) -> Iterator[Any]:
+) -> Iterator[DatasetReader]:
     """Open a file of an item with rasterio, where it is or after a download.
 
     Raises:
@@ -235,7 +236,7 @@ def _open(
                 yield source
         except RasterioError as error:
             path.unlink(missing_ok=True)
-            raise RemoteError(f"{shown(asset.href)}: no image ({_one_line(error)})") from None
+            raise RemoteError(f"{shown(asset.href)}: no image ({reason_of(error)[:200]})") from None
         return
     remote = RemoteFile(server, asset.href)
     # GDAL looks for files of its own beside the image, and keeps what it has read by name.
@@ -262,9 +263,8 @@ def _open(
         size = ""
         if asset.size is not None and asset.size != remote.size:
             size = f"; it has {remote.size} bytes, the catalogue says {asset.size}"
-        text = " ".join(str(error).split())
         raise RemoteError(
-            f"{shown(asset.href)}: not readable as a GeoTIFF ({text}{size})"
+            f"{shown(asset.href)}: not readable as a GeoTIFF ({reason_of(error)}{size})"
         ) from None
 
 
@@ -272,10 +272,6 @@ def _driver(path: Path) -> str:
     """The driver for a file from a server: of other formats some name further files to open."""
     with path.open("rb") as stream:
         return "JP2OpenJPEG" if stream.read(8).startswith(JP2_STARTS) else "GTiff"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _cached(asset: StacAsset, cache: Path) -> Path:
@@ -286,7 +282,7 @@ def _cached(asset: StacAsset, cache: Path) -> Path:
     return cache / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}{suffix[:5]}"
 
 
-def _grid(source: Any, item: StacItem) -> Grid:
+def _grid(source: DatasetReader, item: StacItem) -> Grid:
     if source.crs is None:
         raise RemoteError(f"{item.id}: a file has no coordinate system")
     try:
@@ -309,7 +305,12 @@ def _window(grid: Grid, order: Order) -> Window:
 
 
 def grid_window(grid: Grid, site: Grid) -> Window:
-    """The pixels of `grid` that lie in the box around `site`, by their centres."""
+    """The pixels of `grid` that lie in the box around `site`, by their centres; at least one.
+
+    Args:
+        grid: Of an image.
+        site: In any CRS.
+    """
     left, bottom, right, top = transform_bounds(site.bounds, site.crs, grid.crs)
     x_size, y_size = grid.resolution
     grid_left, _, _, grid_top = grid.bounds
@@ -318,7 +319,7 @@ def grid_window(grid: Grid, site: Grid) -> Window:
     return Window(row, col, max(1, end_row - row), max(1, end_col - col))
 
 
-def _check_kind(source: Any, name: str, asset: StacAsset) -> None:
+def _check_kind(source: DatasetReader, name: str, asset: StacAsset) -> None:
     dtype = source.dtypes[0]
     wanted = {"visual": ("uint8",), "SCL": ("uint8",)}.get(name, ("uint16",))
     bands = len(TCI_BANDS) if name == "visual" else 1

@@ -3,21 +3,22 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from swath.errors import InputError
 from swath.fetch.download import fetch_image
+from swath.fetch.note import Note, read_note, write_note
 from swath.fetch.offset import Offset
-from swath.fetch.plan import FORMAT, Servers, SiteFetch, check_complete, readdressed
 from swath.fetch.remote import shown
 from swath.fetch.selection import Pick
-from swath.files import read_json, sha256, write_json
+from swath.fetch.sitefetch import Servers, SiteFetch, check_complete, readdressed
+from swath.files import sha256
+from swath.locks import locked
 from swath.progress import track
 
 WORK = ".fetch"
-"""Folder, in --out, of what is being downloaded; gone when all is there."""
+"""Folder, beside the sites, of what is being downloaded; gone when all is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class Fetched:
     fresh: bool
 
 
+class _ImageNote(Note):
+    item: str
+    offset: Offset
+
+
 def fetch_sites(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tuple[Fetched, ...]:
     """Bring the images of a plan under `out`; what is there and whole is left alone.
 
@@ -61,14 +67,15 @@ def fetch_sites(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tu
     todo = [(plan, pick) for plan in plans for pick in plan.choice.picks]
     for plan, pick in track(todo, "fetching", total=len(todo)):
         path = out / plan.name / f"{pick.item.date}.tif"
-        if there := _there(plan, pick, path):
-            fetched.append(there)
-            continue
-        item = readdressed(plan, pick.item, servers)
-        server = servers.of(plan, item)
-        offset = fetch_image(server, plan.order(item), path, out / WORK)
-        write_json(path.with_suffix(".json"), _note(plan, pick, sha256(path), offset))
-        fetched.append(Fetched(plan.name, pick, path, sha256(path), offset, fresh=True))
+        note = read_note(path.with_suffix(".json"), path, plan.key, _ImageNote)
+        fresh = note is None or note.item != pick.item.id
+        if note is None or fresh:
+            item = readdressed(plan, pick.item, servers)
+            order = plan.order(item)
+            offset = fetch_image(servers.of(plan, item), order, path, out / WORK)
+            note = _note(plan, pick, sha256(path), offset)
+            write_note(path.with_suffix(".json"), note)
+        fetched.append(Fetched(plan.name, pick, path, note.sha256, note.offset, fresh))
     return tuple(fetched)
 
 
@@ -80,14 +87,15 @@ def working_folder(out: Path) -> Iterator[Path]:
         The folder for downloads; it goes away when all went well, and else stays, to go on from.
 
     Raises:
-        InputError: Another fetch is at work there, or `out` is a file.
+        BusyError: Another fetch is at work there.
+        InputError: `out` is a file.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder")
-    work = out / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
-        _lock(lock, out)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        work = out / WORK
+        work.mkdir(exist_ok=True)
         for leftover in [*out.glob(".tmp-*"), *out.glob("*/.tmp-*")]:
             if leftover.is_file():
                 leftover.unlink()
@@ -95,52 +103,22 @@ def working_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _note(plan: SiteFetch, pick: Pick, digest: str, offset: Offset) -> dict[str, Any]:
-    """What is kept beside an image: where it comes from. No secret, no time of day."""
-    order = plan.order(pick.item)
-    files = {
-        name: {"href": shown(asset.href), "size": asset.size, "checksum": asset.checksum}
-        for name, asset in pick.item.assets.items()
-        if name in order.assets
-    }
-    return {
-        "format": FORMAT,
-        "key": plan.key,
-        "item": pick.item.id,
-        "collection": pick.item.collection,
-        "time": pick.item.time.isoformat(),
-        "clear": pick.clear,
-        "source": order.source,
-        "bands": list(order.bands),
-        "offset": asdict(offset),
-        "files": files,
-        "sha256": digest,
-    }
-
-
-def _there(plan: SiteFetch, pick: Pick, path: Path) -> Fetched | None:
-    """The image, if it is there, whole, and made of this item for this wish."""
-    note = path.with_suffix(".json")
-    if not path.is_file() or not note.is_file():
-        return None
-    try:
-        value = read_json(note)
-        offset = Offset(**value["offset"])
-        fits = (value["format"], value["key"], value["item"]) == (FORMAT, plan.key, pick.item.id)
-        digest = str(value["sha256"])
-    except (InputError, KeyError, TypeError):
-        return None
-    if not fits or sha256(path) != digest:
-        return None
-    return Fetched(plan.name, pick, path, digest, offset, fresh=False)
-
-
-def _lock(stream: Any, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such locks there
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise InputError(f"{out}: another swath fetch is at work there") from None
+def _note(plan: SiteFetch, pick: Pick, digest: str, offset: Offset) -> _ImageNote:
+    """What is kept beside an image. No secret, no time of day."""
+    item, order = pick.item, plan.order(pick.item)
+    return _ImageNote(
+        key=plan.key,
+        sha256=digest,
+        item=item.id,
+        offset=offset,
+        collection=item.collection,
+        time=item.time.isoformat(),
+        clear=pick.clear,
+        source=order.source,
+        bands=order.bands,
+        files={
+            name: {"href": shown(asset.href), "size": asset.size, "checksum": asset.checksum}
+            for name, asset in item.assets.items()
+            if name in order.assets
+        },
+    )

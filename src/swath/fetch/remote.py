@@ -5,7 +5,6 @@ and what a server may be shown. Addresses in messages never carry their query, w
 """
 
 import io
-import json
 import random
 import time
 from collections import OrderedDict
@@ -13,12 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from swath.errors import MissingExtraError, RemoteError
+from pydantic import BaseModel
+
+from swath.errors import InputError, RemoteError, optional_import
 from swath.fetch.checksum import find_problem
 from swath.fetch.credentials import TIMEOUT_S, Access
+from swath.schema import read_model
+
+if TYPE_CHECKING:  # an extra
+    from requests import Response, Session
 
 T = TypeVar("T")
 
@@ -67,19 +72,17 @@ class Server:
 
     access: Access
     bytes_read: int = 0
-    _session: Any = field(default=None, repr=False)
+    _session: "Session" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        try:
+        with optional_import("swath fetch", "fetch"):
             import requests
-        except ImportError:
-            raise MissingExtraError("swath fetch", "requests", "fetch") from None
         self._session = requests.Session()
         # Without this, requests looks into ~/.netrc on its own.
         self._session.auth = lambda request: request
 
     @contextmanager
-    def get(self, url: str, headers: dict[str, str]) -> Iterator[Any]:
+    def get(self, url: str, headers: dict[str, str]) -> "Iterator[Response]":
         """One answer to a GET, status 200 or 206; may raise `_BrokenError`."""
         import requests
         from urllib3.exceptions import HTTPError
@@ -106,8 +109,16 @@ class Server:
             except (requests.RequestException, HTTPError, TimeoutError, ConnectionError) as error:
                 raise _BrokenError(type(error).__name__) from None
 
-    def pieces(self, answer: Any, most: int) -> Iterator[bytes]:
-        """The body as it comes; `_BrokenError` when it only trickles, or is more than `most`."""
+    def pieces(self, answer: "Response", most: int) -> Iterator[bytes]:
+        """The body as it comes.
+
+        Args:
+            answer: From `get`.
+            most: Bytes; more than these are no answer.
+
+        Raises:
+            _BrokenError: It only trickles, or is longer.
+        """
         began, count = time.monotonic(), 0
         while piece := answer.raw.read1(PIECE):
             count += len(piece)
@@ -180,6 +191,13 @@ class Server:
             note.unlink(missing_ok=True)
             if last:
                 raise RemoteError(f"{shown(url)}: {problem}, twice; the file there may be broken")
+
+
+class _Version(BaseModel):
+    """What is kept beside a part of a download: which version of the file it is of."""
+
+    tag: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +274,10 @@ class RemoteFile(io.RawIOBase):
 def retried(attempt: Callable[[], T], url: str) -> T:
     """Make an attempt until it succeeds, at most `TRIES` times, waiting longer each time.
 
+    Args:
+        attempt: Raises `_BrokenError` where it may succeed another time.
+        url: What to name in an error.
+
     Raises:
         RemoteError: It never did.
     """
@@ -300,12 +322,12 @@ def _append(server: Server, url: str, part: Path, note: Path, most: int) -> None
     """One request for the rest of a file; raises `_BrokenError` where it breaks off."""
     have = part.stat().st_size if part.exists() else 0
     size: int | None
-    known = _read_note(note) if have else {}
-    tag, total = known.get("tag"), known.get("size")
+    version = _read_version(note) if have else _Version()
+    tag, total = version.tag, version.size
     if have and tag and total == have:
         return
     headers = {}
-    if have and tag and isinstance(total, int) and have < total:
+    if have and tag and total is not None and have < total:
         headers = {"Range": f"bytes={have}-", "If-Range": tag}
     with server.get(url, headers) as answer:
         if answer.status_code == 206:
@@ -316,7 +338,8 @@ def _append(server: Server, url: str, part: Path, note: Path, most: int) -> None
         else:
             have = 0
             size = _length(answer)
-            note.write_text(json.dumps({"tag": _strong_tag(answer), "size": size}), "utf-8")
+            version = _Version(tag=_strong_tag(answer), size=size)
+            note.write_text(version.model_dump_json(), "utf-8")
         with part.open("ab" if have else "wb") as target:
             for piece in server.pieces(answer, most - have):
                 target.write(piece)
@@ -325,20 +348,19 @@ def _append(server: Server, url: str, part: Path, note: Path, most: int) -> None
         raise _BrokenError(f"{have} of {size} bytes came")
 
 
-def _length(answer: Any) -> int | None:
+def _length(answer: "Response") -> int | None:
     text = answer.headers.get("Content-Length", "")
     return int(text) if text.isdigit() else None
 
 
-def _read_note(note: Path) -> dict[str, Any]:
+def _read_version(note: Path) -> _Version:
     try:
-        value = json.loads(note.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return read_model(note, _Version)
+    except InputError:
+        return _Version()
 
 
-def _check_status(answer: Any, url: str, access: Access) -> None:
+def _check_status(answer: "Response", url: str, access: Access) -> None:
     status = answer.status_code
     if status in (200, 206):
         return
@@ -360,7 +382,7 @@ def _wait_s(number: int, asked_s: float | None, url: str) -> float:
     return max(wait_s, asked_s or 0.0)
 
 
-def _content_range(answer: Any, url: str) -> tuple[int, int, int]:
+def _content_range(answer: "Response", url: str) -> tuple[int, int, int]:
     """First byte, last byte, size of the file."""
     text = answer.headers.get("Content-Range", "")
     try:
@@ -371,12 +393,12 @@ def _content_range(answer: Any, url: str) -> tuple[int, int, int]:
         raise RemoteError(f"{shown(url)}: the server gives a part without saying which") from None
 
 
-def _tag(answer: Any) -> str:
+def _tag(answer: "Response") -> str:
     """What tells this version of a file from others."""
     return str(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
 
 
-def _strong_tag(answer: Any) -> str | None:
+def _strong_tag(answer: "Response") -> str | None:
     """A tag that `If-Range` may carry: weak ones do not promise the same bytes."""
     tag = _tag(answer)
     return tag if tag and not tag.startswith("W/") else None

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swath.fetch.offset import parse_baseline
-from swath.fetch.stac import StacItem
+from swath.fetch.stacitem import StacItem
 from swath.sites.schema import FetchSettings
 
 YEAR_DAYS = 365
@@ -171,14 +171,17 @@ def farthest(
 
     Returns:
         The gap kept, in days (a multiple of `STEP_DAYS`), and the indexes, ascending.
+
+    Raises:
+        ValueError: More are to be taken than there are.
     """
     order = sorted(range(len(days)), key=lambda index: (days[index], index))
     widest = YEAR_DAYS // count // STEP_DAYS * STEP_DAYS if count > 1 else 0
     for gap in range(widest, -1, -STEP_DAYS):
         best: _Chosen | None = None
         for start in range(len(order)):
-            if found := _heaviest(order, days, weights, count, gap, start):
-                best = _heavier(best, found)
+            if chosen := _heaviest(order, days, weights, count, gap, start):
+                best = _heavier(best, chosen)
         if best is not None:
             return gap, tuple(sorted(best[1]))
     raise ValueError(f"{count} of {len(days)} points cannot be taken")
@@ -211,18 +214,18 @@ def _heaviest(
                 following[place] = (best[0] + weights[index], (*best[1], index))
         row = following
     heaviest: _Chosen | None = None
-    for made in row.values():
-        heaviest = _heavier(heaviest, made)
+    for chosen in row.values():
+        heaviest = _heavier(heaviest, chosen)
     return heaviest
 
 
-def _heavier(one: _Chosen | None, other: _Chosen) -> _Chosen:
-    """The one with more weight; of two equal ones the earlier in the list, always the same."""
-    if one is None:
-        return other
-    if abs(one[0] - other[0]) > 1e-9:
-        return one if one[0] > other[0] else other
-    return min(one, other, key=lambda made: sorted(made[1]))
+def _heavier(first: _Chosen | None, second: _Chosen) -> _Chosen:
+    """The heavier of two sets; of two equal ones the earlier in the list, always the same."""
+    if first is None:
+        return second
+    if abs(first[0] - second[0]) > 1e-9:
+        return first if first[0] > second[0] else second
+    return min(first, second, key=lambda chosen: sorted(chosen[1]))
 
 
 def _spread(
@@ -234,13 +237,13 @@ def _spread(
     days = [_day(item.date) for item in items]
     gap, indexes = farthest(days, [clear[item.id] for item in items], count)
     chosen = [items[index] for index in indexes]
-    found: list[tuple[StacItem, str]] = []
+    reasons: list[tuple[StacItem, str]] = []
     for item in chosen:
         others = [days_apart(item.date, other.date) for other in chosen if other is not item]
         gap_now = min(others, default=0)
         apart = f", {gap_now} days of the year from the next (no choice keeps {gap + STEP_DAYS})"
-        found.append((item, f"{clear[item.id]:.1%} clear{apart if others else ''}"))
-    return sorted(found, key=lambda pair: pair[0].date)
+        reasons.append((item, f"{clear[item.id]:.1%} clear{apart if others else ''}"))
+    return sorted(reasons, key=lambda pair: pair[0].date)
 
 
 def _granted(
@@ -257,13 +260,13 @@ def _granted(
     for _, _, _, wish, index in pairs:
         if wish not in served and index not in served.values():
             served[wish] = index
-    found = []
+    reasons = []
     for wish, index in served.items():
         item = items[index]
         late = (item.date - wish).days
         when = f"{late:+d} days from the wish {wish}" if late else "as wished"
-        found.append((item, f"{clear[item.id]:.1%} clear, {when}"))
-    return sorted(found, key=lambda pair: pair[0].date)
+        reasons.append((item, f"{clear[item.id]:.1%} clear, {when}"))
+    return sorted(reasons, key=lambda pair: pair[0].date)
 
 
 def _refusal(item: StacItem, wanted: FetchSettings) -> str | None:

@@ -4,25 +4,21 @@ So `swath build` needs no network, and everyone who gets the folder builds from 
 """
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from swath.errors import InputError, MissingExtraError
-from swath.files import read_json, replacing, sha256, write_json
-from swath.grid import Bounds, Grid, transform_bounds
-from swath.labels.features import LONLAT, wide_bounds
-from swath.labels.osm import ATTRIBUTION, merge_extracts, reading_errors
+from swath.errors import InputError, reason_of
+from swath.fetch.note import FORMAT, Note, read_note, write_note
+from swath.files import replacing, sha256
+from swath.grid import Bounds, Grid
+from swath.keys import Decided
+from swath.labels.features import lonlat_box
+from swath.labels.osm import ATTRIBUTION, check_osmium, merge_extracts, reading_errors
 from swath.labels.overpass import Query, fetch, plan_queries
 from swath.legend import Legend
 from swath.progress import track
 from swath.sites.schema import SitesFile
-
-FORMAT = 1
-"""Of the note beside a snapshot; another one is fetched anew."""
 
 MARGIN_M = 1000.0
 """How far around a site: wider than any line, and than `shift_m` may move one."""
@@ -86,13 +82,12 @@ def plan_snapshots(
             continue
         grid = grids[name]
         margin_px = round(MARGIN_M / min(grid.resolution))
-        box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+        box = lonlat_box(grid, margin_px)
         queries = plan_queries(site.labels.overpass, box, legend, site.labels.date)
-        said = [FORMAT, *(query.name for query in queries)]
-        key = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        key = Decided("snapshot", FORMAT, {"queries": [query.name for query in queries]}).key
         plans.append(SnapshotPlan(name, queries[0].server, site.labels.date, box, queries, key))
     if plans:
-        _import_osmium()
+        check_osmium("labels from Overpass")
     return tuple(plans)
 
 
@@ -111,21 +106,21 @@ def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> t
     done = []
     for plan in track(plans, "fetching OpenStreetMap", total=len(plans)):
         path = out / plan.site / f"osm_{plan.date}.osm.pbf"
-        note = path.with_name(f"osm_{plan.date}.json")
-        digest = _there(plan, path, note)
-        if digest is None:
+        beside = path.with_name(f"osm_{plan.date}.json")
+        note = read_note(beside, path, plan.key, Note)
+        fresh = note is None
+        if note is None:
             _write(plan, fetch(plan.queries, work / "overpass"), path)
-            digest = sha256(path)
-            write_json(note, _note(plan, digest))
-            done.append(Snapshot(plan, path, digest, fresh=True))
-        else:
-            done.append(Snapshot(plan, path, digest, fresh=False))
+            note = _note(plan, sha256(path))
+            write_note(beside, note)
+        done.append(Snapshot(plan, path, note.sha256, fresh))
     return tuple(done)
 
 
 def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
     """Join the answers to one extract that says how far it goes and which day it shows."""
-    osmium = _import_osmium()
+    import osmium
+
     header = osmium.io.Header()
     west, south, east, north = plan.box
     corners = osmium.osm.Location(west, south), osmium.osm.Location(east, north)
@@ -134,46 +129,24 @@ def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
     header.set("osmosis_replication_timestamp", f"{plan.date}T00:00:00Z")
     with replacing(path) as temporary:
         try:
-            merge_extracts(answers, temporary, osmium, header)
-        except reading_errors(osmium) as error:
+            merge_extracts(answers, temporary, header)
+        except reading_errors() as error:
             for answer in answers:
                 answer.unlink(missing_ok=True)
             raise InputError(
                 f"{plan.server}: an answer for site {plan.site!r} is not readable "
-                f"({' '.join(str(error).split())}); run again to ask anew"
+                f"({reason_of(error)}); run again to ask anew"
             ) from None
 
 
-def _note(plan: SnapshotPlan, digest: str) -> dict[str, Any]:
-    """What is kept beside a snapshot: where it comes from."""
-    return {
-        "format": FORMAT,
-        "key": plan.key,
-        "server": plan.server,
-        "date": str(plan.date),
-        "box": list(plan.box),
-        "query": plan.queries[0].text,
-        "attribution": ATTRIBUTION,
-        "sha256": digest,
-    }
-
-
-def _there(plan: SnapshotPlan, path: Path, note: Path) -> str | None:
-    """The hash of a snapshot that is there, whole, and made of these queries."""
-    if not path.is_file() or not note.is_file():
-        return None
-    try:
-        value = read_json(note)
-        fits = (value["format"], value["key"]) == (FORMAT, plan.key)
-        digest = str(value["sha256"])
-    except (InputError, KeyError, TypeError):
-        return None
-    return digest if fits and sha256(path) == digest else None
-
-
-def _import_osmium() -> Any:
-    try:
-        import osmium
-    except ImportError:
-        raise MissingExtraError("labels from Overpass", "osmium", "osm") from None
-    return osmium
+def _note(plan: SnapshotPlan, digest: str) -> Note:
+    """What is kept beside a snapshot."""
+    return Note(
+        key=plan.key,
+        sha256=digest,
+        server=plan.server,
+        date=str(plan.date),
+        box=plan.box,
+        query=plan.queries[0].text,
+        attribution=ATTRIBUTION,
+    )

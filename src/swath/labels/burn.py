@@ -228,7 +228,13 @@ def reach_px(widening: Widening) -> int:
 
 
 def margin_px(legend: Legend, grid: Grid, widening: Widening) -> int:
-    """How many pixels away a line can still change a pixel, the ring of ignored ones included."""
+    """How many pixels away a line can still change a pixel, the ring of ignored ones included.
+
+    Args:
+        legend: Gives the widths, for the method `width`.
+        grid: Gives the size of a pixel.
+        widening: How lines are widened.
+    """
     if widening.method != "width":
         return reach_px(widening) + widening.ring
     widths = [c.width.greatest_m for c in legend.tagged if c.width is not None]

@@ -3,8 +3,6 @@
 Source: https://wiki.openstreetmap.org/wiki/Tag:natural%3Dcoastline
 """
 
-from typing import Any
-
 import numpy as np
 import shapely
 from numpy.typing import NDArray
@@ -18,7 +16,7 @@ _SURE = 0.9
 """Share of its coast that must call a face sea: coasts have small errors, gaps make large ones."""
 
 
-def find_sea(coast: NDArray[Any], box: Bounds) -> NDArray[Any]:
+def find_sea(coast: NDArray[np.object_], box: Bounds) -> NDArray[np.object_]:
     """The sea inside a box.
 
     The coast cuts the box into faces. A face is sea where nearly all coast around it has it on its
@@ -42,11 +40,13 @@ def find_sea(coast: NDArray[Any], box: Bounds) -> NDArray[Any]:
     faces = faces[shapely.covers(outline, shapely.point_on_surface(faces))]
     sea, land = (_coast_of(faces, lines, side) for side in (1.0, -1.0))
     told = sea + land
-    found: NDArray[Any] = faces[(told > 0) & (sea >= _SURE * told)]
-    return found
+    seas: NDArray[np.object_] = faces[(told > 0) & (sea >= _SURE * told)]
+    return seas
 
 
-def _coast_of(faces: NDArray[Any], lines: NDArray[Any], side: float) -> NDArray[np.float64]:
+def _coast_of(
+    faces: NDArray[np.object_], lines: NDArray[np.object_], side: float
+) -> NDArray[np.float64]:
     """Length of coast that has a face on its right (`side` 1) or left (-1), by face."""
     points, of_line = shapely.get_coordinates(lines, return_index=True)
     start, end = points[:-1], points[1:]

@@ -1,11 +1,11 @@
 """Vector features: read from any usual format, chosen by a legend, brought to a grid."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
@@ -17,13 +17,12 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
 from swath.errors import InputError
-from swath.grid import Bounds, Grid, transform_bounds
+from swath.grid import LONLAT, Bounds, Grid, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
 from swath.labels.osm import ATTRIBUTION, HISTORY_SUFFIXES, OSM_SUFFIXES, read_extract
 from swath.legend import COAST, Legend, LegendClass
 
-LONLAT = "EPSG:4326"
 WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
 OGR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
@@ -34,7 +33,7 @@ _NO_CLASS = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FeatureSource:
     """Features near a place as a file or a server has them, before the legend chooses.
 
     Attributes:
@@ -76,11 +75,16 @@ def read_features(
             columns, does not overlap the grid, or has no feature of the legend there.
         MissingExtraError: An OpenStreetMap extract without the package osmium.
     """
-    box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+    box = lonlat_box(grid, margin_px)
     return choose_features(read_near(path, legend, box), legend, grid, margin_px)
 
 
-def wide_bounds(grid: Grid, margin_px: int) -> Bounds:
+def lonlat_box(grid: Grid, margin_px: int) -> Bounds:
+    """(west, south, east, north) in degrees of a grid and a margin around it."""
+    return transform_bounds(_wide_bounds(grid, margin_px), grid.crs, LONLAT)
+
+
+def _wide_bounds(grid: Grid, margin_px: int) -> Bounds:
     """The grid's bounds and a margin around them, in its CRS."""
     x_size, y_size = grid.resolution
     left, bottom, right, top = grid.bounds
@@ -89,9 +93,15 @@ def wide_bounds(grid: Grid, margin_px: int) -> Bounds:
 
 
 def choose_features(
-    source: Source, legend: Legend, grid: Grid, margin_px: int = 0
+    source: FeatureSource, legend: Legend, grid: Grid, margin_px: int = 0
 ) -> geopandas.GeoDataFrame:
-    """Those features of a source that the legend names; see `read_features`.
+    """Those features of a source that the legend names, as `read_features` gives them.
+
+    Args:
+        source: Features near the grid, as they were read.
+        legend: Which features.
+        grid: Where they are wanted.
+        margin_px: How far outside the grid a feature still counts.
 
     Raises:
         InputError: The source does not overlap the grid, or has no feature of the legend there.
@@ -104,7 +114,7 @@ def choose_features(
             f"{source.origin}: the labels{day} do not overlap the image, which spans "
             f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
         )
-    box = wide_bounds(grid, margin_px)
+    box = _wide_bounds(grid, margin_px)
     chosen = _with_sea(_choose(frame, legend), frame, legend, grid.crs, box)
     if chosen.empty:
         raise InputError(
@@ -121,7 +131,7 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     """Read the polygons of a file (coverage, places to ignore), in the grid's CRS.
 
     Args:
-        path: Any format of `read_features` but OpenStreetMap extracts.
+        path: A format of `read_features`, but no OpenStreetMap extract.
         grid: Its bounds choose the polygons.
 
     Returns:
@@ -140,11 +150,11 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
 
 def read_near(
     path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | None = None
-) -> Source:
+) -> FeatureSource:
     """Read the features of a file that touch a box.
 
     Args:
-        path: Any format of `read_features`.
+        path: A format of `read_features`.
         legend: Gives the columns.
         box: (west, south, east, north) in degrees; None: all features.
         as_of: The day whose state of a full-history OpenStreetMap file is wanted.
@@ -156,13 +166,13 @@ def read_near(
     name, origin = path.name.lower(), str(path)
     if name.endswith((*OSM_SUFFIXES, *HISTORY_SUFFIXES)):
         extract = read_extract(path, legend, box or WORLD, as_of)
-        return Source(extract.features, origin, extract.extent, extract.date, ATTRIBUTION)
+        return FeatureSource(extract.features, origin, extract.extent, extract.date, ATTRIBUTION)
     if as_of is not None:
         raise InputError(f"{path}: as_of needs a full-history OpenStreetMap file (.osh.pbf)")
     if name.endswith(ZIP_SUFFIX):
         with _readable(path):
             features = read_geofabrik(path, legend, box or WORLD)
-        return Source(features, origin, attribution=ATTRIBUTION)
+        return FeatureSource(features, origin, attribution=ATTRIBUTION)
     frame = _read_table(path, box)
     present = [key for key in legend.keys if key in frame.columns]
     if not any(key in present for c in legend.tagged for key in c.tags):
@@ -173,7 +183,7 @@ def read_near(
         )
     for key in legend.keys:
         frame[key] = [_tag(v) for v in frame[key]] if key in present else None
-    return Source(frame[[*legend.keys, "geometry"]], origin)
+    return FeatureSource(frame[[*legend.keys, "geometry"]], origin)
 
 
 @contextmanager
@@ -234,7 +244,7 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
 
 
-def _tag(value: Any) -> str | None:
+def _tag(value: object) -> str | None:
     """A column's value as OSM would write it."""
     if isinstance(value, str):
         return value
@@ -247,14 +257,13 @@ def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataF
     """The features that have a class, with `class_id`."""
     columns = [frame[key] for key in legend.keys]
     dimensions = shapely.get_dimensions(frame.geometry.values)
-    known: dict[tuple[Any, ...], int] = {}
-    ids = np.full(len(frame), _NO_CLASS)
-    for at, (dimension, *tags) in enumerate(zip(dimensions, *columns, strict=True)):
-        key = (int(dimension), *tags)
-        if key not in known:
-            named = dict(zip(legend.keys, tags, strict=True))
-            known[key] = _class_id(legend.tagged, named, int(dimension))
-        ids[at] = known[key]
+
+    @cache  # few tags in many features
+    def class_id(dimension: int, *tags: object) -> int:
+        return _class_id(legend.tagged, dict(zip(legend.keys, tags, strict=True)), dimension)
+
+    rows = zip(dimensions.tolist(), *columns, strict=True)
+    ids = np.fromiter((class_id(*row) for row in rows), np.int64, len(frame))
     chosen = frame[ids != _NO_CLASS].copy()
     chosen.insert(0, "class_id", ids[ids != _NO_CLASS])
     return chosen
@@ -276,12 +285,12 @@ def _with_sea(
         return chosen
     key, value = COAST
     coast = frame[(frame[key] == value).to_numpy()]
-    found = find_sea(coast.geometry.to_crs(crs).to_numpy(), box)
-    if not len(found):
+    areas = find_sea(coast.geometry.to_crs(crs).to_numpy(), box)
+    if not len(areas):
         return chosen
     (tag, (first, *_)), *_ = legend.sea.tags.items()
     row = {"class_id": legend.sea.id, **dict.fromkeys(legend.keys), tag: first}
-    sea = geopandas.GeoDataFrame([row] * len(found), geometry=found, crs=crs)
+    sea = geopandas.GeoDataFrame([row] * len(areas), geometry=areas, crs=crs)
     if chosen.empty:
         return sea
     both = pd.concat([chosen.astype(object), sea.astype(object)], ignore_index=True)
@@ -289,18 +298,18 @@ def _with_sea(
     return geopandas.GeoDataFrame(both, geometry="geometry", crs=crs)
 
 
-def _class_id(classes: Iterable[LegendClass], tags: dict[str, Any], dimension: int) -> int:
+def _class_id(classes: Iterable[LegendClass], tags: Mapping[str, object], dimension: int) -> int:
     """The last class that matches by tags and by geometry."""
-    found = _NO_CLASS
+    last = _NO_CLASS
     for c in classes:
         if c.geometry is not None and _DIMENSION[c.geometry] == dimension and c.matches(tags):
-            found = c.id
-    return found
+            last = c.id
+    return last
 
 
 def _cut(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
     """The parts inside a box, each of the dimension it had; what only touches it is dropped."""
-    whole: NDArray[Any] = shapely.make_valid(frame.geometry.values)
+    whole: NDArray[np.object_] = shapely.make_valid(frame.geometry.values)
     dimensions = shapely.get_dimensions(frame.geometry.values)
     parts = shapely.intersection(whole, shapely.box(*box))
     cut = frame.set_geometry(geopandas.GeoSeries(parts, index=frame.index, crs=frame.crs))

@@ -14,7 +14,7 @@ import pandas as pd
 import pyogrio
 
 from swath.errors import InputError
-from swath.grid import Bounds
+from swath.grid import LONLAT, Bounds
 from swath.legend import Legend
 
 ZIP_SUFFIX = ".zip"
@@ -80,14 +80,14 @@ def read_geofabrik(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoData
             geopandas.GeoDataFrame(
                 pd.DataFrame(columns, dtype=object, index=frame.index),
                 geometry=frame.geometry.values,
-                crs="EPSG:4326",
+                crs=LONLAT,
             )
         )
     if not frames:
         raise InputError(f"{path}: no layer in it can hold {', '.join(sorted(keys))}")
     # Layers without a feature here would only blur the columns' types.
     frames = [frame for frame in frames if len(frame)] or frames[:1]
-    return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs="EPSG:4326")
+    return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=LONLAT)
 
 
 def _layers(path: Path) -> list[tuple[str, str]]:
@@ -137,6 +137,6 @@ def _tags(frame: pd.DataFrame, layer: str) -> Mapping[str, list[str | None]]:
     }[layer]
     pairs = [table.get(name, (default, name)) for name in classes]
     return {
-        key: [value if own == key else None for own, value in pairs]
+        key: [value if named == key else None for named, value in pairs]
         for key in {key for key, _ in pairs}
     }

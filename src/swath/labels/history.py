@@ -1,19 +1,24 @@
 """Full-history OpenStreetMap files: the state of one day, the geometry of its nodes included."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from swath.errors import InputError
 from swath.legend import Legend
 
-T = TypeVar("T")
+if TYPE_CHECKING:  # an extra
+    from osmium.filter import IdFilter
+    from osmium.osm import Node, Relation, Way, osm_entity_bits
+
+Kind = TypeVar("Kind", "Node", "Way", "Relation")
+State = TypeVar("State")
 
 _AREA_TYPES = ("multipolygon", "boundary")
 
 
-def write_state(path: Path, target: Path, legend: Legend, as_of: dt.date, osmium: Any) -> None:
+def write_state(path: Path, target: Path, legend: Legend, as_of: dt.date) -> None:
     """Write what a history file says of one day, as far as a legend needs it, as an extract.
 
     Of every object the version counts that was the newest at 0:00 UTC of the day; one that is
@@ -26,65 +31,70 @@ def write_state(path: Path, target: Path, legend: Legend, as_of: dt.date, osmium
         target: The `.osm.pbf` to write.
         legend: Ways and multipolygons that carry none of its keys that day are left out.
         as_of: The day.
-        osmium: The package.
 
     Raises:
         InputError: The file is not sorted, or its objects have no dates.
         RuntimeError: The file cannot be read (by osmium).
     """
+    import osmium
+    from osmium.osm import NODE, RELATION, WAY, mutable
+
     moment = dt.datetime.combine(as_of, dt.time(), dt.UTC)
     keys = set(legend.wanted)
-    kinds, mutable = osmium.osm, osmium.osm.mutable
     relations = []
+    members: set[int] = set()
     if any(c.geometry == "area" for c in legend.tagged):
-        for number, (tags, members) in _states(
-            path, kinds.RELATION, moment, osmium, lambda r: (dict(r.tags), _members(r))
-        ):
+        for number, relation in _states(path, RELATION, moment, _relation):
+            tags = relation[0]
             if tags.get("type") in _AREA_TYPES and not keys.isdisjoint(tags):
-                relations.append(mutable.Relation(id=number, version=1, tags=tags, members=members))
-    wanted = {ref for relation in relations for kind, ref, _ in relation.members if kind == "w"}
+                relations.append((number, relation))
+                members.update(ref for kind, ref, _ in relation[1] if kind == "w")
     ways = []
     nodes: set[int] = set()
-    for number, (tags, refs) in _states(
-        path, kinds.WAY, moment, osmium, lambda w: (dict(w.tags), [node.ref for node in w.nodes])
-    ):
-        if number in wanted or not keys.isdisjoint(tags):
-            ways.append(mutable.Way(id=number, version=1, tags=tags, nodes=refs))
-            nodes.update(refs)
+    for number, way in _states(path, WAY, moment, _way):
+        if number in members or not keys.isdisjoint(way[0]):
+            ways.append((number, way))
+            nodes.update(way[1])
     with osmium.SimpleWriter(str(target)) as writer:
         only = osmium.filter.IdFilter(nodes)
-        for number, location in _states(path, kinds.NODE, moment, osmium, _location, only):
+        for number, location in _states(path, NODE, moment, _location, only):
             writer.add_node(mutable.Node(id=number, version=1, location=location))
-        for way in ways:
-            writer.add_way(way)
-        for relation in relations:
-            writer.add_relation(relation)
+        for number, (tags, refs) in ways:
+            writer.add_way(mutable.Way(id=number, version=1, tags=tags, nodes=refs))
+        for number, (tags, parts) in relations:
+            writer.add_relation(mutable.Relation(id=number, version=1, tags=tags, members=parts))
 
 
-def _members(relation: Any) -> list[tuple[str, int, str]]:
-    return [(member.type, member.ref, member.role) for member in relation.members]
+def _relation(relation: "Relation") -> tuple[dict[str, str], list[tuple[str, int, str]]]:
+    members = [(member.type, member.ref, member.role) for member in relation.members]
+    return dict(relation.tags), members
 
 
-def _location(node: Any) -> tuple[float, float] | None:
+def _way(way: "Way") -> tuple[dict[str, str], list[int]]:
+    return dict(way.tags), [node.ref for node in way.nodes]
+
+
+def _location(node: "Node") -> tuple[float, float] | None:
     return (node.location.lon, node.location.lat) if node.location.valid() else None
 
 
 def _states(
     path: Path,
-    kind: Any,
+    kind: "osm_entity_bits",
     moment: dt.datetime,
-    osmium: Any,
-    take: Callable[[Any], T | None],
-    only: Any = None,
-) -> Iterator[tuple[int, T]]:
+    take: Callable[[Kind], State | None],
+    only: "IdFilter | None" = None,
+) -> Iterator[tuple[int, State]]:
     """Number and content of every object of a kind that exists at a moment, by number."""
+    import osmium
+
     source = osmium.FileProcessor(path, kind)
     if only is not None:
         source = source.with_filter(only)
     number: int | None = None
     newest = 0
-    state: T | None = None
-    for item in source:
+    state: State | None = None
+    for item in cast("Iterable[Kind]", source):
         if item.timestamp.year < 2000:  # the zero of the clock: long before OpenStreetMap
             raise InputError(f"{path}: its objects have no dates, so no day's state can be told")
         if item.id != number:

@@ -6,17 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import geopandas
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
-from swath.errors import InputError, MissingExtraError
-from swath.grid import Bounds
+from swath.errors import InputError, optional_import
+from swath.grid import LONLAT, Bounds
 from swath.labels.history import write_state
 from swath.legend import Legend
+
+if TYPE_CHECKING:  # an extra
+    from osmium.geom import WKBFactory
+    from osmium.io import Header
+    from osmium.osm import TagList, Way
 
 OSM_SUFFIXES = (".osm.pbf", ".osm", ".osm.gz", ".osm.bz2")
 HISTORY_SUFFIXES = (".osh.pbf", ".osh", ".osh.gz", ".osh.bz2")
@@ -24,6 +30,9 @@ ATTRIBUTION = "(c) OpenStreetMap contributors, ODbL 1.0"
 
 _BATCH = 50_000
 """Features that are kept before those away from the box are thrown out."""
+
+_Wkb = str | bytes
+"""Well-known binary, or its hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +72,11 @@ def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None 
             way round.
         MissingExtraError: The package osmium is not installed.
     """
-    try:
-        import osmium
-    except ImportError:
-        raise MissingExtraError(f"reading {path.name}", "osmium", "osm") from None
+    check_osmium(f"reading {path.name}")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        extent, date, history = _header(path, osmium)
+        extent, date, history = _header(path)
         if history and as_of is None:
             raise InputError(
                 f"{path}: a full-history file holds every state of OpenStreetMap; say which day is "
@@ -82,29 +88,43 @@ def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None 
                 + (f", of {date}" if date else "")
             )
         if as_of is None:
-            return replace(_read(path, legend, box, osmium), extent=extent, date=date)
+            return replace(_read(path, legend, box), extent=extent, date=date)
         if date is not None and as_of > date:
             raise InputError(f"{path}: the history ends {date}, before the {as_of} asked for")
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state.osm.pbf"
-            write_state(path, state, legend, as_of, osmium)
-            return replace(_read(state, legend, box, osmium), extent=extent, date=as_of)
-    except reading_errors(osmium) as error:
+            write_state(path, state, legend, as_of)
+            return replace(_read(state, legend, box), extent=extent, date=as_of)
+    except reading_errors() as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not readable as an OpenStreetMap extract ({reason})") from None
 
 
-def reading_errors(osmium: Any) -> tuple[type[Exception], ...]:
+def check_osmium(what: str) -> None:
+    """Raise `MissingExtraError` unless the package osmium is installed.
+
+    Args:
+        what: What needs it, in words.
+    """
+    with optional_import(what, "osm"):
+        import osmium  # noqa: F401
+
+
+def reading_errors() -> tuple[type[Exception], ...]:
     """What osmium raises over a file that is damaged, or no OpenStreetMap data."""
+    import osmium
+
     return (RuntimeError, ValueError, osmium.InvalidLocationError)
 
 
-def _header(path: Path, osmium: Any) -> tuple[Bounds | None, dt.date | None, bool]:
+def _header(path: Path) -> tuple[Bounds | None, dt.date | None, bool]:
     """The extent, the day, and whether the file has a history."""
+    import osmium
+
     with osmium.io.Reader(str(path), osmium.osm.NOTHING) as reader:
         header = reader.header()
         box = header.box()
-        extent = None
+        extent: Bounds | None = None
         if box.valid():
             low, high = box.bottom_left, box.top_right
             extent = (low.lon, low.lat, high.lon, high.lat)
@@ -118,18 +138,20 @@ def _header(path: Path, osmium: Any) -> tuple[Bounds | None, dt.date | None, boo
     return extent, date, history
 
 
-def _read(path: Path, legend: Legend, box: Bounds, osmium: Any) -> Extract:
+def _read(path: Path, legend: Legend, box: Bounds) -> Extract:
     try:
-        return _collect(path, legend, box, osmium)
+        return _collect(path, legend, box)
     except RuntimeError as error:
         if "out of order" not in str(error):
             raise
         # Editors save objects in any order, areas need them sorted.
-        with _sorted_copy(path, osmium) as copy:
-            return _collect(copy, legend, box, osmium)
+        with _sorted_copy(path) as copy:
+            return _collect(copy, legend, box)
 
 
-def _collect(path: Path, legend: Legend, box: Bounds, osmium: Any) -> Extract:
+def _collect(path: Path, legend: Legend, box: Bounds) -> Extract:
+    import osmium
+
     keys = osmium.filter.KeyFilter(*legend.wanted)
     source = osmium.FileProcessor(path)
     if any(c.geometry == "area" for c in legend.tagged):
@@ -138,27 +160,29 @@ def _collect(path: Path, legend: Legend, box: Bounds, osmium: Any) -> Extract:
         source = source.with_locations()
     kinds = osmium.filter.EntityFilter(osmium.osm.WAY | osmium.osm.AREA)
     factory = osmium.geom.WKBFactory()
-    found = _Near(legend, box)
+    near = _Near(legend, box)
     cut = 0
     for item in source.with_filter(kinds).with_filter(keys):
-        try:
-            if item.is_way():
-                pieces, whole = _lines(item, factory, osmium)
+        pieces: list[_Wkb] = []
+        with suppress(osmium.InvalidLocationError, RuntimeError):
+            # Not of one node only, nor of an area that does not close.
+            if isinstance(item, osmium.osm.Way):
+                pieces, whole = _lines(item, factory)
                 cut += not whole
-            else:
+            elif isinstance(item, osmium.osm.Area):
                 pieces = [factory.create_multipolygon(item)]
-        except (osmium.InvalidLocationError, RuntimeError):
-            continue  # one node only, or an area that does not close
         for piece in pieces:
-            found.add(item.tags, piece)
-    return Extract(found.frame(), None, None, cut)
+            near.add(item.tags, piece)
+    return Extract(near.frame(), None, None, cut)
 
 
-def _lines(way: Any, factory: Any, osmium: Any) -> tuple[list[Any], bool]:
+def _lines(way: "Way", factory: "WKBFactory") -> "tuple[list[_Wkb], bool]":
     """A way as WKB, and whether all its nodes are known.
 
     Extracts cut ways at their edge; then the runs of known nodes are left, each two or more.
     """
+    import osmium
+
     # osmium passes over unknown nodes at the start without a word.
     if len(way.nodes) == 0 or way.nodes[0].location.valid():
         with suppress(osmium.InvalidLocationError):
@@ -178,11 +202,11 @@ class _Near:
     def __init__(self, legend: Legend, box: Bounds) -> None:
         self._keys = legend.keys
         self._box = shapely.box(*box)
-        self._kept: list[tuple[list[dict[str, str | None]], Any]] = []
+        self._kept: list[tuple[list[dict[str, str | None]], NDArray[np.object_]]] = []
         self._rows: list[dict[str, str | None]] = []
-        self._shapes: list[Any] = []
+        self._shapes: list[_Wkb] = []
 
-    def add(self, tags: Any, wkb: Any) -> None:
+    def add(self, tags: "TagList", wkb: _Wkb) -> None:
         self._rows.append({key: tags.get(key) for key in self._keys})
         self._shapes.append(wkb)
         if len(self._rows) >= _BATCH:
@@ -199,20 +223,31 @@ class _Near:
         rows = [row for part, _ in self._kept for row in part]
         shapes = np.concatenate([shapes for _, shapes in self._kept])
         table = pd.DataFrame(rows, columns=list(self._keys), dtype=object)
-        return geopandas.GeoDataFrame(table, geometry=shapes, crs="EPSG:4326")
+        return geopandas.GeoDataFrame(table, geometry=shapes, crs=LONLAT)
 
 
 @contextmanager
-def _sorted_copy(path: Path, osmium: Any) -> Iterator[Path]:
+def _sorted_copy(path: Path) -> Iterator[Path]:
     """A temporary copy of an extract with its objects sorted by type and number."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "sorted.osm.pbf"
-        merge_extracts([path], copy, osmium)
+        merge_extracts([path], copy)
         yield copy
 
 
-def merge_extracts(paths: list[Path], target: Path, osmium: Any, header: Any = None) -> None:
-    """Write the objects of several extracts sorted, each once, to a new extract."""
+def merge_extracts(paths: list[Path], target: Path, header: "Header | None" = None) -> None:
+    """Write the objects of several extracts sorted, each once, to a new extract.
+
+    Args:
+        paths: The extracts.
+        target: The `.osm.pbf` to write.
+        header: What it says of itself; None: nothing.
+
+    Raises:
+        RuntimeError: An extract cannot be read; see `reading_errors`.
+    """
+    import osmium
+
     reader = osmium.MergeInputReader()
     for path in paths:
         reader.add_file(str(path))

@@ -218,9 +218,9 @@ def _ask(query: Query, path: Path, wait: Callable[[float], object]) -> bool:
         except urllib.error.HTTPError as error:
             reason = f"HTTP {error.code} {error.reason}"
             with error:
-                said = _said(error.read(1 << 16))
+                page = _text_of(error.read(1 << 16))
             if error.code not in _BUSY:
-                raise RemoteError(f"{query.server}: {reason}: {said or 'no reason'}") from None
+                raise RemoteError(f"{query.server}: {reason}: {page or 'no reason'}") from None
             seconds = max(seconds, _retry_after(error.headers.get("Retry-After")))
         except _TooLargeError:
             return False
@@ -271,20 +271,20 @@ def _receive(query: Query, path: Path) -> None:
             target.write(piece)
     if b"<osm" not in first:
         raise RemoteError(
-            f"{query.server}: expected OpenStreetMap XML, got {_said(first) or 'nothing'}"
+            f"{query.server}: expected OpenStreetMap XML, got {_text_of(first) or 'nothing'}"
         )
     if not last.rstrip().endswith(b"</osm>"):
         raise _BusyError("the answer breaks off")
     if remark := re.search(rb"<remark>(.*?)</remark>", last, re.DOTALL):
-        said = _said(remark[1])
-        if "timed out" in said or "out of memory" in said:
+        text = _text_of(remark[1])
+        if "timed out" in text or "out of memory" in text:
             raise _TooLargeError
-        if "too busy" in said or "Dispatcher" in said:
-            raise _BusyError(said)
-        raise RemoteError(f"{query.server}: {said}")
+        if "too busy" in text or "Dispatcher" in text:
+            raise _BusyError(text)
+        raise RemoteError(f"{query.server}: {text}")
 
 
-def _said(body: bytes) -> str:
+def _text_of(body: bytes) -> str:
     """What a page of the server says, as a short line."""
     text = body.decode("utf-8", "replace")
     text = re.sub(r"<(head|style|script)\b.*?</\1>", " ", text, flags=re.DOTALL | re.IGNORECASE)

@@ -4,7 +4,7 @@ import datetime as dt
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import geopandas
 import numpy as np
@@ -12,11 +12,17 @@ import shapely
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from swath.errors import InputError, MissingExtraError
-from swath.grid import Grid, transform_bounds
+from swath.errors import InputError
+from swath.grid import LONLAT, Bounds, Grid
 from swath.labels.burn import burn_mask
-from swath.labels.features import LONLAT, Source, choose_features, read_near, wide_bounds
-from swath.labels.osm import ATTRIBUTION, merge_extracts, read_extract, reading_errors
+from swath.labels.features import FeatureSource, choose_features, lonlat_box, read_near
+from swath.labels.osm import (
+    ATTRIBUTION,
+    check_osmium,
+    merge_extracts,
+    read_extract,
+    reading_errors,
+)
 from swath.labels.overpass import fetch, plan_queries
 from swath.legend import Legend
 from swath.schema import Frozen
@@ -39,7 +45,7 @@ class LabelSettings(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _plain(cls, value: Any) -> Any:
+    def _plain(cls, value: object) -> object:
         return {"path": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -98,7 +104,7 @@ def read_labels_source(
         RemoteError: The Overpass server refuses or does not recover.
         MissingExtraError: OpenStreetMap data without the package osmium.
     """
-    box = transform_bounds(wide_bounds(grid, margin_px), grid.crs, LONLAT)
+    box = lonlat_box(grid, margin_px)
     if settings.path is not None:
         source = read_near(folder / settings.path, legend, box, settings.as_of)
     else:
@@ -115,13 +121,10 @@ def read_labels_source(
 def _read_overpass(
     settings: LabelSettings,
     legend: Legend,
-    box: tuple[float, float, float, float],
+    box: Bounds,
     cache: Path | None,
-) -> Source:
-    try:
-        import osmium
-    except ImportError:
-        raise MissingExtraError("reading from Overpass", "osmium", "osm") from None
+) -> FeatureSource:
+    check_osmium("reading from Overpass")
     if settings.overpass is None or settings.date is None:
         raise InputError("labels name neither a file nor an Overpass server with a date")
     queries = plan_queries(settings.overpass, box, legend, settings.date)
@@ -133,17 +136,17 @@ def _read_overpass(
         with tempfile.TemporaryDirectory() as folder:
             merged = Path(folder) / "merged.osm.pbf"
             try:
-                merge_extracts(answers, merged, osmium)
-            except reading_errors(osmium) as error:
+                merge_extracts(answers, merged)
+            except reading_errors() as error:
                 raise InputError(
                     f"{answers[0].parent}: an answer of Overpass kept there is not readable "
                     f"({error}); delete those of {settings.date}"
                 ) from None
             features = read_extract(merged, legend, box).features
-    return Source(features, origin, date=settings.date, attribution=ATTRIBUTION)
+    return FeatureSource(features, origin, date=settings.date, attribution=ATTRIBUTION)
 
 
-def _complete(source: Source, grid: Grid) -> NDArray[np.bool_] | None:
+def _complete(source: FeatureSource, grid: Grid) -> NDArray[np.bool_] | None:
     """Where on the grid a source is complete; None if it covers the grid or does not say."""
     if source.extent is None:
         return None

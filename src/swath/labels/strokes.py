@@ -156,10 +156,10 @@ def _crossing(
         ux, uy = (x1 - x0) / length, (y1 - y0) / length
         # Where the four sides' lines are met. A division by zero gives infinities, which are right,
         # but for 0/0: there the line runs along a side, and the discs reach as far.
-        one, other = ((y - y0) * ux - radius) / uy, ((y - y0) * ux + radius) / uy
+        side, opposite = ((y - y0) * ux - radius) / uy, ((y - y0) * ux + radius) / uy
         near, far = -(y - y0) * uy / ux, (length - (y - y0) * uy) / ux
-        inner_left = np.maximum(np.minimum(one, other), np.minimum(near, far))
-        inner_right = np.minimum(np.maximum(one, other), np.maximum(near, far))
+        inner_left = np.maximum(np.minimum(side, opposite), np.minimum(near, far))
+        inner_right = np.minimum(np.maximum(side, opposite), np.maximum(near, far))
     crossed = inner_left <= inner_right  # False with NaN
     left = np.where(crossed, np.minimum(left, x0 + inner_left), left)
     right = np.where(crossed, np.maximum(right, x0 + inner_right), right)

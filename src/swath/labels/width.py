@@ -1,7 +1,8 @@
 """How wide lines are on the ground: from their own tags, or from the legend's table."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
 
 import geopandas
 import numpy as np
@@ -27,19 +28,22 @@ def line_widths_m(features: geopandas.GeoDataFrame, rule: LineWidth) -> NDArray[
         (N,) float64 metres, greater than 0, at most `rule.greatest_m`.
     """
     keys = [key for key in rule.keys if key in features.columns]
-    known: dict[tuple[Any, ...], float] = {}
-    widths = np.empty(len(features))
-    for at, values in enumerate(zip(*(features[key] for key in keys), strict=True)):
-        if values not in known:
-            known[values] = width_m(dict(zip(keys, values, strict=True)), rule)
-        widths[at] = known[values]
-    if not keys:
-        widths[:] = rule.default_m
-    return widths
+
+    @cache  # few tags in many features
+    def width(*values: object) -> float:
+        return width_m(dict(zip(keys, values, strict=True)), rule)
+
+    rows = zip(*(features[key] for key in keys), strict=True) if keys else [()] * len(features)
+    return np.fromiter((width(*row) for row in rows), np.float64, len(features))
 
 
-def width_m(tags: dict[str, Any], rule: LineWidth) -> float:
-    """The width of one feature in metres; `tags` may hold missing values."""
+def width_m(tags: Mapping[str, object], rule: LineWidth) -> float:
+    """The width of one feature in metres, greater than 0, at most `rule.greatest_m`.
+
+    Args:
+        tags: OSM tags of the feature; what is no text (None, NaN) counts as missing.
+        rule: What decides, and in which order: see `LineWidth`.
+    """
     least, greatest = rule.range_m
     for key in rule.tags:
         width = parse_length_m(tags.get(key))
@@ -55,7 +59,7 @@ def width_m(tags: dict[str, Any], rule: LineWidth) -> float:
     return rule.default_m
 
 
-def parse_length_m(text: Any) -> float | None:
+def parse_length_m(text: object) -> float | None:
     """A length as OSM writes it, in metres.
 
     Args:

@@ -58,7 +58,7 @@ def draw_climate(latitude_deg: float, seed: int) -> Climate:
 
 
 def crops(climate: Climate) -> NDArray[np.uint8]:
-    """Codes of what fields bear, each as often as it is common."""
+    """(n,) codes of what fields bear, each as often as it is common."""
     moist = ["wheat", "wheat", "barley", "maize", "maize", "beet", "rape", "lucerne", "stubble"]
     dry = ["wheat", "barley", "fallow", "fallow", "soil", "stubble", "lucerne", "steppe"]
     count = round(8 * climate.dry)
@@ -66,12 +66,17 @@ def crops(climate: Climate) -> NDArray[np.uint8]:
 
 
 def usual_roofs(climate: Climate) -> NDArray[np.uint8]:
-    """Codes of 64 roofs that a whole neighbourhood may share: no shining ones."""
+    """(64,) codes of roofs that a whole neighbourhood may share: no shining ones."""
     return roofs(replace(climate, roofs=(*climate.roofs[:3], 0.0, 0.2 * climate.dry)), works=False)
 
 
 def roofs(climate: Climate, works: bool) -> NDArray[np.uint8]:
-    """Codes of 64 roofs, each material as often as it is common."""
+    """(64,) codes of roofs, each material as often as it is common.
+
+    Args:
+        climate: Gives the shares among houses.
+        works: Whether of works' halls: mostly flat ones.
+    """
     shares = np.array(climate.roofs)
     if works:
         shares = 0.25 * shares + 0.75 * np.array([0.07, 0.18, 0.45, 0.22, 0.08])

@@ -1,7 +1,7 @@
 """The days on which pictures are taken: sun, weather, and the instrument's aim."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -80,7 +80,6 @@ def plan_days(
         SettingsError: The sun stands too low all the year for so many days.
     """
     rng = np.random.default_rng((seed, 202))
-    weather = parameters.weather
     year = dt.date(2021, 1, 1) + dt.timedelta(days=int(rng.integers(0, 360)))
     lowest = np.deg2rad(parameters.light.lowest_sun_deg)
     every = [year + dt.timedelta(days=day) for day in range(365)]
@@ -92,37 +91,39 @@ def plan_days(
         )
     edges = np.linspace(0, len(bright), count + 1)
     days = []
-    for at, (first, last) in enumerate(pairwise(edges)):
+    for first, last in pairwise(edges):
         # Kept apart: two pictures of one week would show one day's weather twice.
         date = bright[int(first + (last - first) * rng.uniform(0.2, 0.8))]
-        wet, cirrus, shade = rng.random(3)
-        winter = Day(date, climate.latitude_deg).sun[0] < np.deg2rad(30)
-        north = climate.latitude_deg > 0
-        frost = date.month in ((12, 1, 2, 3) if north else (6, 7, 8))
-        cold = frost and abs(climate.latitude_deg) > 40
-        days.append(
-            Day(
-                date=date,
-                latitude_deg=climate.latitude_deg,
-                aerosol=float(
-                    parameters.air.aerosol[0]
-                    * np.exp(parameters.air.aerosol[1] * rng.standard_normal())
-                ),
-                cirrus=float(rng.uniform(0, weather.cirrus[1]) * (cirrus < weather.cirrus[0])),
-                cloud=cloud if at == count - 1 else 0.0,
-                shadow=float(rng.uniform(0, weather.shadow[1]) * (shade < weather.shadow[0])),
-                moist=float(
-                    1
-                    - rng.uniform(0.2, 1) * weather.moisture[1] * (wet < weather.moisture[0])
-                    - 0.1 * winter
-                ),
-                snow=float(rng.uniform(0.4, 1) * (rng.random() < weather.snow * cold)),
-                turbid=float(np.clip(climate.turbid + rng.normal(0, 0.1), 0, 1)),
-                shift_px=(
-                    float(rng.normal(0, parameters.optics.misregistration_px)),
-                    float(rng.normal(0, parameters.optics.misregistration_px)),
-                ),
-                seed=int(rng.integers(2**20)),
-            )
-        )
-    return tuple(days)
+        days.append(_draw_weather(date, climate, parameters, rng))
+    clouded = [replace(day, cloud=cloud) for day in days[-1:]]
+    return (*days[:-1], *clouded)
+
+
+def _draw_weather(
+    date: dt.date, climate: Climate, parameters: Parameters, rng: np.random.Generator
+) -> Day:
+    """A day with what weather it had; without thick cloud."""
+    weather, air, optics = parameters.weather, parameters.air, parameters.optics
+    wet, cirrus, shade = rng.random(3)
+    winter = Day(date, climate.latitude_deg).sun[0] < np.deg2rad(30)
+    frost = date.month in ((12, 1, 2, 3) if climate.latitude_deg > 0 else (6, 7, 8))
+    cold = frost and abs(climate.latitude_deg) > 40
+    return Day(
+        date=date,
+        latitude_deg=climate.latitude_deg,
+        aerosol=float(air.aerosol[0] * np.exp(air.aerosol[1] * rng.standard_normal())),
+        cirrus=float(rng.uniform(0, weather.cirrus[1]) * (cirrus < weather.cirrus[0])),
+        shadow=float(rng.uniform(0, weather.shadow[1]) * (shade < weather.shadow[0])),
+        moist=float(
+            1
+            - rng.uniform(0.2, 1) * weather.moisture[1] * (wet < weather.moisture[0])
+            - 0.1 * winter
+        ),
+        snow=float(rng.uniform(0.4, 1) * (rng.random() < weather.snow * cold)),
+        turbid=float(np.clip(climate.turbid + rng.normal(0, 0.1), 0, 1)),
+        shift_px=(
+            float(rng.normal(0, optics.misregistration_px)),
+            float(rng.normal(0, optics.misregistration_px)),
+        ),
+        seed=int(rng.integers(2**20)),
+    )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import geopandas
 import numpy as np
@@ -299,11 +299,11 @@ class _Layers:
     def ground(self) -> Ground:
         """Finish: every thing has its own brightness, and every cell its grain."""
         spread = column("spread")[self.material]
-        own = chance(self.thing, self.material, self._seed + 13) - 0.5
+        shade = chance(self.thing, self.material, self._seed + 13) - 0.5
         slow = hills(self._cells, 90, self._seed + 14, octaves=4)
         fine = grain(self._cells, self._seed + 15) - 0.5
         # The spread is shared between the thing itself and its surroundings.
-        tone = self.tone * np.exp(spread * (2.6 * own + 0.65 * slow) + np.float32(0.25) * fine)
+        tone = self.tone * np.exp(spread * (2.6 * shade + 0.65 * slow) + np.float32(0.25) * fine)
         return Ground(self.material, tone.astype(np.float32), self.thing, self.height, self.paved)
 
 
@@ -311,13 +311,13 @@ def _surfaces(lines: geopandas.GeoDataFrame, seed: int) -> NDArray[np.uint8]:
     """(lines,) uint8: what each line is made of."""
     ids = np.arange(len(lines))
     kinds = lines["kind"].to_numpy()
-    found = np.full(len(lines), CODE["asphalt"], np.uint8)
-    found[(chance(ids, ids, seed + 10) < 0.12) & (kinds == "road")] = CODE["concrete"]
-    found[~lines["paved"].to_numpy(bool) | (kinds == "track")] = CODE["gravel"]
-    found[(kinds == "path")] = CODE["paving"]
-    found[kinds == "railway"] = CODE["ballast"]
-    found[kinds == "waterway"] = CODE["water"]
-    return found
+    surface = np.full(len(lines), CODE["asphalt"], np.uint8)
+    surface[(chance(ids, ids, seed + 10) < 0.12) & (kinds == "road")] = CODE["concrete"]
+    surface[~lines["paved"].to_numpy(bool) | (kinds == "track")] = CODE["gravel"]
+    surface[(kinds == "path")] = CODE["paving"]
+    surface[kinds == "railway"] = CODE["ballast"]
+    surface[kinds == "waterway"] = CODE["water"]
+    return surface
 
 
 def _verge_m(lines: geopandas.GeoDataFrame) -> NDArray[np.float64]:
@@ -362,7 +362,7 @@ def _burn_shapes(
     return burnt
 
 
-def _plain_polygons(polygons: NDArray[np.object_]) -> list[dict[str, Any]]:
+def _plain_polygons(polygons: NDArray[np.object_]) -> list[dict[str, object]]:
     """Polygons as GeoJSON, all at once: one by one takes five times as long."""
     rings, of_polygon = shapely.get_rings(polygons, return_index=True)
     points, of_ring = shapely.get_coordinates(rings, return_index=True)

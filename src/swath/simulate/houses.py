@@ -58,16 +58,16 @@ class Density:
         return count
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The density at places given in the grid's CRS; arrays of one shape."""
+        """The density in km/km2 at places (x, y) in the grid's CRS; three arrays of one shape."""
         cols, rows = (~self._grid.transform) @ (x, y)
         where = np.stack([rows - 0.5, cols - 0.5])
-        found: NDArray[np.float32] = map_coordinates(
+        density: NDArray[np.float32] = map_coordinates(
             self.km_per_km2.astype(np.float32), where, order=1, mode="nearest"
         )
-        return found
+        return density
 
     def has_houses(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether houses are mapped near places given in the grid's CRS."""
+        """Whether houses are mapped near places (x, y) in the grid's CRS; arrays of one shape."""
         cols, rows = (~self._grid.transform) @ (x, y)
         height, width = self.mapped.shape
         inside: NDArray[np.bool_] = self.mapped[
@@ -141,5 +141,5 @@ def _plots(
 
 def _between(km: NDArray[np.floating], ends: tuple[float, float]) -> NDArray[np.float64]:
     """A value given at 6 and at 16 km of road per square kilometre."""
-    found: NDArray[np.float64] = np.interp(km, (6.0, 16.0), ends)
-    return found
+    between: NDArray[np.float64] = np.interp(km, (6.0, 16.0), ends)
+    return between

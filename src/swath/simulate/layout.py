@@ -58,7 +58,14 @@ class Layout:
 def area_table(
     kinds: list[str], shapes: NDArray[np.object_], heights_m: NDArray[np.float64], crs: str
 ) -> geopandas.GeoDataFrame:
-    """Areas as `Layout` has them; one row a shape."""
+    """Areas as `Layout` has them; one row a shape.
+
+    Args:
+        kinds: One of `AREAS` a shape.
+        shapes: (n,) polygons in `crs`.
+        heights_m: (n,) of buildings; 0 elsewhere.
+        crs: Of the shapes.
+    """
     return geopandas.GeoDataFrame({"kind": kinds, "height_m": heights_m}, geometry=shapes, crs=crs)
 
 

@@ -134,8 +134,8 @@ def illuminate(
 
 def _drift(ground: Ground, day: Day, weather: Weather) -> NDArray[np.float32]:
     """(h, w) float32 factor: no field or roof looks quite the same on two days."""
-    own = chance(ground.thing, ground.material, day.seed + 3) - np.float32(0.5)
-    return 1 + np.float32(weather.drift * np.sqrt(12)) * own
+    change = chance(ground.thing, ground.material, day.seed + 3) - np.float32(0.5)
+    return 1 + np.float32(weather.drift * np.sqrt(12)) * change
 
 
 def _snow(ground: Ground, window: Window, day: Day) -> NDArray[np.float32] | None:

@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 
 from swath.errors import InputError, SettingsError
-from swath.grid import Bounds, Grid, transform_bounds
-from swath.labels.features import LONLAT, Source, choose_features, read_near, wide_bounds
+from swath.grid import LONLAT, Bounds, Grid, transform_bounds
+from swath.labels.features import FeatureSource, choose_features, lonlat_box, read_near
 from swath.labels.width import line_widths_m
 from swath.legend import Legend
 from swath.schema import parse_yaml
@@ -40,8 +40,8 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
     """Read a place from an OpenStreetMap file.
 
     Args:
-        path: Any format that labels are read from; see `swath.labels.features.read_features`. Files
-            with roads only will do.
+        path: In a format that labels are read from; see `swath.labels.features.read_features`.
+            Files with roads only will do.
         bounds: (west, south, east, north) in degrees; None: a square of at most `LARGEST_PX` px
             where roads lie closest.
         seed: Of all that the file does not say.
@@ -63,8 +63,7 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
                 f"the bounds are {grid.height} x {grid.width} px; at most {GREATEST_PX} px of 10 m "
                 "a side are simulated at once, choose a smaller box"
             )
-        box = transform_bounds(wide_bounds(grid, MARGIN_PX), grid.crs, LONLAT)
-        source = read_near(path, legend, box)
+        source = read_near(path, legend, lonlat_box(grid, MARGIN_PX))
     return layout_of(choose_features(source, legend, grid, MARGIN_PX), legend, grid, seed)
 
 
@@ -97,7 +96,7 @@ def layout_of(features: geopandas.GeoDataFrame, legend: Legend, grid: Grid, seed
     )
 
 
-def _densest(source: Source) -> Bounds:
+def _densest(source: FeatureSource) -> Bounds:
     """The square in which most metres of road lie, in degrees."""
     frame = source.features
     roads = frame[frame["highway"].notna()] if "highway" in frame else frame[:0]

@@ -95,7 +95,7 @@ def _nearest(y: NDArray[np.float32], x: NDArray[np.float32], seed: int) -> NDArr
     home_y, home_x = np.floor(y / _QUARTER), np.floor(x / _QUARTER)
     shape = (y.shape[0], x.shape[1])
     best = np.full(shape, np.inf, np.float32)
-    found = np.zeros(shape, np.int32)
+    nearest = np.zeros(shape, np.int32)
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
             knot_y = (home_y + down).astype(np.int32)
@@ -105,5 +105,6 @@ def _nearest(y: NDArray[np.float32], x: NDArray[np.float32], seed: int) -> NDArr
             distance = away_y**2 + away_x**2
             nearer = distance < best
             best = np.where(nearer, distance, best)
-            found = np.where(nearer, (knot_y & 0x7FFF) * 32768 + (knot_x & 0x7FFF), found)
-    return found.astype(np.int32)
+            number = (knot_y & 0x7FFF) * 32768 + (knot_x & 0x7FFF)
+            nearest = np.where(nearer, number, nearest)
+    return nearest.astype(np.int32)

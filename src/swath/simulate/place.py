@@ -1,10 +1,10 @@
 """`swath simulate`: a folder that `swath build` reads, made from a real OpenStreetMap layout."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
+import geopandas
 
 from swath.errors import SettingsError
 from swath.files import replacing_folder
@@ -20,7 +20,13 @@ from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
-from swath.sites.schema import RegionSettings, SiteSettings, SitesFile, SplitName
+from swath.sites.schema import (
+    RegionSettings,
+    SiteSettings,
+    SitesFile,
+    SplitName,
+    write_sites_file,
+)
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
 
@@ -31,7 +37,37 @@ _LEAST_ROWS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceSettings:
+    """How a place is simulated.
+
+    Attributes:
+        bounds: (west, south, east, north) in degrees; None: where roads are densest.
+        dates: How many images.
+        bands: Which bands.
+        cloud: Share of the last image under thick cloud, 0 to 0.9.
+        split: Of the site; None: three parts of it, if it is large enough.
+        seed: The same seed gives the same files.
+        parameters: All numbers.
+
+    Raises:
+        SettingsError: An impossible share of cloud.
+    """
+
+    bounds: Bounds | None = None
+    dates: int = 3
+    bands: tuple[str, ...] = DEFAULT_BANDS
+    cloud: float = 0.0
+    split: SplitName | None = None
+    seed: int = 0
+    parameters: Parameters = field(default_factory=Parameters)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.cloud <= 0.9:
+            raise SettingsError(f"cloud is a share of the image from 0 to 0.9, got {self.cloud:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPlace:
     """What was simulated.
 
     Attributes:
@@ -50,71 +86,58 @@ class Place:
 
 
 def simulate_place(
-    osm_file: Path,
-    out: Path,
-    *,
-    bounds: Bounds | None = None,
-    dates: int = 3,
-    bands: tuple[str, ...] = DEFAULT_BANDS,
-    cloud: float = 0.0,
-    split: SplitName | None = None,
-    seed: int = 0,
-    overwrite: bool = False,
-    parameters: Parameters | None = None,
-) -> Place:
+    osm_file: Path, out: Path, settings: PlaceSettings | None = None, *, overwrite: bool = False
+) -> SimulatedPlace:
     """Simulate a series of images over a real layout.
 
     Args:
         osm_file: Roads, and land use where there is any; see `read_layout`.
         out: Folder to make: `<date>.tif`, `labels.parquet` (as mappers drew it), `truth.parquet`
             (as it is), `sites.yaml`; with clouds `cloud/<date>.tif`, 1 where the ground is hidden.
-        bounds: (west, south, east, north) in degrees; None: where roads are densest.
-        dates: How many images.
-        bands: Which bands.
-        cloud: Share of the last image under thick cloud, 0 to 0.9.
-        split: Of the site; None: three parts of it, if it is large enough.
-        seed: The same seed gives the same files.
+        settings: How; None: as `PlaceSettings` has it.
         overwrite: Whether `out` may be replaced.
-        parameters: All numbers; None: as documented.
 
     Raises:
         InputError: The file cannot be read, or has no road in the bounds.
         SettingsError: An unknown band, or no such dates.
         OutputExistsError: `out` is there and may not be replaced.
     """
-    if not 0 <= cloud <= 0.9:
-        raise SettingsError(f"cloud is a share of the image from 0 to 0.9, got {cloud:g}")
-    values = parameters or Parameters()
+    settings = settings or PlaceSettings()
+    seed, values = settings.seed, settings.parameters
     with replacing_folder(out, overwrite=overwrite) as folder:
-        layout = read_layout(osm_file, bounds, seed)
+        layout = read_layout(osm_file, settings.bounds, seed)
         _, south, _, north = layout.grid.lonlat_bounds
         climate = draw_climate((south + north) / 2, seed)
-        days = plan_days(dates, climate, values, seed, cloud)
-        renderer = Renderer(layout, climate, days, bands, values)
+        days = plan_days(settings.dates, climate, values, seed, settings.cloud)
+        renderer = Renderer(layout, climate, days, settings.bands, values)
         for block in track(renderer.blocks, "drawing the ground"):
             renderer.draw(block)
-        tags = {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
-        for day, image, hidden in renderer.pictures():
-            path = folder / f"{day.date}.tif"
-            write_raster(path, image, layout.grid, nodata=0, names=bands, tags=tags)
-            if day.cloud > 0:
-                mask = hidden[None].astype("uint8")
-                write_raster(
-                    folder / "cloud" / path.name, mask, layout.grid, nodata=255, names=["hidden"]
-                )
+        _write_pictures(folder, renderer, settings.bands)
         truth = draw_truth(renderer.layout)
-        for name, table in (
-            ("truth", truth),
-            ("labels", draw_map(truth, layout, values.mapper)),
-        ):
-            table.attrs["attribution"] = ATTRIBUTION
-            table.to_parquet(folder / f"{name}.parquet")
+        _write_table(folder / "truth.parquet", truth)
+        _write_table(folder / "labels.parquet", draw_map(truth, layout, values.mapper))
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
-        _write_sites_file(folder, name, layout, split, seed)
-    return Place(name, layout, climate, days, out / "sites.yaml")
+        _write_sites(folder, name, layout, settings.split, seed)
+    return SimulatedPlace(name, layout, climate, days, out / "sites.yaml")
 
 
-def _write_sites_file(
+def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) -> None:
+    """Write the pictures of a renderer that has drawn all, and what clouds hide in them."""
+    grid, tags = renderer.layout.grid, {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
+    for day, image, hidden in renderer.pictures():
+        path = folder / f"{day.date}.tif"
+        write_raster(path, image, grid, nodata=0, names=bands, tags=tags)
+        if day.cloud > 0:
+            mask = hidden[None].astype("uint8")
+            write_raster(folder / "cloud" / path.name, mask, grid, nodata=255, names=["hidden"])
+
+
+def _write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
+    table.attrs["attribution"] = ATTRIBUTION
+    table.to_parquet(path)
+
+
+def _write_sites(
     folder: Path, name: str, layout: Layout, split: SplitName | None, seed: int
 ) -> None:
     parts: tuple[RegionSettings, ...] = ()
@@ -130,12 +153,9 @@ def _write_sites_file(
         regions=parts,
         labels="labels.parquet",
     )
-    values = SitesFile(sites={name: site}, attribution=ATTRIBUTION).model_dump(
-        mode="json", exclude_defaults=True
+    write_sites_file(
+        folder / "sites.yaml",
+        SitesFile(sites={name: site}, attribution=ATTRIBUTION),
+        f"{ATTRIBUTION} (seed {seed}).",
+        "labels.parquet is the map as mappers drew it; truth.parquet is what the images show.",
     )
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    head = (
-        f"# {ATTRIBUTION} (seed {seed}).\n"
-        "# labels.parquet is the map as mappers drew it; truth.parquet is what the images show.\n"
-    )
-    (folder / "sites.yaml").write_text(head + text, "utf-8")

@@ -143,7 +143,7 @@ def _districts(
 ) -> list[District]:
     seeds = MultiPoint(centre + rng.normal(0, 0.55 * radius, (13, 2)))
     cells = shapely.voronoi_polygons(seeds, extend_to=outline.envelope).geoms
-    found = []
+    districts = []
     for cell in sorted(cells, key=lambda c: c.centroid.distance(outline.centroid)):
         parts = shapely.transform(cell.segmentize(50).intersection(outline), warp)
         for area in shapely.get_parts(parts):
@@ -152,8 +152,8 @@ def _districts(
             away = np.hypot(*(np.array(area.centroid.coords[0]) - centre)) / radius
             others: tuple[Use, ...] = ("houses", "works", "park")
             use = "centre" if away < 0.3 else others[rng.choice(3, p=(0.72, 0.18, 0.1))]
-            found.append(_district(rng, area, use, 0.7 + 0.6 * away))
-    return found
+            districts.append(_district(rng, area, use, 0.7 + 0.6 * away))
+    return districts
 
 
 def _district(rng: np.random.Generator, area: Polygon, use: Use, scale: float) -> District:

@@ -7,12 +7,11 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import shapely
-import yaml
 from affine import Affine
 from numpy.typing import NDArray
 
 from swath.files import replacing, replacing_folder
-from swath.grid import Grid
+from swath.grid import LONLAT, Grid
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
@@ -22,7 +21,7 @@ from swath.simulate.layout import PIXEL_M, Layout, area_table
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
 from swath.simulate.town import WIDTH_M, Town, lay_out
-from swath.sites.schema import SiteSettings, SitesFile, SplitName
+from swath.sites.schema import SiteSettings, SitesFile, SplitName, write_sites_file
 
 ATTRIBUTION = "Simulated by swath: towns laid out by a generator, no real place"
 
@@ -65,7 +64,7 @@ class SimulatedSite:
             geometry=lines.geometry.values,
             crs=self.layout.grid.crs,
         )
-        return table.to_crs("EPSG:4326")
+        return table.to_crs(LONLAT)
 
 
 def town_layout(town: Town, grid: Grid, seed: int) -> Layout:
@@ -115,12 +114,12 @@ def simulate_site(seed: int, index: int, size_px: int, dates: int) -> SimulatedS
     left, bottom = ORIGIN_M[0] + column * SPACING_M, ORIGIN_M[1] + row * SPACING_M
     transform = Affine(PIXEL_M, 0, left, 0, -PIXEL_M, bottom + size_m)
     grid = Grid(CRS, transform, (size_px, size_px))
-    own = int(np.random.default_rng((seed, index)).integers(2**20))
-    layout = town_layout(lay_out((seed, index, 0), size_m), grid, own)
+    town_seed = int(np.random.default_rng((seed, index)).integers(2**20))
+    layout = town_layout(lay_out((seed, index, 0), size_m), grid, town_seed)
     values = Parameters()
     # One world, one region: a network that learns in one town is tried in the next.
     climate = draw_climate(45.0, seed)
-    days = plan_days(dates, climate, values, own)
+    days = plan_days(dates, climate, values, town_seed)
     renderer = Renderer(layout, climate, days, BANDS, values)
     for block in renderer.blocks:
         renderer.draw(block)
@@ -177,7 +176,5 @@ def write_world(
     with replacing_folder(out, overwrite=overwrite) as folder:
         for index, name in enumerate(track(splits, "simulating towns", len(splits))):
             write_site(folder / name, simulate_site(seed, index, size_px, dates))
-        values = sites_file.model_dump(mode="json", exclude_defaults=True)
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        (folder / "sites.yaml").write_text(f"# {ATTRIBUTION} (seed {seed}).\n{text}", "utf-8")
+        write_sites_file(folder / "sites.yaml", sites_file, f"{ATTRIBUTION} (seed {seed}).")
     return out / "sites.yaml"

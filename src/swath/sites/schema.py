@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import yaml
 from pydantic import Field, model_validator
 
 from swath.labels.burn import Widening
@@ -172,3 +173,16 @@ def read_sites_file(path: Path) -> SitesFile:
         SettingsError: The file is missing, or breaks the format (unknown key, bad value).
     """
     return read_yaml(path, SitesFile)
+
+
+def write_sites_file(path: Path, settings: SitesFile, *remarks: str) -> None:
+    """Write SITES.yaml with remarks above it; what is as by default is not said.
+
+    Args:
+        path: The file, in a folder that is there.
+        settings: What it says.
+        remarks: A comment each.
+    """
+    values = settings.model_dump(mode="json", exclude_defaults=True)
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    path.write_text("".join(f"# {remark}\n" for remark in remarks) + text, "utf-8")

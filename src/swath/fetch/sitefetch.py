@@ -5,29 +5,34 @@ second run asks no server at all.
 """
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from swath.errors import InputError, RemoteError, SettingsError
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from swath.errors import InputError, Remedy, RemoteError, SettingsError
 from swath.fetch.credentials import Access, Credentials
 from swath.fetch.download import Order, measure_clear
+from swath.fetch.note import FORMAT
 from swath.fetch.remote import Server, shown
+from swath.fetch.search import search
 from swath.fetch.selection import Choice, Pick, Rejection, choose, sift
-from swath.fetch.stac import StacItem, find_preset, search
-from swath.files import read_json, write_json
+from swath.fetch.stacapi import find_api
+from swath.fetch.stacitem import StacItem
+from swath.files import write_json
 from swath.grid import Bounds, Grid
+from swath.keys import Decided
 from swath.progress import track
+from swath.schema import Frozen, read_model
 from swath.sentinel2 import TCI_BANDS
 from swath.sites.schema import FetchSettings, SitesFile
 
-FORMAT = 1
-"""Of `plan.json` and of the notes beside the images; another one is planned anew."""
-
 PLAN = "plan.json"
+
+_UNREAD = 3
+"""So many dates whose clouds cannot be read, and none whose can: the server is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,42 @@ class SiteFetch:
     choice: Choice
     broken: tuple[str, ...] = ()
 
+    @property
+    def source(self) -> Literal["visual", "bands"]:
+        """Which files of an item its image is made of."""
+        return "visual" if self.wanted.source == "visual" else "bands"
+
     def order(self, item: StacItem) -> Order:
         """How an item becomes an image of this site."""
-        source: Literal["visual", "bands"] = "visual" if self.wanted.source == "visual" else "bands"
-        mask = self.wanted.mask == "scl"
-        wanted = self.wanted
-        return Order(item, source, wanted.access, self.bands, wanted.offset_dn, mask, self.grid)
+        wanted, mask = self.wanted, self.wanted.mask == "scl"
+        return Order(
+            item, self.source, wanted.access, self.bands, wanted.offset_dn, mask, self.grid
+        )
+
+
+class KeptPlan(Frozen):
+    """A site's plan as it is kept for a later run.
+
+    Attributes:
+        key: See `SiteFetch`.
+        source: See `SiteFetch`.
+        picks: The dates, the addresses of their items without what may be secret.
+        rejections: What was not taken.
+        missing: What could not be had, in words.
+        broken: What was wrong with items that could not be used.
+    """
+
+    key: str
+    source: Literal["visual", "bands"]
+    picks: tuple[Pick, ...]
+    rejections: tuple[Rejection, ...]
+    missing: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+class _PlanFile(BaseModel):
+    format: int
+    sites: dict[str, JsonValue]
 
 
 class Servers:
@@ -73,7 +108,7 @@ class Servers:
         """The server for the files of a collection."""
         key = api, collection
         if key not in self._servers:
-            access = Access(self._credentials, find_preset(api), collection)
+            access = Access(self._credentials, find_api(api), collection)
             self._servers[key] = Server(access)
         return self._servers[key]
 
@@ -88,7 +123,7 @@ class Servers:
 
 
 def plan_sites(
-    settings: SitesFile, servers: Servers, *, known: Mapping[str, Any], cache: Path
+    settings: SitesFile, servers: Servers, *, known: Mapping[str, KeptPlan], cache: Path
 ) -> tuple[SiteFetch, ...]:
     """Choose the dates of all sites.
 
@@ -118,53 +153,48 @@ def check_complete(plans: tuple[SiteFetch, ...]) -> None:
         more = f" (and {len(short) - 1} more sites)" if len(short) > 1 else ""
         raise InputError(
             f"site {short[0].name!r}: {short[0].choice.missing[0]}{more}; allow more cloud "
-            "(max_cloud), more days (start, end, within_days) or fewer dates; --dry-run says why "
-            "each date was left out"
+            "(max_cloud), more days (start, end, within_days) or fewer dates",
+            Remedy.DRY_RUN,
         )
 
 
-def read_plans(out: Path) -> dict[str, Any]:
-    """The plans of an earlier run, by site; empty where there are none that can be used."""
-    path = out / PLAN
-    if not path.exists():
-        return {}
+def read_plans(out: Path) -> dict[str, KeptPlan]:
+    """The plans of an earlier run, by site; those that can be used."""
     try:
-        value = read_json(path)
+        file = read_model(out / PLAN, _PlanFile)
     except InputError:
         return {}
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        return {}
-    sites = value.get("sites")
-    return sites if isinstance(sites, dict) else {}
+    plans = {}
+    for name, value in file.sites.items() if file.format == FORMAT else ():
+        try:
+            plans[name] = KeptPlan.model_validate(value)
+        except ValidationError:
+            continue
+    return plans
 
 
 def write_plans(plans: tuple[SiteFetch, ...], out: Path) -> None:
     """Keep the plans that are complete for a later run."""
-    sites = {plan.name: plan_as_json(plan) for plan in plans if not plan.choice.missing}
-    value = {"format": FORMAT, "sites": sites}
-    if not (out / PLAN).exists() or read_plans(out) != json.loads(json.dumps(sites)):
-        write_json(out / PLAN, value)
+    kept = {plan.name: _kept(plan) for plan in plans if not plan.choice.missing}
+    if not (out / PLAN).exists() or read_plans(out) != kept:
+        sites: dict[str, JsonValue] = {k: v.model_dump(mode="json") for k, v in kept.items()}
+        write_json(out / PLAN, _PlanFile(format=FORMAT, sites=sites).model_dump())
 
 
-def plan_as_json(plan: SiteFetch) -> dict[str, Any]:
-    """A site's plan as plain JSON values."""
-    picks = [
-        {"clear": pick.clear, "why": pick.why, "item": _shareable(pick.item)}
-        for pick in plan.choice.picks
-    ]
-    rejections = [{"id": r.id, "date": str(r.date), "why": r.why} for r in plan.choice.rejections]
-    return {
-        "key": plan.key,
-        "source": plan.wanted.source,
-        "picks": picks,
-        "rejections": rejections,
-        "missing": list(plan.choice.missing),
-        "broken": list(plan.broken),
-    }
+def _kept(plan: SiteFetch) -> KeptPlan:
+    picks = tuple(replace(pick, item=_shareable(pick.item)) for pick in plan.choice.picks)
+    return KeptPlan(
+        key=plan.key,
+        source=plan.source,
+        picks=picks,
+        rejections=plan.choice.rejections,
+        missing=plan.choice.missing,
+        broken=plan.broken,
+    )
 
 
-def _shareable(item: StacItem) -> dict[str, Any]:
-    """An item as JSON, its addresses without what may be a signature or a password."""
+def _shareable(item: StacItem) -> StacItem:
+    """An item with addresses without what may be a signature or a password."""
     assets = {
         name: asset.model_copy(
             update={"href": shown(asset.href), "shortened": shown(asset.href) != asset.href}
@@ -173,30 +203,39 @@ def _shareable(item: StacItem) -> dict[str, Any]:
         else asset
         for name, asset in item.assets.items()
     }
-    return item.model_copy(update={"assets": assets}).model_dump(mode="json")
+    return item.model_copy(update={"assets": assets})
 
 
 def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
-    """An item whose addresses the plan kept without their signatures, with new ones."""
+    """An item whose addresses the plan kept without their signatures, with new ones.
+
+    Args:
+        plan: Of the item's site.
+        item: One of its picks; as it is where no address was shortened.
+        servers: Where it is searched for again.
+
+    Raises:
+        RemoteError: The catalogue has the item no more, or cannot be searched.
+    """
     if not any(asset.shortened for asset in item.assets.values()):
         return item
-    found = _search(plan, servers, item.date, item.date)[0]
-    for other in found:
+    for other in _search(plan, servers, item.date, item.date)[0]:
         if other.id == item.id and set(item.assets) <= set(other.assets):
             return item.model_copy(update={"assets": {n: other.assets[n] for n in item.assets}})
     raise RemoteError(
         f"{item.id}: its addresses were signed and have run out, and the catalogue has the item no "
-        "more; choose anew with --replan"
+        "more",
+        Remedy.REPLAN,
     )
 
 
 def _search(
     plan: SiteFetch, servers: Servers, start: dt.date, end: dt.date
 ) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
-    """The items of a site between two days; see `swath.fetch.stac.search`."""
-    preset, collection = find_preset(plan.wanted.api), str(plan.wanted.collection)
-    headers = servers.server(plan.wanted.api, collection).access.headers(preset.url)
-    return search(preset, collection, plan.bounds, start, end, headers=headers)
+    """The items of a site between two days; see `swath.fetch.search.search`."""
+    api, collection = find_api(plan.wanted.api), str(plan.wanted.collection)
+    headers = servers.server(plan.wanted.api, collection).access.headers(api.url)
+    return search(api, collection, plan.bounds, start, end, headers=headers)
 
 
 def _blank(name: str, settings: SitesFile) -> SiteFetch:
@@ -214,8 +253,7 @@ def _blank(name: str, settings: SitesFile) -> SiteFetch:
         wanted = wanted.model_copy(update={"start": start, "end": end})
     if wanted.start is None or wanted.end is None:
         raise SettingsError(f"site {name!r}: `fetch:` needs start and end, or wishes")
-    preset = find_preset(wanted.api)
-    collection = wanted.collection or preset.collection
+    collection = wanted.collection or find_api(wanted.api).collection
     wanted = wanted.model_copy(update={"collection": collection})
     image = settings.image
     grid = Grid.from_lonlat(site.bounds, site.crs, settings.resolution_m)
@@ -223,15 +261,17 @@ def _blank(name: str, settings: SitesFile) -> SiteFetch:
         raise SettingsError(
             f"site {name!r}: `source: visual` gives 8-bit {', '.join(TCI_BANDS)} only; use `bands`"
         )
-    said = {
-        "format": FORMAT,
-        "wanted": wanted.model_dump(mode="json"),
-        "bounds": site.bounds,
-        "grid": [grid.crs, list(grid.transform)[:6], grid.shape],
-        "image": image.model_dump(mode="json"),
-    }
-    key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    return SiteFetch(name, wanted, image.bands, site.bounds, grid, key, Choice((), ()))
+    decided = Decided(
+        "fetch",
+        FORMAT,
+        {
+            "wanted": wanted.model_dump(mode="json"),
+            "bounds": list(site.bounds),
+            "grid": [grid.crs, list(grid.transform)[:6], list(grid.shape)],
+            "image": image.model_dump(mode="json"),
+        },
+    )
+    return SiteFetch(name, wanted, image.bands, site.bounds, grid, decided.key, Choice((), ()))
 
 
 def _may_be_visual(settings: SitesFile) -> bool:
@@ -257,7 +297,7 @@ def _plan_site(blank: SiteFetch, settings: SitesFile, servers: Servers, cache: P
         except RemoteError as error:
             # One date that cannot be read costs that date; a server that is gone costs them all.
             unread.append(Rejection(item.id, item.date, f"its clouds cannot be read: {error}"))
-            if not clear and len(unread) >= 3:
+            if not clear and len(unread) >= _UNREAD:
                 raise
     read = [item for item in kept if item.id in clear]
     choice = choose(read, clear, wanted)
@@ -280,25 +320,10 @@ def _slim(plan: SiteFetch, item: StacItem) -> StacItem:
     return item.model_copy(update={"assets": {name: item.assets[name] for name in names}})
 
 
-def _recall(blank: SiteFetch, known: Any) -> SiteFetch | None:
-    """The plan of an earlier run, if it was made for the same wishes."""
-    if not isinstance(known, dict) or known.get("key") != blank.key:
+def _recall(blank: SiteFetch, kept: KeptPlan | None) -> SiteFetch | None:
+    """The plan of an earlier run, if it was made for the same wishes and is complete."""
+    if kept is None or kept.key != blank.key or kept.missing or not kept.picks:
         return None
-    try:
-        picks = tuple(
-            Pick(StacItem.model_validate(p["item"]), float(p["clear"]), str(p["why"]))
-            for p in known["picks"]
-        )
-        rejections = tuple(
-            Rejection(str(r["id"]), dt.date.fromisoformat(r["date"]), str(r["why"]))
-            for r in known["rejections"]
-        )
-        wanted = FetchSettings.model_validate(
-            blank.wanted.model_dump() | {"source": known["source"]}
-        )
-        broken = tuple(map(str, known["broken"]))
-    except (KeyError, TypeError, ValueError):
-        return None
-    if not picks or known["missing"]:
-        return None
-    return replace(blank, wanted=wanted, choice=Choice(picks, rejections), broken=broken)
+    wanted = blank.wanted.model_copy(update={"source": kept.source})
+    choice = Choice(kept.picks, kept.rejections)
+    return replace(blank, wanted=wanted, choice=choice, broken=kept.broken)

@@ -1,0 +1,56 @@
+"""The note beside a fetched file: what it was made of, and the hash of its bytes."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from swath.errors import InputError
+from swath.files import sha256, write_json
+from swath.schema import read_model
+
+FORMAT = 1
+"""Of the notes and of the plan; what another one describes is planned and fetched anew."""
+
+
+class Note(BaseModel):
+    """What every note says; more keys tell people where the file comes from.
+
+    Attributes:
+        format: See `FORMAT`.
+        key: Of what decides the file.
+        sha256: Of its bytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    format: int = FORMAT
+    key: str
+    sha256: str
+
+
+N = TypeVar("N", bound=Note)
+
+
+def write_note(path: Path, note: Note) -> None:
+    """Write a note as JSON."""
+    write_json(path, note.model_dump(mode="json"))
+
+
+def read_note(path: Path, file: Path, key: str, kind: type[N]) -> N | None:
+    """The note of a file that is there, whole, and was made for this key; None if it is not.
+
+    Args:
+        path: The note.
+        file: What it describes.
+        key: Of what decides the file.
+        kind: What the note says.
+    """
+    if not file.is_file():
+        return None
+    try:
+        note = read_model(path, kind)
+    except InputError:
+        return None
+    current = (note.format, note.key) == (FORMAT, key)
+    return note if current and sha256(file) == note.sha256 else None
