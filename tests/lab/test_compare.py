@@ -1,4 +1,4 @@
-"""`swath compare` on a small really built dataset: the leaderboard, resuming, bad input."""
+"""`swath lab compare` on a small really built dataset: the leaderboard, resuming, bad input."""
 
 import copy
 import json

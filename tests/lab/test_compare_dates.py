@@ -1,4 +1,4 @@
-"""`swath compare` over numbers of dates: the dataset's own splits, and all runs of T dates."""
+"""`swath lab compare` over numbers of dates: the dataset's own splits, and all runs of T dates."""
 
 import datetime as dt
 import json

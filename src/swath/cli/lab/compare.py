@@ -1,4 +1,4 @@
-"""`swath compare`: a matrix of models, held-out sites and seeds, and its leaderboard."""
+"""`swath lab compare`: a matrix of models, held-out sites and seeds, and its leaderboard."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,7 +44,7 @@ def command(
         from swath.workers import Workers, open_crew
     except ModuleNotFoundError as error:
         name = error.name or "pytorch-lightning"
-        raise MissingExtraError("swath compare", name, "train") from None
+        raise MissingExtraError("swath lab compare", name, "train") from None
     chosen = Workers.choose(workers, scheduler)
     comparison = read_comparison(chosen.locate(file))
     home = chosen.locate(out)

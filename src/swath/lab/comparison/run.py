@@ -68,7 +68,7 @@ def run_comparison(
         WorkerError: Workers die again and again.
     """
     if find_spec("matplotlib") is None:
-        raise MissingExtraError("swath compare", "matplotlib", "report")
+        raise MissingExtraError("swath lab compare", "matplotlib", "report")
     jobs = [job for job in comparison.jobs() if any(c.name in cost.seconds for c in job)]
     began, spent, total = time.perf_counter(), 0.0, cost.total_s
     todo = [_Work(job, out, device, one_thread=not crew.alone) for job in jobs]

@@ -1,6 +1,6 @@
 """What thresholds cost: points of IoU below each site's own best one, from a finished comparison.
 
-python examples/threshold-loss.py DATASET COMPARISON
+python examples/lab/threshold-loss.py DATASET COMPARISON
 
 For every model, mean over test sites and seeds: with the threshold of the validation site; with
 the one that the scene's own scores ask for; and how many points the scores say too much (too few).

@@ -1,6 +1,6 @@
 """Makes the suburbs' median composites readable: reflectance without their offset, uint16 x 10000.
 
-python examples/suburbs-to-geotiff.py SUBURBS-FOLDER data/suburbs
+python examples/lab/suburbs-to-geotiff.py SUBURBS-FOLDER data/suburbs
 
 The composites have twelve Level-2A bands as float32, 0.1 too high, and are cut to a polygon. Each
 stands as the first of July of its year. No licence is stated for the files: look
