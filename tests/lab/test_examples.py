@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from conftest import PROJECT
-from swath.lab.comparison.cells import ComparisonFile
+from swath.lab.comparison.comparisonfile import ComparisonFile
 from swath.schema import read_yaml
 from swath.sites.schema import read_sites_file
-from swath.training.presets import change, override
+from swath.training.presets import change, override, preset
 
 LAB = PROJECT / "examples" / "lab"
 COMPARISONS = sorted(path.name for path in LAB.glob("compare-*.yaml"))
-SITES = sorted(path.name for path in LAB.glob("realism-*.yaml")) + ["variance-romania.yaml"]
+SITES = [*sorted(path.name for path in LAB.glob("realism-*.yaml")), "variance-romania.yaml"]
 
 
 def test_nothing_of_the_laboratory_lies_elsewhere() -> None:
@@ -26,9 +26,9 @@ def test_comparisons_have_settings_that_exist(name: str) -> None:
     folders = [file.dataset, *(model.dataset for model in file.models if model.dataset)]
     for model in file.models:
         if model.method is None:
-            change(model.preset, model.settings, name)
+            change(preset(model.preset), model.settings, name)
         if model.pretrain is not None:
-            change(model.preset, model.pretrain.settings, name)
+            change(preset(model.preset), model.pretrain.settings, name)
             folders.append(model.pretrain.dataset)
     assert {(LAB / folder).resolve().parent for folder in folders} == {PROJECT / "data"}
 

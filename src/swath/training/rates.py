@@ -10,9 +10,9 @@ import torch
 
 from swath.dataset.patches import Sample
 from swath.models.device import autocast
+from swath.training.fitting import Fitting
 from swath.training.module import Stage
 from swath.training.patchmodule import PatchModule
-from swath.training.train import Fitting
 
 STEPS = 4
 """Steps that are run a stage; the first warms up and does not count."""
@@ -49,7 +49,7 @@ def measure_stage(fitting: Fitting, stage: Stage, patches: PatchModule) -> Stage
     """
     stage.to(fitting.device).train()
     stage.on_fit_start()
-    optimiser = stage.configure_optimizers()["optimizer"]
+    optimiser = stage.optimiser()
     took = []
     began = time.perf_counter()
     for batch in islice(_moved(patches.train_dataloader(), fitting.device), STEPS):
