@@ -23,9 +23,9 @@ from swath.lab.comparison import cost
 from swath.lab.comparison.board import Board, Row, _paired, _summary, make_board
 from swath.lab.comparison.board_write import board_text
 from swath.lab.comparison.comparisonfile import check_apart, read_comparison
+from swath.lab.comparison.rates import StageRates
 from swath.lab.comparison.result import SCORES, read_result
 from swath.metrics import nested_resample
-from swath.training.rates import StageRates
 
 STAGE = {
     "phases": [{"learning_rate": 0.003, "epochs": 1}],

@@ -33,7 +33,7 @@ def open_run(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> No
     if (plan.stage == "rnn" or resume) and (out / RUN_FILE).is_file():
         changed = difference_to_run(out, plan)
         if changed is not None:
-            raise SettingsError(f"{out} began with {changed}; start it anew", Remedy.OVERWRITE)
+            raise SettingsError(f"{out} began with {changed}", Remedy.OVERWRITE)
         return
     check_free(out, overwrite=overwrite)
     if out.exists():

@@ -48,7 +48,7 @@ class ModelEntry(Frozen):
         preset: Of its training.
         settings: What replaces the preset's settings, as in `swath train --settings`; with a
             `method`, its `pixels` and `dates`.
-        stage: `fcn` leaves the ConvLSTM out: the mean of the dates is then its map.
+        stage: `fcn` leaves the fusion out: the mean of the dates is then its map.
         method: A classical method in place of a network; has no preset and no stage.
         dataset: Another dataset than the comparison's, with the same sites and labels but other
             images (more bands, say); relative to the file.

@@ -11,12 +11,12 @@ from pydantic import JsonValue
 from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.pretraining import Pretraining
+from swath.lab.comparison.rates import StageRates, measure_stage
 from swath.models.trained import SPEC
 from swath.progress import track
 from swath.training.compute import Compute
 from swath.training.fitting import prepare
 from swath.training.presets import StageSettings
-from swath.training.rates import StageRates, measure_stage
 
 PIXEL_PART = 4
 """A classical method is measured on this part of its pixels; kernels and trees grow a little faster
