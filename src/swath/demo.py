@@ -110,7 +110,9 @@ def run_demo(
     for module in ("pytorch_lightning", "jinja2", "matplotlib"):
         if find_spec(module) is None:
             raise MissingExtraError("swath demo", module, "all")
+    from swath.training.compute import Compute
     from swath.training.train import train
+    from swath.training.trainplan import TrainPlan
 
     check_free(out, overwrite=overwrite)
     plan = plan or DemoPlan()
@@ -128,7 +130,7 @@ def run_demo(
     build_dataset(sites_file, data)
     dataset = read_dataset(data)
     _headline(3, "train the U-Net, then the ConvLSTM on its probability maps", run)
-    train(dataset, run, plan.settings, seed=seed, device=device)
+    train(TrainPlan(dataset, plan.settings, seed=seed), run, Compute(device))
     _headline(4, "map all towns", maps)
     _map_all(run, dataset, maps, device)
     _headline(5, "evaluate the maps beside the controls", report)

@@ -12,8 +12,9 @@ from swath.dataset.patches import measure_scaling
 from swath.dataset.site import Dataset, read_image, read_labels
 from swath.errors import DatasetError, ModelError
 from swath.lab.baselines.classify import PixelModel, _prior, fit, map_pixels
-from swath.lab.baselines.methods import METHODS, PixelSettings
-from swath.lab.baselines.sample import Sample, draw_sample, stack_dates
+from swath.lab.baselines.methods import METHODS
+from swath.lab.baselines.sample import PixelSample, draw_sample, stack_dates
+from swath.lab.baselines.settings import PixelSettings
 from swath.legend import read_legend
 from swath.mapping.sources import site_series
 from swath.maps.sitemaps import read_maps, read_pmap
@@ -36,7 +37,7 @@ def gaussians(number: int, road_share: float, seed: int) -> tuple[np.ndarray, np
 def fitted(method: str, share: float) -> PixelModel:
     """A classifier that was shown as many roads as background, where roads are `share`."""
     rows, labels = gaussians(2000, 0.5, seed=0)
-    sample = Sample(rows, labels, np.array([1 - share, share]))
+    sample = PixelSample(rows, labels, np.array([1 - share, share]))
     classifier = METHODS[method](0)  # type: ignore[index]
     classifier.fit(rows, labels)
     return PixelModel(

@@ -1,4 +1,4 @@
-"""`swath compare` on a small really built dataset: the leaderboard, resuming, bad input."""
+"""`swath lab compare` on a small really built dataset: the leaderboard, resuming, bad input."""
 
 import copy
 import json
@@ -22,10 +22,10 @@ from swath.errors import DatasetError
 from swath.lab.comparison import cost
 from swath.lab.comparison.board import Board, Row, _paired, _summary, make_board
 from swath.lab.comparison.board_write import board_text
-from swath.lab.comparison.cell import SCORES, read_result
-from swath.lab.comparison.cells import _check_apart, read_comparison
+from swath.lab.comparison.comparisonfile import check_apart, read_comparison
+from swath.lab.comparison.rates import StageRates
+from swath.lab.comparison.result import SCORES, read_result
 from swath.metrics import nested_resample
-from swath.training.rates import StageRates
 
 STAGE = {
     "phases": [{"learning_rate": 0.003, "epochs": 1}],
@@ -341,8 +341,8 @@ def test_sites_that_share_ground_are_not_told_apart(dataset: Dataset, tmp_path: 
     sites = tuple(held_out if site.name == "sim_test" else site for site in sites)
     shared = replace(cell, dataset=replace(cell.dataset, sites=sites))
     with pytest.raises(DatasetError, match="'sim_train', which trains, lies over it"):
-        _check_apart(shared, tmp_path)
-    _check_apart(cell, tmp_path)
+        check_apart(shared, tmp_path)
+    check_apart(cell, tmp_path)
 
 
 def test_all_orientations_take_eight_times_as_long_to_map(

@@ -1,4 +1,4 @@
-"""`swath compare` over numbers of dates: the dataset's own splits, and all runs of T dates."""
+"""`swath lab compare` over numbers of dates: the dataset's own splits, and all runs of T dates."""
 
 import datetime as dt
 import json
@@ -14,11 +14,13 @@ from swath.cli import run
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, Region
 from swath.errors import DatasetError, SettingsError
-from swath.lab.comparison.cell import RECORD, finished
-from swath.lab.comparison.cells import OWN_SPLITS, read_comparison
+from swath.lab.comparison import cells
+from swath.lab.comparison.cell import finished
+from swath.lab.comparison.comparisonfile import OWN_SPLITS, read_comparison
+from swath.lab.comparison.result import RECORD
 from swath.simulate.world import write_world
 from swath.training.presets import PRESETS
-from swath.training.runfolder import plan_run
+from swath.training.trainplan import decided_by_data
 
 STAGE = {
     "phases": [{"learning_rate": 0.003, "epochs": 1}],
@@ -65,14 +67,14 @@ def test_the_runs_of_every_length(dataset: Dataset, tmp_path: Path) -> None:
     around = [(first, second), (second, third), (first, third)]
     assert [r["place"] for r in two.runs()] == around
     assert [r["place"] for r in three.runs()] == [(first, second, third)]
-    assert one.decided_by["series"] == "all"
+    assert one.decided.fields["series"] == "all"
     # Without asking, the most recent dates, and nothing new decides a cell.
     last = read_comparison(write(tmp_path, dataset)).cells()
     assert [cell.runs() for cell in last[:2]] == [
         ({"place": (third,)},),
         ({"place": (second, third)},),
     ]
-    assert not {"series", "until"} & set(last[0].decided_by)
+    assert not {"series", "until"} & set(last[0].decided.fields)
 
 
 def test_other_parts_of_a_site_are_another_plan(dataset: Dataset, tmp_path: Path) -> None:
@@ -83,18 +85,35 @@ def test_other_parts_of_a_site_are_another_plan(dataset: Dataset, tmp_path: Path
         for region in place.regions
     )
     other = replace(dataset, sites=(replace(place, regions=swapped),))
-    assert replace(cell, dataset=other).decided_by != cell.decided_by
-    assert "regions" not in plan_run(dataset.resplit([], ["place"]), cell.model.settings, 0)
+    assert replace(cell, dataset=other).decided.key != cell.decided.key
+    assert "regions" in decided_by_data(dataset)
+    assert "regions" not in decided_by_data(dataset.resplit([], ["place"]))
 
 
 def test_what_no_longer_decides_a_cell_is_a_difference_too(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     (cell, *_) = read_comparison(write(tmp_path, dataset, series="all")).cells()
-    (tmp_path / RECORD).write_text(json.dumps({"decided_by": cell.decided_by}))
+    (tmp_path / RECORD).write_text(json.dumps({"decided_by": cell.decided.json()}))
     assert finished(tmp_path, cell)
     with pytest.raises(SettingsError, match="made with other series"):
         finished(tmp_path, replace(cell, series="last"))
+
+
+def test_a_cell_of_earlier_code_is_told(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cell, *_) = read_comparison(write(tmp_path, dataset)).cells()
+    (tmp_path / RECORD).write_text(json.dumps({"decided_by": cell.decided.json()}))
+    for version in ("CELL", "TRAINER"):
+        with monkeypatch.context() as patch:
+            patch.setattr(cells, version, 99)
+            with pytest.raises(SettingsError, match="made by another version of the code"):
+                finished(tmp_path, cell)
+    # So is one of the time before versions.
+    (tmp_path / RECORD).write_text(json.dumps({"decided_by": dict(cell.decided.fields)}))
+    with pytest.raises(SettingsError, match="made by another version of the code"):
+        finished(tmp_path, cell)
 
 
 def test_a_series_too_short_for_a_network_of_one_length_is_told_beforehand(

@@ -17,8 +17,10 @@ from swath.legend import IGNORE
 from swath.mapping.predict import DatedImage, Predictor, predict_series
 from swath.models.temperature import RANGE, fit_temperature, tempered
 from swath.models.trained import load_model
+from swath.training.compute import Compute
 from swath.training.presets import Phase, StageSettings, TrainSettings
 from swath.training.train import train
+from swath.training.trainplan import TrainPlan
 
 PMAPS = arrays(np.float32, (3, 5), elements=st.floats(0.0078125, 0.9921875, width=32))
 
@@ -87,7 +89,8 @@ def test_training_fits_it_on_the_maps_of_the_validation_site(
     settings = TrainSettings(
         model=name, width=4, hidden=4, orientations=orientations, fcn=SHORT, rnn=SHORT
     )
-    trained = train(dataset, tmp_path / "run", settings, stage=stage, precision="fp32")
+    plan = TrainPlan(dataset, settings, stage=stage)
+    trained = train(plan, tmp_path / "run", Compute(precision="fp32"))
     assert trained.spec.temperature != 1
     model = load_model(tmp_path / "run")
     assert model.spec.temperature == trained.spec.temperature
@@ -105,7 +108,8 @@ def test_training_fits_it_on_the_maps_of_the_validation_site(
 def test_without_validation_it_is_one(dataset: Dataset, tmp_path: Path) -> None:
     settings = TrainSettings(model="unet-attention", width=4, hidden=4, fcn=SHORT, rnn=SHORT)
     alone = dataset.resplit(validation=[], test=["sim_test"])
-    assert train(alone, tmp_path / "run", settings, precision="fp32").spec.temperature == 1
+    trained = train(TrainPlan(alone, settings), tmp_path / "run", Compute(precision="fp32"))
+    assert trained.spec.temperature == 1
 
 
 def test_it_changes_the_fused_map_alone(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_bad_numbers_of_processes_are_one_line(
 
 def test_shares_of_a_batch() -> None:
     assert [Processes(2, 2).share(size) for size in (4, 8)] == [1, 2]
-    with pytest.raises(SettingsError, match="batch_size in --settings"):
+    with pytest.raises(SettingsError, match="or another batch_size"):
         Processes(2, 2).share(6)
 
 

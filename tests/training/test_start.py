@@ -1,7 +1,5 @@
-"""Trainings that begin with another run's weights: alone, and as cells of a comparison."""
+"""Trainings that begin with another run's weights."""
 
-import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,16 @@ from torch import nn
 from swath.cli import run
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, Region
-from swath.errors import DatasetError, SettingsError
+from swath.errors import SettingsError
 from swath.grid import Window
-from swath.lab.comparison.cells import read_comparison
 from swath.models.trained import load_model, network_hash
 from swath.simulate.world import write_world
+from swath.training.compute import Compute
+from swath.training.fitting import prepare
 from swath.training.presets import Phase, StageSettings, TrainSettings
 from swath.training.start import Start, read_start
-from swath.training.train import prepare, train
+from swath.training.train import train
+from swath.training.trainplan import TrainPlan
 
 STAGE = StageSettings(
     phases=(Phase(learning_rate=3e-3, epochs=1),), batches=2, batch_size=2, patch_px=32, ema=None
@@ -48,7 +48,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Dataset]:
 def before(worlds: tuple[Dataset, Dataset], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on the first two places."""
     out = tmp_path_factory.mktemp("start-run") / "run"
-    train(worlds[0], out, TINY, seed=4)
+    train(TrainPlan(worlds[0], TINY, seed=4), out)
     return out
 
 
@@ -61,18 +61,18 @@ def test_both_stages_begin_with_exactly_those_weights(
     worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
 ) -> None:
     start = read_start(before)
-    fitting = prepare(worlds[1], tmp_path, TINY, 2, 0, torch.device("cpu"), start=start)
-    fcn_stage, _ = fitting.fcn_stage(salt=1)
-    rnn_stage, _ = fitting.rnn_stage({"a": fcn_stage.network})
+    cpu = Compute("cpu")
+    fitting = prepare(TrainPlan(worlds[1], TINY, start=start), tmp_path, cpu)
+    fcn_stage, _ = fitting.fcn_stage()
+    fusion_stage, _ = fitting.fusion_stage(fcn_stage.network)
     old = load_model(before)
     assert old.rnn is not None
     assert same(fcn_stage.network, old.fcn)
-    assert same(rnn_stage.network, old.rnn)
-    # Cross-fitted networks begin there too, and the new data's scaling is its own.
-    assert same(fitting.fcn_stage(salt=10, leave_out=("a",))[0].network, old.fcn)
-    fresh = prepare(worlds[1], tmp_path, TINY, 2, 0, torch.device("cpu"))
+    assert same(fusion_stage.network, old.rnn)
+    # The new data's scaling is its own.
+    fresh = prepare(TrainPlan(worlds[1], TINY), tmp_path, cpu)
     assert fitting.spec.scaling == fresh.spec.scaling != old.spec.scaling
-    assert not same(fresh.fcn_stage(salt=1)[0].network, old.fcn)
+    assert not same(fresh.fcn_stage()[0].network, old.fcn)
 
 
 def test_a_step_of_no_length_leaves_them_as_they_were(
@@ -81,7 +81,7 @@ def test_a_step_of_no_length_leaves_them_as_they_were(
     """AdamW moves a weight by about the learning rate: 1e-12 is nothing."""
     still = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e-12, epochs=1),)})
     settings = TINY.model_copy(update={"fcn": still, "rnn": still})
-    made = train(worlds[1], tmp_path / "run", settings, start=read_start(before))
+    made = train(TrainPlan(worlds[1], settings, start=read_start(before)), tmp_path / "run")
     old = load_model(before)
     for ours, theirs in ((made.fcn, old.fcn), (made.rnn, old.rnn)):
         assert ours is not None
@@ -109,9 +109,9 @@ def test_the_run_says_where_it_began(
 def test_resume_without_them_says_what_changed(
     worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
 ) -> None:
-    train(worlds[1], tmp_path / "run", TINY, stage="fcn", start=read_start(before))
+    train(TrainPlan(worlds[1], TINY, stage="fcn", start=read_start(before)), tmp_path / "run")
     with pytest.raises(SettingsError, match="began with other start"):
-        train(worlds[1], tmp_path / "run", TINY, stage="fcn", resume=True)
+        train(TrainPlan(worlds[1], TINY, stage="fcn"), tmp_path / "run", resume=True)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_resume_without_them_says_what_changed(
     [
         ({"width": 4}, "its width is 2, this run's 4"),
         ({"hidden": 5}, "its hidden is 3, this run's 5"),
-        ({"model": "segnet-convlstm"}, "its model is unet-convlstm, this run's segnet-convlstm"),
+        ({"model": "unet-attention"}, "its model is unet-convlstm, this run's unet-attention"),
     ],
 )
 def test_other_networks_are_refused_before_anything_is_written(
@@ -131,7 +131,7 @@ def test_other_networks_are_refused_before_anything_is_written(
 ) -> None:
     settings = TINY.model_copy(update=changes)
     with pytest.raises(SettingsError, match=says):
-        train(worlds[1], tmp_path / "run", settings, start=read_start(before))
+        train(TrainPlan(worlds[1], settings, start=read_start(before)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -168,70 +168,3 @@ def test_other_images_and_known_test_sites_are_refused(
     alone = Start(load_model(before), "it")
     alone.model.rnn = None
     alone.check(worlds[1], TINY.model_copy(update={"hidden": 9}))
-
-
-def comparison(worlds: tuple[Dataset, Dataset]) -> dict[str, Any]:
-    settings = TINY.model_dump(mode="json")
-    first = {"dataset": str(worlds[0].root), "settings": {"fcn": {"batches": 3}}}
-    return {
-        "dataset": str(worlds[1].root),
-        "models": [
-            {"name": "plain", "settings": settings},
-            {"name": "pretrained", "settings": settings, "pretrain": first},
-            {"name": "unet", "stage": "fcn", "settings": settings, "pretrain": first},
-        ],
-        "folds": [{"test": ["c"], "validation": ["b"]}, {"test": ["b"], "validation": ["c"]}],
-        "seeds": [1],
-    }
-
-
-def write(folder: Path, value: dict[str, Any]) -> Path:
-    path = folder / "comparison.yaml"
-    path.write_text(yaml.safe_dump(value))
-    return path
-
-
-def test_a_comparison_pretrains_once_for_all_folds(
-    worlds: tuple[Dataset, Dataset], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file, out = write(tmp_path, comparison(worlds)), tmp_path / "out"
-    assert run(["lab", "compare", str(file), "--out", str(out), "--dry-run", "--json"]) == 0
-    minutes = json.loads(capsys.readouterr().out)["estimate"]["cell_minutes"]
-    # The first of the folds pays for it.
-    assert minutes["pretrained/c/seed-1"] > minutes["pretrained/b/seed-1"]
-    assert run(["lab", "compare", str(file), "--out", str(out), "--json"]) == 0
-    capsys.readouterr()
-    pretrained = out / "stages/pretrained"
-    runs = sorted(pretrained.glob("seed-*/model.json"))
-    assert len(runs) == 2  # one with and one without the ConvLSTM
-    assert len(list((pretrained / "stages").iterdir())) == 1  # which share their U-Net
-    assert json.loads(runs[0].read_text())["splits"]["train"] == ["first", "second"]
-    for fold in "bc":
-        cell = out / f"cells/pretrained/{fold}/seed-1"
-        start = load_model(cell / "run").spec.training["start"]
-        hashes = {network_hash(load_model(path.parent).fcn) for path in runs}
-        assert {start["weights"]["fcn"]} == hashes
-        assert json.loads((cell / "cell.json").read_text())["seconds"]["pretraining"] > 0
-    plain = load_model(out / "cells/plain/c/seed-1/run")
-    assert "start" not in plain.spec.training
-    # Asked again, nothing is left to do; with another first training, the cell is another.
-    stamps = {p: p.stat().st_mtime_ns for p in out.glob("cells/*/*/*/cell.json")}
-    assert run(["lab", "compare", str(file), "--out", str(out), "--json"]) == 0
-    assert stamps == {p: p.stat().st_mtime_ns for p in stamps}
-    value = comparison(worlds)
-    value["models"][1]["pretrain"]["settings"]["jitter"] = 0.5
-    assert run(["lab", "compare", str(write(tmp_path, value)), "--out", str(out)]) == 2
-    assert "other pretrain" in capsys.readouterr().err
-
-
-def test_pretraining_that_does_not_fit_is_told_beforehand(
-    worlds: tuple[Dataset, Dataset], tmp_path: Path
-) -> None:
-    value = comparison(worlds)
-    wide = copy.deepcopy(value)
-    wide["models"][1]["pretrain"]["settings"]["width"] = 3
-    with pytest.raises(SettingsError, match="its width is 3, this run's 2"):
-        read_comparison(write(tmp_path, wide))
-    value["models"][1]["pretrain"]["dataset"] = str(worlds[1].root)
-    with pytest.raises(DatasetError, match="lies over"):
-        read_comparison(write(tmp_path, value))

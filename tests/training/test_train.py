@@ -7,21 +7,20 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 
-import numpy as np
 import pytest
 import torch
 
 from swath.dataset.build import build_dataset
-from swath.dataset.site import read_image
 from swath.errors import DatasetError, OutputExistsError, SettingsError
-from swath.mapping.predict import DatedImage, Predictor, predict_series
 from swath.models.convlstm import ConvLSTM
 from swath.models.trained import load_model
-from swath.training import train as train_module
+from swath.training import fitting, trainplan
+from swath.training.compute import Compute
 from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings, override
+from swath.training.store import StageStore
 from swath.training.train import train
+from swath.training.trainplan import TrainPlan
 
 STAGE = StageSettings(
     phases=(Phase(learning_rate=3e-3, epochs=2),), batches=3, batch_size=2, patch_px=32, ema=0.5
@@ -32,11 +31,6 @@ TINY = TrainSettings(width=2, hidden=4, jitter=0.1, fcn=STAGE, rnn=STAGE)
 @pytest.fixture(scope="module")
 def dataset(tiny_world, tmp_path_factory):
     return build_dataset(tiny_world, tmp_path_factory.mktemp("train") / "dataset")
-
-
-@pytest.fixture(scope="module")
-def two_training_sites(dataset):
-    return dataset.resplit(validation=[], test=["sim_test"])
 
 
 def weights(folder):
@@ -52,7 +46,7 @@ def same(a, b):
 
 
 def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
-    model = train(dataset, tmp_path / "run", TINY, seed=1)
+    model = train(TrainPlan(dataset, TINY, seed=1), tmp_path / "run")
     assert model.spec.dates == 2
     assert model.spec.splits == {
         "train": ["sim_train"],
@@ -68,45 +62,11 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
     assert set(model.spec.scores["rnn"]) == {"loss", "val_loss", "val_iou", "val_ap"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "segnet-convlstm",
-        "early-fusion",
-        "feature-mean",
-        "feature-convlstm",
-        "tempcnn",
-        "pixel-lstm",
-    ],
-)
-def test_other_architectures_train_and_map_in_the_precision_of_the_machine(dataset, tmp_path, name):
-    trained = train(dataset, tmp_path, TINY.model_copy(update={"model": name}))
-    assert all(
-        value is not None for stage in trained.spec.scores.values() for value in stage.values()
-    )
-    predictor = Predictor(load_model(tmp_path), "cpu", "auto")
-    site = dataset.site("sim_test")
-    images = [DatedImage(a.date, partial(read_image, a)) for a in site.acquisitions]
-    (made,) = predict_series(predictor, images, site.grid.shape)
-    assert made.fused.shape == (2, *site.grid.shape)
-    assert made.pmaps.shape == (2, 2, *site.grid.shape)
-    for pmap in (made.fused, made.pmaps):
-        assert np.isfinite(pmap).all()
-        assert 0 <= pmap.min() < pmap.max() <= 1
-
-
-def test_a_model_of_one_stage_has_no_stages_to_choose_from(dataset, tmp_path):
-    settings = TINY.model_copy(update={"model": "u-tae"})
-    with pytest.raises(SettingsError, match="trained in one stage"):
-        train(dataset, tmp_path / "run", settings, stage="fcn")
-    assert not (tmp_path / "run").exists()
-
-
 def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
-    train(dataset, tmp_path / "all", TINY, seed=3)
-    first = train(dataset, tmp_path / "parts", TINY, seed=3, stage="fcn")
+    train(TrainPlan(dataset, TINY, seed=3), tmp_path / "all")
+    first = train(TrainPlan(dataset, TINY, stage="fcn", seed=3), tmp_path / "parts")
     assert first.rnn is None
-    train(dataset, tmp_path / "parts", TINY, seed=3, stage="rnn")
+    train(TrainPlan(dataset, TINY, stage="rnn", seed=3), tmp_path / "parts")
     assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
 
 
@@ -114,28 +74,28 @@ def test_a_long_training_has_its_gates_compiled_and_gives_a_plain_network(
     dataset, tmp_path, monkeypatch
 ):
     """Long: pixels x dates of all its patches, here 2 epochs x 3 batches x 2 patches of 32 px."""
-    monkeypatch.setattr(train_module, "FUSE_FROM_PX", 2 * 3 * 2 * 32**2 * 2)
+    monkeypatch.setattr(fitting, "FUSE_FROM_PX", 2 * 3 * 2 * 32**2 * 2)
     said = []
     monkeypatch.setattr(ConvLSTM, "fuse_gates", lambda self: said.append(("fused", self.training)))
     monkeypatch.setattr(ConvLSTM, "unfuse_gates", lambda self: said.append("plain again"))
-    train(dataset, tmp_path / "run", TINY, seed=3)
+    train(TrainPlan(dataset, TINY, seed=3), tmp_path / "run")
     assert said == [("fused", True), "plain again"]
     said.clear()
-    monkeypatch.setattr(train_module, "FUSE_FROM_PX", 2 * 3 * 2 * 32**2 * 2 + 1)
-    train(dataset, tmp_path / "short", TINY, seed=3)
+    monkeypatch.setattr(fitting, "FUSE_FROM_PX", 2 * 3 * 2 * 32**2 * 2 + 1)
+    train(TrainPlan(dataset, TINY, seed=3), tmp_path / "short")
     assert said == []
 
 
 def test_the_seed_decides(dataset, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        train(dataset, tmp_path / name, TINY, seed=seed, stage="fcn")
+        train(TrainPlan(dataset, TINY, stage="fcn", seed=seed), tmp_path / name)
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
 def test_reading_in_workers_changes_nothing(dataset, tmp_path):
-    train(dataset, tmp_path / "a", TINY, stage="fcn", workers=0)
-    train(dataset, tmp_path / "b", TINY, stage="fcn", workers=2)
+    train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "a", Compute(workers=0))
+    train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "b", Compute(workers=2))
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
@@ -144,7 +104,7 @@ def test_a_killed_run_resumes_to_the_same_weights(dataset, tmp_path):
     longer = TINY.model_copy(
         update={"fcn": STAGE.model_copy(update={"phases": (Phase(learning_rate=3e-3, epochs=6),)})}
     )
-    train(dataset, tmp_path / "whole", longer, stage="fcn")
+    train(TrainPlan(dataset, longer, stage="fcn"), tmp_path / "whole")
     settings = tmp_path / "settings.yaml"
     settings.write_text(longer.model_dump_json())
     out = tmp_path / "killed"
@@ -167,7 +127,7 @@ def test_a_killed_run_resumes_to_the_same_weights(dataset, tmp_path):
 def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(
     dataset, tmp_path, monkeypatch
 ):
-    train(dataset, tmp_path / "whole", TINY, stage="fcn")
+    train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "whole")
 
     def die(*_):
         raise KeyboardInterrupt
@@ -175,8 +135,8 @@ def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(
     with monkeypatch.context() as patch:
         patch.setattr("swath.training.fit.save_file", die)
         with pytest.raises(KeyboardInterrupt):
-            train(dataset, tmp_path / "killed", TINY, stage="fcn")
-    resumed = train(dataset, tmp_path / "killed", TINY, stage="fcn", resume=True)
+            train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "killed")
+    resumed = train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "killed", resume=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
     whole = load_model(tmp_path / "whole").spec.scores["fcn"]
     kept = resumed.spec.scores["fcn"]
@@ -187,60 +147,59 @@ def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(
 
 
 def test_resume_with_other_settings_is_refused(dataset, tmp_path):
-    train(dataset, tmp_path / "run", TINY, stage="fcn")
+    train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "run")
     with pytest.raises(SettingsError, match="other settings"):
-        train(dataset, tmp_path / "run", PRESETS["demo"], stage="fcn", resume=True)
+        train(TrainPlan(dataset, PRESETS["demo"], stage="fcn"), tmp_path / "run", resume=True)
     with pytest.raises(SettingsError, match="other seed"):
-        train(dataset, tmp_path / "run", TINY, stage="fcn", resume=True, seed=9)
+        train(TrainPlan(dataset, TINY, stage="fcn", seed=9), tmp_path / "run", resume=True)
+
+
+def test_what_another_trainer_began_is_not_gone_on_with(dataset, tmp_path, monkeypatch):
+    """Neither a run nor a kept first stage outlives a change of what a plan computes."""
+    plan, store = TrainPlan(dataset, TINY, stage="fcn"), StageStore(tmp_path / "stages")
+    train(plan, tmp_path / "run", store=store)
+    train(plan, tmp_path / "same", store=store)
+    assert len(list(store.folder.iterdir())) == 1
+    monkeypatch.setattr(trainplan, "TRAINER", trainplan.TRAINER + 1)
+    with pytest.raises(SettingsError, match="another version of the trainer"):
+        train(plan, tmp_path / "run", resume=True)
+    train(plan, tmp_path / "anew", store=store)
+    assert len(list(store.folder.iterdir())) == 2
 
 
 def test_an_existing_run_is_not_overwritten_unasked(dataset, tmp_path):
-    train(dataset, tmp_path / "run", TINY, stage="fcn")
+    train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "run")
     with pytest.raises(OutputExistsError):
-        train(dataset, tmp_path / "run", TINY, stage="fcn")
-    train(dataset, tmp_path / "run", TINY, stage="fcn", overwrite=True, seed=1)
+        train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "run")
+    train(TrainPlan(dataset, TINY, stage="fcn", seed=1), tmp_path / "run", overwrite=True)
     assert json.loads((tmp_path / "run/run.json").read_text())["seed"] == 1
 
 
 def test_the_rnn_needs_a_finished_fcn(dataset, tmp_path):
     with pytest.raises(SettingsError, match="no finished U-Net"):
-        train(dataset, tmp_path / "run", TINY, stage="rnn")
+        train(TrainPlan(dataset, TINY, stage="rnn"), tmp_path / "run")
 
 
 def test_one_date_only_is_refused_for_the_rnn(dataset, tmp_path):
     sites = tuple(replace(s, acquisitions=s.acquisitions[:1]) for s in dataset.sites)
     single = replace(dataset, sites=sites)
     with pytest.raises(DatasetError, match="one date only"):
-        train(single, tmp_path / "run", TINY)
+        train(TrainPlan(single, TINY), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    assert train(single, tmp_path / "run", TINY, stage="fcn").rnn is None
+    assert train(TrainPlan(single, TINY, stage="fcn"), tmp_path / "run").rnn is None
 
 
 def test_more_dates_than_there_are_is_refused(dataset, tmp_path):
     with pytest.raises(DatasetError, match="series of 5"):
-        train(dataset, tmp_path / "run", TINY.model_copy(update={"dates": 5}))
-
-
-def test_cross_fitting_trains_a_network_without_each_group(two_training_sites, tmp_path):
-    settings = TINY.model_copy(update={"cross_fit": 2})
-    crossed = train(two_training_sites, tmp_path / "crossed", settings)
-    plain = train(two_training_sites, tmp_path / "plain", TINY)
-    assert (tmp_path / "crossed/fcn-without-0/weights.safetensors").is_file()
-    assert (tmp_path / "crossed/fcn-without-1/weights.safetensors").is_file()
-    assert same(crossed.fcn.state_dict(), plain.fcn.state_dict())
-    assert not same(crossed.rnn.state_dict(), plain.rnn.state_dict())
-
-
-def test_cross_fitting_needs_enough_sites(dataset, tmp_path):
-    with pytest.raises(SettingsError, match="training sites"):
-        train(dataset, tmp_path / "run", TINY.model_copy(update={"cross_fit": 2}))
+        train(TrainPlan(dataset, TINY.model_copy(update={"dates": 5})), tmp_path / "run")
 
 
 def test_a_diverged_run_is_stored_and_says_so(dataset, tmp_path):
     wild = STAGE.model_copy(
         update={"phases": (Phase(learning_rate=1e30, epochs=2),), "clip": None, "ema": None}
     )
-    model = train(dataset, tmp_path / "run", TINY.model_copy(update={"fcn": wild}), stage="fcn")
+    plan = TrainPlan(dataset, TINY.model_copy(update={"fcn": wild}), stage="fcn")
+    model = train(plan, tmp_path / "run")
     assert None in model.spec.scores["fcn"].values()
     assert load_model(tmp_path / "run").spec == model.spec
 
@@ -254,7 +213,7 @@ def test_paper_preset_is_the_text():
         rates = [stage.learning_rate(step) for step in (0, 79, 80, 159, 160, 239)]
         assert rates == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     assert (paper.width, paper.decoder_convs, paper.hidden, paper.layers) == (32, 1, 32, 2)
-    assert (paper.loss_weight, paper.jitter, paper.cross_fit) == (0.7, 0.0, 0)
+    assert (paper.loss_weight, paper.jitter) == (0.7, 0.0)
 
 
 def test_cosine_schedule_rises_then_falls_to_nothing():

@@ -78,29 +78,21 @@ def command(
     if validation or test:
         data = data.resplit(validation or (), test or ())
     try:
+        from swath.training.compute import Compute
         from swath.training.presets import override
         from swath.training.processes import Processes, other_command
         from swath.training.start import read_start
         from swath.training.train import train
+        from swath.training.trainplan import TrainPlan
     except ModuleNotFoundError as error:
         raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
     settings = override(preset, settings_file, model=model, dates=dates)
     processes = Processes(devices, nodes)
-    trained = train(
-        data,
-        out,
-        settings,
-        stage=stage,
-        seed=seed,
-        device=device,
-        precision=None if precision == "auto" else precision,
-        workers=workers,
-        resume=resume,
-        overwrite=overwrite,
-        start=None if start_from is None else read_start(start_from),
-        processes=processes,
-        command=other_command(context.obj),
-    )
+    start = None if start_from is None else read_start(start_from)
+    plan = TrainPlan(data, settings, stage, seed, start)
+    exactness = None if precision == "auto" else precision
+    compute = Compute(device, exactness, workers, processes, other_command(context.obj))
+    trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
     if not processes.first:
         return
     scores = trained.spec.scores

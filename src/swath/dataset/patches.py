@@ -27,13 +27,12 @@ class Sample(TypedDict):
     """A patch, or a batch of them with one more axis in front.
 
     image: (T, C, H, W) float32 scaled, 0 = no data. valid: (T, H, W) bool. label: (H, W) int64,
-    255 = ignore. site: name of the site.
+    255 = ignore.
     """
 
     image: Tensor
     valid: Tensor
     label: Tensor
-    site: str
 
 
 class PatchDataset(TorchDataset[Sample]):
@@ -85,7 +84,6 @@ class PatchDataset(TorchDataset[Sample]):
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),
             "valid": torch.from_numpy(np.ascontiguousarray(valid)),
             "label": torch.from_numpy(label.astype(np.int64)),
-            "site": patch.site,
         }
 
     def _image_inside(self, site: Site, date: int, patch: Patch) -> NDArray[np.generic]:

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,23 @@ class Dataset:
                 return site
         known = ", ".join(site.name for site in self.sites)
         raise DatasetError(f"{self.root} has no site {name!r}; its sites are {known}")
+
+    @property
+    def splits(self) -> dict[str, list[str]]:
+        """Split -> names of its sites; a site that is parted stands in several."""
+        names = get_args(SplitName)
+        return {split: [site.name for site in self.in_split(split)] for split in names}
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """`<site>/labels` and `<site>/<date>` -> SHA-256 of that file."""
+        labels = {f"{site.name}/labels": site.labels_sha256 for site in self.sites}
+        images = {
+            f"{site.name}/{image.date}": image.sha256
+            for site in self.sites
+            for image in site.acquisitions
+        }
+        return labels | images
 
     def in_split(self, split: SplitName) -> tuple[Site, ...]:
         """The sites that have at least one region of the split."""

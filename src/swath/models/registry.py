@@ -62,7 +62,8 @@ def architecture(name: str) -> Architecture:
         return ARCHITECTURES[name]
     except KeyError:
         raise ModelError(
-            f"no model {name!r}; known models are {', '.join(ARCHITECTURES)}"
+            f"no model {name!r}; known models are {', '.join(ARCHITECTURES)} (networks that these "
+            "are held against belong to the laboratory, whose comparisons train and map them)"
         ) from None
 
 

@@ -2,15 +2,14 @@
 
 import logging
 import math
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import (
     EMAWeightAveraging,
     ModelCheckpoint,
@@ -26,6 +25,7 @@ from swath.files import read_json, replacing, write_json
 from swath.models.device import Precision
 from swath.models.registry import count_parameters
 from swath.progress import console
+from swath.training.callbacks import Clock, EpochLine, LastScores, read_scores
 from swath.training.module import Stage
 from swath.training.norms import shared_norms
 from swath.training.patchmodule import PatchModule
@@ -39,118 +39,50 @@ Scores = dict[str, float | None]
 """Losses and scores by name; None where a training diverged."""
 
 
-class EpochLine(Callback):
-    """One line an epoch on stderr: losses, validation scores, time left."""
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """Where a stage's results go while it is trained, and what is said of it meanwhile.
 
-    def __init__(self, title: str) -> None:
-        self.title = title
-        self._start = 0.0
-        self._first = 0
+    Attributes:
+        path: Gets the weights (safetensors), the scores, the cost (seconds, number of weights), the
+            logs (CSV and TensorBoard) and, while the training runs, a checkpoint after every epoch.
+        title: How progress lines start.
+    """
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
-        self._start, self._first = time.perf_counter(), trainer.current_epoch
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the line."""
-        if not trainer.is_global_zero:
-            return
-        done = trainer.current_epoch + 1
-        total = trainer.max_epochs or done
-        spent = time.perf_counter() - self._start
-        left = spent / (done - self._first) * (total - done)
-        scores = "  ".join(f"{k} {v:.4f}" for k, v in read_scores(trainer).items())
-        console.print(
-            f"{self.title} epoch {done}/{total}  {scores}  {spent:.0f} s, {left:.0f} s left",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-class Clock(Callback):
-    """Counts the seconds of a training, over all its resumptions."""
-
-    def __init__(self) -> None:
-        self._before = 0.0
-        self._start: float | None = None
+    path: Path
+    title: str
 
     @property
-    def seconds(self) -> float:
-        """So far."""
-        now = 0.0 if self._start is None else time.perf_counter() - self._start
-        return self._before + now
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
-        self._start = time.perf_counter()
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
-        self._before = state_dict["seconds"]
-
-
-class LastScores(Callback):
-    """Keeps the scores in the checkpoint, for a run that is killed after its last epoch."""
-
-    def __init__(self) -> None:
-        self._scores: dict[str, float] = {}
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes them down before the checkpoint is written."""
-        self._scores = read_scores(trainer)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The same without validation."""
-        self._scores = read_scores(trainer)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return dict(self._scores)
-
-
-def read_scores(trainer: Trainer) -> dict[str, float]:
-    """The last logged values as plain numbers."""
-    return {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
+    def checkpoint(self) -> Path:
+        """Of the last whole epoch."""
+        return self.path / CHECKPOINT
 
 
 def fit_stage(
     stage: Stage,
     patches: PatchModule,
-    folder: Path,
-    *,
-    title: str,
+    folder: StageFolder,
     device: torch.device,
     precision: Precision,
 ) -> Scores:
     """Train one network, or take it up where an earlier run stopped.
 
-    The folder then holds the weights (safetensors), the scores, the cost (seconds, number of
-    weights), the logs (CSV and TensorBoard) and, while the training runs, a checkpoint after every
-    epoch.
-
     Args:
         stage: The network and its loss. Its weights are the result.
         patches: What it learns from.
         folder: Of this stage in the run's folder.
-        title: How progress lines start.
         device: Where to train.
         precision: `bf16` trains under autocast, weights stay float32.
 
     Returns:
         The last logged losses and scores; None for what is no finite number (diverged).
     """
-    if (folder / WEIGHTS).is_file():
-        stage.network.load_state_dict(load_file(folder / WEIGHTS))
-        stored: Scores = read_json(folder / SCORES)
+    if (folder.path / WEIGHTS).is_file():
+        stage.network.load_state_dict(load_file(folder.path / WEIGHTS))
+        stored: Scores = read_json(folder.path / SCORES)
         return stored
-    folder.mkdir(parents=True, exist_ok=True)
-    has_validation = bool(patches.source.validation)
+    folder.path.mkdir(parents=True, exist_ok=True)
     processes = patches.source.processes
-    checkpoint = folder / CHECKPOINT
     clock = Clock()
     # Not Trainer(deterministic=True): torchmetrics then counts bins through a dense mesh of 30 GB.
     with (
@@ -158,49 +90,66 @@ def fit_stage(
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
         shared_norms(stage.network) if processes.count > 1 else nullcontext(),
     ):
-        trainer = Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=processes.devices,
-            num_nodes=processes.nodes,
-            strategy=DDPStrategy() if processes.count > 1 else "auto",
-            plugins=[LightningEnvironment()] if processes.count > 1 else None,
-            use_distributed_sampler=False,
-            precision="bf16-mixed" if precision == "bf16" else "32-true",
-            max_epochs=stage.settings.epochs,
-            gradient_clip_val=stage.settings.clip,
-            callbacks=[clock, LastScores(), *_callbacks(stage, folder, title)],
-            logger=[
-                CSVLogger(folder, name="logs", version="csv"),
-                TensorBoardLogger(folder, name="logs", version="tensorboard"),
-            ],
-            log_every_n_steps=1,
-            limit_val_batches=None if has_validation else 0,
-            num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,
-            enable_progress_bar=console.is_terminal,
-            enable_model_summary=False,
-        )
-        found = _ended(checkpoint, stage)
-        if found is None:
+        trainer = _trainer(stage, patches, folder, clock, device, precision)
+        ended = _ended(folder.checkpoint, stage)
+        if ended is None:
             trainer.fit(
                 stage,
                 datamodule=patches,
-                ckpt_path=checkpoint if checkpoint.is_file() else None,
+                ckpt_path=folder.checkpoint if folder.checkpoint.is_file() else None,
                 weights_only=True,
             )
-            found = read_scores(trainer), clock.seconds
-    last, seconds = found
+            ended = read_scores(trainer), clock.seconds
+    scores, seconds = ended
     # JSON knows no NaN: a diverged training says null.
-    scores = {k: (v if math.isfinite(v) else None) for k, v in last.items()}
-    if not processes.first:
-        return scores
-    write_json(folder / SCORES, scores)
-    cost = {"seconds": seconds, "parameters": count_parameters(stage.network)}
-    write_json(folder / COST, cost)
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file(_plain(stage.network), temporary)
-    checkpoint.unlink(missing_ok=True)
-    return scores
+    finite: Scores = {k: (v if math.isfinite(v) else None) for k, v in scores.items()}
+    if processes.first:
+        _keep(stage.network, folder, finite, seconds)
+    return finite
+
+
+def _trainer(
+    stage: Stage,
+    patches: PatchModule,
+    folder: StageFolder,
+    clock: Clock,
+    device: torch.device,
+    precision: Precision,
+) -> Trainer:
+    processes = patches.source.processes
+    together = processes.count > 1
+    return Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=processes.devices,
+        num_nodes=processes.nodes,
+        strategy=DDPStrategy() if together else "auto",
+        plugins=[LightningEnvironment()] if together else None,
+        use_distributed_sampler=False,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        max_epochs=stage.settings.epochs,
+        gradient_clip_val=stage.settings.clip,
+        callbacks=[clock, LastScores(), *_callbacks(stage, folder)],
+        logger=[
+            CSVLogger(folder.path, name="logs", version="csv"),
+            TensorBoardLogger(folder.path, name="logs", version="tensorboard"),
+        ],
+        log_every_n_steps=1,
+        limit_val_batches=None if patches.source.validation else 0,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        enable_progress_bar=console.is_terminal,
+        enable_model_summary=False,
+    )
+
+
+def _keep(network: nn.Module, folder: StageFolder, scores: Scores, seconds: float) -> None:
+    """Write what a finished stage leaves; the weights last, since they say that it is finished."""
+    write_json(folder.path / SCORES, scores)
+    cost = {"seconds": seconds, "parameters": count_parameters(network)}
+    write_json(folder.path / COST, cost)
+    with replacing(folder.path / WEIGHTS) as temporary:
+        save_file(_plain(network), temporary)
+    folder.checkpoint.unlink(missing_ok=True)
 
 
 def _ended(checkpoint: Path, stage: Stage) -> tuple[dict[str, float], float] | None:
@@ -219,12 +168,15 @@ def _ended(checkpoint: Path, stage: Stage) -> tuple[dict[str, float], float] | N
     return kept["LastScores"], kept["Clock"]["seconds"]
 
 
-def _callbacks(stage: Stage, folder: Path, title: str) -> list[Callback]:
+def _callbacks(stage: Stage, folder: StageFolder) -> list[Callback]:
     callbacks: list[Callback] = [
         ModelCheckpoint(
-            folder, filename=Path(CHECKPOINT).stem, enable_version_counter=False, save_top_k=1
+            folder.path,
+            filename=folder.checkpoint.stem,
+            enable_version_counter=False,
+            save_top_k=1,
         ),
-        EpochLine(title),
+        EpochLine(folder.title),
     ]
     if stage.settings.decay is not None:
         callbacks.append(EMAWeightAveraging(decay=stage.settings.decay))

@@ -17,23 +17,16 @@ class CrossEntropyLogIoU(nn.Module):
     sum(p + y - p y) over batch and pixels, averaged over the classes that the batch holds, plus
     1e-6 so that its logarithm exists.
 
-    With `trust` below 1 the target y is trust times the label and, for the rest, the class that the
-    network itself finds likeliest ("hard" bootstrapping): a label that it firmly contradicts weighs
-    less.
-
     Args:
         weight: a, 0..1.
-        trust: Share of the label in the target, above 0 to 1.
 
-    Source: section 1.3; follows, with `trust` 1. The paper is silent on ignored pixels (left out of
-    both terms here) and on classes that a batch lacks (left out of J). Bootstrapping: S. Reed et
-    al., Training Deep Neural Networks on Noisy Labels with Bootstrapping, ICLR workshop 2015.
+    Source: section 1.3; follows. The paper is silent on ignored pixels (left out of both terms
+    here) and on classes that a batch lacks (left out of J).
     """
 
-    def __init__(self, weight: float = 0.7, trust: float = 1.0) -> None:
+    def __init__(self, weight: float = 0.7) -> None:
         super().__init__()
         self.weight = weight
-        self.trust = trust
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """The loss of a batch, of which other processes may have other parts.
@@ -51,9 +44,6 @@ class CrossEntropyLogIoU(nn.Module):
         # What is ignored is of no class, and weighs nothing: cheaper than picking the rest out.
         numbers = torch.arange(classes, device=label.device).view(-1, 1, 1)
         truth = (label.unsqueeze(1) == numbers).float()
-        if self.trust < 1:
-            own = wide.detach().argmax(dim=1, keepdim=True) == numbers
-            truth = self.trust * truth + (1 - self.trust) * own.float()
         weight = use.unsqueeze(1).float()
         if classes == 2:
             entropy = functional.binary_cross_entropy_with_logits(

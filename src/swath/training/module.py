@@ -1,11 +1,10 @@
 """The two stages as Lightning modules: they share loss, optimiser and scores."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccardIndex
 
@@ -79,17 +78,20 @@ class Stage(LightningModule):
         if gradient_clip_val:
             nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
-    def configure_optimizers(self) -> Any:
-        """Adam or AdamW, with the learning rate of every step from the settings."""
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Adam or AdamW, at the learning rate of the first step."""
         rate = self.settings.learning_rate(0)
         weights = self.network.parameters()
-        optimiser: torch.optim.Optimizer
         # Fused: one pass over the weights instead of ten.
         if self.settings.optimiser == "adam":
-            optimiser = torch.optim.Adam(weights, lr=rate, fused=True)
-        else:
-            decay = self.settings.weight_decay
-            optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
+            return torch.optim.Adam(weights, lr=rate, fused=True)
+        decay = self.settings.weight_decay
+        return torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimiser, with the learning rate of every step from the settings."""
+        rate = self.settings.learning_rate(0)
+        optimiser = self.optimiser()
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: self.settings.learning_rate(step) / rate
         )
@@ -112,56 +114,42 @@ class FcnStage(Stage):
         return self.network(flat), label
 
 
-class RnnStage(Stage):
-    """Stage 2: the ConvLSTM on the PMaps of frozen networks.
+class FusionStage(Stage):
+    """Stage 2: the fusion on the PMaps of the frozen network for one image.
 
     Args:
-        network: The ConvLSTM.
-        fcns: Site -> the network that makes its PMaps. One for all, or cross-fitted.
+        network: The fusion.
+        fcn: The network that makes the PMaps.
         settings: Of this stage.
         loss: (logits, label) -> number.
         classes: lc.
 
-    Source: section 1.5; follows where all sites share one network.
+    Source: section 1.5; follows.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        fcns: Mapping[str, nn.Module],
+        fcn: nn.Module,
         settings: StageSettings,
         loss: CrossEntropyLogIoU,
         classes: int,
     ) -> None:
         super().__init__(network, settings, loss, classes)
-        # In a plain dict, so that Lightning neither trains, averages nor stores them.
-        self.fcns = dict(fcns)
-        for fcn in self.fcns.values():
-            fcn.eval().requires_grad_(False)
+        # In a plain tuple, so that Lightning neither trains, averages nor stores it.
+        self._frozen = (fcn.eval().requires_grad_(False),)
 
     def on_fit_start(self) -> None:
-        """Moves the frozen networks to where the trained one is."""
-        for fcn in self.fcns.values():
-            fcn.to(self.device)
+        """Moves the frozen network to where the trained one is."""
+        self._frozen[0].to(self.device)
 
     @torch.no_grad()
     def pmaps(self, batch: Sample) -> Tensor:
         """The PMaps (B, T, lc, H, W) of a batch, 1/lc where a date has no data."""
         image = batch["image"]
-        size, dates = image.shape[:2]
-        fcns = [self.fcns[site] for site in batch["site"]]
-        pmaps: Tensor | None = None
-        # Patches that share a network go through it together.
-        for fcn in dict.fromkeys(fcns):
-            rows = torch.tensor([i for i in range(size) if fcns[i] is fcn], device=image.device)
-            flat = image[rows].flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            made = probabilities(fcn(flat))
-            made = made.reshape(len(rows), dates, *made.shape[1:])
-            if pmaps is None:
-                pmaps = made.new_empty((size, *made.shape[1:]))
-            pmaps[rows] = made
-        assert pmaps is not None
-        return neutral(pmaps, batch["valid"])
+        flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        pmaps = probabilities(self._frozen[0](flat))
+        return neutral(pmaps.reshape(*image.shape[:2], *pmaps.shape[1:]), batch["valid"])
 
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """The fused logits (B, lc, H, W) and the labels (B, H, W)."""

@@ -71,8 +71,7 @@ class PatchModule(LightningDataModule):
         source: Where they come from.
         stage: Settings of the stage.
         dates: T.
-        salt: Tells stages and folds apart: each draws its own patches.
-        leave_out: Training sites that this network must not see.
+        salt: Tells stages apart: each draws its own patches.
     """
 
     def __init__(
@@ -81,7 +80,6 @@ class PatchModule(LightningDataModule):
         stage: StageSettings,
         dates: int,
         salt: int,
-        leave_out: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.source = source
@@ -89,7 +87,6 @@ class PatchModule(LightningDataModule):
         self.dates = dates
         self.salt = salt
         self.rasters = OpenRasters()
-        self.surveys = tuple(s for s in source.train if s.site not in leave_out)
 
     def _loader(self, dataset: PatchDataset, batch_size: int) -> DataLoader[Sample]:
         """Mini-batches of this process: of each whole one, its run of patches.
@@ -111,7 +108,7 @@ class PatchModule(LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         seed = (self.source.seed, self.salt, epoch)
         patches = plan_patches(
-            self.surveys,
+            self.source.train,
             self.stage.batches * self.stage.batch_size,
             self.stage.patch_px,
             self.dates,

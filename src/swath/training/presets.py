@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, RootModel, ValidationError, model_validator
+from pydantic import Field, JsonValue, RootModel, ValidationError, model_validator
 
 from swath.errors import SettingsError
 from swath.models.orientations import Orientations
@@ -98,18 +98,15 @@ class TrainSettings(Frozen):
         model: A name of the model registry.
         width: Filters of the U-Net's first level.
         decoder_convs: Convolutions in each decoder step.
-        hidden: Channels of the ConvLSTM's states.
+        hidden: Channels of the fusion's states.
         layers: Layers of the ConvLSTM.
-        dates: T of the series for the ConvLSTM; None: what every training site has, at most 3.
+        dates: T of the series for the fusion; None: what every training site has, at most 3.
         orientations: 8: maps are made with the mean PMap over all turns and flips of the image, at
             eight times the cost of the network that sees images; training sees single ones.
         loss_weight: a in L = a H - (1 - a) log J.
-        label_trust: Share of the label in the target; the rest is what the network finds itself.
         foreground_share: Share of the patches that are laid around a foreground cell.
         jitter: Strength of the radiometric augmentation.
         clouds: Share of the training series in which one date is clouded.
-        cross_fit: 0, or into how many groups the training sites are divided: the ConvLSTM then
-            sees PMaps only from U-Nets that were trained without the site's group.
         fcn: Stage 1; for a model of whole series its only one.
         rnn: Stage 2.
     """
@@ -122,38 +119,27 @@ class TrainSettings(Frozen):
     dates: int | None = Field(default=None, ge=1)
     orientations: Orientations = 1
     loss_weight: float = Field(default=0.7, ge=0, le=1)
-    label_trust: float = Field(default=1.0, gt=0, le=1)
     foreground_share: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.0, ge=0)
     clouds: float = Field(default=0.0, ge=0, le=1)
-    cross_fit: int = Field(default=0, ge=0)
     fcn: StageSettings
     rnn: StageSettings
 
-    def of_first_stage(self) -> dict[str, Any]:
+    def of_first_stage(self) -> dict[str, JsonValue]:
         """What decides stage 1, as JSON: two runs that agree in it train the same network.
 
-        All but what is known to matter to the ConvLSTM alone, so that a new setting counts too. A
+        All but what is known to matter to the fusion alone, so that a new setting counts too. A
         model of whole series has one stage only, and all settings decide it.
         """
         known = architecture(self.model)
         if isinstance(known, WholeSeries):
             return self.model_dump(mode="json")
-        own = self.model_dump(
-            mode="json",
-            exclude={
-                "model",
-                "rnn",
-                "hidden",
-                "layers",
-                "dates",
-                "cross_fit",
-                "orientations",
-                "clouds",
-            },
-        )
-        return {"network": known.fcn.__qualname__, **own}
+        settings = self.model_dump(mode="json", exclude=_OF_FUSION)
+        return {"network": known.fcn.__qualname__, **settings}
 
+
+_OF_FUSION = {"model", "rnn", "hidden", "layers", "dates", "orientations", "clouds"}
+"""Settings that no network for one image depends on; of the model, its class is what counts."""
 
 _PAPER_STAGE = StageSettings(
     phases=(
@@ -228,11 +214,11 @@ def preset(name: str) -> TrainSettings:
     raise SettingsError(f"no preset {name!r}; presets are {', '.join(PRESETS)}")
 
 
-class _Changes(RootModel[dict[str, Any]]):
+class _Changes(RootModel[dict[str, JsonValue]]):
     """A YAML file with some of the settings."""
 
 
-def override(name: str, file: Path | None = None, **changes: Any) -> TrainSettings:
+def override(name: str, file: Path | None = None, **changes: JsonValue) -> TrainSettings:
     """A preset with some of its settings replaced.
 
     Args:
@@ -245,21 +231,21 @@ def override(name: str, file: Path | None = None, **changes: Any) -> TrainSettin
     """
     given = read_yaml(file, _Changes).root if file else {}
     kept = {key: value for key, value in changes.items() if value is not None}
-    return change(name, given | kept, str(file or "settings"))
+    return change(preset(name), given | kept, str(file or "settings"))
 
 
-def change(name: str, changes: Mapping[str, Any], source: str) -> TrainSettings:
-    """A preset with some of its settings replaced.
+def change(settings: TrainSettings, changes: Mapping[str, JsonValue], source: str) -> TrainSettings:
+    """Settings, some of which are replaced.
 
     Args:
-        name: Of the preset.
+        settings: Usually a preset.
         changes: Keys of `TrainSettings`; nested keys replace one by one.
         source: What to call the changes in an error.
 
     Raises:
-        SettingsError: An unknown preset or key, or a bad value.
+        SettingsError: An unknown key, or a bad value.
     """
-    values = preset(name).model_dump()
+    values = settings.model_dump()
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(values.get(key), dict):
             values[key] |= value

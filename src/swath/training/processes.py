@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+from torch.autograd.function import FunctionCtx
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
-from swath.errors import SettingsError, WorkerError
-from swath.keys import value_hash
+from swath.errors import Remedy, SettingsError, WorkerError
+from swath.keys import Decided
 from swath.progress import console
 
 PATIENCE = timedelta(minutes=10)
@@ -25,8 +25,8 @@ NOTICE_S = 10.0
 """How long the first process may take to notice by itself that one it started is lost."""
 
 LOST = (
-    "a process of this training was lost, or did not come; the last whole epoch is kept: run the "
-    "same command again with --resume"
+    "a process of this training was lost, or did not come; the last whole epoch is kept, from "
+    "which the run can be resumed"
 )
 
 
@@ -77,7 +77,7 @@ class Processes:
         if batch_size % self.count:
             raise SettingsError(
                 f"mini-batches of {batch_size} patches cannot be shared by {self.count} processes; "
-                "take --devices x --nodes that divides it, or another batch_size in --settings"
+                "take as many as divide it, or another batch_size"
             )
         return batch_size // self.count
 
@@ -89,7 +89,8 @@ class Processes:
         """
         if device.type == "cuda" and torch.cuda.device_count() < self.devices:
             raise SettingsError(
-                f"--devices {self.devices}: this machine has {torch.cuda.device_count()} GPUs"
+                f"{self.devices} devices were asked for, this machine has "
+                f"{torch.cuda.device_count()} GPUs"
             )
         apart = self.nodes > 1 or (self.count > 1 and "LOCAL_RANK" in os.environ)
         needed = ("MASTER_ADDR", "MASTER_PORT", *(["NODE_RANK"] if self.nodes > 1 else []))
@@ -98,8 +99,9 @@ class Processes:
             missing = [name for name in missing if name != "NODE_RANK"]
         if apart and missing:
             raise SettingsError(
-                f"--nodes {self.nodes}: set {', '.join(missing)} on every node: address and port "
-                "of the first, and 0, 1, ... for which one this is"
+                f"to find the others ({self.nodes} x {self.devices} processes), set "
+                f"{', '.join(missing)} on every node: address and port of the first, and 0, 1, ... "
+                "for which one this is"
             )
         if self.rank >= self.count:
             raise SettingsError(
@@ -123,13 +125,13 @@ class _SumOfAll(torch.autograd.Function):
     """The sum of a tensor over all processes, and of its gradients on the way back."""
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, part: Tensor) -> Tensor:
         total = part.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
         total = gradient.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total
@@ -150,7 +152,7 @@ def sum_of_all(part: Tensor) -> Tensor:
 
 @contextmanager
 def joined(
-    processes: Processes, device: torch.device, command: Sequence[str], decided_by: Any
+    processes: Processes, device: torch.device, command: Sequence[str], decided: Decided
 ) -> Iterator[None]:
     """Bring the processes of a training together.
 
@@ -161,7 +163,7 @@ def joined(
         processes: How many.
         device: Where they train.
         command: What starts another process like this one.
-        decided_by: JSON value that must be the same in all processes.
+        decided: What must be the same in all processes.
 
     Raises:
         WorkerError: A process is lost, or does not come.
@@ -188,7 +190,7 @@ def joined(
             world_size=processes.count,
             timeout=PATIENCE,
         )
-        _agree(store, processes, value_hash(decided_by))
+        _agree(store, processes, decided.key)
         yield
         for sibling in siblings:
             sibling.wait()
@@ -197,7 +199,7 @@ def joined(
             raise
         if processes.local_rank > 0:  # the first of the node says it
             raise SystemExit(2) from None
-        raise WorkerError(LOST) from None
+        raise WorkerError(LOST, Remedy.RESUME) from None
     finally:
         over.set()
         for sibling in siblings:
@@ -210,7 +212,7 @@ def joined(
         torch.set_num_threads(threads)
 
 
-def _meet(processes: Processes) -> Any:
+def _meet(processes: Processes) -> Store:
     """The place where the processes find each other; the first one opens it."""
     alone = processes.nodes == 1 and "LOCAL_RANK" not in os.environ
     if alone:
@@ -253,7 +255,7 @@ def _watch(siblings: "list[subprocess.Popen[bytes]]", over: threading.Event) -> 
     os._exit(2)
 
 
-def _agree(store: Any, processes: Processes, mine: str) -> None:
+def _agree(store: Store, processes: Processes, mine: str) -> None:
     if processes.first:
         store.set("decided by", mine)
     if store.get("decided by").decode() != mine:

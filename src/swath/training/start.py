@@ -1,14 +1,16 @@
 """Weights that a training begins with: those of another run."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from pydantic import JsonValue
 from torch import nn
 
 from swath.dataset.site import Dataset, Site
 from swath.errors import SettingsError
+from swath.keys import Decided
 from swath.legend import Legend
 from swath.models.trained import ModelSpec, TrainedModel, load_model, network_hash
 from swath.sentinel2 import ImageSettings
@@ -19,8 +21,8 @@ from swath.training.presets import TrainSettings
 class Start:
     """Another run's model, whose weights a training begins with.
 
-    All networks of that run are taken: the network for one image (also by cross-fitted ones) and,
-    if that run has one, the ConvLSTM. The scaling is not: it is measured anew on the new data, so
+    All networks of that run are taken: the network for one image and, if that run has one, the
+    fusion. The scaling is not: it is measured anew on the new data, so
     that their bands have mean 0 and deviation 1 before the first layer as those of the old data
     had. What differs between the two in brightness and contrast alone then costs no training.
 
@@ -45,12 +47,12 @@ class Start:
         return {name: network_hash(network) for name, network in self._networks.items()}
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, JsonValue]:
         """What model.json says of it: its weights, and how and on what they were trained."""
         spec = self.model.spec
         return {
-            "weights": self.hashes,
-            "sites": spec.splits.get("train", []),
+            "weights": {**self.hashes},
+            "sites": list(spec.splits.get("train", [])),
             "training": spec.training,
         }
 
@@ -66,13 +68,13 @@ class Start:
                 the run holds out is one that these weights learnt from.
         """
         spec = self.model.spec
-        wanted = parts(settings.model, dataset.image, dataset.legend, settings)
-        found = parts(spec.name, spec.image, spec.legend, spec)
+        afresh: tuple[str, ...] = ()
         if self.model.series is None and self.model.rnn is None:
-            for size in ("hidden", "layers"):  # of the ConvLSTM, which begins afresh
-                del wanted[size], found[size]
-        if said := difference(found, wanted):
-            raise SettingsError(f"{self.source} cannot be started from: {said}")
+            afresh = ("hidden", "layers")  # sizes of the fusion
+        wanted = weights_meaning(settings.model, dataset.image, dataset.legend, settings, afresh)
+        offered = weights_meaning(spec.name, spec.image, spec.legend, spec, afresh)
+        if unlike := difference(offered, wanted):
+            raise SettingsError(f"{self.source} cannot be started from: {unlike}")
         learnt = self.learnt
         for site in dataset.sites:
             if site.name in learnt and not self._parted_alike(site):
@@ -131,9 +133,13 @@ def read_start(folder: Path) -> Start:
     return Start(load_model(folder), str(folder))
 
 
-def parts(
-    model: str, image: ImageSettings, legend: Legend, sizes: TrainSettings | ModelSpec
-) -> dict[str, Any]:
+def weights_meaning(
+    model: str,
+    image: ImageSettings,
+    legend: Legend,
+    sizes: TrainSettings | ModelSpec,
+    afresh: Collection[str] = (),
+) -> Decided:
     """What decides which weights a model has and what they mean.
 
     Args:
@@ -141,20 +147,24 @@ def parts(
         image: What it reads.
         legend: What it maps.
         sizes: Has the sizes of its networks as fields.
+        afresh: Sizes of networks that begin with random weights.
     """
     shared = TrainSettings.model_fields.keys() & ModelSpec.model_fields.keys()
-    return {
+    names = sorted(shared - {"dates", "orientations", *afresh})
+    fields: dict[str, JsonValue] = {
         "model": model,
         "bands": ",".join(image.bands),
         "encoding": image.encoding,
         "classes": ",".join(legend.names),
-        **{name: getattr(sizes, name) for name in sorted(shared - {"dates", "orientations"})},
+        **{name: getattr(sizes, name) for name in names},
     }
+    return Decided("weights", 1, fields)
 
 
-def difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The first difference between two `parts`, as text; empty if there is none."""
-    for what, value in wanted.items():
-        if found[what] != value:
-            return f"its {what} is {found[what]}, this run's {value}; both must be the same"
-    return ""
+def difference(offered: Decided, wanted: Decided) -> str:
+    """The first difference between two meanings of weights, as text; empty if there is none."""
+    what = wanted.difference(offered.json())
+    if what is None:
+        return ""
+    values = (decided.fields.get(what) for decided in (offered, wanted))
+    return "its {} is {}, this run's {}; both must be the same".format(what, *values)

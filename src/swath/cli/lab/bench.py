@@ -1,4 +1,4 @@
-"""`swath bench`: speed against the machine's limit and against plain implementations."""
+"""`swath lab bench`: speed against the machine's limit and against plain implementations."""
 
 from typing import Annotated
 

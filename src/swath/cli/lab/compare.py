@@ -1,7 +1,7 @@
-"""`swath compare`: a matrix of models, held-out sites and seeds, and its leaderboard."""
+"""`swath lab compare`: a matrix of models, held-out sites and seeds, and its leaderboard."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,8 @@ from swath.cli.options import (
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.lab.comparison.cost import Estimate
+    from swath.lab.comparison.board import Board
+    from swath.lab.comparison.cost import ComparisonCost
 
 
 def command(
@@ -39,20 +40,22 @@ def command(
     from swath.progress import console
 
     try:
-        from swath.lab.comparison.cells import read_comparison
+        from swath.lab.comparison.comparisonfile import read_comparison
         from swath.lab.comparison.run import plan_cost, run_comparison
+        from swath.training.compute import Compute
         from swath.workers import Workers, open_crew
     except ModuleNotFoundError as error:
         name = error.name or "pytorch-lightning"
-        raise MissingExtraError("swath compare", name, "train") from None
+        raise MissingExtraError("swath lab compare", name, "train") from None
     chosen = Workers.choose(workers, scheduler)
     comparison = read_comparison(chosen.locate(file))
     home = chosen.locate(out)
+    compute = Compute(device)
     roots = {root for model in comparison.models for root in model.roots}
     with open_crew(chosen, home, roots) as crew:
-        cost = plan_cost(comparison, home, device, crew)
+        cost = plan_cost(comparison, home, compute, crew)
         wall_s = cost.wall_s(list(comparison.jobs()), crew.size)
-        plan: dict[str, Any] = {
+        plan = {
             "out": str(out),
             "workers": crew.size,
             "estimate": cost.as_json() | {"wall_minutes": round(wall_s / 60, 4)},
@@ -62,15 +65,15 @@ def command(
             return
         for line in _plan_lines(cost, wall_s, crew.size):
             console.print(line, highlight=False, soft_wrap=True)
-        board = run_comparison(comparison, home, cost, crew=crew, device=device)
+        board = run_comparison(comparison, home, cost, compute=compute, crew=crew)
     emit(
         {**plan, "leaderboard": str(out / "leaderboard.json"), **board.content},
         as_json,
-        [*_board_lines(board.rows), f"leaderboard: {out / 'leaderboard.md'}"],
+        [*_board_lines(board), f"leaderboard: {out / 'leaderboard.md'}"],
     )
 
 
-def _plan_lines(cost: "Estimate", wall_s: float, workers: int) -> list[str]:
+def _plan_lines(cost: "ComparisonCost", wall_s: float, workers: int) -> list[str]:
     by_model: dict[str, list[float]] = {}
     for name, seconds in cost.seconds.items():
         by_model.setdefault(name.partition("/")[0], []).append(seconds)
@@ -92,11 +95,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _board_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _board_lines(board: "Board") -> list[str]:
     """The head of the leaderboard as plain text."""
-    width = max(len(row["name"]) for row in rows)
+    width = max(len(row["name"]) for row in board.rows)
     lines = [f"{'':{width}}  PR-AUC  line F1  IoU"]
-    for row in rows:
+    for row in board.rows:
         scores = (row[name]["mean"] for name in ("pr_auc", "line_f1_2", "iou"))
         shown = "   ".join("  -  " if s is None else f"{s:.3f}" for s in scores)
         lines.append(f"{row['name']:{width}}  {shown}")

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pystac
@@ -17,8 +16,9 @@ from swath.dataset.site import Dataset
 from swath.errors import ModelError
 from swath.files import replacing_folder, write_json
 from swath.grid import Window
-from swath.lab.baselines.methods import METHODS, PixelSettings
-from swath.lab.baselines.sample import Sample, draw_sample, stack_dates
+from swath.lab.baselines.methods import METHODS, Classifier
+from swath.lab.baselines.sample import PixelSample, draw_sample, stack_dates
+from swath.lab.baselines.settings import PixelSettings
 from swath.legend import Legend
 from swath.mapping.predict import DatedImage
 from swath.mapping.sources import Series, join_attributions
@@ -59,9 +59,9 @@ class PixelModel:
     dates: int
     scaling: Scaling
     legend: Legend
-    splits: dict[str, tuple[str, ...]]
+    splits: dict[str, list[str]]
     attribution: str
-    classifier: Any
+    classifier: Classifier
     prior: NDArray[np.float64]
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -108,17 +108,14 @@ def fit(dataset: Dataset, settings: PixelSettings, dates: int, seed: int) -> Pix
         dates,
         scaling,
         dataset.legend,
-        {
-            split: tuple(site.name for site in dataset.in_split(split))
-            for split in ("train", "validation", "test")
-        },
+        dataset.splits,
         dataset.attribution,
         classifier,
         _prior(sample, classifier.classes_),
     )
 
 
-def _prior(sample: Sample, classes: Sequence[int]) -> NDArray[np.float64]:
+def _prior(sample: PixelSample, classes: NDArray[np.uint8]) -> NDArray[np.float64]:
     """How frequent the classes are, over how frequent the classifier was shown them."""
     drawn = np.array([(sample.labels == c).mean() for c in classes])
     ratio: NDArray[np.float64] = sample.share[classes] / drawn

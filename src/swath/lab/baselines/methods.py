@@ -1,9 +1,10 @@
 """The classical classifiers by name."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
@@ -13,14 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-MethodName = Literal[
-    "random-forest",
-    "svm-linear",
-    "svm-rbf",
-    "knn",
-    "maximum-likelihood",
-    "logistic-regression",
-]
+from swath.lab.baselines.settings import MethodName
 
 TREES = 100
 NEIGHBOURS = 15
@@ -28,28 +22,30 @@ LANDMARKS = 300
 """Training pixels that span the approximated space of the RBF kernel."""
 
 
-class PixelSettings(BaseModel):
-    """What decides a classical classifier, but its data and seed.
+class Classifier(Protocol):
+    """What all methods do; scikit-learn's names.
 
     Attributes:
-        method: Which.
-        pixels: Training pixels of each class, at most.
-        dates: T; None: what every training site has, at most 3.
+        classes_: (known classes,) their ids, ascending, once it is fitted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    classes_: NDArray[np.uint8]
 
-    method: MethodName
-    pixels: int = Field(default=10_000, ge=10)
-    dates: int | None = Field(default=None, ge=1)
+    def fit(self, features: NDArray[np.float32], labels: NDArray[np.uint8], /) -> object:
+        """Learn from (n, features) rows and their (n,) class ids."""
+
+    def predict_proba(self, features: NDArray[np.float32], /) -> NDArray[np.float64]:
+        """(n, features) -> (n, known classes) probabilities."""
 
 
-def _svm(seed: int) -> Any:
+def _svm(seed: int) -> Classifier:
     # An SVM gives distances; a sigmoid fitted on five folds makes probabilities of them (Platt).
-    return CalibratedClassifierCV(LinearSVC(dual=False, random_state=seed), ensemble=False)
+    machine = LinearSVC(dual=False, random_state=seed)
+    classifier: Classifier = CalibratedClassifierCV(machine, ensemble=False)
+    return classifier
 
 
-METHODS: dict[MethodName, Callable[[int], Any]] = {
+METHODS: dict[MethodName, Callable[[int], Classifier]] = {
     # Leaves of 5 pixels: with single ones the votes of the trees are poor probabilities.
     "random-forest": lambda seed: RandomForestClassifier(
         TREES, min_samples_leaf=5, random_state=seed

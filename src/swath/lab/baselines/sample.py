@@ -16,7 +16,7 @@ STRIP_PX = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class PixelSample:
     """Labelled pixels.
 
     Attributes:
@@ -30,7 +30,9 @@ class Sample:
     share: NDArray[np.float64]
 
 
-def draw_sample(dataset: Dataset, scaling: Scaling, dates: int, pixels: int, seed: int) -> Sample:
+def draw_sample(
+    dataset: Dataset, scaling: Scaling, dates: int, pixels: int, seed: int
+) -> PixelSample:
     """Draw up to `pixels` pixels of each class, with equal chances over all training regions.
 
     A pixel counts where it is labelled and every one of the last `dates` dates has data.
@@ -58,17 +60,17 @@ def draw_sample(dataset: Dataset, scaling: Scaling, dates: int, pixels: int, see
                 images = np.stack([read_image(a, strip) for a in site.acquisitions[-dates:]])
                 labels = read_labels(site, strip)
                 use = valid_mask(images).all(axis=0) & (labels != IGNORE)
-                rows, found = stack_dates(scaling.apply(images))[use.ravel()], labels[use]
-                counts += np.bincount(found, minlength=classes)
+                rows, ids = stack_dates(scaling.apply(images))[use.ravel()], labels[use]
+                counts += np.bincount(ids, minlength=classes)
                 for c in range(classes):
-                    kept[c] = _thin(kept[c], rows[found == c], pixels, rng)
+                    kept[c] = _thin(kept[c], rows[ids == c], pixels, rng)
     present = [c for c in range(classes) if counts[c]]
     if len(present) < 2:
         raise DatasetError(
             f"{dataset.root}: the training sites have pixels of {len(present)} class(es) with data "
             f"on {dates} dates; a classifier needs two"
         )
-    return Sample(
+    return PixelSample(
         np.concatenate([kept[c][0] for c in present]),
         np.concatenate([np.full(len(kept[c][0]), c, np.uint8) for c in present]),
         counts / counts.sum(),

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.evaluation.candidates import ALL_BACKGROUND, SHIFTED, UNET, all_class
-from swath.lab.comparison.cell import SCORES, Result, Values
 from swath.lab.comparison.cells import Cell, Comparison
+from swath.lab.comparison.result import SCORES, Result, Values
 from swath.metrics import interval, nested_resample
 from swath.models.fusion import FUSIONS
 

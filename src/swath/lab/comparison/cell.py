@@ -1,156 +1,149 @@
 """One cell of a comparison: train, map the validation and test sites, score the test sites."""
 
+import dataclasses
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from swath.errors import DatasetError, SettingsError
+from swath.errors import Remedy, SettingsError
 from swath.evaluation.candidates import FUSED
-from swath.evaluation.evidence import Rule
-from swath.evaluation.rows import POOLED, RESAMPLES, Measured, Unit
+from swath.evaluation.rows import Unit
 from swath.evaluation.truth import truths_of_dataset
-from swath.files import read_json, replacing, write_json
+from swath.files import read_json, write_json
+from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell
 from swath.lab.comparison.pretraining import pretrain
+from swath.lab.comparison.result import (
+    RECORD,
+    CellRecord,
+    RunRecord,
+    chosen_on_validation,
+    mean_of_runs,
+    shared_candidates,
+    sites_of_run,
+    write_samples,
+)
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, site_series
 from swath.mapping.stages import map_site
 from swath.maps.sitemaps import read_maps
-from swath.models.fusion import FUSIONS
 from swath.models.trained import load_model
 from swath.report.report import score_class
+from swath.training.compute import Compute
 from swath.training.fit import COST
-from swath.training.presets import TrainSettings
-from swath.training.runfolder import RUN_FILE, plan_run
+from swath.training.runfolder import difference_to_run
 from swath.training.store import StageStore
 from swath.training.train import train
 
-RECORD = "cell.json"
-SAMPLES = "samples.npz"
-
-SCORES: dict[str, tuple[str, Rule]] = {
-    "pr_auc": ("pr_auc", "half"),
-    "line_f1_2": ("line_f1_2", "validation"),
-    "iou": ("iou", "validation"),
-    "iou_scene": ("iou", "scene"),
-    "iou_half": ("iou", "half"),
-    "ece": ("ece", "half"),
-    "accuracy": ("accuracy", "half"),
-}
-"""Score of the leaderboard -> (score of the report, threshold rule; 0.5 without validation)."""
-
-Values = dict[str, float]
-"""Score of the leaderboard -> value; NaN where it is not defined."""
-
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a finished cell found.
+class CellFolders:
+    """Where a cell works.
 
     Attributes:
-        own: The candidate that is the cell's model: the fused map, or the mean of the dates.
-        sites: Test site -> candidate -> scores.
-        samples: Test site -> candidate -> (resamples, scores of `SCORES`) over resampled blocks of
-            the site; NaN where there are none. Empty if they were not read.
-        chosen: Control -> PR-AUC on the validation sites; empty without any.
-        seconds: Step -> wall time; a shared first stage counts in every cell that uses it.
-        parameters: Trained weights of all networks; 0 for a classical method.
-        diverged: Whether a training ended in numbers that are not finite.
+        home: Gets `run` (the model; none of a classical method), `maps`, and in the end
+            `samples.npz` and `cell.json`.
+        store: First stages that other cells have trained.
+        pretrained: Folder of what models are trained on before, shared by all cells.
     """
 
-    own: str
-    sites: dict[str, dict[str, Values]]
-    samples: dict[str, dict[str, NDArray[np.float32]]]
-    chosen: dict[str, float]
-    seconds: dict[str, float]
-    parameters: int
-    diverged: bool
+    home: Path
+    store: StageStore
+    pretrained: Path
 
     @property
-    def minutes(self) -> float:
-        """Wall time of the training."""
-        return sum(self.seconds[step] for step in self.seconds if step not in ("map", "score")) / 60
+    def run(self) -> Path:
+        """Of its training."""
+        return self.home / "run"
+
+    @property
+    def maps(self) -> Path:
+        """Of its maps."""
+        return self.home / "maps"
 
 
 def finished(folder: Path, cell: Cell) -> bool:
     """Whether the cell is done.
 
     Raises:
-        SettingsError: It is, but with other settings or data.
+        SettingsError: It is, but with other settings or data, or by other code.
     """
     if not (folder / RECORD).is_file():
         return False
-    before = read_json(folder / RECORD)["decided_by"]
-    now = cell.decided_by
-    changed = [key for key in {**now, **before} if before.get(key) != now.get(key)]
-    if changed:
+    changed = cell.decided.difference(read_json(folder / RECORD)["decided_by"])
+    if changed in ("what", "version", "trainer"):
         raise SettingsError(
-            f"{folder} was made with other {' and '.join(changed)}; choose another --out, or "
-            "remove that folder to make it anew"
+            f"{folder} was made by another version of the code, which would give other scores; "
+            "remove that folder to make it anew",
+            Remedy.OTHER_OUT,
+        )
+    if changed is not None:
+        raise SettingsError(
+            f"{folder} was made with other {changed}; remove that folder to make it anew",
+            Remedy.OTHER_OUT,
         )
     return True
 
 
-def run_cell(
-    cell: Cell, folder: Path, store: StageStore, pretrained: Path, device: str = "auto"
-) -> None:
+def run_cell(cell: Cell, folders: CellFolders, compute: Compute) -> None:
     """Train, map and score; go on where an earlier attempt stopped.
-
-    The folder gets `run` (the model; none of a classical method), `maps`, and in the end
-    `samples.npz` and `cell.json`.
 
     Args:
         cell: What to do.
-        folder: Of the cell.
-        store: First stages that other cells have trained.
-        pretrained: Folder of what models are trained on before, shared by all cells.
-        device: `auto`, `cpu` or `cuda`.
+        folders: Where.
+        compute: With what.
 
     Raises:
         DatasetError: A test site without a labelled pixel.
     """
-    maps = folder / "maps"
-    shutil.rmtree(maps, ignore_errors=True)
+    shutil.rmtree(folders.maps, ignore_errors=True)
     if cell.model.network is None:
-        made = _map_pixels(cell, maps)
+        effort = _map_pixels(cell, folders)
     else:
-        made = _map_network(cell, cell.model.network, folder, store, pretrained, device)
-    seconds = dict(made.seconds)
-    runs = cell.runs()
+        effort = _map_network(cell, folders, compute)
+    seconds = dict(effort.seconds)
     with _timed(seconds, "score"):
-        scored = [_score(cell, home) for home in _homes(cell, maps)]
-    record = {
-        "decided_by": cell.decided_by,
-        "own": scored[0][0],
-        "dates": cell.dates,
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "parameters": made.parameters,
-        "diverged": made.diverged,
-        **_combined(cell, [units for _, units in scored], folder),
-    }
-    if len(runs) > 1:
-        record["runs"] = [
-            {
-                "dates": {site: [str(day) for day in days] for site, days in run.items()},
-                "sites": _of_test_sites(cell, units),
-            }
-            for run, (_, units) in zip(runs, scored, strict=True)
-        ]
-    write_json(folder / RECORD, record)
-    for log in (folder / "run").glob(f"*/{COST}"):
+        scored = [_score(cell, home) for home in _homes(cell, folders.maps)]
+    units = [units for _, units in scored]
+    candidates = shared_candidates(cell, units)
+    write_samples(folders.home, cell, units, candidates)
+    record = CellRecord(
+        decided_by=cell.decided.json(),
+        own=scored[0][0],
+        dates=cell.dates,
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        parameters=effort.parameters,
+        diverged=effort.diverged,
+        sites=mean_of_runs(cell, units, candidates),
+        candidates=candidates,
+        chosen=chosen_on_validation(units),
+        runs=_run_records(cell, units),
+    )
+    write_json(folders.home / RECORD, record.model_dump(mode="json", exclude_defaults=True))
+    for log in folders.run.glob(f"*/{COST}"):
         shutil.rmtree(log.parent)
 
 
+def _run_records(cell: Cell, scored: list[list[Unit]]) -> tuple[RunRecord, ...]:
+    """Each run by itself; none where there is only one."""
+    runs = cell.runs()
+    if len(runs) == 1:
+        return ()
+    return tuple(
+        RunRecord(
+            dates={site: [str(day) for day in days] for site, days in run.items()},
+            sites=sites_of_run(cell, units),
+        )
+        for run, units in zip(runs, scored, strict=True)
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class _Made:
-    """What making the maps took; see `Result`."""
+class _Effort:
+    """What making the maps took; see `CellRecord`."""
 
     seconds: dict[str, float]
     parameters: int
@@ -164,63 +157,49 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
     seconds[step] = time.perf_counter() - began
 
 
-def _map_network(
-    cell: Cell,
-    settings: TrainSettings,
-    folder: Path,
-    store: StageStore,
-    pretrained: Path,
-    device: str,
-) -> _Made:
-    run, maps = folder / "run", folder / "maps"
-    start, before = None, cell.model.pretraining
+def _map_network(cell: Cell, folders: CellFolders, compute: Compute) -> _Effort:
+    plan, before = cell.plan, cell.model.pretraining
     seconds: dict[str, float] = {}
     if before is not None:
         title = f"{cell.model.name} pretraining"
         start, seconds["pretraining"] = pretrain(
-            before, cell.model.stage, cell.seed, pretrained, device, title
+            before, plan.stage, cell.seed, folders.pretrained, compute, title
         )
-    plan = plan_run(cell.dataset, settings, cell.seed, start)
-    if (run / RUN_FILE).is_file() and read_json(run / RUN_FILE) != plan:
-        shutil.rmtree(run)  # begun with other settings and never finished
+        plan = dataclasses.replace(plan, start=start)
+    if difference_to_run(folders.run, plan) is not None:
+        shutil.rmtree(folders.run)  # begun with other settings and never finished
     train(
-        cell.dataset,
-        run,
-        settings,
-        stage=cell.model.stage,
-        seed=cell.seed,
-        device=device,
+        plan,
+        folders.run,
+        compute,
         resume=True,
         overwrite=True,
-        store=store,
-        start=start,
+        store=folders.store,
         title=cell.name,
     )
-    model = load_model(run)
-    costs = {path.parent.name: read_json(path) for path in sorted(run.glob(f"*/{COST}"))}
+    model = load_model(folders.run)
+    costs = {path.parent.name: read_json(path) for path in sorted(folders.run.glob(f"*/{COST}"))}
     seconds |= {name: float(cost["seconds"]) for name, cost in costs.items()}
     with _timed(seconds, "map"):
-        predictor = Predictor(model, device, "auto")
-        for series, home in _held_out(cell, maps):
-            map_site(predictor, run, series, home)
-    # Cross-fitted networks are trained too, but not part of the model.
-    parameters = sum(c["parameters"] for name, c in costs.items() if name in model.spec.scores)
+        predictor = Predictor(model, compute.device, "auto")
+        for series, home in _held_out(cell, folders.maps):
+            map_site(predictor, folders.run, series, home)
+    parameters = sum(int(cost["parameters"]) for cost in costs.values())
     diverged = any(None in scores.values() for scores in model.spec.scores.values())
-    return _Made(seconds, parameters, diverged)
+    return _Effort(seconds, parameters, diverged)
 
 
-def _map_pixels(cell: Cell, maps: Path) -> _Made:
-    from swath.lab.baselines.classify import fit, map_pixels
-    from swath.lab.baselines.methods import PixelSettings
+def _map_pixels(cell: Cell, folders: CellFolders) -> _Effort:
+    from swath.lab.baselines.classify import fit, map_pixels  # needs scikit-learn
 
     assert isinstance(cell.model.settings, PixelSettings)
     seconds: dict[str, float] = {}
     with _timed(seconds, "fit"):
         model = fit(cell.dataset, cell.model.settings, cell.dates, cell.seed)
     with _timed(seconds, "map"):
-        for series, home in _held_out(cell, maps):
+        for series, home in _held_out(cell, folders.maps):
             map_pixels(model, series, home)
-    return _Made(seconds, 0, diverged=False)
+    return _Effort(seconds, 0, diverged=False)
 
 
 def _homes(cell: Cell, maps: Path) -> tuple[Path, ...]:
@@ -240,133 +219,6 @@ def _score(cell: Cell, maps: Path) -> tuple[str, list[Unit]]:
     """The candidate that is the cell's model, and what is measured of one run."""
     site_maps = read_maps(maps)
     pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
-    own = FUSED if site_maps[0].fusion != "mean" else "mean"
+    candidate = FUSED if site_maps[0].fusion != "mean" else "mean"
     # The same seed in all cells: so all models are scored on the same draws of blocks.
-    return own, score_class(pairs, cell.target, seed=0).units
-
-
-def _candidates(cell: Cell, units: Sequence[Unit]) -> list[str]:
-    """What all test sites have. They differ in dates, so single ones are no rows; their mean is."""
-    test = {unit.site: unit for unit in units if unit.split == "test"}
-    empty = [site for site in cell.test if site not in test]
-    if empty:
-        raise DatasetError(f"test site {empty[0]!r} has no labelled pixel under its map")
-    return [
-        model
-        for (model, rule) in test[cell.test[0]].measured
-        if rule == "half" and all((model, rule) in test[site].measured for site in cell.test)
-    ]
-
-
-def _of_test_sites(cell: Cell, units: Sequence[Unit]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Test site -> candidate -> scores, as JSON."""
-    test = {unit.site: unit for unit in units if unit.split == "test"}
-    return {
-        site: {
-            name: {
-                score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()
-            }
-            for name in _candidates(cell, units)
-        }
-        for site in cell.test
-    }
-
-
-def _combined(cell: Cell, runs: Sequence[Sequence[Unit]], folder: Path) -> dict[str, Any]:
-    """The part of the record that holds scores, means over runs; the samples lie beside it."""
-    # Runs of several dates have other single dates: only what all of them have is a row.
-    every = [_candidates(cell, units) for units in runs]
-    candidates = [name for name in every[0] if all(name in names for names in every)]
-    by_run = [_of_test_sites(cell, units) for units in runs]
-    values = {
-        site: {name: _mean([run[site][name] for run in by_run]) for name in candidates}
-        for site in cell.test
-    }
-    samples = np.full((len(cell.test), len(candidates), RESAMPLES, len(SCORES)), np.nan, np.float32)
-    for i, site in enumerate(cell.test):
-        for j, name in enumerate(candidates):
-            samples[i, j] = np.mean([_samples(units, site, name) for units in runs], axis=0)
-    with replacing(folder / SAMPLES) as temporary:
-        np.savez_compressed(temporary, samples=samples)
-    return {"sites": values, "candidates": candidates, "chosen": _chosen(runs)}
-
-
-def _samples(units: Sequence[Unit], site: str, candidate: str) -> NDArray[np.float32]:
-    """(resamples, scores) of a candidate on a test site; NaN where there are none."""
-    (unit,) = (unit for unit in units if (unit.split, unit.site) == ("test", site))
-    samples = np.full((RESAMPLES, len(SCORES)), np.nan, np.float32)
-    for k, (_, drawn) in enumerate(_read_unit(unit, candidate).values()):
-        if drawn is not None:
-            samples[:, k] = drawn
-    return samples
-
-
-def _chosen(runs: Sequence[Sequence[Unit]]) -> dict[str, float]:
-    """Control -> PR-AUC on the validation sites, mean over runs; empty without any."""
-    found: dict[str, list[float]] = {}
-    for units in runs:
-        for unit in units:
-            if (unit.split, unit.site) != ("validation", POOLED):
-                continue
-            if unit.measured["mean", "half"].positives:
-                for name in FUSIONS:
-                    pr_auc = unit.measured[name, "half"].values["pr_auc"]
-                    found.setdefault(name, []).append(pr_auc)
-    return {name: float(np.mean(values)) for name, values in found.items()}
-
-
-def _mean(runs: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """Score -> mean over runs; None where a run does not define it."""
-    return {
-        score: None
-        if any(run[score] is None for run in runs)
-        else float(np.mean([run[score] for run in runs if run[score] is not None]))
-        for score in runs[0]
-    }
-
-
-def _plain(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else value
-
-
-def _read_unit(
-    unit: Unit, candidate: str
-) -> dict[str, tuple[float | None, NDArray[np.float64] | None]]:
-    """Score of the leaderboard -> its value and its samples."""
-    result = {}
-    for name, (score, rule) in SCORES.items():
-        measured: Measured | None = unit.measured.get((candidate, rule))
-        measured = measured or unit.measured[candidate, "half"]
-        drawn = None if measured.samples is None else measured.samples.get(score)
-        result[name] = (measured.values.get(score), drawn)
-    return result
-
-
-def read_result(folder: Path) -> Result:
-    """Read a finished cell.
-
-    Raises:
-        InputError: The cell's record is missing or unreadable.
-    """
-    record = read_json(folder / RECORD)
-    with np.load(folder / SAMPLES, allow_pickle=False) as stored:
-        samples = stored["samples"]
-    sites = {
-        site: {
-            candidate: {k: np.nan if v is None else v for k, v in scores.items()}
-            for candidate, scores in candidates.items()
-        }
-        for site, candidates in record["sites"].items()
-    }
-    return Result(
-        record["own"],
-        sites,
-        {
-            site: dict(zip(record["candidates"], samples[i], strict=True))
-            for i, site in enumerate(sites)
-        },
-        record["chosen"],
-        record["seconds"],
-        record["parameters"],
-        record["diverged"],
-    )
+    return candidate, score_class(pairs, cell.target, seed=0).units

@@ -4,18 +4,19 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import JsonValue
 
+from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.pretraining import Pretraining
-from swath.models.device import pick_device
+from swath.lab.comparison.rates import StageRates, measure_stage
 from swath.models.trained import SPEC
 from swath.progress import track
+from swath.training.compute import Compute
+from swath.training.fitting import prepare
 from swath.training.presets import StageSettings
-from swath.training.rates import StageRates, measure_stage
-from swath.training.train import prepare
 
 PIXEL_PART = 4
 """A classical method is measured on this part of its pixels; kernels and trees grow a little faster
@@ -26,21 +27,21 @@ TILE_OVERHEAD = 1.4
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class NetworkRates:
     """What the networks of one model cost here.
 
     Attributes:
         fcn: Stage 1, or the only one.
-        rnn: Stage 2, the PMaps of the frozen networks included; None for a model without.
+        fusion: Stage 2, the PMaps of the frozen network included; None for a model without.
     """
 
     fcn: StageRates
-    rnn: StageRates | None
+    fusion: StageRates | None
 
     @property
     def parameters(self) -> int:
         """Trained weights."""
-        return self.fcn.parameters + (self.rnn.parameters if self.rnn else 0)
+        return self.fcn.parameters + (self.fusion.parameters if self.fusion else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,11 @@ class PixelRates:
     parameters: int = 0
 
 
+ModelRates = NetworkRates | PixelRates
+
+
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class ComparisonCost:
     """What is still to be done, and how long it will take with one cell at a time.
 
     Attributes:
@@ -84,14 +88,14 @@ class Estimate:
             busy[first] += sum(self.seconds.get(cell.name, 0.0) for cell in job)
         return max(busy)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, JsonValue]:
         """Plain values."""
         return {
             "cells": len(self.seconds) + self.done,
             "done": self.done,
             "cell_minutes": {name: round(s / 60, 4) for name, s in self.seconds.items()},
             "total_minutes": round(self.total_s / 60, 4),
-            "parameters": self.parameters,
+            "parameters": {**self.parameters},
         }
 
 
@@ -100,8 +104,8 @@ def estimate(
     done: Collection[str],
     stored: Callable[[Cell], bool],
     pretrained: Path,
-    device: str,
-) -> Estimate:
+    compute: Compute,
+) -> ComparisonCost:
     """Run a few steps of each model on its first fold, and count what all cells will need.
 
     Args:
@@ -109,12 +113,12 @@ def estimate(
         done: Names of the cells that are finished; they cost nothing more.
         stored: Whether the first stage of a cell has been trained and kept.
         pretrained: Folder of what models are trained on before their fold.
-        device: `auto`, `cpu` or `cuda`.
+        compute: Where they are trained.
     """
     firsts = {cell.model.name: cell for cell in reversed(comparison.cells())}
     wanted = {cell.model.name for cell in comparison.cells() if cell.name not in done}
     rates = {
-        name: _measure(firsts[name], device)
+        name: _measure(firsts[name], compute)
         for name in track(sorted(wanted), "measuring a few steps of each model")
     }
     seconds: dict[str, float] = {}
@@ -130,31 +134,27 @@ def estimate(
                     if run not in counted and not (run / SPEC).is_file():
                         seconds[cell.name] += _pretraining_seconds(cell, before, rates)
                     counted.add(run)
-    parameters = {name: found.parameters for name, found in rates.items()}
-    return Estimate(seconds, parameters, len(done))
+    parameters = {name: measured.parameters for name, measured in rates.items()}
+    return ComparisonCost(seconds, parameters, len(done))
 
 
-def _measure(cell: Cell, device: str) -> Rates | PixelRates:
-    settings = cell.model.network
-    if settings is None:
+def _measure(cell: Cell, compute: Compute) -> ModelRates:
+    if cell.model.network is None:
         return _measure_pixels(cell)
-    where = pick_device(device)
-    fitting = prepare(cell.dataset, Path(), settings, cell.dates, cell.seed, where)
+    fitting = prepare(cell.plan, Path(), compute)
     if cell.model.whole_series:
-        return Rates(measure_stage(fitting, *fitting.series_stage()), None)
-    fcn_stage, patches = fitting.fcn_stage(salt=1)
+        return NetworkRates(measure_stage(fitting, *fitting.series_stage()), None)
+    fcn_stage, patches = fitting.fcn_stage()
     fcn = measure_stage(fitting, fcn_stage, patches)
     if cell.model.stage == "fcn":
-        return Rates(fcn, None)
-    sites = [site.name for site in cell.dataset.sites]
-    rnn_stage, patches = fitting.rnn_stage(dict.fromkeys(sites, fcn_stage.network))
-    return Rates(fcn, measure_stage(fitting, rnn_stage, patches))
+        return NetworkRates(fcn, None)
+    fusion_stage, patches = fitting.fusion_stage(fcn_stage.network)
+    return NetworkRates(fcn, measure_stage(fitting, fusion_stage, patches))
 
 
 def _measure_pixels(cell: Cell) -> PixelRates:
     """Fit on a part of the pixels that a class is allowed, and map them."""
-    from swath.lab.baselines.classify import fit
-    from swath.lab.baselines.methods import PixelSettings
+    from swath.lab.baselines.classify import fit  # needs scikit-learn
 
     settings = cell.model.settings
     assert isinstance(settings, PixelSettings)
@@ -172,7 +172,7 @@ def _measure_pixels(cell: Cell) -> PixelRates:
 
 def _cell_seconds(
     cell: Cell,
-    rates: Mapping[str, Rates | PixelRates],
+    rates: Mapping[str, ModelRates],
     firsts: Mapping[str, Cell],
     *,
     first_stage: bool,
@@ -188,41 +188,37 @@ def _cell_seconds(
     # Validation was measured on the first fold; other folds have other sites.
     larger = _validation_mpx(cell) / max(_validation_mpx(firsts[model.name]), 1e-9)
 
-    def training(stage: StageSettings, found: StageRates) -> float:
-        return stage.steps * found.step_s + stage.epochs * found.validation_s * larger
+    def training(stage: StageSettings, cost: StageRates) -> float:
+        return stage.steps * cost.step_s + stage.epochs * cost.validation_s * larger
 
     total = 0.0
     if first_stage:
-        times = 1 + (settings.cross_fit if measured.rnn else 0)
-        total += times * training(settings.fcn, measured.fcn)
-    if measured.rnn:
-        total += training(settings.rnn, measured.rnn)
+        total += training(settings.fcn, measured.fcn)
+    if measured.fusion:
+        total += training(settings.rnn, measured.fusion)
     once = measured.fcn.forward_s_per_mpx
     per_mpx = once * cell.dates * settings.orientations
     if model.whole_series:  # each date alone, at most as costly as the series, and the series
         per_mpx += once * settings.orientations
-    if measured.rnn:  # the PMaps of all dates are in it, once each
-        per_mpx += measured.rnn.forward_s_per_mpx - once * cell.dates
+    if measured.fusion:  # the PMaps of all dates are in it, once each
+        per_mpx += measured.fusion.forward_s_per_mpx - once * cell.dates
     # The temperature is fitted on maps of the validation sites.
     return total + (mpx * TILE_OVERHEAD + _validation_mpx(cell)) * per_mpx
 
 
-def _pretraining_seconds(
-    cell: Cell, before: Pretraining, rates: Mapping[str, Rates | PixelRates]
-) -> float:
+def _pretraining_seconds(cell: Cell, before: Pretraining, rates: Mapping[str, ModelRates]) -> float:
     """The training on other data, in which nothing is validated."""
     measured, settings = rates[cell.model.name], cell.model.network
-    assert isinstance(measured, Rates)
+    assert isinstance(measured, NetworkRates)
     assert settings is not None
 
-    def training(stage: StageSettings, usual: StageSettings, found: StageRates) -> float:
+    def training(stage: StageSettings, usual: StageSettings, cost: StageRates) -> float:
         larger = stage.batch_size * stage.patch_px**2 / (usual.batch_size * usual.patch_px**2)
-        return stage.steps * found.step_s * larger
+        return stage.steps * cost.step_s * larger
 
-    crossed = 1 + (before.settings.cross_fit if measured.rnn else 0)
-    total = crossed * training(before.settings.fcn, settings.fcn, measured.fcn)
-    if measured.rnn:
-        total += training(before.settings.rnn, settings.rnn, measured.rnn)
+    total = training(before.settings.fcn, settings.fcn, measured.fcn)
+    if measured.fusion:
+        total += training(before.settings.rnn, settings.rnn, measured.fusion)
     return total
 
 

@@ -1,27 +1,27 @@
 """Training on other data first: once a seed and settings, whatever the fold."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from pydantic import JsonValue
 from shapely import box
 
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError, SettingsError
 from swath.files import read_json
+from swath.keys import Decided
 from swath.locks import locked
 from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import SPEC
+from swath.training.compute import Compute
 from swath.training.fit import COST
 from swath.training.presets import TrainSettings
-from swath.training.runfolder import StageName, plan_run, series_length
-from swath.training.start import Start, difference, parts, read_start
+from swath.training.start import Start, difference, read_start, weights_meaning
 from swath.training.store import StageStore
 from swath.training.train import train
+from swath.training.trainplan import StageName, TrainPlan, series_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,23 @@ class Pretraining:
     dataset: Dataset
     settings: TrainSettings
 
-    def decided_by(self, stage: StageName, seed: int) -> dict[str, Any]:
-        """Everything that decides its weights, as JSON."""
-        return {"stage": stage, **plan_run(self.dataset, self.settings, seed)}
+    def plan(self, stage: StageName, seed: int) -> TrainPlan:
+        """The training."""
+        return TrainPlan(self.dataset, self.settings, stage, seed)
+
+    def decided(self, stage: StageName, seed: int) -> Decided:
+        """Everything that decides its weights."""
+        run = self.plan(stage, seed).decided
+        return Decided("pretraining", run.version, {"stage": stage, **run.fields})
 
     @property
-    def first_stage(self) -> list[Any]:
+    def first_stage(self) -> dict[str, JsonValue]:
         """What decides the weights of its first stage, but the seed, as JSON."""
-        return [str(self.dataset.root), self.settings.of_first_stage()]
+        return {"dataset": str(self.dataset.root), "settings": self.settings.of_first_stage()}
 
     def folder(self, root: Path, stage: StageName, seed: int) -> Path:
         """Where its run is, or would be."""
-        text = json.dumps(self.decided_by(stage, seed), sort_keys=True)
-        return root / f"seed-{seed}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return root / f"seed-{seed}-{self.decided(stage, seed).key[:16]}"
 
     def check(self, dataset: Dataset, settings: TrainSettings, dates: int) -> None:
         """Check that its weights will fit a training, and that it sees none of that one's places.
@@ -62,14 +66,16 @@ class Pretraining:
             SettingsError: Another architecture, other bands, encoding, classes or dates.
             DatasetError: A site of one lies over a site of the other.
         """
-        found = parts(self.settings.model, self.dataset.image, self.dataset.legend, self.settings)
-        wanted = parts(settings.model, dataset.image, dataset.legend, settings)
+        offered = weights_meaning(
+            self.settings.model, self.dataset.image, self.dataset.legend, self.settings
+        )
+        wanted = weights_meaning(settings.model, dataset.image, dataset.legend, settings)
         if isinstance(architecture(settings.model), WholeSeries):
             # Some of these networks have a weight a date.
-            found["length of series"] = series_length(self.dataset, self.settings)
-            wanted["length of series"] = dates
-        if said := difference(found, wanted):
-            raise SettingsError(f"pretrain: {self.dataset.root} does not fit: {said}")
+            offered = _of_length(offered, series_length(self.dataset, self.settings.dates))
+            wanted = _of_length(wanted, dates)
+        if unlike := difference(offered, wanted):
+            raise SettingsError(f"pretrain: {self.dataset.root} does not fit: {unlike}")
         for other in self.dataset.sites:
             for site in dataset.sites:
                 if box(*other.grid.lonlat_bounds).intersects(box(*site.grid.lonlat_bounds)):
@@ -79,33 +85,35 @@ class Pretraining:
                     )
 
 
+def _of_length(meaning: Decided, dates: int) -> Decided:
+    """The same weights, of a network for series of that many dates."""
+    return replace(meaning, fields={**meaning.fields, "length of series": dates})
+
+
 def pretrain(
-    wanted: Pretraining, stage: StageName, seed: int, root: Path, device: str, title: str
+    pretraining: Pretraining, stage: StageName, seed: int, root: Path, compute: Compute, title: str
 ) -> tuple[Start, float]:
     """Train on the other data, or take what another cell has trained.
 
     Args:
-        wanted: What to train.
+        pretraining: What to train.
         stage: `fcn` or `all`.
         seed: Of the training.
         root: Folder of all pretrainings of a comparison. Cells at work at the same time wait for
             one another here.
-        device: `auto`, `cpu` or `cuda`.
+        compute: Where.
         title: How its lines on stderr start.
 
     Returns:
         The weights; and the seconds that their training took, whoever did it.
     """
-    run = wanted.folder(root, stage, seed)
+    run = pretraining.folder(root, stage, seed)
     with _alone(run.with_suffix(".lock")):
         if not (run / SPEC).is_file():
             train(
-                wanted.dataset,
+                pretraining.plan(stage, seed),
                 run,
-                wanted.settings,
-                stage=stage,
-                seed=seed,
-                device=device,
+                compute,
                 resume=True,
                 overwrite=True,
                 store=StageStore(root / "stages"),

@@ -12,23 +12,27 @@ import torch
 from swath.errors import MissingExtraError
 from swath.lab.comparison.board import Board, make_board
 from swath.lab.comparison.board_write import write_board
-from swath.lab.comparison.cell import finished, read_result, run_cell
+from swath.lab.comparison.cell import CellFolders, finished, run_cell
 from swath.lab.comparison.cells import Cell, Comparison
-from swath.lab.comparison.cost import Estimate, estimate
+from swath.lab.comparison.cost import ComparisonCost, estimate
+from swath.lab.comparison.result import RECORD, read_result
 from swath.progress import console
+from swath.training.compute import HERE, Compute
 from swath.training.store import StageStore
 from swath.workers import ALONE, Crew
 
 Job = tuple[Cell, ...]
 
 
-def plan_cost(comparison: Comparison, out: Path, device: str, crew: Crew = ALONE) -> Estimate:
+def plan_cost(
+    comparison: Comparison, out: Path, compute: Compute = HERE, crew: Crew = ALONE
+) -> ComparisonCost:
     """Which cells are still to do, and how long they will take.
 
     Args:
         comparison: What is asked for.
         out: Where finished cells are looked for.
-        device: `auto`, `cpu` or `cuda`.
+        compute: Where the networks are trained.
         crew: Who will run the cells; if not this process, each has one thread, and so has this
             measurement, on this machine.
 
@@ -37,20 +41,20 @@ def plan_cost(comparison: Comparison, out: Path, device: str, crew: Crew = ALONE
     """
     done = {c.name for c in comparison.cells() if finished(_folder(out, c), c)}
     if len(done) == len(comparison.cells()):
-        return Estimate({}, {}, len(done))
+        return ComparisonCost({}, {}, len(done))
     with _threads(None if crew.alone else 1):
         return estimate(
-            comparison, done, lambda cell: _store(out, cell).holds_any(), _pretrained(out), device
+            comparison, done, lambda cell: _store(out, cell).holds_any(), _pretrained(out), compute
         )
 
 
 def run_comparison(
     comparison: Comparison,
     out: Path,
-    cost: Estimate,
+    cost: ComparisonCost,
     *,
+    compute: Compute = HERE,
     crew: Crew = ALONE,
-    device: str = "auto",
 ) -> Board:
     """Run what is not done yet, and write the leaderboard.
 
@@ -60,18 +64,18 @@ def run_comparison(
         comparison: What is asked for.
         out: Gets `cells`, `leaderboard.json`, `leaderboard.md` and `leaderboard.png`.
         cost: Of `plan_cost`; says what is left.
+        compute: Where the networks are trained.
         crew: Who runs the cells: this process with all of its threads, or others with one each.
-        device: `auto`, `cpu` or `cuda`.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         WorkerError: Workers die again and again.
     """
     if find_spec("matplotlib") is None:
-        raise MissingExtraError("swath compare", "matplotlib", "report")
+        raise MissingExtraError("swath lab compare", "matplotlib", "report")
     jobs = [job for job in comparison.jobs() if any(c.name in cost.seconds for c in job)]
     began, spent, total = time.perf_counter(), 0.0, cost.total_s
-    todo = [_Work(job, out, device, one_thread=not crew.alone) for job in jobs]
+    todo = [_Work(job, out, compute, one_thread=not crew.alone) for job in jobs]
     for number, (work, _) in enumerate(crew.run(_run_job, todo), start=1):
         spent += sum(cost.seconds.get(cell.name, 0.0) for cell in work.job)
         took = time.perf_counter() - began
@@ -111,7 +115,7 @@ def _board(comparison: Comparison, out: Path) -> Board | None:
     ready = [
         cell
         for cells in units.values()
-        if all((_folder(out, cell) / "cell.json").is_file() for cell in cells)
+        if all((_folder(out, cell) / RECORD).is_file() for cell in cells)
         for cell in cells
     ]
     if not ready:
@@ -128,7 +132,7 @@ class _Work:
 
     job: Job
     out: Path
-    device: str
+    compute: Compute
     one_thread: bool
 
 
@@ -137,7 +141,8 @@ def _run_job(work: _Work) -> None:
         for cell in work.job:
             folder = _folder(work.out, cell)
             if not finished(folder, cell):
-                run_cell(cell, folder, _store(work.out, cell), _pretrained(work.out), work.device)
+                folders = CellFolders(folder, _store(work.out, cell), _pretrained(work.out))
+                run_cell(cell, folders, work.compute)
 
 
 @contextmanager

@@ -1,0 +1,257 @@
+"""What a finished cell leaves: its record, its scores, and their samples over blocks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from swath.errors import DatasetError
+from swath.evaluation.evidence import Rule
+from swath.evaluation.rows import POOLED, RESAMPLES, Measured, Unit
+from swath.files import replacing
+from swath.lab.comparison.cells import Cell
+from swath.models.fusion import FUSIONS
+from swath.schema import read_model
+
+RECORD = "cell.json"
+SAMPLES = "samples.npz"
+
+SCORES: dict[str, tuple[str, Rule]] = {
+    "pr_auc": ("pr_auc", "half"),
+    "line_f1_2": ("line_f1_2", "validation"),
+    "iou": ("iou", "validation"),
+    "iou_scene": ("iou", "scene"),
+    "iou_half": ("iou", "half"),
+    "ece": ("ece", "half"),
+    "accuracy": ("accuracy", "half"),
+}
+"""Score of the leaderboard -> (score of the report, threshold rule; 0.5 without validation)."""
+
+Values = dict[str, float]
+"""Score of the leaderboard -> value; NaN where it is not defined."""
+
+StoredValues = dict[str, float | None]
+"""The same as JSON: None where it is not defined."""
+
+StoredSites = dict[str, dict[str, StoredValues]]
+"""Test site -> candidate -> scores."""
+
+
+class RunRecord(BaseModel):
+    """One of several series of a cell.
+
+    Attributes:
+        dates: Held-out site -> days that were mapped.
+        sites: Test site -> candidate -> scores.
+    """
+
+    dates: dict[str, list[str]]
+    sites: StoredSites
+
+
+class CellRecord(BaseModel):
+    """What `cell.json` holds.
+
+    Attributes:
+        decided_by: What decided it.
+        own: The candidate that is the cell's model: the fused map, or the mean of the dates.
+        dates: T of its maps.
+        seconds: Step -> wall time; a shared first stage counts in every cell that uses it.
+        parameters: Trained weights of all networks; 0 for a classical method.
+        diverged: Whether a training ended in numbers that are not finite.
+        sites: Test site -> candidate -> scores, means over the runs.
+        candidates: The order of the candidates in the samples.
+        chosen: Control -> PR-AUC on the validation sites; empty without any.
+        runs: Each series by itself, where there are several.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    decided_by: dict[str, JsonValue]
+    own: str
+    dates: int
+    seconds: dict[str, float]
+    parameters: int
+    diverged: bool
+    sites: StoredSites
+    candidates: list[str]
+    chosen: dict[str, float]
+    runs: tuple[RunRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished cell, as the leaderboard reads it.
+
+    Attributes:
+        own: The candidate that is the cell's model: the fused map, or the mean of the dates.
+        sites: Test site -> candidate -> scores.
+        samples: Test site -> candidate -> (resamples, scores of `SCORES`) over resampled blocks of
+            the site; NaN where there are none.
+        chosen: Control -> PR-AUC on the validation sites; empty without any.
+        seconds: Step -> wall time; a shared first stage counts in every cell that uses it.
+        parameters: Trained weights of all networks; 0 for a classical method.
+        diverged: Whether a training ended in numbers that are not finite.
+    """
+
+    own: str
+    sites: dict[str, dict[str, Values]]
+    samples: dict[str, dict[str, NDArray[np.float32]]]
+    chosen: dict[str, float]
+    seconds: dict[str, float]
+    parameters: int
+    diverged: bool
+
+    @property
+    def minutes(self) -> float:
+        """Wall time of the training."""
+        return sum(self.seconds[step] for step in self.seconds if step not in ("map", "score")) / 60
+
+
+def read_result(folder: Path) -> Result:
+    """Read a finished cell.
+
+    Raises:
+        InputError: The cell's record is missing or unreadable.
+    """
+    record = read_model(folder / RECORD, CellRecord)
+    with np.load(folder / SAMPLES, allow_pickle=False) as stored:
+        samples: NDArray[np.float32] = stored["samples"]
+    return Result(
+        record.own,
+        {
+            site: {name: _numbers(values) for name, values in candidates.items()}
+            for site, candidates in record.sites.items()
+        },
+        {
+            site: dict(zip(record.candidates, samples[i], strict=True))
+            for i, site in enumerate(record.sites)
+        },
+        record.chosen,
+        record.seconds,
+        record.parameters,
+        record.diverged,
+    )
+
+
+def _numbers(values: StoredValues) -> Values:
+    return {score: np.nan if value is None else value for score, value in values.items()}
+
+
+def sites_of_run(cell: Cell, units: Sequence[Unit]) -> StoredSites:
+    """Test site -> candidate -> scores of one run.
+
+    Raises:
+        DatasetError: A test site without a labelled pixel.
+    """
+    test = {unit.site: unit for unit in units if unit.split == "test"}
+    return {
+        site: {
+            name: {
+                score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()
+            }
+            for name in candidates_of_run(cell, units)
+        }
+        for site in cell.test
+    }
+
+
+def candidates_of_run(cell: Cell, units: Sequence[Unit]) -> list[str]:
+    """What all test sites have. They differ in dates, so single ones are no rows; their mean is.
+
+    Raises:
+        DatasetError: A test site without a labelled pixel.
+    """
+    test = {unit.site: unit for unit in units if unit.split == "test"}
+    empty = [site for site in cell.test if site not in test]
+    if empty:
+        raise DatasetError(f"test site {empty[0]!r} has no labelled pixel under its map")
+    return [
+        model
+        for (model, rule) in test[cell.test[0]].measured
+        if rule == "half" and all((model, rule) in test[site].measured for site in cell.test)
+    ]
+
+
+def shared_candidates(cell: Cell, runs: Sequence[Sequence[Unit]]) -> list[str]:
+    """What all runs have: those of several dates have other single dates."""
+    every = [candidates_of_run(cell, units) for units in runs]
+    return [name for name in every[0] if all(name in names for names in every)]
+
+
+def mean_of_runs(
+    cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[str]
+) -> StoredSites:
+    """Test site -> candidate -> scores, means over runs."""
+    by_run = [sites_of_run(cell, units) for units in runs]
+    return {
+        site: {name: _mean([run[site][name] for run in by_run]) for name in candidates}
+        for site in cell.test
+    }
+
+
+def write_samples(
+    folder: Path, cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[str]
+) -> None:
+    """Write (test sites, candidates, resamples, scores) float32, means over runs, as npz."""
+    shape = (len(cell.test), len(candidates), RESAMPLES, len(SCORES))
+    samples = np.full(shape, np.nan, np.float32)
+    for i, site in enumerate(cell.test):
+        for j, name in enumerate(candidates):
+            samples[i, j] = np.mean([_samples(units, site, name) for units in runs], axis=0)
+    with replacing(folder / SAMPLES) as temporary:
+        np.savez_compressed(temporary, samples=samples)
+
+
+def chosen_on_validation(runs: Sequence[Sequence[Unit]]) -> dict[str, float]:
+    """Control -> PR-AUC on the validation sites, mean over runs; empty without any."""
+    by_control: dict[str, list[float]] = {}
+    for units in runs:
+        for unit in units:
+            if (unit.split, unit.site) != ("validation", POOLED):
+                continue
+            if unit.measured["mean", "half"].positives:
+                for name in FUSIONS:
+                    pr_auc = unit.measured[name, "half"].values["pr_auc"]
+                    by_control.setdefault(name, []).append(pr_auc)
+    return {name: float(np.mean(values)) for name, values in by_control.items()}
+
+
+def _samples(units: Sequence[Unit], site: str, candidate: str) -> NDArray[np.float32]:
+    """(resamples, scores) of a candidate on a test site; NaN where there are none."""
+    (unit,) = (unit for unit in units if (unit.split, unit.site) == ("test", site))
+    samples = np.full((RESAMPLES, len(SCORES)), np.nan, np.float32)
+    for k, (_, drawn) in enumerate(_read_unit(unit, candidate).values()):
+        if drawn is not None:
+            samples[:, k] = drawn
+    return samples
+
+
+def _mean(runs: Sequence[Mapping[str, float | None]]) -> StoredValues:
+    """Score -> mean over runs; None where a run does not define it."""
+    return {
+        score: None
+        if any(run[score] is None for run in runs)
+        else float(np.mean([run[score] for run in runs if run[score] is not None]))
+        for score in runs[0]
+    }
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else value
+
+
+def _read_unit(
+    unit: Unit, candidate: str
+) -> dict[str, tuple[float | None, NDArray[np.float64] | None]]:
+    """Score of the leaderboard -> its value and its samples."""
+    result = {}
+    for name, (score, rule) in SCORES.items():
+        measured: Measured | None = unit.measured.get((candidate, rule))
+        measured = measured or unit.measured[candidate, "half"]
+        drawn = None if measured.samples is None else measured.samples.get(score)
+        result[name] = (measured.values.get(score), drawn)
+    return result

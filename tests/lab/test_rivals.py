@@ -1,0 +1,75 @@
+"""The rival networks train and map as those of the product do, where they are known."""
+
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+
+import swath.lab.networks  # noqa: F401 - makes them known
+from swath.dataset.build import build_dataset
+from swath.dataset.site import read_image
+from swath.errors import SettingsError
+from swath.mapping.predict import DatedImage, Predictor, predict_series
+from swath.models.trained import load_model
+from swath.training.presets import Phase, StageSettings, TrainSettings
+from swath.training.train import train
+from swath.training.trainplan import TrainPlan
+
+STAGE = StageSettings(
+    phases=(Phase(learning_rate=3e-3, epochs=2),), batches=3, batch_size=2, patch_px=32, ema=0.5
+)
+TINY = TrainSettings(width=2, hidden=4, jitter=0.1, fcn=STAGE, rnn=STAGE)
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_world, tmp_path_factory):
+    return build_dataset(tiny_world, tmp_path_factory.mktemp("rivals") / "dataset")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "segnet-convlstm",
+        "early-fusion",
+        "feature-mean",
+        "feature-convlstm",
+        "tempcnn",
+        "pixel-lstm",
+    ],
+)
+def test_other_architectures_train_and_map_in_the_precision_of_the_machine(dataset, tmp_path, name):
+    trained = train(TrainPlan(dataset, TINY.model_copy(update={"model": name})), tmp_path)
+    assert all(
+        value is not None for stage in trained.spec.scores.values() for value in stage.values()
+    )
+    predictor = Predictor(load_model(tmp_path), "cpu", "auto")
+    site = dataset.site("sim_test")
+    images = [DatedImage(a.date, partial(read_image, a)) for a in site.acquisitions]
+    (made,) = predict_series(predictor, images, site.grid.shape)
+    assert made.fused.shape == (2, *site.grid.shape)
+    assert made.pmaps.shape == (2, 2, *site.grid.shape)
+    for pmap in (made.fused, made.pmaps):
+        assert np.isfinite(pmap).all()
+        assert 0 <= pmap.min() < pmap.max() <= 1
+
+
+def test_a_model_of_one_stage_has_no_stages_to_choose_from(dataset, tmp_path):
+    settings = TINY.model_copy(update={"model": "u-tae"})
+    with pytest.raises(SettingsError, match="trained in one stage"):
+        train(TrainPlan(dataset, settings, stage="fcn"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_product_trains_its_own_networks_only(dataset, tmp_path):
+    """In a process of its own, as a user has it: here the laboratory is loaded."""
+    arguments = ["train", str(dataset.root), "--out", str(tmp_path / "run"), "--model", "u-tae"]
+    command = [sys.executable, "-m", "swath", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert "no model 'u-tae'" in line
+    assert "unet-convlstm, unet-attention" in line
+    assert "laboratory" in line
+    assert not (tmp_path / "run").exists()
