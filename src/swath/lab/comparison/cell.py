@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import DatasetError, SettingsError
-from swath.evaluation.candidates import FUSED
+from swath.evaluation.candidate import UNTRAINED, Candidate, CandidateOrDate
+from swath.evaluation.evaluate import score_class
 from swath.evaluation.evidence import Rule
-from swath.evaluation.rows import POOLED, RESAMPLES, Measured, Unit
+from swath.evaluation.measurement import POOLED, RESAMPLES, Measurement, Unit
 from swath.evaluation.truth import truths_of_dataset
 from swath.files import read_json, replacing, write_json
 from swath.lab.comparison.cells import Cell
@@ -23,9 +24,7 @@ from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, site_series
 from swath.mapping.stages import map_site
 from swath.maps.sitemaps import read_maps
-from swath.models.fusion import FUSIONS
 from swath.models.trained import load_model
-from swath.report.report import score_class
 from swath.training.fit import COST
 from swath.training.presets import TrainSettings
 from swath.training.runfolder import RUN_FILE, plan_run
@@ -236,16 +235,16 @@ def _held_out(cell: Cell, maps: Path) -> Iterator[tuple[Series, Path]]:
             yield site_series(cell.dataset.site(name), cell.dataset, cell.dates, days), home
 
 
-def _score(cell: Cell, maps: Path) -> tuple[str, list[Unit]]:
+def _score(cell: Cell, maps: Path) -> tuple[Candidate, Sequence[Unit]]:
     """The candidate that is the cell's model, and what is measured of one run."""
     site_maps = read_maps(maps)
     pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
-    own = FUSED if site_maps[0].fusion != "mean" else "mean"
+    own = Candidate.FUSED if site_maps[0].fusion != "mean" else Candidate.MEAN
     # The same seed in all cells: so all models are scored on the same draws of blocks.
     return own, score_class(pairs, cell.target, seed=0).units
 
 
-def _candidates(cell: Cell, units: Sequence[Unit]) -> list[str]:
+def _candidates(cell: Cell, units: Sequence[Unit]) -> list[CandidateOrDate]:
     """What all test sites have. They differ in dates, so single ones are no rows; their mean is."""
     test = {unit.site: unit for unit in units if unit.split == "test"}
     empty = [site for site in cell.test if site not in test]
@@ -263,10 +262,11 @@ def _of_test_sites(cell: Cell, units: Sequence[Unit]) -> dict[str, dict[str, dic
     test = {unit.site: unit for unit in units if unit.split == "test"}
     return {
         site: {
-            name: {
-                score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()
+            str(candidate): {
+                score: _plain(value)
+                for score, (value, _) in _read_unit(test[site], candidate).items()
             }
-            for name in _candidates(cell, units)
+            for candidate in _candidates(cell, units)
         }
         for site in cell.test
     }
@@ -279,7 +279,7 @@ def _combined(cell: Cell, runs: Sequence[Sequence[Unit]], folder: Path) -> dict[
     candidates = [name for name in every[0] if all(name in names for names in every)]
     by_run = [_of_test_sites(cell, units) for units in runs]
     values = {
-        site: {name: _mean([run[site][name] for run in by_run]) for name in candidates}
+        site: {str(name): _mean([run[site][str(name)] for run in by_run]) for name in candidates}
         for site in cell.test
     }
     samples = np.full((len(cell.test), len(candidates), RESAMPLES, len(SCORES)), np.nan, np.float32)
@@ -288,10 +288,10 @@ def _combined(cell: Cell, runs: Sequence[Sequence[Unit]], folder: Path) -> dict[
             samples[i, j] = np.mean([_samples(units, site, name) for units in runs], axis=0)
     with replacing(folder / SAMPLES) as temporary:
         np.savez_compressed(temporary, samples=samples)
-    return {"sites": values, "candidates": candidates, "chosen": _chosen(runs)}
+    return {"sites": values, "candidates": list(map(str, candidates)), "chosen": _chosen(runs)}
 
 
-def _samples(units: Sequence[Unit], site: str, candidate: str) -> NDArray[np.float32]:
+def _samples(units: Sequence[Unit], site: str, candidate: CandidateOrDate) -> NDArray[np.float32]:
     """(resamples, scores) of a candidate on a test site; NaN where there are none."""
     (unit,) = (unit for unit in units if (unit.split, unit.site) == ("test", site))
     samples = np.full((RESAMPLES, len(SCORES)), np.nan, np.float32)
@@ -308,8 +308,8 @@ def _chosen(runs: Sequence[Sequence[Unit]]) -> dict[str, float]:
         for unit in units:
             if (unit.split, unit.site) != ("validation", POOLED):
                 continue
-            if unit.measured["mean", "half"].positives:
-                for name in FUSIONS:
+            if unit.measured[Candidate.MEAN, "half"].positives:
+                for name in UNTRAINED:
                     pr_auc = unit.measured[name, "half"].values["pr_auc"]
                     found.setdefault(name, []).append(pr_auc)
     return {name: float(np.mean(values)) for name, values in found.items()}
@@ -330,12 +330,12 @@ def _plain(value: float | None) -> float | None:
 
 
 def _read_unit(
-    unit: Unit, candidate: str
+    unit: Unit, candidate: CandidateOrDate
 ) -> dict[str, tuple[float | None, NDArray[np.float64] | None]]:
     """Score of the leaderboard -> its value and its samples."""
     result = {}
     for name, (score, rule) in SCORES.items():
-        measured: Measured | None = unit.measured.get((candidate, rule))
+        measured: Measurement | None = unit.measured.get((candidate, rule))
         measured = measured or unit.measured[candidate, "half"]
         drawn = None if measured.samples is None else measured.samples.get(score)
         result[name] = (measured.values.get(score), drawn)

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 
 from swath.errors import MissingExtraError
-from swath.lab.comparison.board import Board, make_board
+from swath.lab.comparison.board import Board
 from swath.lab.comparison.board_write import write_board
 from swath.lab.comparison.cell import finished, read_result, run_cell
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.cost import Estimate, estimate
+from swath.lab.comparison.tally import make_board
 from swath.progress import console
 from swath.training.store import StageStore
 from swath.workers import ALONE, Crew
