@@ -14,7 +14,7 @@ from swath.audit.quality import (
     empty_share,
     warnings_for,
 )
-from swath.audit.response import MARGIN_PX, Moments, Score, Stretch, responses, usable
+from swath.audit.response import MARGIN_PX, LabelScore, Moments, Stretch, responses, usable
 from swath.audit.shift import LagSums, Shift, best_lag, find_shift, window_moments, window_sums
 from swath.audit.view import View, count_labels, plan_windows, read_outlines, read_view
 from swath.dataset.site import Acquisition, Dataset, Site, read_image
@@ -131,7 +131,7 @@ def _compare(acquisition: Acquisition, views: Sequence[View]) -> _Compared | Non
             for response, view, seen in zip(shown, views, valid, strict=True)
         ]
     )
-    score: Score = moments.score(*best_lag(moments))
+    score: LabelScore = moments.score(*best_lag(moments))
     scores = [score(response) for response in shown]
     parts = [
         window_sums(window, view.drawn, view.mask & seen)

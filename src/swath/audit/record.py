@@ -110,12 +110,4 @@ def _site_record(check: SiteCheck) -> SiteRecord:
 
 
 def _shift_record(shift: Shift | None) -> ShiftRecord | None:
-    if shift is None:
-        return None
-    return ShiftRecord(
-        east=shift.east,
-        south=shift.south,
-        east_error=shift.east_error,
-        south_error=shift.south_error,
-        significant=shift.significant,
-    )
+    return None if shift is None else ShiftRecord.model_validate(shift, from_attributes=True)

@@ -113,7 +113,7 @@ def usable(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class LabelScore:
     """A weighted sum of responses that is high where labels lie.
 
     Attributes:
@@ -182,9 +182,9 @@ class Moments:
         gain = (flat * solved).sum(axis=0).reshape(variance.shape)
         return np.asarray(gain / np.maximum(variance, 1e-12))
 
-    def score(self, row: int, col: int) -> Score:
+    def score(self, row: int, col: int) -> LabelScore:
         """The weighted sum that fits the template of a lag best (least squares)."""
         covariance, with_template, _ = self._centred()
         weights = np.linalg.solve(covariance, with_template[:, row, col])
         offset = float(-(weights @ self.response) / max(1, self.pixels))
-        return Score(np.asarray(weights, np.float64), offset)
+        return LabelScore(np.asarray(weights, np.float64), offset)

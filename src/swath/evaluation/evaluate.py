@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +68,8 @@ class Evaluation:
     """
 
     report: Report
-    sites: tuple[tuple[SiteMaps, Truth], ...]
-    classes: tuple[ScoredClass, ...]
+    sites: tuple[tuple[SiteMaps, Truth], ...] = field(repr=False)
+    classes: tuple[ScoredClass, ...] = field(repr=False)
 
 
 def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluation:

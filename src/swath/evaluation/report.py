@@ -103,6 +103,10 @@ class Report(Written):
     maps: str
     stands_on: str
 
+    def __repr__(self) -> str:
+        """What it stands on, and how much it holds."""
+        return f"Report({self.stands_on}; {len(self.rows)} rows)"
+
     def name(self, model: CandidateOrDate, class_name: str | None = None) -> str:
         """What tables call a candidate, or the map of a day.
 

@@ -11,7 +11,7 @@ from swath.cli.options import DeviceOption, JsonOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.lab.stability.variance import Differences, Output, VarianceTable
+    from swath.lab.stability.variance import Differences, MapKind, VarianceTable
 
 
 def command(
@@ -49,10 +49,10 @@ def command(
 
 def _lines(variance: "VarianceTable") -> list[str]:
     """A Markdown table: a row a site."""
-    from swath.lab.stability.variance import Output
+    from swath.lab.stability.variance import MapKind
     from swath.report.text import markdown, percent
 
-    length, outputs = variance.dates, (Output.ONE_DATE, Output.FUSED, Output.MEAN)
+    length, outputs = variance.dates, (MapKind.ONE_DATE, MapKind.FUSED, MapKind.MEAN)
     heads = [
         *("days: one date", f"days: {length} fused", f"days: mean of {length}"),
         *("next: one date", "next: fused", "next: mean", "order: fused"),
@@ -62,7 +62,7 @@ def _lines(variance: "VarianceTable") -> list[str]:
         cells = [
             *(_cell(site.days, output) for output in outputs),
             *(_cell(site.next, output) for output in outputs),
-            _cell(site.order, Output.FUSED),
+            _cell(site.order, MapKind.FUSED),
         ]
         splits = ", ".join(site.split_of_run) or "–"
         share = percent(site.class_share)
@@ -76,7 +76,7 @@ def _lines(variance: "VarianceTable") -> list[str]:
     ]
 
 
-def _cell(outputs: "Mapping[Output, Differences | None]", output: "Output") -> str:
+def _cell(outputs: "Mapping[MapKind, Differences | None]", output: "MapKind") -> str:
     from swath.report.text import percent
 
     differences = outputs.get(output)

@@ -24,7 +24,7 @@ from swath.schema import Written
 from swath.sites.schema import SiteSettings, read_sites_file
 
 
-class Output(StrEnum):
+class MapKind(StrEnum):
     """Whose maps are compared."""
 
     ONE_DATE = "one date"
@@ -48,8 +48,8 @@ class Differences(Written):
     of_class: float | None
 
 
-ByOutput = dict[Output, Differences | None]
-"""Output -> how far its maps differ; None without a pair that shares a pixel with data."""
+ByKind = dict[MapKind, Differences | None]
+"""Kind -> how far its maps differ; None without a pair that shares a pixel with data."""
 
 
 class SiteVariance(Written):
@@ -71,9 +71,9 @@ class SiteVariance(Written):
     dates: tuple[dt.date, ...]
     split_of_run: tuple[str, ...]
     class_share: float
-    days: ByOutput
-    next: ByOutput
-    order: ByOutput
+    days: ByKind
+    next: ByKind
+    order: ByKind
 
 
 class VarianceTable(Written):
@@ -146,15 +146,15 @@ def _compare(series: Series, predictor: Predictor, dates: int) -> SiteVariance:
     with tempfile.TemporaryDirectory(prefix="swath-") as scratch:
         makers = _makers(series, predictor, Path(scratch))
 
-        def differ(runs: Sequence[Run], pairs: Pairs) -> ByOutput:
+        def differ(runs: Sequence[Run], pairs: Pairs) -> ByKind:
             return {
                 output: differences(
-                    pairs(map(make, single if output == Output.ONE_DATE else runs)), target
+                    pairs(map(make, single if output == MapKind.ONE_DATE else runs)), target
                 )
                 for output, make in makers.items()
             }
 
-        shares = [_share(makers[Output.ONE_DATE](run), target) for run in single]
+        shares = [_share(makers[MapKind.ONE_DATE](run), target) for run in single]
         return SiteVariance(
             site=series.site,
             dates=series.dates,
@@ -167,13 +167,13 @@ def _compare(series: Series, predictor: Predictor, dates: int) -> SiteVariance:
             order={
                 output: differences([(make(run), make(run[::-1])) for run in so_far[-1:]], target)
                 for output, make in makers.items()
-                if output != Output.ONE_DATE
+                if output != MapKind.ONE_DATE
             },
         )
 
 
-def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[Output, Maker]:
-    """Output -> what makes its classes of some dates, given by number; none is made twice."""
+def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[MapKind, Maker]:
+    """Kind -> what makes its classes of some dates, given by number; none is made twice."""
     mapper = SequenceMapper(predictor, series.grid.shape)
     images = [source.prepare(scratch) for source in series.sources]
     pmaps = [mapper.pmap(image) for image in images]
@@ -188,10 +188,10 @@ def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[Output,
         fused = FUSIONS["mean"](values, valid)
         return classify(encode_pmap(fused, np.asarray(valid.any(axis=0))))
 
-    makers: dict[Output, Maker] = {Output.ONE_DATE: lambda run: classify(pmaps[run[-1]])}
+    makers: dict[MapKind, Maker] = {MapKind.ONE_DATE: lambda run: classify(pmaps[run[-1]])}
     if predictor.fusion != "mean":
-        makers[Output.FUSED] = fused
-    return makers | {Output.MEAN: mean}
+        makers[MapKind.FUSED] = fused
+    return makers | {MapKind.MEAN: mean}
 
 
 def _share(classes: Classes, target: int) -> float:
