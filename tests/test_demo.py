@@ -34,12 +34,13 @@ def test_every_step_left_what_the_commands_read(done: DemoResult) -> None:
     assert [site.splits for site in dataset.sites] == [("train",), ("validation",), ("test",)]
     assert load_model(done.run).spec.dates == 2
     assert [maps.site for maps in read_maps(done.maps)] == ["sim_1", "sim_2", "sim_3"]
-    assert (done.report.folder / "report.html").is_file()
+    assert done.page.name == "report.html"
+    assert done.page.is_file()
     assert done.seconds > 0
 
 
 def test_table_has_the_papers_form_and_the_controls(done: DemoResult) -> None:
-    models = [row["model"] for row in done.table]
+    models = [row["name"] for row in done.table]
     assert models[:2] == ["U-NET", "U-NET + ConvLSTM"]
     assert len(models) >= 7  # mean, median, vote, max, shifted, all-background, all-road
     for row in done.table:

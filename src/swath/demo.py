@@ -10,19 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
 from swath.errors import MissingExtraError
+from swath.evaluation.evaluate import evaluate
+from swath.evaluation.report import Report
 from swath.files import check_free
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import select_sites, site_series
 from swath.mapping.stages import map_site
 from swath.models.trained import load_model
 from swath.progress import console
-from swath.report.report import Report, evaluate
+from swath.report.folder import write_report
 from swath.report.table import table_text
 from swath.simulate.world import write_world
 from swath.sites.schema import SplitName
@@ -64,7 +67,8 @@ class DemoResult:
         dataset: DATASET of `swath build`.
         run: RUN of `swath train`.
         maps: MAPS of `swath map`.
-        report: REPORT of `swath evaluate`.
+        page: The report as a page.
+        report: What it holds.
         seconds: Wall time of all steps.
     """
 
@@ -72,13 +76,14 @@ class DemoResult:
     dataset: Path
     run: Path
     maps: Path
+    page: Path
     report: Report
     seconds: float
 
     @property
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, JsonValue]]:
         """The paper's table; see `Report.table`."""
-        return self.report.table()
+        return [row.as_json() for row in self.report.table()]
 
     @property
     def table_text(self) -> str:
@@ -134,8 +139,10 @@ def run_demo(
     _headline(4, "map all towns", maps)
     _map_all(run, dataset, maps, device)
     _headline(5, "evaluate the maps beside the controls", report)
-    evaluated = evaluate(maps, dataset, report, seed=seed)
-    return DemoResult(sites_file, data, run, maps, evaluated, time.perf_counter() - began)
+    evaluation = evaluate(maps, dataset, seed=seed)
+    page = write_report(evaluation, report)
+    seconds = time.perf_counter() - began
+    return DemoResult(sites_file, data, run, maps, page, evaluation.report, seconds)
 
 
 def _map_all(run: Path, dataset: Dataset, out: Path, device: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from swath.errors import InputError, SettingsError
 from swath.files import read_json
@@ -14,6 +14,17 @@ class Frozen(BaseModel):
     """The base of all that users write: values that do not change, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Written(Frozen):
+    """The base of all results that are written as JSON, and can be read back."""
+
+    # Scores of a model are called after it: `model_sha256`.
+    model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Plain JSON values, under the names that the file has."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 M = TypeVar("M", bound=BaseModel)

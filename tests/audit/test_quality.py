@@ -12,7 +12,7 @@ from affine import Affine
 
 from conftest import PROJECT, SceneWriter
 from support.label_worlds import GRID, UTM, draw_image, draw_lines, write_label_world
-from swath.audit.check import WINDOW_PX, check_site, plan_windows
+from swath.audit.check import check_site
 from swath.audit.quality import (
     LineGround,
     SiteQuality,
@@ -24,6 +24,7 @@ from swath.audit.quality import (
     warnings_for,
 )
 from swath.audit.shift import LAGS, SEARCH_PX, Shift, peaks
+from swath.audit.view import WINDOW_PX, plan_windows
 from swath.cli import run
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, Site

@@ -30,7 +30,7 @@ def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     def raise_it(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("swath.report.report.evaluate_labels", raise_it)
+    monkeypatch.setattr("swath.evaluation.evaluate.evaluate_labels", raise_it)
     return cli.run(["evaluate", "maps", "--labels", "labels.tif", "--out", "report"])
 
 
@@ -133,7 +133,7 @@ def test_bug_is_raised_and_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         failing(ZeroDivisionError(), monkeypatch)
     child = in_child(
-        "import swath.report.report as r; from swath.cli import main; import sys; "
+        "import swath.evaluation.evaluate as r; from swath.cli import main; import sys; "
         "r.evaluate_labels = None; sys.argv = ['swath', 'evaluate', 'm', '--labels', 'l', "
         "'--out', 'o']; main()"
     )

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,12 +20,14 @@ from swath.cli import run
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError
+from swath.evaluation.candidate import Candidate
 from swath.lab.comparison import cost
-from swath.lab.comparison.board import Board, Row, _paired, _summary, make_board
+from swath.lab.comparison.board import Board
 from swath.lab.comparison.board_write import board_text
 from swath.lab.comparison.comparisonfile import check_apart, read_comparison
 from swath.lab.comparison.rates import StageRates
 from swath.lab.comparison.result import SCORES, read_result
+from swath.lab.comparison.tally import Tally, make_board, paired, spread
 from swath.metrics import nested_resample
 
 STAGE = {
@@ -157,9 +160,9 @@ def test_one_unet_for_the_models_that_share_it(finished: Path) -> None:
     narrow, wider = (finished / f"cells/{name}/other/seed-1" for name in ("narrow", "wider"))
     before, after = (json.loads((f / "cell.json").read_text()) for f in (narrow, wider))
     # The same U-Net, so the same maps of single dates and the same controls from them.
-    for name in ("U-NET", "mean", "vote"):
+    for name in ("dates", "mean", "vote"):
         assert before["sites"]["sim_validation"][name] == after["sites"]["sim_validation"][name]
-    fused = [c["sites"]["sim_validation"]["U-NET + ConvLSTM"] for c in (before, after)]
+    fused = [c["sites"]["sim_validation"]["fused"] for c in (before, after)]
     assert fused[0] != fused[1]
     assert before["seconds"]["fcn"] == after["seconds"]["fcn"]
 
@@ -197,8 +200,8 @@ def test_killed_and_resumed_by_two_workers_it_ends_the_same(
     comparison = read_comparison(file)
     cells = comparison.cells()
     results = {cell.name: read_result(finished / "cells" / cell.name) for cell in cells}
-    undisturbed = make_board(comparison, cells, results).content
-    assert without_times(board_of(out)) == without_times(json.loads(json.dumps(undisturbed)))
+    undisturbed = make_board(comparison, cells, results).as_json()
+    assert without_times(board_of(out)) == without_times(undisturbed)
 
 
 def test_dry_run_writes_nothing_and_says_the_time(
@@ -230,7 +233,7 @@ def test_a_board_of_some_cells_says_so(finished: Path, dataset: Dataset, tmp_pat
     cells = [cell for cell in comparison.cells() if cell.seed == 0]
     results = {cell.name: read_result(finished / "cells" / cell.name) for cell in cells}
     board = make_board(comparison, cells, results)
-    assert all(row["pr_auc"]["sd"] is None for row in board.rows)
+    assert all(row.pr_auc.sd is None for row in board.rows)
     assert "4 of 8 cells" in board_text(board)
 
 
@@ -275,9 +278,13 @@ def test_other_networks_and_classical_methods_stand_in_one_board(
     assert run(["evaluate", str(maps), *arguments]) == 0
     capsys.readouterr()
     report = json.loads((tmp_path / "report/report.json").read_text())
-    found = {row["model"] for row in report["rows"]}
-    assert {"U-TAE", "U-TAE, one date"} <= found
-    assert not any("U-NET" in name for name in found)
+    assert {"fused", "dates"} <= {row["model"] for row in report["rows"]}
+    names = report["names"]["road"]
+    assert (names["fused"], names["dates"]) == ("U-TAE", "U-TAE, one date")
+    assert not any("U-NET" in name for name in names.values())
+    page = (tmp_path / "report/report.html").read_text("utf-8")
+    assert "What U-TAE adds" in page
+    assert "U-NET" not in re.sub(r"base64,[A-Za-z0-9+/=]*", "", page)
 
 
 def changed(value: dict[str, Any], *path: Any, to: Any) -> dict[str, Any]:
@@ -375,20 +382,21 @@ def test_maps_from_all_orientations_have_controls_of_their_own(
 def test_the_means_by_hand() -> None:
     """Two cities, two seeds: 0.1 and 0.3 in A, 0.5 and 0.9 in B; the other row 0.1 lower."""
     zeros = np.zeros((4, len(SCORES)), np.float32)
-    ours, theirs = Row("ours", "model", "", "fused"), Row("theirs", "control", "", "mean")
+    ours = Tally("ours", "model", "", Candidate.FUSED)
+    theirs = Tally("theirs", "control", "", Candidate.MEAN)
     for (site, seed), value in {("A", 0): 0.1, ("A", 1): 0.3, ("B", 0): 0.5, ("B", 1): 0.9}.items():
         ours.values[site, seed] = dict.fromkeys(SCORES, value)
         theirs.values[site, seed] = dict.fromkeys(SCORES, value - 0.1)
         ours.samples[site, seed] = zeros + np.float32(value)
-    found = _summary(ours, 0, "pr_auc")
-    assert found["mean"] == pytest.approx(0.45)
+    found = spread(ours, "pr_auc")
+    assert found.mean == pytest.approx(0.45)
     # Seed 0: (0.1 + 0.5) / 2 = 0.3; seed 1: 0.6; sd of the two: 0.3 / sqrt(2).
-    assert found["sd"] == pytest.approx(0.3 / np.sqrt(2))
-    assert found["ci"] == pytest.approx((0.45, 0.45))
-    paired = _paired(ours, theirs, "baseline", None)["iou"]
-    assert paired["difference"] == pytest.approx(0.1)
-    assert paired["ci"] == pytest.approx((0.1, 0.1))
-    assert paired["sites"] == pytest.approx({"A": 0.1, "B": 0.1})
+    assert found.sd == pytest.approx(0.3 / np.sqrt(2))
+    assert found.ci == pytest.approx((0.45, 0.45))
+    gain = paired(ours, theirs, "baseline", None).iou
+    assert gain.difference == pytest.approx(0.1)
+    assert gain.ci == pytest.approx((0.1, 0.1))
+    assert gain.sites == pytest.approx({"A": 0.1, "B": 0.1})
 
 
 def test_nested_resampling_has_the_spread_that_theory_gives() -> None:
@@ -408,14 +416,14 @@ def test_nested_resampling_has_the_spread_that_theory_gives() -> None:
 
 
 def test_a_board_is_only_values(finished: Path) -> None:
-    board = Board(board_of(finished))
-    assert [row["pr_auc"]["mean"] for row in board.rows] == sorted(
-        (row["pr_auc"]["mean"] for row in board.rows), reverse=True
-    )
-    roles = {(row["model"], row["role"]) for row in board.paired}
+    board = Board.model_validate(board_of(finished))
+    assert board.as_json() == board_of(finished)
+    means = [row.pr_auc.mean or 0.0 for row in board.rows]
+    assert means == sorted(means, reverse=True)
+    roles = {(pair.model, pair.role) for pair in board.paired}
     assert roles == {
         ("narrow", "best control"),
         ("wider", "best control"),
         ("wider", "baseline"),
     }
-    assert {row["chosen_on"] for row in board.paired} == {"validation", None}
+    assert {pair.chosen_on for pair in board.paired} == {"validation", None}

@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from support.drawn_maps import score
+from support.drawn_maps import row
 from support.saved_runs import save_mixed_run, save_run
 from swath.cli import run
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, read_image
+from swath.evaluation.candidate import Candidate
+from swath.evaluation.evaluate import evaluate
 from swath.lab.stability.perturbation import Frame, plan_perturbations
 from swath.lab.stability.picture import CLOUD_SHARE, Pictures, move, paint_clouds
 from swath.lab.stability.sequence import SequenceMapper
-from swath.lab.stability.variance import _differences
+from swath.lab.stability.variance import differences
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import site_series
 from swath.mapping.stages import map_site
@@ -186,26 +188,23 @@ def test_robustness_of_a_run(
     assert printed["summary"] == found["summary"]
     assert found["sites"] == ["sim_test"]
     assert found["thresholds_from_validation"]
-    assert found["outputs"] == ["U-NET + ConvLSTM", "mean of the dates"]
+    assert found["names"] == {"fused": "U-NET + ConvLSTM", "mean": "mean of the dates"}
+    assert found["outputs"] == list(found["names"])
     rows = {(r["perturbation"], r["variant"], r["output"]): r for r in found["rows"]}
-    mean = {key[:2]: row for key, row in rows.items() if key[2] == "mean of the dates"}
+    mean = {key[:2]: row for key, row in rows.items() if key[2] == "mean"}
     # The undisturbed maps are scored as `swath evaluate` scores those of `swath map`.
     predictor = Predictor(load_model(mixed_run), "cpu", "fp32")
     for name in ("sim_validation", "sim_test"):
         series = site_series(dataset.site(name), dataset, 2, ())
         map_site(predictor, mixed_run, series, tmp_path / "maps")
-    report = score(tmp_path / "maps", dataset, tmp_path / "evaluated")
-    for output, model in (("U-NET + ConvLSTM",) * 2, ("mean of the dates", "mean")):
-        ours = rows["undisturbed", "", output]
-        (theirs,) = (
-            row
-            for row in report.rows
-            if (row["model"], row["split"], row["site"], row["threshold_rule"])
-            == (model, "test", "sim_test", "validation")
-        )
-        assert ours["pr_auc"] == pytest.approx(theirs["pr_auc"])
-        assert ours["iou"] == pytest.approx(theirs["iou"])
-        assert ours["line_f1_2"] == pytest.approx(theirs["line_f1"]["2"])
+    report = evaluate(tmp_path / "maps", dataset).report
+    for model in (Candidate.FUSED, Candidate.MEAN):
+        ours = rows["undisturbed", "", model.value]
+        theirs = row(report, model, "test", "sim_test", "validation")
+        assert ours["pr_auc"] == pytest.approx(theirs.pr_auc)
+        assert ours["iou"] == pytest.approx(theirs.iou)
+        assert theirs.line_f1 is not None
+        assert ours["line_f1_2"] == pytest.approx(theirs.line_f1[2])
         assert (ours["changed"], ours["difference"]["iou"]) == (0, 0)
     # The mean knows no order, and a date without data is as none.
     assert mean["order reversed", ""]["changed"] == 0
@@ -216,14 +215,16 @@ def test_robustness_of_a_run(
         assert missing["pr_auc"] == empty["pr_auc"] == alone["pr_auc"]
         assert missing["changed"] == empty["changed"] == alone["changed"] > 0
     # The ConvLSTM does.
-    assert rows["order reversed", "", "U-NET + ConvLSTM"]["changed"] > 0
-    cloud = rows["cloud", "date 2 of 2", "U-NET + ConvLSTM"]
+    assert rows["order reversed", "", "fused"]["changed"] > 0
+    cloud = rows["cloud", "date 2 of 2", "fused"]
     assert cloud["changed"] > 0
     assert 0 < cloud["hidden"] < 1
     low, high = cloud["ci"]["iou"]
     assert low <= high
     text = (out / "robustness.md").read_text()
     assert "| order reversed |" in text
+    assert "## U-NET + ConvLSTM (threshold" in text
+    assert "## mean of the dates (threshold" in text
     # Nothing is replaced unasked.
     arguments = [
         "lab",
@@ -290,15 +291,16 @@ def save_run_of(folder: Path, name: str) -> Any:
 def test_differences_by_hand() -> None:
     """Four pixels; the last has no data in one map: 1 of 3 differs, 1 of 2 of the class."""
     one, other = (np.array([v], np.uint8) for v in ([1, 0, 1, 1], [1, 0, 0, 255]))
-    found = _differences([(one, other), (one, one)], 1)
-    assert found == {
+    found = differences([(one, other), (one, one)], 1)
+    assert found is not None
+    assert found.as_json() == {
         "pairs": 2,
         "differ": pytest.approx((1 / 3 + 0) / 2),
         "most": pytest.approx(1 / 3),
         "of_class": pytest.approx((1 / 2 + 0) / 2),
     }
     nothing: NDArray[np.uint8] = np.full((1, 4), 255, np.uint8)
-    assert _differences([(one, nothing)], 1) is None
+    assert differences([(one, nothing)], 1) is None
 
 
 def test_variance_of_unlabelled_sites(

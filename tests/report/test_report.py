@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.drawn_maps import draw_pmaps, map_all, row, score, write_maps
+from support.drawn_maps import draw_pmaps, map_all, row, write_maps
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, Site, read_labels
 from swath.errors import DatasetError, GridError, InputError, MissingExtraError, OutputExistsError
+from swath.evaluation.candidate import Candidate
+from swath.evaluation.evaluate import Evaluation, evaluate, evaluate_labels
+from swath.evaluation.report import SplitScores
 from swath.grid import Window
 from swath.legend import IGNORE, Legend
-from swath.report import report as report_module
-from swath.report.report import Report, evaluate, evaluate_labels
+from swath.report import folder as report_folder
+from swath.report.folder import check_report, write_report
 from swath.report.table import paper_table, table_text
 from swath.scenes.raster import write_raster
 
@@ -31,18 +34,29 @@ def maps(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(dataset: Dataset, maps: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return evaluate(maps, dataset, tmp_path_factory.mktemp("report") / "report")
+def evaluation(dataset: Dataset, maps: Path) -> Evaluation:
+    return evaluate(maps, dataset)
 
 
-def test_the_report_is_strict_json_and_what_was_returned(report: Report) -> None:
+@pytest.fixture(scope="module")
+def folder(evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report as `swath evaluate` leaves it."""
+    out = tmp_path_factory.mktemp("report") / "report"
+    assert write_report(evaluation, out) == out / "report.html"
+    return out
+
+
+def test_the_report_is_strict_json_and_what_was_returned(
+    evaluation: Evaluation, folder: Path
+) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} in report.json")
 
-    text = (report.folder / "report.json").read_text(encoding="utf-8")
-    assert json.loads(text, parse_constant=refuse) == report.content
-    assert {"created", "version", "dataset", "maps", "stands_on", "seed"} <= set(report.content)
-    assert report.content["stands_on"].endswith("3 sites, T = 3")
+    text = (folder / "report.json").read_text(encoding="utf-8")
+    content = json.loads(text, parse_constant=refuse)
+    assert content == evaluation.report.as_json()
+    assert {"created", "version", "dataset", "maps", "stands_on", "seed"} <= set(content)
+    assert content["stands_on"].endswith("3 sites, T = 3")
 
 
 def test_a_label_file_alone(dataset: Dataset, maps: Path, tmp_path: Path) -> None:
@@ -53,13 +67,16 @@ def test_a_label_file_alone(dataset: Dataset, maps: Path, tmp_path: Path) -> Non
     write_maps(folder, site.name, site.grid, pmaps, pmaps[0], dataset.legend)
     path = tmp_path / "labels.tif"
     write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
-    report = evaluate_labels(folder, path, tmp_path / "report")
-    assert {r["split"] for r in report.rows} == {"all"}
-    assert {r["threshold_rule"] for r in report.rows} == {"half", "scene"}
-    assert row(report, "mean", "all")["pixels"] == (labels != IGNORE).sum()
-    assert row(report, "mean", "all")["line_f1"]["2"] > 0.5
+    report = evaluate_labels(folder, path).report
+    assert {r.split for r in report.rows} == {"all"}
+    assert {r.threshold_rule for r in report.rows} == {"half", "scene"}
+    mean = row(report, Candidate.MEAN, "all")
+    assert mean.pixels == (labels != IGNORE).sum()
+    assert mean.line_f1 is not None
+    assert mean.line_f1[2] is not None
+    assert mean.line_f1[2] > 0.5
     with pytest.raises(GridError, match="no mapped site lies on its grid"):
-        evaluate_labels(maps, path, tmp_path / "other")
+        evaluate_labels(maps, path)
 
 
 def _moved(site: Site) -> Site:
@@ -78,12 +95,11 @@ def test_a_label_file_with_unknown_classes_is_refused(
     path = tmp_path / "labels.tif"
     write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
     with pytest.raises(InputError, match="label 7 is no class"):
-        evaluate_labels(tmp_path / "maps", path, tmp_path / "report")
+        evaluate_labels(tmp_path / "maps", path)
     wide = tmp_path / "wide.tif"
     write_raster(wide, labels[None].astype(np.uint16), site.grid, nodata=255, names=["class"])
     with pytest.raises(InputError, match="one band of uint8"):
-        evaluate_labels(tmp_path / "maps", wide, tmp_path / "report")
-    assert not (tmp_path / "report").exists()
+        evaluate_labels(tmp_path / "maps", wide)
 
 
 def test_maps_that_do_not_fit_are_refused(dataset: Dataset, tmp_path: Path) -> None:
@@ -91,37 +107,37 @@ def test_maps_that_do_not_fit_are_refused(dataset: Dataset, tmp_path: Path) -> N
     pmaps = draw_pmaps(read_labels(site), 0.2, 3)
     write_maps(tmp_path / "moved", site.name, _moved(site).grid, pmaps, pmaps[0], dataset.legend)
     with pytest.raises(GridError, match="map the dataset itself"):
-        score(tmp_path / "moved", dataset, tmp_path / "report")
+        evaluate(tmp_path / "moved", dataset)
     write_maps(tmp_path / "named", "elsewhere", site.grid, pmaps, pmaps[0], dataset.legend)
     with pytest.raises(DatasetError, match="no site 'elsewhere'"):
-        score(tmp_path / "named", dataset, tmp_path / "report")
+        evaluate(tmp_path / "named", dataset)
     with pytest.raises(DatasetError, match="run swath map first"):
-        score(tmp_path, dataset, tmp_path / "report")
+        evaluate(tmp_path, dataset)
     names = [{**c.model_dump(), "name": f"other {c.id}"} for c in dataset.legend.classes]
     legend = Legend.model_validate({"name": "other", "classes": names})
     write_maps(tmp_path / "classes", site.name, site.grid, pmaps, pmaps[0], legend)
     with pytest.raises(InputError, match="same classes"):
-        score(tmp_path / "classes", dataset, tmp_path / "report")
+        evaluate(tmp_path / "classes", dataset)
     unlabelled = tmp_path / "ignored.tif"
     blank = np.full((1, *site.grid.shape), IGNORE, np.uint8)
     write_raster(unlabelled, blank, site.grid, nodata=IGNORE, names=["class"])
     empty = replace(dataset, sites=(replace(site, labels=unlabelled),))
     with pytest.raises(DatasetError, match="no labelled pixel"):
-        score(map_all(tmp_path / "maps", dataset, only=[site.name]), empty, tmp_path / "report")
-    assert not (tmp_path / "report").exists()
+        evaluate(map_all(tmp_path / "maps", dataset, only=[site.name]), empty)
 
 
-def test_an_existing_report_is_kept_unless_told(
-    dataset: Dataset, maps: Path, report: Report
-) -> None:
-    before = (report.folder / "report.json").read_bytes()
+def test_an_existing_report_is_kept_unless_told(evaluation: Evaluation, folder: Path) -> None:
+    before = (folder / "report.json").read_bytes()
     with pytest.raises(OutputExistsError):
-        evaluate(maps, dataset, report.folder)
-    assert (report.folder / "report.json").read_bytes() == before
+        write_report(evaluation, folder)
+    with pytest.raises(OutputExistsError):
+        check_report(folder, overwrite=False)
+    check_report(folder, overwrite=True)
+    assert (folder / "report.json").read_bytes() == before
 
 
-def test_the_html_stands_alone(report: Report) -> None:
-    html = (report.folder / "report.html").read_text(encoding="utf-8")
+def test_the_html_stands_alone(folder: Path) -> None:
+    html = (folder / "report.html").read_text(encoding="utf-8")
     references = re.findall(r"""(?:src|href|url|action|data)\s*[=(]\s*["']?([^"')\s>]*)""", html)
     assert references
     assert all(reference.startswith("data:image/png;base64,") for reference in references)
@@ -133,15 +149,15 @@ def test_the_html_stands_alone(report: Report) -> None:
 
 def test_the_html_escapes_what_comes_from_files(dataset: Dataset, tmp_path: Path) -> None:
     hostile = replace(dataset, attribution="<script>alert(1)</script>")
-    folder = map_all(tmp_path / "maps", hostile, only=["sim_test"])
-    report = evaluate(folder, hostile, tmp_path / "report")
-    html = (report.folder / "report.html").read_text(encoding="utf-8")
+    maps = map_all(tmp_path / "maps", hostile, only=["sim_test"])
+    page = write_report(evaluate(maps, hostile), tmp_path / "report")
+    html = page.read_text(encoding="utf-8")
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
 
 
-def test_the_figures_of_the_paper(report: Report) -> None:
-    pngs = sorted((report.folder / "figures").glob("*.png"))
+def test_the_figures_of_the_paper(folder: Path) -> None:
+    pngs = sorted((folder / "figures").glob("*.png"))
     kinds = ("image_label", "dilation", "composite", "fused", "truth", "errors")
     splits = ("train", "validation", "test")
     expected = {f"sim_{split}_{kind}.png" for split in splits for kind in kinds}
@@ -149,26 +165,37 @@ def test_the_figures_of_the_paper(report: Report) -> None:
     assert all(png.read_bytes().startswith(b"\x89PNG") for png in pngs)
 
 
-def test_the_papers_table(report: Report) -> None:
+def test_the_papers_table(evaluation: Evaluation) -> None:
+    report = evaluation.report
     table = report.table()
-    assert [r["model"] for r in table] == [
+    assert [r.name for r in table] == [
         *("U-NET", "U-NET + ConvLSTM", "mean", "median", "vote", "max"),
         *("shifted mean (50 px)", "all-background", "all-road"),
     ]
-    test = row(report, "U-NET + ConvLSTM", "test")
-    assert table[1]["test"] == {"accuracy": test["accuracy"], "iou": test["iou"]}
+    test = row(report, Candidate.FUSED, "test")
+    assert table[1].scores["test"] == SplitScores(test.accuracy, test.iou)
     assert paper_table(report).row_count == len(table)
     text = table_text(report)
-    assert f"{100 * test['accuracy']:.1f}" in text
+    assert test.accuracy is not None
+    assert f"{100 * test.accuracy:.1f}" in text
     assert "training" in text
+    assert [line.split("│")[1].strip() for line in text.splitlines() if "│" in line] == [
+        r.name for r in table
+    ]
 
 
 def test_a_missing_extra_is_named_before_any_work(
-    dataset: Dataset, maps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(report_module, "find_spec", lambda name: None)
+    from swath.cli import run
+
+    monkeypatch.setattr(report_folder, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"swath\[report\]"):
-        evaluate(maps, dataset, tmp_path / "report")
+        check_report(tmp_path / "report", overwrite=False)
+    # There are no maps to read: it did not come to that.
+    arguments = ["--labels", "labels.tif", "--out", str(tmp_path / "report")]
+    assert run(["evaluate", str(tmp_path / "nothing"), *arguments]) == 2
+    assert "swath[report]" in capsys.readouterr().err
 
 
 def test_the_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,7 +209,8 @@ def test_the_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFix
     content = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert result["report"] == str(out)
     assert result["rows"] == len(content["rows"])
-    assert result["summary"][0]["model"] == "U-NET"
+    assert result["summary"][0]["model"] == "dates"
+    assert result["summary"][0]["name"] == "U-NET"
 
     labels = str(dataset.site("sim_test").labels)
     assert run([*arguments, "--labels", labels, "--overwrite"]) == 0

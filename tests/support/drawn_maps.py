@@ -1,30 +1,24 @@
-"""MAPS folders drawn from labels, as the contract says, and their evaluation without figures."""
+"""MAPS folders drawn from labels, as the contract says, and the rows of their report."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from swath.dataset.site import Dataset, read_labels
+from swath.evaluation.candidate import CONTROLS, Candidate, CandidateOrDate
+from swath.evaluation.report import Report
+from swath.evaluation.row import Row
 from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
 from swath.maps.sitemaps import SiteMaps, encode_pmap
-from swath.report import report as report_module
-from swath.report.report import Report, evaluate
 from swath.scenes.raster import write_raster
 
 DATES = (dt.date(2019, 3, 11), dt.date(2019, 7, 4), dt.date(2019, 10, 7))
-DATED = tuple(f"U-NET {date}" for date in DATES)
-CONTROLS = (
-    *("all-background", "all-road", "shifted mean (50 px)"),
-    *("mean", "median", "vote", "max"),
-)
-MODELS = (*DATED, "U-NET", "U-NET + ConvLSTM", *CONTROLS)
+MODELS: tuple[CandidateOrDate, ...] = (*DATES, Candidate.DATES, Candidate.FUSED, *CONTROLS)
 
 Edit = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -82,13 +76,6 @@ def draw_pmaps(
     return np.stack([background, noisy], axis=1).astype(np.float32)
 
 
-def score(maps: Path, dataset: Dataset, out: Path, **options: Any) -> Report:
-    """Evaluate without the figures, which take most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_module, "_draw", lambda *_: ([], {}))
-        return evaluate(maps, dataset, out, **options)
-
-
 def map_all(
     root: Path, dataset: Dataset, *, only: Sequence[str] = (), edit: Edit | None = None
 ) -> Path:
@@ -104,10 +91,12 @@ def map_all(
     return root
 
 
-def row(report: Report, model: str, split: str, site: str = "all", rule: str = "half") -> Any:
-    (found,) = (
+def row(
+    report: Report, model: CandidateOrDate, split: str, site: str = "all", rule: str = "half"
+) -> Row:
+    (only,) = (
         r
         for r in report.rows
-        if (r["model"], r["split"], r["site"], r["threshold_rule"]) == (model, split, site, rule)
+        if (r.model, r.split, r.site, r.threshold_rule) == (model, split, site, rule)
     )
-    return found
+    return only

@@ -1,6 +1,6 @@
 """How good labels are: completeness, emptiness, age, and what that means for a site.
 
-Pure measures on arrays; `swath.audit.check` reads the files and draws the pictures.
+Pure measures on arrays; `swath.audit.check` reads the files.
 """
 
 import datetime as dt
@@ -60,7 +60,7 @@ class Completeness:
 
 @dataclass(frozen=True, slots=True)
 class SiteQuality:
-    """What was found at one site.
+    """What was measured at one site.
 
     Attributes:
         site: Its name.
@@ -244,9 +244,9 @@ def completeness(windows: list[LineGround], seed: int = 0) -> Completeness | Non
     counts = np.concatenate([_counts_above(window, edges) for window in windows])
     counts = counts[counts[:, :, -1].any(axis=1)]
     weights = block_weights(len(counts), RESAMPLES, seed)
-    found = _least(counts.sum(axis=0, dtype=np.float64)[None])[0]
+    least = _least(counts.sum(axis=0, dtype=np.float64)[None])[0]
     ends = interval(_least(resample(weights, counts)))
-    return Completeness(float(found), *(ends or (0.0, 1.0)))
+    return Completeness(float(least), *(ends or (0.0, 1.0)))
 
 
 def _counts_above(window: LineGround, edges: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -294,18 +294,18 @@ def _alignment_warnings(quality: SiteQuality) -> list[str]:
             f"misaligned? no shift within {SEARCH_PX} px fits: the image does not show the labels, "
             "there is too little ground, or they are further off"
         ]
-    found = []
+    warnings = []
     if quality.misaligned:
-        found.append(
+        warnings.append(
             f"misaligned: the labels must move {_way(quality.shift.east, 'east', 'west')} and "
             f"{_way(quality.shift.south, 'south', 'north')}"
         )
     if quality.apart_px >= DISAGREE_PX:
-        found.append(
+        warnings.append(
             f"the dates lie up to {quality.apart_px:.1f} px apart: no constant shift suits them "
             "all; move the images instead of the labels"
         )
-    return found
+    return warnings
 
 
 def _content_warnings(quality: SiteQuality) -> list[str]:

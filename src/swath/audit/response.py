@@ -68,26 +68,26 @@ def responses(
     Returns:
         (7 C, H, W) float32, without what varies slowly.
     """
-    out = []
+    filtered = []
     for at, band in enumerate(image):
         clipped = np.clip(band.astype(np.float32), stretch.low[at], stretch.high[at])
         scaled = (clipped - stretch.mean[at]) / stretch.deviation[at]
-        out += _band_responses(np.where(valid, scaled, np.float32(0)))
-    return np.stack([one - _blur(one, BACKGROUND_PX) for one in out])
+        filtered += _band_responses(np.where(valid, scaled, np.float32(0)))
+    return np.stack([response - _blur(response, BACKGROUND_PX) for response in filtered])
 
 
 def _band_responses(band: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    found = []
+    ridges = []
     for sigma in RIDGE_SCALES_PX:
         yy, xx, xy = (_blur(band, sigma, order) for order in ((2, 0), (0, 2), (1, 1)))
         mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
         # Times sigma^2, so that both scales speak equally loud.
-        found += [
+        ridges += [
             np.maximum(spread - mean, 0) * np.float32(sigma**2),
             np.maximum(spread + mean, 0) * np.float32(sigma**2),
         ]
     gradient = np.hypot(_blur(band, 1.0, (1, 0)), _blur(band, 1.0, (0, 1)))
-    return [*found, gradient, _blur(band, 1.0), _blur(band, 3.0)]
+    return [*ridges, gradient, _blur(band, 1.0), _blur(band, 3.0)]
 
 
 def _blur(
@@ -113,7 +113,7 @@ def usable(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class LabelScore:
     """A weighted sum of responses that is high where labels lie.
 
     Attributes:
@@ -182,9 +182,9 @@ class Moments:
         gain = (flat * solved).sum(axis=0).reshape(variance.shape)
         return np.asarray(gain / np.maximum(variance, 1e-12))
 
-    def score(self, row: int, col: int) -> Score:
+    def score(self, row: int, col: int) -> LabelScore:
         """The weighted sum that fits the template of a lag best (least squares)."""
         covariance, with_template, _ = self._centred()
         weights = np.linalg.solve(covariance, with_template[:, row, col])
         offset = float(-(weights @ self.response) / max(1, self.pixels))
-        return Score(np.asarray(weights, np.float64), offset)
+        return LabelScore(np.asarray(weights, np.float64), offset)

@@ -98,8 +98,8 @@ class LagSums:
         spread = (square / number - (total / number) ** 2) * (
             moved_square / number - (moved / number) ** 2
         )
-        found = np.where(spread > 1e-18, covariance / np.sqrt(np.maximum(spread, 1e-18)), 0.0)
-        return np.asarray(found[0] if weights is None else found)
+        pearson = np.where(spread > 1e-18, covariance / np.sqrt(np.maximum(spread, 1e-18)), 0.0)
+        return np.asarray(pearson[0] if weights is None else pearson)
 
 
 def template(shapes: geopandas.GeoSeries, grid: Grid) -> NDArray[np.float32]:
@@ -140,7 +140,7 @@ def window_moments(
         chosen @ chosen.T,
         _lagged(drawn, mask),
         _lagged(drawn**2, mask),
-        np.stack([_lagged(drawn, np.where(mask, one, 0)) for one in response]),
+        np.stack([_lagged(drawn, np.where(mask, feature, 0)) for feature in response]),
     )
 
 
@@ -193,7 +193,7 @@ def peaks(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
         (n, 2) east and south, in pixels: the top of the quadratic surface that fits the 3 x 3 lags
         around the highest one (not at the border).
     """
-    found = []
+    tops = []
     for surface in correlation:
         row, col = np.unravel_index(np.argmax(surface[1:-1, 1:-1]), (LAGS - 2, LAGS - 2))
         values = surface[row : row + 3, col : col + 3].ravel()
@@ -203,13 +203,13 @@ def peaks(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
         if determinant > 0 and xx < 0:
             east = (xy * y - 2 * yy * x) / determinant
             south = (xy * x - 2 * xx * y) / determinant
-        found.append(
+        tops.append(
             (
                 col + 1 - SEARCH_PX + np.clip(east, -1, 1),
                 row + 1 - SEARCH_PX + np.clip(south, -1, 1),
             )
         )
-    return np.array(found)
+    return np.array(tops)
 
 
 def find_shift(dates: list[LagSums], seed: int = 0) -> Shift | None:

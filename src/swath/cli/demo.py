@@ -27,16 +27,15 @@ def command(
     from swath.demo import run_demo
 
     result = run_demo(out, seed=seed, device=device, overwrite=overwrite)
-    report = result.report.folder / "report.html"
     emit(
         {
             "table": result.table,
-            "stands_on": result.report.content["stands_on"],
+            "stands_on": result.report.stands_on,
             "sites_file": str(result.sites_file),
             "dataset": str(result.dataset),
             "run": str(result.run),
             "maps": str(result.maps),
-            "report": str(report),
+            "report": str(result.page),
             "seed": seed,
             "seconds": round(result.seconds, 1),
         },
@@ -44,7 +43,7 @@ def command(
         [
             result.table_text,
             "",
-            f"report: {report}",
+            f"report: {result.page}",
             f"maps: {result.maps}",
             f"took {result.seconds:.0f} s",
             "",

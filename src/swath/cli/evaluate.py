@@ -24,29 +24,31 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Score maps against labels: report.json, report.html and the figures."""
+    from swath.dataset.catalog import read_dataset
     from swath.errors import SettingsError
-    from swath.report.report import evaluate, evaluate_labels
+    from swath.evaluation.evaluate import evaluate, evaluate_labels
+    from swath.report.folder import check_report, write_report
     from swath.report.table import table_text
 
-    if dataset is not None and labels is None:
-        from swath.dataset.catalog import read_dataset
-
-        report = evaluate(maps, read_dataset(dataset), out, overwrite=overwrite, seed=seed)
-    elif labels is not None and dataset is None:
-        report = evaluate_labels(maps, labels, out, overwrite=overwrite, seed=seed)
-    else:
+    if (dataset is None) == (labels is None):
         raise SettingsError("give what to score against: either --dataset or --labels")
-    classes = report.content["classes"]
+    check_report(out, overwrite=overwrite)
+    if dataset is not None:
+        evaluation = evaluate(maps, read_dataset(dataset), seed=seed)
+    elif labels is not None:
+        evaluation = evaluate_labels(maps, labels, seed=seed)
+    report = evaluation.report
+    page = write_report(evaluation, out, overwrite=overwrite)
     emit(
         {
             "report": str(out),
             "rows": len(report.rows),
-            "summary": [row for name in classes for row in report.table(name)],
+            "summary": [row.as_json() for name in report.classes for row in report.table(name)],
         },
         as_json,
         [
-            *(table_text(report, name) for name in classes),
-            *report.content["notes"],
-            f"report: {out / 'report.html'}",
+            *(table_text(report, name) for name in report.classes),
+            *report.notes,
+            f"report: {page}",
         ],
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import JsonValue
 
 from swath.cli.options import JsonOption, OverwriteOption, SeedOption
 from swath.cli.output import emit
@@ -38,18 +39,19 @@ def check(
     The exit code is 0 however the labels look: warnings are for people to judge.
     """
     from swath.audit.check import check_labels
+    from swath.audit.record import record_of
     from swath.dataset.catalog import read_dataset
     from swath.files import check_free
-    from swath.report.label_report import checks_as_json, write_check
+    from swath.report.labelcheck import write_check
 
     if out is not None:
         check_free(out, overwrite=overwrite)
-    found = read_dataset(dataset)
-    checks = check_labels(found, seed)
-    result: dict[str, Any] = {"dataset": str(dataset), **checks_as_json(checks)}
+    data = read_dataset(dataset)
+    checks = check_labels(data, seed)
+    result: dict[str, JsonValue] = {"dataset": str(dataset), **record_of(checks).as_json()}
     lines = [_table(checks), *_remarks(checks)]
     if out is not None:
-        pictures = write_check(found, checks, out, overwrite=overwrite)
+        pictures = write_check(data, checks, out, overwrite=overwrite)
         result |= {"out": str(out), "pictures": {k: str(v) for k, v in pictures.items()}}
         lines.append(f"pictures: {out}")
     emit(result, as_json, lines)
@@ -74,24 +76,24 @@ def _table(checks: "Sequence[SiteCheck]") -> str:
     ):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("looks")
-    for one in checks:
-        found = one.quality
+    for check in checks:
+        quality = check.quality
         east = south = "-"
-        if found.shift is not None:
-            east = f"{found.shift.east:+.2f} ± {found.shift.east_error:.2f}"
-            south = f"{found.shift.south:+.2f} ± {found.shift.south_error:.2f}"
-        dates = dict.fromkeys((str(found.dates[0]), str(found.dates[-1])))
-        looks = dict.fromkeys(text.partition(":")[0].partition("?")[0] for text in one.warnings)
+        if quality.shift is not None:
+            east = f"{quality.shift.east:+.2f} ± {quality.shift.east_error:.2f}"
+            south = f"{quality.shift.south:+.2f} ± {quality.shift.south_error:.2f}"
+        dates = dict.fromkeys((str(quality.dates[0]), str(quality.dates[-1])))
+        looks = dict.fromkeys(text.partition(":")[0].partition("?")[0] for text in check.warnings)
         table.add_row(
-            found.site,
+            quality.site,
             east,
             south,
-            "-" if found.completeness is None else f"{found.completeness.least:.0%}",
-            f"{found.foreground_share:.1%}",
-            f"{found.ignore_share:.1%}",
-            f"{found.empty_blocks:.0%}",
+            "-" if quality.completeness is None else f"{quality.completeness.least:.0%}",
+            f"{quality.foreground_share:.1%}",
+            f"{quality.ignore_share:.1%}",
+            f"{quality.empty_blocks:.0%}",
             "\n".join(dates),
-            "unknown" if found.labels_date is None else str(found.labels_date),
+            "unknown" if quality.labels_date is None else str(quality.labels_date),
             "\n".join(looks) or "well",
         )
     console = Console(width=140, color_system=None)
@@ -105,14 +107,15 @@ def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
     from swath.audit.quality import DISAGREE_PX
 
     lines = []
-    for one in checks:
-        lines += [f"{one.quality.site}: {text}" for text in one.warnings]
-        if one.quality.apart_px >= DISAGREE_PX:
-            lines.append(f"{one.quality.site}: to move its images, paste with each scene's path:")
-            for date, (east, north) in one.quality.image_corrections_m.items():
+    for check in checks:
+        quality = check.quality
+        lines += [f"{quality.site}: {text}" for text in check.warnings]
+        if quality.apart_px >= DISAGREE_PX:
+            lines.append(f"{quality.site}: to move its images, paste with each scene's path:")
+            for date, (east, north) in quality.image_corrections_m.items():
                 lines.append(f"    {date}: shift_m: [{east}, {north}]")
-        elif one.quality.correction_m is not None:
-            east, north = one.quality.correction_m
-            lines.append(f"{one.quality.site}: to move them, paste under the site and build again:")
+        elif quality.correction_m is not None:
+            east, north = quality.correction_m
+            lines.append(f"{quality.site}: to move them, paste under the site and build again:")
             lines.append(f"    shift_m: [{east}, {north}]")
     return lines

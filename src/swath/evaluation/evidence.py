@@ -1,5 +1,6 @@
 """What the pixels say: counts per block for every candidate, from which all scores follow."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.evaluation.candidates import Candidates, read_candidates
+from swath.evaluation.candidate import Candidate, CandidateOrDate
+from swath.evaluation.scoremap import ScoreMaps, read_score_maps
 from swath.evaluation.truth import Truth
 from swath.grid import Grid
 from swath.legend import IGNORE, LegendClass
@@ -30,8 +32,8 @@ VALIDATION = "validation"
 SMALLEST_BLOCK_PX = 64
 MOST_BLOCKS = 2048
 
-Edges = Mapping[str, int]
-"""Model -> the edge of its threshold chosen on validation."""
+Edges = Mapping[Candidate, int]
+"""Candidate -> the edge of its threshold chosen on validation; all single dates share `DATES`."""
 
 Rule = Literal["half", "validation", "scene"]
 """How a threshold is found: 0.5; the best on the validation sites; or, site by site and without any
@@ -74,7 +76,9 @@ def pool(parts: Sequence[Evidence]) -> Evidence:
         return parts[0]
     histogram = np.concatenate([part.histogram for part in parts])
     rules = [rule for rule in parts[0].matches if all(rule in part.matches for part in parts)]
-    return Evidence(histogram, {r: _pool([part.matches[r] for part in parts]) for r in rules})
+    return Evidence(
+        histogram, {rule: _pool([part.matches[rule] for part in parts]) for rule in rules}
+    )
 
 
 def _pool(parts: Sequence[Matches]) -> Matches:
@@ -100,38 +104,44 @@ def plan_block_px(grids: Sequence[Grid]) -> int:
     return px
 
 
-def choose_edges(pairs: Sequence[tuple[SiteMaps, Truth]], target: LegendClass) -> dict[str, int]:
-    """The threshold of each model with the highest IoU on the pooled validation pixels.
+def model_of(candidate: CandidateOrDate) -> Candidate:
+    """The candidate under which a date's map is pooled with those of other dates, or itself."""
+    return Candidate.DATES if isinstance(candidate, dt.date) else candidate
 
-    The U-Net gets one threshold, from all dates of the validation sites together: other cities have
-    other dates.
+
+def choose_edges(
+    pairs: Sequence[tuple[SiteMaps, Truth]], target: LegendClass
+) -> dict[Candidate, int]:
+    """The threshold of each candidate with the highest IoU on the pooled validation pixels.
+
+    Single dates get one threshold, from all dates of the validation sites together: other cities
+    have other dates.
 
     Args:
         pairs: All mapped sites and their truth.
         target: The class.
 
     Returns:
-        Model -> edge; empty where no labelled validation pixel is mapped.
+        Candidate -> edge; empty where no labelled validation pixel is mapped.
     """
-    totals: dict[str, NDArray[np.int64]] = {}
+    totals: dict[Candidate, NDArray[np.int64]] = {}
     for maps, truth in pairs:
         if VALIDATION not in truth.splits:
             continue
         labels = truth.read_labels()
-        candidates = read_candidates(maps, target.id)
-        scored = _scored(truth, VALIDATION, labels, candidates)
+        score_maps = read_score_maps(maps, target.id)
+        scored = _scored(truth, VALIDATION, labels, score_maps)
         blocks = plan_blocks(scored, SMALLEST_BLOCK_PX)
-        for name, bins, valid in candidates:
+        for candidate, bins, valid in score_maps:
             counts = block_histogram(bins, labels == target.id, scored & valid, blocks)
-            model = candidates.model_of(name)
-            total = totals.setdefault(model, np.zeros((2, BINS), np.int64))
+            total = totals.setdefault(model_of(candidate), np.zeros((2, BINS), np.int64))
             total += counts.sum(axis=0, dtype=np.int64)
-    return {model: best_edge(total) for model, total in totals.items() if total.any()}
+    return {candidate: best_edge(total) for candidate, total in totals.items() if total.any()}
 
 
 def gather(
     maps: SiteMaps, truth: Truth, target: LegendClass, edges: Edges, block_px: int
-) -> dict[str, dict[str, Evidence]]:
+) -> dict[str, dict[CandidateOrDate, Evidence]]:
     """Count one site for one class.
 
     Pixels that count: the label is not *ignore*, the split has them, and at least one date saw
@@ -150,32 +160,32 @@ def gather(
     """
     labels = truth.read_labels()
     lines = truth.centre_lines(target, labels)
-    candidates = read_candidates(maps, target.id)
-    own = {
-        name: expected_edge(np.bincount(bins[valid], minlength=BINS))
-        for name, bins, valid in candidates
+    score_maps = read_score_maps(maps, target.id)
+    expected = {
+        candidate: expected_edge(np.bincount(bins[valid], minlength=BINS))
+        for candidate, bins, valid in score_maps
     }
-    result: dict[str, dict[str, Evidence]] = {}
+    result: dict[str, dict[CandidateOrDate, Evidence]] = {}
     for split in truth.splits:
-        scored = _scored(truth, split, labels, candidates)
+        scored = _scored(truth, split, labels, score_maps)
         if not scored.any():
             continue
         blocks = plan_blocks(scored, block_px)
         result[split] = {}
-        for name, bins, valid in candidates:
-            rules: dict[Rule, int] = {"half": HALF, "scene": own[name]}
-            if (model := candidates.model_of(name)) in edges:
+        for candidate, bins, valid in score_maps:
+            rules: dict[Rule, int] = {"half": HALF, "scene": expected[candidate]}
+            if (model := model_of(candidate)) in edges:
                 rules["validation"] = edges[model]
-            result[split][name] = count_evidence(
+            result[split][candidate] = count_evidence(
                 bins, labels == target.id, lines, scored & valid, blocks, rules
             )
     return result
 
 
 def _scored(
-    truth: Truth, split: str, labels: NDArray[np.uint8], candidates: Candidates
+    truth: Truth, split: str, labels: NDArray[np.uint8], score_maps: ScoreMaps
 ) -> NDArray[np.bool_]:
-    scored: NDArray[np.bool_] = truth.inside(split) & (labels != IGNORE) & candidates.valid
+    scored: NDArray[np.bool_] = truth.inside(split) & (labels != IGNORE) & score_maps.valid
     return scored
 
 

@@ -195,9 +195,9 @@ def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Tru
     matching = [m for m in maps if _same(read_grid(m.fused_path), grid)]
     if len(matching) != 1:
         names = ", ".join(m.site for m in (matching or maps))
-        found = "several mapped sites lie" if matching else "no mapped site lies"
+        number = "several mapped sites lie" if matching else "no mapped site lies"
         raise GridError(
-            f"{labels}: {found} on its grid ({_describe(grid)}); sites: {names}; "
+            f"{labels}: {number} on its grid ({_describe(grid)}); sites: {names}; "
             "evaluate against a dataset, or warp the labels onto the map"
         )
     truth = Truth(matching[0].site, grid, matching[0].legend, labels, None, {WHOLE: (grid.window,)})
@@ -217,16 +217,16 @@ def _check_grid(maps: SiteMaps, grid: Grid, whose: str) -> None:
     if not _same(mapped, grid):
         raise GridError(
             f"{maps.folder} lies on {_describe(mapped)}, {whose} on {_describe(grid)}; "
-            "map the dataset itself: swath map RUN --dataset DATASET"
+            "map the dataset itself, then its maps lie on its grids"
         )
 
 
-def _same(one: Grid, other: Grid) -> bool:
-    tolerance = 1e-6 * min(*one.resolution, *other.resolution)
+def _same(mapped: Grid, labelled: Grid) -> bool:
+    tolerance = 1e-6 * min(*mapped.resolution, *labelled.resolution)
     return (
-        one.shape == other.shape
-        and one.crs == other.crs
-        and one.transform.almost_equals(other.transform, tolerance)
+        mapped.shape == labelled.shape
+        and mapped.crs == labelled.crs
+        and mapped.transform.almost_equals(labelled.transform, tolerance)
     )
 
 

@@ -45,7 +45,7 @@ def score_bins(score: NDArray[np.floating]) -> NDArray[np.uint16]:
     """The bin of each score.
 
     Args:
-        score: Any shape, 0..1.
+        score: (...) 0..1.
 
     Returns:
         Same shape, uint16, 0..`BINS` - 1.
@@ -156,7 +156,7 @@ def histogram(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> NDArr
     """Count pixels by truth and bin, without blocks.
 
     Args:
-        score: Any shape, 0..1.
+        score: (...) 0..1.
         positive: Same shape, True where the label is the class.
 
     Returns:

@@ -135,9 +135,9 @@ def calibration_curve(
     member = (interval[:, None] == np.arange(CALIBRATION_BINS)).astype(np.float64)
     both = pixels[..., 0, :] + pixels[..., 1, :]
     number = both @ member
-    said = both @ (member * bin_values()[:, None])
+    score = both @ (member * bin_values()[:, None])
     true = pixels[..., 1, :] @ member
-    return ratio(said, number), ratio(true, number), number
+    return ratio(score, number), ratio(true, number), number
 
 
 def calibration_error(counts: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -149,8 +149,8 @@ def calibration_error(counts: NDArray[np.generic]) -> NDArray[np.float64]:
     Returns:
         (...) float64, 0..1; 0 is calibrated. NaN where there is no pixel.
     """
-    said, true, number = calibration_curve(counts)
-    gap = np.nan_to_num(np.abs(said - true)) * number
+    score, true, number = calibration_curve(counts)
+    gap = np.nan_to_num(np.abs(score - true)) * number
     return ratio(gap.sum(axis=-1), number.sum(axis=-1))
 
 

@@ -2,7 +2,7 @@
 
 OpenStreetMap lines lie up to a pixel or two off the image, so a map may be right where the label
 is not. Counts are (..., 4): pixels that could match and did, on either side:
-found, found and near the truth, true, true and near what was found.
+mapped, mapped and near the truth, true, true and near what is mapped.
 
 Pixels that are not scored count nowhere, and what the map shows there cannot change a score.
 """
@@ -133,18 +133,18 @@ def line_counts(
 
 
 def _matches(
-    found: NDArray[np.bool_],
+    mapped: NDArray[np.bool_],
     true: NDArray[np.bool_],
     scored: NDArray[np.bool_],
     blocks: Blocks,
 ) -> NDArray[np.int64]:
     counts = np.empty((blocks.number, len(DISTANCES), 4), np.int64)
-    found_here, true_here = found & scored, true & scored
-    counts[:, :, 0] = blocks.count(found_here)[:, None]
+    mapped_here, true_here = mapped & scored, true & scored
+    counts[:, :, 0] = blocks.count(mapped_here)[:, None]
     counts[:, :, 2] = blocks.count(true_here)[:, None]
     for at, distance in enumerate(DISTANCES):
-        counts[:, at, 1] = blocks.count(found_here & near(true, distance))
-        counts[:, at, 3] = blocks.count(true_here & near(found, distance))
+        counts[:, at, 1] = blocks.count(mapped_here & near(true, distance))
+        counts[:, at, 3] = blocks.count(true_here & near(mapped, distance))
     return counts
 
 
@@ -152,13 +152,13 @@ def tolerant_f1(counts: NDArray[np.generic]) -> NDArray[np.float64]:
     """Harmonic mean of precision and recall within a tolerance.
 
     Args:
-        counts: (..., 4): found, found near the truth, true, true near what was found.
+        counts: (..., 4): mapped, mapped near the truth, true, true near what is mapped.
 
     Returns:
         (...) float64, 0..1. 0 where only one side has pixels, NaN where neither has.
     """
-    found, found_near, true, true_near = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
-    precise = np.nan_to_num(ratio(found_near, found))
+    mapped, mapped_near, true, true_near = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
+    precise = np.nan_to_num(ratio(mapped_near, mapped))
     recalled = np.nan_to_num(ratio(true_near, true))
     value = np.nan_to_num(ratio(2 * precise * recalled, precise + recalled))
-    return np.where(found + true > 0, value, np.nan)
+    return np.where(mapped + true > 0, value, np.nan)

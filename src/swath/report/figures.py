@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,7 +174,6 @@ def _fused_truth_errors(
     pmap, valid = read_pmap(maps.fused_path, view)
     score = class_score(pmap, target.id)
     predicted = selected(score_bins(score), edge)
-    made = _FUSED_BY[maps.fusion]
 
     figure, (axes,) = panels(1)
     shown = axes.imshow(
@@ -187,7 +186,7 @@ def _fused_truth_errors(
         figure,
         folder / f"{maps.site}_fused.png",
         "Fused PMap",
-        f"The score of {target.name} by {made}; black 0, white 1.",
+        f"The score of {target.name} by {_FUSED_BY[maps.fusion]}; black 0, white 1.",
     )
 
     figure, (axes,) = panels(1)
@@ -233,18 +232,18 @@ def draw_curves(
 
     Args:
         path: The PNG.
-        counts: Model -> (2, `BINS`) pixels by truth and bin.
+        counts: Name of a model -> (2, `BINS`) pixels by truth and bin.
         title: What was scored.
         class_name: The class.
     """
     figure, (left, right) = panels(2)
     figure.subplots_adjust(left=0.07, right=0.98, top=0.97, bottom=0.12, wspace=0.2)
-    for (model, table), colour in zip(counts.items(), _cycle(len(counts)), strict=True):
+    for (name, table), colour in zip(counts.items(), _cycle(len(counts)), strict=True):
         precise, recalled = precision_recall_curve(table)
-        left.plot(recalled, precise, color=colour, label=model, linewidth=1.2)
-        said, true, number = calibration_curve(table)
-        said, true = said[number > 0], true[number > 0]
-        right.plot(said, true, color=colour, marker=".", linewidth=1.0)
+        left.plot(recalled, precise, color=colour, label=name, linewidth=1.2)
+        score, true, pixels = calibration_curve(table)
+        some = pixels > 0
+        right.plot(score[some], true[some], color=colour, marker=".", linewidth=1.0)
     share = _share(next(iter(counts.values())))
     left.axhline(share, color="#888888", linestyle=":", label="chance")
     right.plot([0, 1], [0, 1], color="#888888", linestyle=":")
@@ -270,7 +269,9 @@ def _cycle(number: int) -> list[str]:
     return [LINE_COLORS[at % len(LINE_COLORS)] for at in range(number)]
 
 
-def rgb_view(image: NDArray[Any], bands: Sequence[str]) -> NDArray[np.uint8]:
+def rgb_view(
+    image: NDArray[np.uint8] | NDArray[np.uint16], bands: Sequence[str]
+) -> NDArray[np.uint8]:
     """(C, h, w) digital numbers -> (h, w, 3) with the middle 96 % of the values spread out."""
     names = [name for name in TCI_BANDS if name in bands]
     pick = [bands.index(name) for name in TCI_BANDS] if len(names) == 3 else [0, 0, 0]

@@ -1,19 +1,21 @@
 """report.html: one file that needs nothing else, not even a network."""
 
 import base64
+import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
-from swath.evaluation.rows import POOLED
+from swath.evaluation.candidate import Candidate, CandidateOrDate
+from swath.evaluation.measurement import POOLED
+from swath.evaluation.report import Report
 from swath.report.figures import Picture
-
-if TYPE_CHECKING:
-    from swath.report.report import Report
+from swath.report.text import interval, number, percent, signed
 
 SPLIT_TITLES = {"train": "training", "validation": "validation", "test": "test", "all": "all"}
 
 
-def render(report: "Report", curves: Sequence[Picture], sites: Mapping[str, list[Picture]]) -> str:
+def render(
+    report: Report, curves: Sequence[Picture], sites: Mapping[str, Sequence[Picture]]
+) -> str:
     """The report as HTML, pictures inside.
 
     Args:
@@ -32,60 +34,26 @@ def render(report: "Report", curves: Sequence[Picture], sites: Mapping[str, list
     )
     environment.filters |= {
         "number": number,
+        "signed": signed,
         "percent": percent,
         "interval": interval,
         "embed": embed,
     }
-    content = report.content
+    environment.tests["trained"] = trained
     return environment.get_template("template.html.j2").render(
-        content=content,
-        own=report.own,
-        splits=report.splits,
+        report=report,
         titles=SPLIT_TITLES,
-        tables={name: report.table(name) for name in content["classes"]},
-        rows=_best_rows(report),
+        tables={name: report.table(name) for name in report.classes},
+        rows=report.best_rows(),
         pooled=POOLED,
         curves=curves,
         sites=sites,
     )
 
 
-def _best_rows(report: "Report") -> list[dict[str, Any]]:
-    """One row a model: at the threshold chosen on validation where there is one, else at 0.5."""
-    chosen: dict[tuple[str, ...], dict[str, Any]] = {}
-    for rule in ("half", "validation"):
-        for row in report.rows:
-            if row["threshold_rule"] == rule:
-                chosen[row["class"], row["split"], row["site"], row["model"]] = row
-    return list(chosen.values())
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A score, or a dash where it is not defined."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def percent(value: float | None) -> str:
-    """A share in per cent with one digit, as the paper prints it."""
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
-    """The bounds of an interval in brackets; empty where there is none."""
-    if bounds is None:
-        return ""
-    low, high = (f"{bound:+.3f}" if signed else f"{bound:.3f}" for bound in bounds)
-    return f"[{low}, {high}]"
-
-
-def markdown(table: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; the first row is its head."""
-    head, *body = table
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(row)} |" for row in body),
-    ]
+def trained(model: CandidateOrDate) -> bool:
+    """Whether it is the model itself, of one date or of all, and no control."""
+    return isinstance(model, dt.date) or model in (Candidate.DATES, Candidate.FUSED)
 
 
 def embed(picture: Picture) -> str:

@@ -4,32 +4,34 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swath.report.page import SPLIT_TITLES, number, percent
-from swath.report.report import Report
+from swath.evaluation.report import Report, SplitScores
+from swath.report.page import SPLIT_TITLES
+from swath.report.text import number, percent
+
+NOTHING = SplitScores(None, None)
 
 
 def paper_table(report: Report, class_name: str | None = None) -> Table:
-    """Accuracy and IoU by split at s > 0.5, a row a model: U-Net, ConvLSTM, controls.
+    """Accuracy and IoU by split at s > 0.5, a row a model: one date, fused, controls.
 
     Args:
-        report: Of `evaluate`.
+        report: Of `swath.evaluation.evaluate.evaluate`.
         class_name: Which class; None for the first of the legend.
     """
-    rows = report.table(class_name)
-    name = class_name or report.content["classes"][0]
     table = Table(
-        title=f"Accuracy (%) and IoU of {name}", caption=escape(report.content["stands_on"])
+        title=f"Accuracy (%) and IoU of {class_name or report.classes[0]}",
+        caption=escape(report.stands_on),
     )
     table.add_column("model")
     for split in report.splits:
         table.add_column(f"{SPLIT_TITLES[split]}\naccuracy", justify="right")
         table.add_column("\nIoU", justify="right")
-    for row in rows:
+    for row in report.table(class_name):
         cells = []
         for split in report.splits:
-            scores = row[split] or {"accuracy": None, "iou": None}
-            cells += [percent(scores["accuracy"]), number(scores["iou"])]
-        table.add_row(row["model"], *cells)
+            scores = row.scores[split] or NOTHING
+            cells += [percent(scores.accuracy), number(scores.iou)]
+        table.add_row(row.name, *cells)
     return table
 
 

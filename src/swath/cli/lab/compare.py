@@ -1,5 +1,6 @@
 """`swath lab compare`: a matrix of models, held-out sites and seeds, and its leaderboard."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from swath.cli.options import (
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.lab.comparison.board import Board
+    from swath.lab.comparison.board import BoardRow
     from swath.lab.comparison.cost import ComparisonCost
 
 
@@ -67,9 +68,9 @@ def command(
             console.print(line, highlight=False, soft_wrap=True)
         board = run_comparison(comparison, home, cost, compute=compute, crew=crew)
     emit(
-        {**plan, "leaderboard": str(out / "leaderboard.json"), **board.content},
+        {**plan, "leaderboard": str(out / "leaderboard.json"), **board.as_json()},
         as_json,
-        [*_board_lines(board), f"leaderboard: {out / 'leaderboard.md'}"],
+        [*_board_lines(board.rows), f"leaderboard: {out / 'leaderboard.md'}"],
     )
 
 
@@ -95,12 +96,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _board_lines(board: "Board") -> list[str]:
+def _board_lines(rows: "Sequence[BoardRow]") -> list[str]:
     """The head of the leaderboard as plain text."""
-    width = max(len(row["name"]) for row in board.rows)
+    width = max(len(row.name) for row in rows)
     lines = [f"{'':{width}}  PR-AUC  line F1  IoU"]
-    for row in board.rows:
-        scores = (row[name]["mean"] for name in ("pr_auc", "line_f1_2", "iou"))
+    for row in rows:
+        scores = (row.score(name).mean for name in ("pr_auc", "line_f1_2", "iou"))
         shown = "   ".join("  -  " if s is None else f"{s:.3f}" for s in scores)
-        lines.append(f"{row['name']:{width}}  {shown}")
+        lines.append(f"{row.name:{width}}  {shown}")
     return lines

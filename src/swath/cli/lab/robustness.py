@@ -39,7 +39,8 @@ def command(
     from swath.files import check_free
     from swath.lab.stability.robustness import SeriesFinder, measure_robustness
     from swath.lab.stability.robustness_report import (
-        make_content,
+        Subject,
+        robustness_report,
         robustness_text,
         write_robustness,
     )
@@ -53,24 +54,25 @@ def command(
     wanted = None if split == "all" else split
     sites = select_sites(data, model.spec, wanted, site or [])
     finder = SeriesFinder(data, model.spec.dates, tuple(day.date() for day in date or ()))
-    lengths = sorted({len(finder(one).sources) for one in sites})
+    lengths = sorted({len(finder(place).sources) for place in sites})
     for length in lengths:  # before the first site is mapped
         model.check_dates(length)
     predictor = Predictor(model, device, precision, map_.read_orientations(orientations))
     trials, edges = measure_robustness(predictor, data, sites, wanted, finder, seed)
     series = " or ".join(map(str, lengths))
-    head = {
-        "model": model.spec.name,
-        "run": str(folder),
-        "dataset": str(dataset),
-        "split": split,
-        "class": data.legend.foreground[0].name,
-        "stands_on": f"{data.attribution or 'data without a stated source'}; T = {series}",
-    }
-    content = make_content(trials, edges, head, seed)
-    write_robustness(content, out, overwrite=overwrite)
+    subject = Subject(
+        model=model.spec.name,
+        run=str(folder),
+        dataset=str(dataset),
+        split=split,
+        class_name=data.legend.foreground[0].name,
+        stands_on=f"{data.attribution or 'data without a stated source'}; T = {series}",
+    )
+    report = robustness_report(trials, edges, subject, seed)
+    write_robustness(report, out, overwrite=overwrite)
+    content = report.as_json()
     emit(
-        {"report": str(out), **{key: content[key] for key in ("thresholds", "summary")}},
+        {"report": str(out), **{key: content[key] for key in ("thresholds", "summary", "names")}},
         as_json,
-        [robustness_text(content), f"report: {out}"],
+        [robustness_text(report), f"report: {out}"],
     )

@@ -1,13 +1,17 @@
 """`swath variance`: how much maps differ from day to day; no labels needed."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swath.cli import map as map_
 from swath.cli.options import DeviceOption, JsonOption
 from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.lab.stability.variance import Differences, MapKind, VarianceTable
 
 
 def command(
@@ -35,30 +39,34 @@ def command(
 
     folder, model = map_.load_run(run)
     predictor = Predictor(model, device, precision, map_.read_orientations(orientations))
-    found = measure_variance(sites, predictor, dates or model.spec.dates)
-    emit({"run": str(folder), "model": model.spec.name, **found}, as_json, _lines(found))
+    variance = measure_variance(sites, predictor, dates or model.spec.dates)
+    emit(
+        {"run": str(folder), "model": model.spec.name, **variance.as_json()},
+        as_json,
+        _lines(variance),
+    )
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(variance: "VarianceTable") -> list[str]:
     """A Markdown table: a row a site."""
-    from swath.report.page import markdown
+    from swath.lab.stability.variance import MapKind
+    from swath.report.text import markdown, percent
 
-    length = found["dates"]
-    columns = [
-        ("days", "one date", "days: one date"),
-        ("days", "fused", f"days: {length} fused"),
-        ("days", "mean", f"days: mean of {length}"),
-        ("next", "one date", "next: one date"),
-        ("next", "fused", "next: fused"),
-        ("next", "mean", "next: mean"),
-        ("order", "fused", "order: fused"),
+    length, outputs = variance.dates, (MapKind.ONE_DATE, MapKind.FUSED, MapKind.MEAN)
+    heads = [
+        *("days: one date", f"days: {length} fused", f"days: mean of {length}"),
+        *("next: one date", "next: fused", "next: mean", "order: fused"),
     ]
-    table = [["site", "in the run", "dates", "class, %", *(head for _, _, head in columns)]]
-    for site in found["sites"]:
-        seen = ", ".join(site["split_of_run"]) or "–"
-        share = f"{100 * site['class_share']:.1f}"
-        cells = [_cell(site[part].get(output)) for part, output, _ in columns]
-        table.append([site["site"], seen, str(len(site["dates"])), share, *cells])
+    table = [["site", "in the run", "dates", "class, %", *heads]]
+    for site in variance.sites:
+        cells = [
+            *(_cell(site.days, output) for output in outputs),
+            *(_cell(site.next, output) for output in outputs),
+            _cell(site.order, MapKind.FUSED),
+        ]
+        splits = ", ".join(site.split_of_run) or "–"
+        share = percent(site.class_share)
+        table.append([site.site, splits, str(len(site.dates)), share, *cells])
     return [
         "Share of the pixels whose class differs, in per cent. days: maps of other dates; next: "
         f"the next date replaces one, or comes into the last {length}; order: the same dates in "
@@ -68,5 +76,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _cell(found: dict[str, Any] | None) -> str:
-    return "–" if found is None else f"{100 * found['differ']:.2f}"
+def _cell(outputs: "Mapping[MapKind, Differences | None]", output: "MapKind") -> str:
+    from swath.report.text import percent
+
+    differences = outputs.get(output)
+    return percent(None if differences is None else differences.differ, 2)

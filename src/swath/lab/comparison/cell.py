@@ -3,14 +3,15 @@
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import Remedy, SettingsError
-from swath.evaluation.candidates import FUSED
-from swath.evaluation.rows import Unit
+from swath.evaluation.candidate import Candidate
+from swath.evaluation.evaluate import score_class
+from swath.evaluation.measurement import Unit
 from swath.evaluation.truth import truths_of_dataset
 from swath.files import read_json, write_json
 from swath.lab.baselines.settings import PixelSettings
@@ -31,7 +32,6 @@ from swath.mapping.sources import Series, site_series
 from swath.mapping.stages import map_site
 from swath.maps.sitemaps import read_maps
 from swath.models.trained import load_model
-from swath.report.report import score_class
 from swath.training.compute import Compute
 from swath.training.fit import COST
 from swath.training.runfolder import difference_to_run
@@ -118,7 +118,7 @@ def run_cell(cell: Cell, folders: CellFolders, compute: Compute) -> None:
         parameters=effort.parameters,
         diverged=effort.diverged,
         sites=mean_of_runs(cell, units, candidates),
-        candidates=candidates,
+        candidates=list(map(str, candidates)),
         chosen=chosen_on_validation(units),
         runs=_run_records(cell, units),
     )
@@ -127,7 +127,7 @@ def run_cell(cell: Cell, folders: CellFolders, compute: Compute) -> None:
         shutil.rmtree(log.parent)
 
 
-def _run_records(cell: Cell, scored: list[list[Unit]]) -> tuple[RunRecord, ...]:
+def _run_records(cell: Cell, scored: Sequence[Sequence[Unit]]) -> tuple[RunRecord, ...]:
     """Each run by itself; none where there is only one."""
     runs = cell.runs()
     if len(runs) == 1:
@@ -215,10 +215,10 @@ def _held_out(cell: Cell, maps: Path) -> Iterator[tuple[Series, Path]]:
             yield site_series(cell.dataset.site(name), cell.dataset, cell.dates, days), home
 
 
-def _score(cell: Cell, maps: Path) -> tuple[str, list[Unit]]:
+def _score(cell: Cell, maps: Path) -> tuple[Candidate, Sequence[Unit]]:
     """The candidate that is the cell's model, and what is measured of one run."""
     site_maps = read_maps(maps)
     pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
-    candidate = FUSED if site_maps[0].fusion != "mean" else "mean"
+    candidate = Candidate.FUSED if site_maps[0].fusion != "mean" else Candidate.MEAN
     # The same seed in all cells: so all models are scored on the same draws of blocks.
     return candidate, score_class(pairs, cell.target, seed=0).units

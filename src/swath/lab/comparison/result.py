@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from swath.errors import DatasetError
+from swath.evaluation.candidate import UNTRAINED, Candidate, CandidateOrDate
 from swath.evaluation.evidence import Rule
-from swath.evaluation.rows import POOLED, RESAMPLES, Measured, Unit
+from swath.evaluation.measurement import POOLED, RESAMPLES, Measurement, Unit
 from swath.files import replacing
 from swath.lab.comparison.cells import Cell
-from swath.models.fusion import FUSIONS
 from swath.schema import read_model
 
 RECORD = "cell.json"
@@ -150,7 +150,7 @@ def sites_of_run(cell: Cell, units: Sequence[Unit]) -> StoredSites:
     test = {unit.site: unit for unit in units if unit.split == "test"}
     return {
         site: {
-            name: {
+            str(name): {
                 score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()
             }
             for name in candidates_of_run(cell, units)
@@ -159,7 +159,7 @@ def sites_of_run(cell: Cell, units: Sequence[Unit]) -> StoredSites:
     }
 
 
-def candidates_of_run(cell: Cell, units: Sequence[Unit]) -> list[str]:
+def candidates_of_run(cell: Cell, units: Sequence[Unit]) -> list[CandidateOrDate]:
     """What all test sites have. They differ in dates, so single ones are no rows; their mean is.
 
     Raises:
@@ -176,25 +176,25 @@ def candidates_of_run(cell: Cell, units: Sequence[Unit]) -> list[str]:
     ]
 
 
-def shared_candidates(cell: Cell, runs: Sequence[Sequence[Unit]]) -> list[str]:
+def shared_candidates(cell: Cell, runs: Sequence[Sequence[Unit]]) -> list[CandidateOrDate]:
     """What all runs have: those of several dates have other single dates."""
     every = [candidates_of_run(cell, units) for units in runs]
     return [name for name in every[0] if all(name in names for names in every)]
 
 
 def mean_of_runs(
-    cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[str]
+    cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[CandidateOrDate]
 ) -> StoredSites:
     """Test site -> candidate -> scores, means over runs."""
     by_run = [sites_of_run(cell, units) for units in runs]
     return {
-        site: {name: _mean([run[site][name] for run in by_run]) for name in candidates}
+        site: {str(name): _mean([run[site][str(name)] for run in by_run]) for name in candidates}
         for site in cell.test
     }
 
 
 def write_samples(
-    folder: Path, cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[str]
+    folder: Path, cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[CandidateOrDate]
 ) -> None:
     """Write (test sites, candidates, resamples, scores) float32, means over runs, as npz."""
     shape = (len(cell.test), len(candidates), RESAMPLES, len(SCORES))
@@ -213,14 +213,14 @@ def chosen_on_validation(runs: Sequence[Sequence[Unit]]) -> dict[str, float]:
         for unit in units:
             if (unit.split, unit.site) != ("validation", POOLED):
                 continue
-            if unit.measured["mean", "half"].positives:
-                for name in FUSIONS:
+            if unit.measured[Candidate.MEAN, "half"].positives:
+                for name in UNTRAINED:
                     pr_auc = unit.measured[name, "half"].values["pr_auc"]
                     by_control.setdefault(name, []).append(pr_auc)
     return {name: float(np.mean(values)) for name, values in by_control.items()}
 
 
-def _samples(units: Sequence[Unit], site: str, candidate: str) -> NDArray[np.float32]:
+def _samples(units: Sequence[Unit], site: str, candidate: CandidateOrDate) -> NDArray[np.float32]:
     """(resamples, scores) of a candidate on a test site; NaN where there are none."""
     (unit,) = (unit for unit in units if (unit.split, unit.site) == ("test", site))
     samples = np.full((RESAMPLES, len(SCORES)), np.nan, np.float32)
@@ -245,12 +245,12 @@ def _plain(value: float | None) -> float | None:
 
 
 def _read_unit(
-    unit: Unit, candidate: str
+    unit: Unit, candidate: CandidateOrDate
 ) -> dict[str, tuple[float | None, NDArray[np.float64] | None]]:
     """Score of the leaderboard -> its value and its samples."""
     result = {}
     for name, (score, rule) in SCORES.items():
-        measured: Measured | None = unit.measured.get((candidate, rule))
+        measured: Measurement | None = unit.measured.get((candidate, rule))
         measured = measured or unit.measured[candidate, "half"]
         drawn = None if measured.samples is None else measured.samples.get(score)
         result[name] = (measured.values.get(score), drawn)

@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 
 from swath.errors import MissingExtraError
-from swath.lab.comparison.board import Board, make_board
+from swath.lab.comparison.board import Board
 from swath.lab.comparison.board_write import write_board
 from swath.lab.comparison.cell import CellFolders, finished, run_cell
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.cost import ComparisonCost, estimate
 from swath.lab.comparison.result import RECORD, read_result
+from swath.lab.comparison.tally import make_board
 from swath.progress import console
 from swath.training.compute import HERE, Compute
 from swath.training.store import StageStore

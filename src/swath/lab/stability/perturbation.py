@@ -73,34 +73,34 @@ def plan_perturbations(dates: int, seed: int) -> tuple[Perturbation, ...]:
     def swapped(at: int, change: Change) -> tuple[Frame, ...]:
         return (*plain[:at], Frame(at, change), *plain[at + 1 :])
 
-    found = []
+    plan = []
     clouds: tuple[tuple[str, Change], ...] = (
         ("cloud", "cloud"),
         ("cloud, masked", "masked cloud"),
     )
     for name, change in clouds:
         for at in sorted({last // 2, last}):
-            found.append(Perturbation(name, _date(at, dates), swapped(at, change)))
+            plan.append(Perturbation(name, _date(at, dates), swapped(at, change)))
     if dates > 1:
-        found.append(Perturbation("order reversed", "", plain[::-1]))
+        plan.append(Perturbation("order reversed", "", plain[::-1]))
         for order in _shuffles(dates, seed):
             text = " ".join(str(at + 1) for at in order)
             frames = tuple(plain[at] for at in order)
-            found.append(Perturbation("order shuffled", text, frames))
+            plan.append(Perturbation("order shuffled", text, frames))
         for at in range(dates):
             same = (plain[at],) * dates
-            found.append(Perturbation("one date only, T times", _date(at, dates), same))
-    found.append(Perturbation("last date twice", "", (*plain, plain[last])))
+            plan.append(Perturbation("one date only, T times", _date(at, dates), same))
+    plan.append(Perturbation("last date twice", "", (*plain, plain[last])))
     if dates > 1:
         for at in range(dates):
             rest = (*plain[:at], *plain[at + 1 :])
-            found.append(Perturbation("a date missing", _date(at, dates), rest))
+            plan.append(Perturbation("a date missing", _date(at, dates), rest))
         for at in range(dates):
             empty = swapped(at, "empty")
-            found.append(Perturbation("a date without data", _date(at, dates), empty))
+            plan.append(Perturbation("a date without data", _date(at, dates), empty))
     moves: tuple[Change, ...] = ("north", "south", "east", "west")
-    found += [Perturbation("last date 1 px off", move, swapped(last, move)) for move in moves]
-    return tuple(found)
+    plan += [Perturbation("last date 1 px off", move, swapped(last, move)) for move in moves]
+    return tuple(plan)
 
 
 def _date(at: int, dates: int) -> str:
@@ -116,10 +116,10 @@ def _shuffles(dates: int, seed: int) -> list[tuple[int, ...]]:
         left = [order for order in permutations(straight) if order not in known]
         picked = rng.permutation(len(left))[:SHUFFLES]
         return [left[at] for at in sorted(picked)]
-    found: list[tuple[int, ...]] = []
-    while len(found) < SHUFFLES:
+    orders: list[tuple[int, ...]] = []
+    while len(orders) < SHUFFLES:
         order = tuple(int(at) for at in rng.permutation(dates))
         if order not in known:
             known.add(order)
-            found.append(order)
-    return found
+            orders.append(order)
+    return orders

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from swath.dataset.site import Dataset, Site
 from swath.errors import DatasetError, ModelError
+from swath.evaluation.candidate import Candidate
 from swath.evaluation.evidence import (
     SMALLEST_BLOCK_PX,
     VALIDATION,
@@ -19,7 +20,7 @@ from swath.evaluation.evidence import (
     count_evidence,
     plan_block_px,
 )
-from swath.evaluation.rows import RESAMPLES, scores_of
+from swath.evaluation.measurement import RESAMPLES, scores_of
 from swath.evaluation.truth import Truth, truth_of_site
 from swath.grid import Window
 from swath.lab.stability.perturbation import (
@@ -47,20 +48,18 @@ from swath.metrics import (
     selected,
 )
 from swath.models.fusion import FUSIONS
-from swath.models.names import NAMES
 from swath.progress import track
 from swath.sites.schema import SplitName
 
 SCORES = ("pr_auc", "iou", "line_f1_2")
-MEAN = "mean of the dates"
 _ROWS = 512
 
-Bins = dict[str, NDArray[np.uint16]]
+Bins = dict[Candidate, NDArray[np.uint16]]
 """Output -> (H, W) bins of the score, 0 where it knows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class OutputScores:
     """One output on one site under one perturbation.
 
     Attributes:
@@ -89,14 +88,7 @@ class Trial:
     site: str
     perturbation: Perturbation
     hidden: float
-    measured: dict[str, Measured]
-
-
-def outputs_of(predictor: Predictor) -> tuple[str, ...]:
-    """What is scored: the model's fused map, and the mean of the maps of the dates."""
-    if predictor.fusion == "mean":
-        return (MEAN,)
-    return NAMES[predictor.model.spec.name][1], MEAN
+    measured: dict[Candidate, OutputScores]
 
 
 def measure_robustness(
@@ -164,14 +156,28 @@ def _try_site(bench: "_Bench", judge: "_Judge", seed: int) -> Iterator[Trial]:
     plain = plan_series(dates)
     before = bench.map(plain)
     assert before is not None  # the model takes the series: `site_series` gave it
-    bins, seen, _ = before
-    judge.start(bins, seen)
+    judge.start(before.bins, before.seen)
     plan = [plain, *plan_perturbations(dates, seed)]
     for perturbation in track(plan, f"disturbing {bench.pictures.site}"):
-        made = before if perturbation is plain else bench.map(perturbation)
-        measured = {} if made is None else judge.measure(made[0])
-        hidden = 0.0 if made is None else made[2]
+        maps = before if perturbation is plain else bench.map(perturbation)
+        measured = {} if maps is None else judge.measure(maps.bins)
+        hidden = 0.0 if maps is None else maps.hidden
         yield Trial(bench.pictures.site, perturbation, hidden, measured)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maps:
+    """The maps of a series: bins of all outputs.
+
+    Attributes:
+        bins: Output -> bins.
+        seen: (H, W) bool, True where any date has data.
+        hidden: The largest share 0..1 of an image that painted cloud hides.
+    """
+
+    bins: Bins
+    seen: NDArray[np.bool_]
+    hidden: float
 
 
 class _Bench:
@@ -193,26 +199,22 @@ class _Bench:
         self._mapper = SequenceMapper(predictor, series.grid.shape)
         self._kept: dict[Frame, tuple[DatedImage, Codes]] = {}
 
-    def map(self, series: Perturbation) -> tuple[Bins, NDArray[np.bool_], float] | None:
-        """The outputs' bins, where any date has data, and the share of an image that is hidden.
-
-        None where the model takes another number of dates only.
-        """
+    def map(self, series: Perturbation) -> _Maps | None:
+        """The maps of a series; None where the model takes another number of dates only."""
         try:
             self._predictor.model.check_dates(len(series.frames))
         except ModelError:
             return None
         shown = [self._show(frame) for frame in series.frames]
         pmaps = [pmap for _, pmap, _ in shown]
-        bins = {MEAN: self._mean(pmaps)}
+        bins = {Candidate.MEAN: self._mean(pmaps)}
         if self._predictor.fusion != "mean":
             fused, _ = decode_pmap(self._mapper.fuse([image for image, _, _ in shown], pmaps))
-            own = outputs_of(self._predictor)[0]
-            bins = {own: score_bins(class_score(fused, self._class_id))} | bins
+            bins = {Candidate.FUSED: score_bins(class_score(fused, self._class_id))} | bins
         seen = np.any([decode_pmap(pmap)[1] for pmap in pmaps], axis=0)
-        for found in bins.values():
-            found[~seen] = 0
-        return bins, seen, max(hidden for _, _, hidden in shown)
+        for output in bins.values():
+            output[~seen] = 0
+        return _Maps(bins, seen, max(hidden for _, _, hidden in shown))
 
     def _show(self, frame: Frame) -> tuple[DatedImage, Codes, float]:
         if frame in self._kept:
@@ -230,7 +232,9 @@ class _Bench:
         for strip in Window(0, 0, *shape).strips(_ROWS):
             part = strip.slices
             values, valid = decode_pmap(np.stack([pmap[(..., *part)] for pmap in pmaps]))
-            bins[part] = score_bins(class_score(FUSIONS["mean"](values, valid), self._class_id))
+            bins[part] = score_bins(
+                class_score(FUSIONS[Candidate.MEAN](values, valid), self._class_id)
+            )
         return bins
 
 
@@ -273,12 +277,12 @@ class _Judge:
         number = self._blocks.number
         self._weights = block_weights(number, RESAMPLES, self._draws) if number > 1 else None
 
-    def measure(self, bins: Bins) -> dict[str, Measured]:
+    def measure(self, bins: Bins) -> dict[Candidate, OutputScores]:
         """Score all outputs."""
-        return {name: self._measure(name, found) for name, found in bins.items()}
+        return {output: self._measure(output, scores) for output, scores in bins.items()}
 
-    def _measure(self, name: str, bins: NDArray[np.uint16]) -> Measured:
-        edge = self._edges.get(name, HALF)
+    def _measure(self, output: Candidate, bins: NDArray[np.uint16]) -> OutputScores:
+        edge = self._edges.get(output, HALF)
         rules: dict[Rule, int] = {"validation": edge}
         evidence = count_evidence(
             bins, self._positive, self._lines, self._scored, self._blocks, rules
@@ -288,8 +292,8 @@ class _Judge:
         if self._weights is not None:
             drawn = scores_of(evidence, self._weights)["validation"]
         known = [score for score in SCORES if score in values]
-        differs = selected(bins, edge) != selected(self._before[name], edge)
-        return Measured(
+        differs = selected(bins, edge) != selected(self._before[output], edge)
+        return OutputScores(
             {score: float(values[score]) for score in known},
             None if drawn is None else {score: drawn[score] for score in known},
             float(differs[self._seen].mean()),
@@ -302,27 +306,26 @@ def _truth(site: Site, predictor: Predictor, dataset: Dataset) -> Truth:
 
 def _choose_edges(
     predictor: Predictor, dataset: Dataset, target: LegendClass, find_series: SeriesFinder
-) -> dict[str, int]:
+) -> dict[Candidate, int]:
     """Output -> the edge with the highest IoU on the pooled validation pixels, if there are any."""
     try:
         sites = select_sites(dataset, predictor.model.spec, "validation", ())
     except DatasetError:
         return {}
-    totals: dict[str, NDArray[np.int64]] = {}
+    totals: dict[Candidate, NDArray[np.int64]] = {}
     # Days that are asked for are those of the sites to be tried; other sites have other days.
     length = len(find_series.wanted) or find_series.dates
     latest = SeriesFinder(dataset, length)
     for site in track(sites, "choosing thresholds"):
         truth = _truth(site, predictor, dataset)
         bench = _Bench(predictor, dataset, latest(site), 0)
-        made = bench.map(plan_series(len(bench.pictures.dates)))
-        assert made is not None
-        bins, seen, _ = made
+        maps = bench.map(plan_series(len(bench.pictures.dates)))
+        assert maps is not None  # the model takes the series: `site_series` gave it
         labels = truth.read_labels()
-        scored = truth.inside(VALIDATION) & (labels != IGNORE) & seen
+        scored = truth.inside(VALIDATION) & (labels != IGNORE) & maps.seen
         blocks = plan_blocks(scored, SMALLEST_BLOCK_PX)
-        for name, found in bins.items():
-            counts = block_histogram(found, labels == target.id, scored, blocks)
-            total = totals.setdefault(name, np.zeros((2, BINS), np.int64))
+        for output, bins in maps.bins.items():
+            counts = block_histogram(bins, labels == target.id, scored, blocks)
+            total = totals.setdefault(output, np.zeros((2, BINS), np.int64))
             total += counts.sum(axis=0, dtype=np.int64)
-    return {name: best_edge(total) for name, total in totals.items() if total.any()}
+    return {output: best_edge(total) for output, total in totals.items() if total.any()}

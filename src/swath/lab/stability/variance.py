@@ -1,11 +1,12 @@
 """How much maps of one place differ from day to day, of one date and fused; without labels."""
 
+import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
 from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,73 @@ from swath.maps.sitemaps import decode_pmap, encode_pmap
 from swath.models.fusion import FUSIONS
 from swath.progress import track
 from swath.scenes.warp import find_scenes, plan_grid
+from swath.schema import Written
 from swath.sites.schema import SiteSettings, read_sites_file
 
-ONE_DATE = "one date"
-FUSED = "fused"
-MEAN = "mean"
+
+class MapKind(StrEnum):
+    """Whose maps are compared."""
+
+    ONE_DATE = "one date"
+    FUSED = "fused"
+    MEAN = "mean"
+
+
+class Differences(Written):
+    """How far pairs of maps differ.
+
+    Attributes:
+        pairs: How many.
+        differ: Mean share of the pixels whose class differs.
+        most: The largest share of a pair.
+        of_class: Mean share of those that either map calls the first class; None where none does.
+    """
+
+    pairs: int
+    differ: float
+    most: float
+    of_class: float | None
+
+
+ByKind = dict[MapKind, Differences | None]
+"""Kind -> how far its maps differ; None without a pair that shares a pixel with data."""
+
+
+class SiteVariance(Written):
+    """How far the maps of a site differ from day to day.
+
+    Attributes:
+        site: Its name.
+        dates: Of its images, oldest first.
+        split_of_run: The splits that it had in the model's run.
+        class_share: Share 0..1 of the pixels that the maps of single dates call the first class.
+        days: Maps of disjoint dates: single dates pair by pair, and runs of T dates pair by pair
+            (none where the site has fewer than 2 T dates).
+        next: How far the map moves when the next date comes in: one date's to the next one's, and
+            that of the last T dates so far to that with the new date.
+        order: How far the map of the last T dates is from that of the same dates in reverse.
+    """
+
+    site: str
+    dates: tuple[dt.date, ...]
+    split_of_run: tuple[str, ...]
+    class_share: float
+    days: ByKind
+    next: ByKind
+    order: ByKind
+
+
+class VarianceTable(Written):
+    """Day variance of several sites.
+
+    Attributes:
+        dates: T of the fused maps.
+        sites: One entry a site.
+    """
+
+    dates: int
+    sites: tuple[SiteVariance, ...]
+
 
 Classes = NDArray[np.uint8]
 """(H, W) class ids, 255 = no data."""
@@ -35,16 +98,13 @@ Maker = Callable[[Run], Classes]
 Pairs = Callable[[Iterable[Classes]], Iterable[tuple[Classes, Classes]]]
 
 
-def measure_variance(sites_file: Path, predictor: Predictor, dates: int) -> dict[str, Any]:
+def measure_variance(sites_file: Path, predictor: Predictor, dates: int) -> VarianceTable:
     """Compare the maps of all sites of a sites file from day to day.
 
     Args:
         sites_file: As `swath build` takes it; sites need no labels.
         predictor: The model.
         dates: T of the fused maps.
-
-    Returns:
-        Plain JSON values: `dates` and `sites`, one entry a site, see `_compare`.
 
     Raises:
         SettingsError: The file breaks the format.
@@ -57,8 +117,8 @@ def measure_variance(sites_file: Path, predictor: Predictor, dates: int) -> dict
         _site_series(name, site, settings.resolution_m, predictor, sites_file.parent)
         for name, site in settings.sites.items()
     ]
-    found = [_compare(series, predictor, dates) for series in track(plans, "comparing days")]
-    return {"dates": dates, "sites": found}
+    sites = [_compare(series, predictor, dates) for series in track(plans, "comparing days")]
+    return VarianceTable(dates=dates, sites=tuple(sites))
 
 
 def _site_series(
@@ -74,18 +134,7 @@ def _site_series(
     return Series(name, grid, tuple(scene_source(scene, grid, image) for scene in scenes))
 
 
-def _compare(series: Series, predictor: Predictor, dates: int) -> dict[str, Any]:
-    """One site.
-
-    Returns:
-        `days`: how far maps of disjoint dates differ: single dates pair by pair, and runs of T
-        dates pair by pair (none where the site has fewer than 2 T dates). `next`: how far the map
-        moves when the next date comes in: one date's to the next one's, and that of the last T
-        dates so far to that with the new date. `order`: how far the map of the last T dates is from
-        that of the same dates in reverse. Each output -> {pairs, differ, most, of_class}: `differ`
-        is the mean share of pixels whose class differs, `most` the largest of a pair, `of_class`
-        the mean share of those that either map calls the first class.
-    """
+def _compare(series: Series, predictor: Predictor, dates: int) -> SiteVariance:
     spec = predictor.model.spec
     target = spec.legend.foreground[0].id
     count = len(series.sources)
@@ -97,31 +146,34 @@ def _compare(series: Series, predictor: Predictor, dates: int) -> dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="swath-") as scratch:
         makers = _makers(series, predictor, Path(scratch))
 
-        def differ(runs: Sequence[Run], pairs: Pairs) -> dict[str, Any]:
+        def differ(runs: Sequence[Run], pairs: Pairs) -> ByKind:
             return {
-                name: _differences(pairs(map(make, single if name == ONE_DATE else runs)), target)
-                for name, make in makers.items()
+                output: differences(
+                    pairs(map(make, single if output == MapKind.ONE_DATE else runs)), target
+                )
+                for output, make in makers.items()
             }
 
-        return {
-            "site": series.site,
-            "dates": [str(day) for day in series.dates],
-            "split_of_run": [split for split, names in spec.splits.items() if series.site in names],
-            "class_share": float(
-                np.mean([_share(makers[ONE_DATE](run), target) for run in single])
+        shares = [_share(makers[MapKind.ONE_DATE](run), target) for run in single]
+        return SiteVariance(
+            site=series.site,
+            dates=series.dates,
+            split_of_run=tuple(
+                split for split, names in spec.splits.items() if series.site in names
             ),
-            "days": differ(newest, lambda maps: combinations(maps, 2)),
-            "next": differ(so_far, pairwise),
-            "order": {
-                name: _differences([(make(run), make(run[::-1])) for run in so_far[-1:]], target)
-                for name, make in makers.items()
-                if name != ONE_DATE
+            class_share=float(np.mean(shares)),
+            days=differ(newest, lambda maps: combinations(maps, 2)),
+            next=differ(so_far, pairwise),
+            order={
+                output: differences([(make(run), make(run[::-1])) for run in so_far[-1:]], target)
+                for output, make in makers.items()
+                if output != MapKind.ONE_DATE
             },
-        }
+        )
 
 
-def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[str, Maker]:
-    """Output -> what makes its classes of some dates, given by number; none is made twice."""
+def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[MapKind, Maker]:
+    """Kind -> what makes its classes of some dates, given by number; none is made twice."""
     mapper = SequenceMapper(predictor, series.grid.shape)
     images = [source.prepare(scratch) for source in series.sources]
     pmaps = [mapper.pmap(image) for image in images]
@@ -136,10 +188,10 @@ def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[str, Ma
         fused = FUSIONS["mean"](values, valid)
         return classify(encode_pmap(fused, np.asarray(valid.any(axis=0))))
 
-    found: dict[str, Maker] = {ONE_DATE: lambda run: classify(pmaps[run[-1]])}
+    makers: dict[MapKind, Maker] = {MapKind.ONE_DATE: lambda run: classify(pmaps[run[-1]])}
     if predictor.fusion != "mean":
-        found[FUSED] = fused
-    return found | {MEAN: mean}
+        makers[MapKind.FUSED] = fused
+    return makers | {MapKind.MEAN: mean}
 
 
 def _share(classes: Classes, target: int) -> float:
@@ -147,24 +199,32 @@ def _share(classes: Classes, target: int) -> float:
     return float((classes[known] == target).mean()) if known.any() else 0.0
 
 
-def _differences(pairs: Iterable[tuple[Classes, Classes]], target: int) -> dict[str, Any] | None:
-    """How far pairs of maps differ; None without a pair that shares a pixel with data."""
+def differences(pairs: Iterable[tuple[Classes, Classes]], target: int) -> Differences | None:
+    """How far pairs of maps differ.
+
+    Args:
+        pairs: Maps of one grid.
+        target: Id of the first class.
+
+    Returns:
+        None without a pair that shares a pixel with data.
+    """
     differ, of_class = [], []
-    for one, other in pairs:
-        known = (one != 255) & (other != 255)
+    for before, after in pairs:
+        known = (before != 255) & (after != 255)
         if not known.any():
             continue
-        unlike = (one != other) & known
-        either = ((one == target) | (other == target)) & known
+        unlike = (before != after) & known
+        either = ((before == target) | (after == target)) & known
         differ.append(float(unlike.sum() / known.sum()))
         if either.any():
-            here = (one == target) != (other == target)
+            here = (before == target) != (after == target)
             of_class.append(float((here & known).sum() / either.sum()))
     if not differ:
         return None
-    return {
-        "pairs": len(differ),
-        "differ": float(np.mean(differ)),
-        "most": max(differ),
-        "of_class": float(np.mean(of_class)) if of_class else None,
-    }
+    return Differences(
+        pairs=len(differ),
+        differ=float(np.mean(differ)),
+        most=max(differ),
+        of_class=float(np.mean(of_class)) if of_class else None,
+    )

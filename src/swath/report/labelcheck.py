@@ -1,13 +1,18 @@
 """What `swath labels check` leaves: check.json and a picture of every site."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import geopandas
 import numpy as np
+from numpy.typing import NDArray
 
-from swath.audit.check import SiteCheck, plan_view, read_outlines
+from swath.audit.check import SiteCheck
+from swath.audit.record import record_of
 from swath.audit.shift import SEARCH_PX
+from swath.audit.view import plan_view, read_outlines
 from swath.dataset.site import Dataset, read_image, read_labels
 from swath.errors import MissingExtraError
 from swath.files import replacing_folder, write_json
@@ -19,14 +24,6 @@ if TYPE_CHECKING:
 
 AS_MAPPED, AS_SHOWN = "#e6194b", "#00e5ff"
 """Colours of the lines as they are, and as they would be after the correction."""
-
-
-def checks_as_json(checks: Sequence[SiteCheck]) -> dict[str, Any]:
-    """All checks as plain JSON values."""
-    return {
-        "sites": [one.as_json() for one in checks],
-        "warnings": sum(len(one.warnings) for one in checks),
-    }
 
 
 def write_check(
@@ -48,15 +45,13 @@ def write_check(
         MissingExtraError: The extra `report` is not installed.
         InputError: A file of the dataset cannot be read.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("swath labels check --out", "matplotlib", "report") from None
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("a picture of each site", "matplotlib", "report")
     with replacing_folder(out, overwrite=overwrite) as folder:
-        for one in checks:
-            _draw(folder / f"{one.quality.site}.png", dataset, one)
-        write_json(folder / "check.json", checks_as_json(checks))
-    return {one.quality.site: out / f"{one.quality.site}.png" for one in checks}
+        for check in checks:
+            _draw(folder / f"{check.site.name}.png", dataset, check)
+        write_json(folder / "check.json", record_of(checks).as_json())
+    return {check.site.name: out / f"{check.site.name}.png" for check in checks}
 
 
 def _draw(path: Path, dataset: Dataset, check: SiteCheck) -> None:
@@ -95,16 +90,16 @@ def _draw_lines(axes: "Axes", dataset: Dataset, check: SiteCheck, view: Window) 
         axes.legend(fontsize=7, loc="upper center", ncols=2, bbox_to_anchor=(0.5, 0.0))
 
 
-def _vertices(lines: Any, grid: Grid) -> list[tuple[Any, Any]]:
+def _vertices(
+    lines: geopandas.GeoSeries, grid: Grid
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Columns and rows of the vertices of each line; a pixel's centre has whole numbers."""
-    out = []
+    t = grid.transform
     for line in lines.explode(index_parts=False):
         if line.geom_type not in ("LineString", "LinearRing"):
             continue
         xs, ys = np.asarray(line.coords)[:, :2].T
-        t = grid.transform
-        out.append(((xs - t.c) / t.a - 0.5, (ys - t.f) / t.e - 0.5))
-    return out
+        yield (xs - t.c) / t.a - 0.5, (ys - t.f) / t.e - 0.5
 
 
 def _draw_correlation(axes: "Axes", check: SiteCheck) -> None:

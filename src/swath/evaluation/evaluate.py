@@ -1,0 +1,224 @@
+"""Maps scored against labels: what `swath evaluate` computes, as a value."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import swath
+from swath.dataset.site import Dataset
+from swath.errors import DatasetError
+from swath.evaluation.candidate import Candidate, CandidateOrDate, names_of
+from swath.evaluation.evidence import choose_edges, gather, plan_block_px
+from swath.evaluation.measurement import (
+    POOLED,
+    RESAMPLES,
+    Entry,
+    Unit,
+    measure_split,
+    pooled_counts,
+)
+from swath.evaluation.report import ModelOfSite, Report
+from swath.evaluation.row import best_control, paired_of, rows_of
+from swath.evaluation.truth import WHOLE, Truth, truth_of_file, truths_of_dataset
+from swath.legend import LegendClass
+from swath.maps.sitemaps import SiteMaps, read_maps
+from swath.metrics import threshold
+from swath.progress import track
+
+SPLITS = ("train", "validation", "test", WHOLE)
+"""The order of the report."""
+
+Pairs = Sequence[tuple[SiteMaps, Truth]]
+
+Counts = Mapping[CandidateOrDate, NDArray[np.int64]]
+"""Candidate -> (2, `BINS`) pixels by truth and bin of the score."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredClass:
+    """One class, scored on all splits and sites.
+
+    Attributes:
+        target: The class.
+        edges: Candidate -> edge of the threshold chosen on validation.
+        counts: Split -> the pixels of its sites together, splits in the order of the report.
+        units: Everything measured.
+        block_px: Side of the blocks.
+    """
+
+    target: LegendClass
+    edges: Mapping[Candidate, int]
+    counts: Mapping[str, Counts]
+    units: Sequence[Unit]
+    block_px: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Maps scored against labels.
+
+    Attributes:
+        report: The scores.
+        sites: The maps and their truth: files, from which pictures are drawn.
+        classes: All that was measured, class by class.
+    """
+
+    report: Report
+    sites: tuple[tuple[SiteMaps, Truth], ...] = field(repr=False)
+    classes: tuple[ScoredClass, ...] = field(repr=False)
+
+
+def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluation:
+    """Score maps against the labels of a dataset.
+
+    Args:
+        maps_folder: MAPS, of `swath map`; all its sites are scored.
+        dataset: The dataset that was mapped.
+        seed: Of the resampling behind the intervals.
+
+    Returns:
+        The scores, beside those of the controls; `swath.report.folder.write_report` writes them.
+
+    Raises:
+        DatasetError: No maps, a site that the dataset lacks, or no labelled pixel under the maps.
+        GridError: A map is not on its site's grid.
+        InputError: The legends differ, or a file is unreadable.
+    """
+    maps = read_maps(maps_folder)
+    pairs = tuple(zip(maps, truths_of_dataset(maps, dataset), strict=True))
+    against = {"dataset": str(dataset.root), "maps": str(maps_folder)}
+    return _evaluate(pairs, against, dataset.attribution, seed)
+
+
+def evaluate_labels(maps_folder: Path, labels: Path, *, seed: int = 0) -> Evaluation:
+    """Score the one map that lies on a label file's grid.
+
+    Args:
+        maps_folder: MAPS, of `swath map`.
+        labels: uint8 GeoTIFF of class ids of the maps' legend, 255 = ignore.
+        seed: Of the resampling behind the intervals.
+
+    Returns:
+        The scores; their only split is `all`. Centre lines are the label's skeleton.
+
+    Raises:
+        DatasetError: No maps, or no labelled pixel under the map.
+        GridError: No map lies on the label's grid, or several do.
+        InputError: Not such a label file.
+    """
+    pair = truth_of_file(read_maps(maps_folder), labels)
+    against = {"labels": str(labels), "maps": str(maps_folder)}
+    return _evaluate((pair,), against, pair[0].attribution, seed)
+
+
+def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:
+    """Score one class of all mapped sites.
+
+    Args:
+        pairs: The maps and their truth.
+        target: The class.
+        seed: Of the resampling behind the intervals.
+    """
+    block_px = plan_block_px([truth.grid for _, truth in pairs])
+    edges = choose_edges(pairs, target)
+    entries: dict[str, list[Entry]] = {split: [] for split in SPLITS}
+    for maps, truth in track(pairs, f"scoring {target.name}"):
+        for split, evidence in gather(maps, truth, target, edges, block_px).items():
+            entries[split].append(Entry(truth.site, evidence, maps.dates))
+    scored = {split: members for split, members in entries.items() if members}
+    units = [
+        unit
+        for split, members in scored.items()
+        for unit in measure_split(split, target.name, members, seed)
+    ]
+    counts = {split: pooled_counts(members) for split, members in scored.items()}
+    return ScoredClass(target, edges, counts, units, block_px)
+
+
+def _evaluate(
+    pairs: tuple[tuple[SiteMaps, Truth], ...],
+    against: Mapping[str, str],
+    attribution: str,
+    seed: int,
+) -> Evaluation:
+    classes = tuple(score_class(pairs, target, seed) for target in pairs[0][1].legend.foreground)
+    if not any(scored.units for scored in classes):
+        raise DatasetError(
+            f"{against['maps']}: no labelled pixel lies under the maps; map sites that have labels"
+        )
+    units = [unit for scored in classes for unit in scored.units]
+    report = Report(
+        classes=tuple(scored.target.name for scored in classes),
+        splits=_sites_by_split(units),
+        names=_names(pairs, classes),
+        thresholds={
+            scored.target.name: {model: threshold(edge) for model, edge in scored.edges.items()}
+            for scored in classes
+        },
+        models=tuple(_model_of_site(maps) for maps, _ in pairs),
+        notes=tuple(_notes(pairs, classes)),
+        block_px=classes[0].block_px,
+        resamples=RESAMPLES,
+        seed=seed,
+        rows=tuple(row for unit in units for row in rows_of(unit)),
+        paired=tuple(row for unit in units for row in paired_of(unit, *best_control(units, unit))),
+        version=swath.__version__,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        stands_on=_stands_on(pairs, attribution),
+        **against,
+    )
+    return Evaluation(report, pairs, classes)
+
+
+def _sites_by_split(units: Sequence[Unit]) -> dict[str, tuple[str, ...]]:
+    return {
+        split: tuple(sorted({unit.site for unit in units if unit.split == split} - {POOLED}))
+        for split in SPLITS
+        if any(unit.split == split for unit in units)
+    }
+
+
+def _names(pairs: Pairs, classes: Sequence[ScoredClass]) -> dict[str, dict[CandidateOrDate, str]]:
+    architectures = {maps.model for maps, _ in pairs}
+    dates = sorted({date for maps, _ in pairs for date in maps.dates})
+    return {
+        scored.target.name: names_of(architectures, scored.target.name, dates) for scored in classes
+    }
+
+
+def _model_of_site(maps: SiteMaps) -> ModelOfSite:
+    return ModelOfSite(
+        site=maps.site,
+        model=maps.model,
+        model_sha256=maps.model_sha256,
+        fusion=maps.fusion,
+        dates=maps.dates,
+    )
+
+
+def _notes(pairs: Pairs, classes: Sequence[ScoredClass]) -> list[str]:
+    seen = {unit.site for scored in classes for unit in scored.units}
+    notes = [truth.note for _, truth in pairs if truth.note]
+    notes += [
+        f"{truth.site} is left out: no labelled pixel of a split lies under its map."
+        for _, truth in pairs
+        if truth.site not in seen
+    ]
+    if not any(scored.edges for scored in classes):
+        notes.append(
+            "No labelled validation site was mapped, so no threshold could be chosen by labels: "
+            "rows are at 0.5, where a mere change of calibration can look like a gain, and at the "
+            "scene's own threshold."
+        )
+    return notes
+
+
+def _stands_on(pairs: Pairs, attribution: str) -> str:
+    lengths = sorted({len(maps.dates) for maps, _ in pairs})
+    sites = "1 site" if len(pairs) == 1 else f"{len(pairs)} sites"
+    series = " or ".join(map(str, lengths))
+    return f"{attribution or 'data without a stated source'}; {sites}, T = {series}"

@@ -1,0 +1,88 @@
+"""REPORT as a folder: report.json, report.html and the figures."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from swath.errors import MissingExtraError
+from swath.evaluation.candidate import UNTRAINED, Candidate
+from swath.evaluation.evaluate import Evaluation
+from swath.files import check_free, replacing_folder, write_json
+from swath.metrics import HALF
+from swath.progress import track
+from swath.report.figures import Picture, draw_curves, draw_site
+from swath.report.page import render
+
+CURVES = (Candidate.FUSED, Candidate.DATES, *UNTRAINED)
+"""Whose curves are drawn: the controls without a score to vary, and the shifted one, would only
+crowd the plot."""
+
+
+def check_report(out: Path, *, overwrite: bool) -> None:
+    """Raise before any work what `write_report` would raise after it.
+
+    Args:
+        out: REPORT.
+        overwrite: Whether an existing report may be replaced.
+
+    Raises:
+        MissingExtraError: matplotlib or jinja2 is not installed.
+        OutputExistsError: `out` exists and may not be replaced.
+    """
+    for module in ("jinja2", "matplotlib"):
+        if find_spec(module) is None:
+            raise MissingExtraError("a report with pictures", module, "report")
+    check_free(out, overwrite=overwrite)
+
+
+def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> Path:
+    """Write `report.json`, `report.html` and `figures/` under `out`, whole or not at all.
+
+    Args:
+        evaluation: Of `swath.evaluation.evaluate.evaluate`; its maps and labels are read again for
+            the pictures.
+        out: REPORT, a folder that is made.
+        overwrite: Whether an existing report may be replaced.
+
+    Returns:
+        `report.html`, which needs no other file.
+
+    Raises:
+        InputError: A map or a label file is unreadable.
+        MissingExtraError: matplotlib or jinja2 is not installed.
+        OutputExistsError: `out` exists and may not be replaced.
+    """
+    check_report(out, overwrite=overwrite)
+    with replacing_folder(out, overwrite=overwrite) as folder:
+        figures = folder / "figures"
+        figures.mkdir()
+        write_json(folder / "report.json", evaluation.report.as_json())
+        page = render(
+            evaluation.report, _draw_curves(figures, evaluation), _draw_sites(figures, evaluation)
+        )
+        (folder / "report.html").write_text(page, encoding="utf-8")
+    return out / "report.html"
+
+
+def _draw_curves(folder: Path, evaluation: Evaluation) -> list[Picture]:
+    pictures = []
+    for scored in evaluation.classes:
+        class_name = scored.target.name
+        for split, counts in scored.counts.items():
+            path = folder / f"curves_{split}_{class_name}.png".replace(" ", "_")
+            named = {
+                evaluation.report.name(candidate, class_name): counts[candidate]
+                for candidate in CURVES
+                if candidate in counts
+            }
+            pictures.append(draw_curves(path, named, f"{class_name}, {split}", class_name))
+    return pictures
+
+
+def _draw_sites(folder: Path, evaluation: Evaluation) -> dict[str, Sequence[Picture]]:
+    first = evaluation.classes[0]
+    edge = first.edges.get(Candidate.FUSED, first.edges.get(Candidate.MEAN, HALF))
+    return {
+        truth.site: draw_site(folder, maps, truth, first.target, edge)
+        for maps, truth in track(evaluation.sites, "drawing figures")
+    }
