@@ -19,6 +19,8 @@ class Remedy(StrEnum):
     RUN = "run"
     SITE = "site"
     BANDS = "bands"
+    MAP_RESUME = "map again what differs"
+    MAP_OVERWRITE = "map again"
 
 
 class SwathError(Exception):

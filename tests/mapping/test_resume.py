@@ -25,6 +25,7 @@ from swath.errors import BusyError, OutputExistsError
 from swath.files import sha256
 from swath.grid import Grid, Window
 from swath.mapping import jobs, workfolder
+from swath.mapping.options import MapOptions
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, scene_series
 from swath.mapping.stages import MappedSite, map_site
@@ -171,8 +172,8 @@ def test_what_is_finished_is_not_computed_again(
     tiles = len(predictor.plan_pmaps(series.grid.shape, 64))
     assert tiles == 4
     with pytest.raises(KeyboardInterrupt):
-        map_site(predictor, run_folder, series, tmp_path, tile_px=64)
-    done = map_site(predictor, run_folder, series, tmp_path, tile_px=64)
+        map_site(predictor, run_folder, series, tmp_path, MapOptions(tile_px=64))
+    done = map_site(predictor, run_folder, series, tmp_path, MapOptions(tile_px=64))
     # The tile at which it broke off is the only one that is computed twice.
     assert len(passes) == 3 * tiles + 1
     assert "pmap_2019-03-11.tif" not in done.made
@@ -181,7 +182,7 @@ def test_what_is_finished_is_not_computed_again(
 
 def again(run: Path, scenes: list[Path], out: Path, **options: Any) -> MappedSite:
     predictor, series = load(run, scenes)
-    return map_site(predictor, run, series, out, tile_px=32, **options)
+    return map_site(predictor, run, series, out, MapOptions(tile_px=32, **options))
 
 
 DATED = [f"pmap_{day}.tif" for day in DAYS]
@@ -226,9 +227,9 @@ def test_just_what_depends_on_a_change_is_redone(
     assert list(again(run, paths[:2], out, resume=True).made) == FUSED[:3]
     # A setting; and all anew.
     predictor, series = load(run, paths[:2])
-    made = map_site(predictor, run, series, out, tile_px=64, resume=True).made
+    made = map_site(predictor, run, series, out, MapOptions(tile_px=64, resume=True)).made
     assert list(made) == [*DATED[:2], *FUSED]
-    made = map_site(predictor, run, series, out, tile_px=64, overwrite=True).made
+    made = map_site(predictor, run, series, out, MapOptions(tile_px=64, overwrite=True)).made
     assert list(made) == [*DATED[:2], *FUSED]
 
 
@@ -276,9 +277,9 @@ def test_a_crash_while_folders_are_exchanged(
         patch.setattr(Path, "rename", crashing(Path.rename, "rename"))
         patch.setattr(shutil, "rmtree", crashing(shutil.rmtree, "rmtree"))
         with pytest.raises(KeyboardInterrupt):
-            map_site(predictor, run_folder, series, out, tile_px=32, resume=True)
+            map_site(predictor, run_folder, series, out, MapOptions(tile_px=32, resume=True))
     assert done == ["manifest", "rename", "rename"][:step]
-    finished = map_site(predictor, run_folder, series, out, tile_px=32, resume=True)
+    finished = map_site(predictor, run_folder, series, out, MapOptions(tile_px=32, resume=True))
     assert finished.made == ()  # all of it had been made before the crash
     assert [path.name for path in out.iterdir()] == ["town"]
     assert read_maps(out)[0].dates == series.dates
@@ -350,7 +351,9 @@ def test_the_manifest_names_all_files_by_hash(undisturbed: Path, run_folder: Pat
     manifest = read_manifest(home)
     assert set(manifest.outputs) == set(DATED) | set(FUSED)
     for name, output in manifest.outputs.items():
-        assert output == Output(key=output.key, sha256=sha256(home / name))
+        known = {"key": output.key, "sha256": sha256(home / name), "threshold": output.threshold}
+        assert output == Output(**known)
+        assert (output.threshold is not None) == (name == "classes.tif")
     assert len({manifest.outputs[name].key for name in (*DATED, "pmap.tif")}) == 4
     assert (home / manifest.run).resolve() == run_folder.resolve()
     assert [str(day) for day in manifest.dates] == list(DAYS)

@@ -65,9 +65,11 @@ _ADVICE: dict[Remedy | None, str] = {
         "; choose another --out, --resume to redo only what differs, or add --overwrite"
     ),
     Remedy.OTHER_OUT: ", or choose another --out",
-    Remedy.RUN: "; say with --run where it is",
+    Remedy.RUN: "; say with --run where it is now",
     Remedy.SITE: "; choose one with --site",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
+    Remedy.MAP_RESUME: " with swath map --resume",
+    Remedy.MAP_OVERWRITE: " with swath map --overwrite",
 }
 """What to type where an argument mends an error."""
 
