@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from swath import __version__
 from swath.errors import MissingExtraError, WorkerError
 from swath.progress import console
+from swath.version import __version__
 
 ANSWER_S = 5.0
 """How long a scheduler may take to answer, and its first worker to be there."""

@@ -26,6 +26,14 @@ class Remedy(StrEnum):
 class SwathError(Exception):
     """Root of all errors that swath raises on purpose.
 
+    Example:
+        >>> import swath
+        >>> try:
+        ...     swath.open_maps("nowhere")
+        ... except swath.SwathError as error:
+        ...     print(error)
+        nowhere holds no maps (no <site>/item.json); map scenes first
+
     Attributes:
         remedy: The argument that mends it, if one does.
     """

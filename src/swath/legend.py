@@ -101,6 +101,12 @@ class Legend(BaseModel):
 
     Where features of several classes cover one pixel, the class that stands later wins.
 
+    Example:
+        >>> import swath
+        >>> legend = swath.open_maps("maps").legend
+        >>> [(c.id, c.name, c.color) for c in legend.classes]
+        [(0, 'background', '#ffffff'), (1, 'road', '#000000')]
+
     Attributes:
         name: Of the legend.
         classes: By id.

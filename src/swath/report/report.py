@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import swath
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError, MissingExtraError
 from swath.evaluation.candidates import (
@@ -39,6 +38,7 @@ from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.metrics import HALF, threshold
 from swath.models.fusion import FUSIONS
 from swath.progress import track
+from swath.version import __version__
 
 SPLITS = ("train", "validation", "test", WHOLE)
 """The order of the report."""
@@ -184,7 +184,7 @@ def _report(
                 f"{head['maps']}: no labelled pixel lies under the maps; map sites that have labels"
             )
         content = _content(pairs, scored, seed) | {
-            "version": swath.__version__,
+            "version": __version__,
             "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             **head,
             "stands_on": _stands_on(pairs, attribution),
