@@ -32,7 +32,7 @@ class SwathError(Exception):
         ...     swath.open_maps("nowhere")
         ... except swath.SwathError as error:
         ...     print(error)
-        nowhere holds no maps (no <site>/item.json); map scenes first
+        nowhere holds no maps (no <site>/item.json); run swath map first
 
     Attributes:
         remedy: The argument that mends it, if one does.

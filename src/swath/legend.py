@@ -104,8 +104,8 @@ class Legend(BaseModel):
     Example:
         >>> import swath
         >>> legend = swath.open_maps("maps").legend
-        >>> [(c.id, c.name, c.color) for c in legend.classes]
-        [(0, 'background', '#ffffff'), (1, 'road', '#000000')]
+        >>> [(c.id, c.name, c.geometry) for c in legend.classes]
+        [(0, 'background', None), (1, 'road', 'line')]
 
     Attributes:
         name: Of the legend.

@@ -126,8 +126,8 @@ class Dataset:
     Example:
         >>> import swath
         >>> dataset = swath.open_dataset("dataset")
-        >>> dataset.site("sim_test")
-        Site(sim_test: 96 x 96 px, 2 dates 2020-04-06..2020-09-26, test)
+        >>> [(site.name, site.grid.shape, site.splits) for site in dataset.in_split("test")]
+        [('sim_test', (96, 96), ('test',))]
 
     Attributes:
         root: The folder that holds `catalog.json`.
@@ -156,7 +156,9 @@ class Dataset:
             "classes": ", ".join(self.legend.names),
             "data": self.attribution,
         }
-        return card(f"Dataset in {self.root}", facts, thumbnail(self.sites[0].acquisitions[-1].path))
+        return card(
+            f"Dataset in {self.root}", facts, thumbnail(self.sites[0].acquisitions[-1].path)
+        )
 
     def site(self, name: str) -> Site:
         """The site of that name.

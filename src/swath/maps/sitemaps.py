@@ -291,7 +291,7 @@ def read_maps(folder: Path) -> tuple[SiteMaps, ...]:
     """
     items = sorted(folder.glob(f"[!.]*/{ITEM_NAME}"))
     if not items:
-        raise DatasetError(f"{folder} holds no maps (no <site>/{ITEM_NAME}); map scenes first")
+        raise DatasetError(f"{folder} holds no maps (no <site>/{ITEM_NAME}); run swath map first")
     return tuple(_read_item(path) for path in items)
 
 

@@ -134,7 +134,7 @@ class TrainedModel:
     Example:
         >>> import swath
         >>> swath.load_model("run")
-        TrainedModel(unet-convlstm: B04, B03, B02 as tci -> background, road; T = 2)
+        TrainedModel(unet-convlstm: B04, B03, B02 as tci -> background, road; T = 3)
     """
 
     spec: ModelSpec
