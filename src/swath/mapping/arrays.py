@@ -263,4 +263,4 @@ def _note(array: Labelled, name: str) -> float | None:
 
 def _number(value: object, default: float) -> float:
     """A number of the attributes, which may be one of NumPy's."""
-    return default if value is None else float(str(value))
+    return default if value is None else float(np.asarray(value).item())

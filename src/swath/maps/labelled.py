@@ -56,7 +56,8 @@ def labelled(
         raise MissingExtraError("to_xarray", "xarray", "xarray") from None
     dataset = xr.Dataset(
         {name: (layer.axes, layer.pixels, dict(layer.notes)) for name, layer in layers.items()},
-        coordinates(grid) | {name: ((name,), values, {}) for name, values in axes.items()},
+        coordinates(grid)
+        | {name: ((name,), np.asarray(values), {}) for name, values in axes.items()},
         dict(notes),
     )
     for name in layers:
