@@ -272,7 +272,7 @@ def report(mapped: "MappedSite") -> dict[str, object]:
         "dates": [str(date) for date in maps.dates],
         "fusion": maps.fusion,
         "earlier": [str(date) for date in maps.earlier],
-        "made": list(mapped.made),
+        "made": list(mapped.new_files),
         "files": [str(path) for path in files],
         "threshold": mapped.threshold,
         "class_share": {name: round(share, 6) for name, share in mapped.class_share.items()},
@@ -286,7 +286,7 @@ def line(mapped: "MappedSite") -> str:
     """What is printed of a site."""
     maps = mapped.maps
     shares = ", ".join(f"{name} {share:.1%}" for name, share in mapped.class_share.items())
-    if not mapped.made:
+    if not mapped.new_files:
         return f"{maps.site}: all maps are there already, made from the same; {shares}"
     above = "" if mapped.threshold is None else f" where the score is above {mapped.threshold:g}"
     return (

@@ -44,7 +44,7 @@ def command(
     added = add_scene(maps, scene, site=site, run=run, bands=split_names(bands), options=options)
     done = added.site
     result = report(done) | {
-        "added": str(added.date) if done.made else None,
+        "added": str(added.date) if done.new_files else None,
         "changes": [change.model_dump(mode="json") for change in added.changes],
     }
     changed = [

@@ -42,7 +42,7 @@ class MappedSite:
 
     Attributes:
         maps: The maps.
-        made: Names of the files that were made just now; empty if all were there already.
+        new_files: Names of the files that were made just now; empty if all were there already.
         threshold: Of the foreground's score; None with more than two classes.
         class_share: Class name -> its share of the pixels with data, 0..1.
         seconds: Wall time of all that was done for the site.
@@ -51,7 +51,7 @@ class MappedSite:
     """
 
     maps: SiteMaps
-    made: tuple[str, ...]
+    new_files: tuple[str, ...]
     threshold: float | None
     class_share: dict[str, float]
     seconds: float
@@ -140,7 +140,7 @@ def _make_site(
         with working(plan.maps.folder, anew=options.overwrite) as place:
             fill(place, plan, predictor, runner, stages)
             finish(place, plan, predictor, run)
-            names = place.made
+            names = place.new_files
     return describe(plan.maps, names, plan.grid, stages, began)
 
 

@@ -11,6 +11,7 @@ from affine import Affine
 
 from swath.errors import DatasetError, InputError, ModelError, Remedy
 from swath.grid import Grid
+from swath.keys import Decided
 from swath.mapping.jobs import running
 from swath.mapping.mapplan import SitePlan, plan_site
 from swath.mapping.options import DEFAULTS, MapOptions
@@ -19,7 +20,7 @@ from swath.mapping.sources import Source, scene_source
 from swath.mapping.stages import MappedSite, Stages, describe, fill, finish
 from swath.mapping.workfolder import WorkFolder, matches, working
 from swath.maps.changes import count_changes, write_changes
-from swath.maps.manifest import Manifest, Mapped, make_key, read_manifest
+from swath.maps.manifest import Manifest, Mapped, read_manifest
 from swath.maps.maps import Maps, open_maps
 from swath.maps.sitemaps import Change, SiteMaps
 from swath.models.device import Precision
@@ -30,6 +31,9 @@ from swath.scenes.warp import find_scenes
 from swath.workers import HERE, Workers
 
 CHANGES = "changes.tif"
+
+CHANGES_VERSION = 1
+"""Of the change layer's bytes: raised when the same maps give others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class AddedDate:
 
     Attributes:
         date: The date.
-        site: What was made for it; its `made` is empty if the maps had just this image already.
+        site: What was made for it; no new files if the maps had just this image already.
     """
 
     date: dt.date
@@ -65,7 +69,7 @@ class AddedDate:
     @property
     def changes(self) -> tuple[Change, ...]:
         """What the date changed in the class map, if that was made anew."""
-        if not self.site.made:
+        if not self.site.new_files:
             return ()
         return tuple(change for change in self.site.maps.changes if change.date == self.date)
 
@@ -235,7 +239,7 @@ def update_site(
         workers: Who runs the networks.
 
     Returns:
-        What was done; `made` is empty if the maps had just this image already.
+        What was done; `new_files` is empty if the maps had just this image already.
 
     Raises:
         ModelError: The model maps whole series.
@@ -271,7 +275,7 @@ def update_site(
         with stages.time("changes"):
             plan = _add_changes(place, plan, existing, scene.date)
         finish(place, plan, predictor, run)
-    return describe(plan.maps, place.made, plan.grid, stages, began)
+    return describe(plan.maps, place.new_files, plan.grid, stages, began)
 
 
 def _plan_addition(
@@ -304,9 +308,8 @@ def _add_changes(
         return plan
     key = outputs[CHANGES].key if CHANGES in outputs else None
     if not same:
-        key = make_key(
-            what="changes", before=key, old=outputs[name].key, new=plan.keys[name], date=str(date)
-        )
+        inputs = {"before": key, "old": outputs[name].key, "new": plan.keys[name]}
+        key = Decided("changes", CHANGES_VERSION, {**inputs, "date": str(date)}).key
     assert key is not None
     if not place.reuse(CHANGES, key):
         write_changes(old, new, date, plan.grid)

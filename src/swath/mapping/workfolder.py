@@ -31,7 +31,7 @@ class WorkFolder:
         home: MAPS/<site>, which is left alone until `commit`.
         tiles: For the tiles of rasters that are not finished.
         scratch: For files that are not kept.
-        made: Names of the files that this run has made, in order.
+        new_files: Names of the files that this run has made, in order.
     """
 
     def __init__(self, folder: Path, home: Path, existing: Mapping[str, Output]) -> None:
@@ -39,7 +39,7 @@ class WorkFolder:
         self.home = home
         self.tiles = folder / "tiles"
         self.scratch = folder / "scratch"
-        self.made: list[str] = []
+        self.new_files: list[str] = []
         self._existing = existing
         self._finished: dict[str, Output] = _read_journal(folder)
 
@@ -63,7 +63,7 @@ class WorkFolder:
         """Note that the file `name` is finished; `threshold` is that of a class map."""
         digest = sha256(self.folder / name)
         self._note(name, Output(key=key, sha256=digest, threshold=threshold))
-        self.made.append(name)
+        self.new_files.append(name)
 
     def output(self, name: str) -> Output:
         """What is noted of a file that was reused or recorded."""
