@@ -201,7 +201,8 @@ def test_an_array_is_mapped_to_the_pixels_of_its_files(
     maps = swath.map_scenes(masked, land / "run", name="town", **facts)
     assert list(maps) == ["town"]
     assert pixels(maps) == pixels(from_files)
-    # Bands in another order, named.
+    # Days as other libraries have them; bands in another order, named.
+    facts["dates"] = np.array(DAYS, "datetime64[ns]")
     maps = swath.map_scenes(images[:, ::-1], land / "run", bands=("B02", "B03", "B04"), **facts)
     assert pixels(maps) == pixels(from_files)
 

@@ -25,8 +25,8 @@ GRID_MAPPING = "spatial_ref"
 EVEN = 1e-3
 """Share of a step by which the steps between the pixels' centres may differ."""
 
-Date = dt.date | str
-"""A day; as text, YYYY-MM-DD."""
+Date = dt.date | np.datetime64 | str
+"""A day, or a time on it; as text, YYYY-MM-DD."""
 
 
 @runtime_checkable
@@ -84,7 +84,7 @@ class Stack:
             raise InputError(
                 f"an array of images has the axes (dates, bands, rows, columns), got {pixels.shape}"
             )
-        if grid is None or not dates:
+        if grid is None or not len(dates):
             raise InputError(
                 "an array does not say where and when it was taken; give its grid and its dates"
             )
@@ -109,12 +109,11 @@ class Stack:
         ordered = array.transpose(*AXES)
         pixels = ordered.data
         grid, flipped = _grid(ordered)
-        days = np.asarray(_coordinate(ordered, "time").data, "datetime64[D]").tolist()
         fill = _note(ordered, "_FillValue")
         return cls(
             pixels[:, :, ::-1] if flipped else pixels,
             grid,
-            as_dates(days),
+            as_dates(list(_coordinate(ordered, "time").data)),
             tuple(bands),
             NODATA if fill is None or np.isnan(fill) else fill,
             _number(ordered.attrs.get("scale_factor"), 1.0),
@@ -180,14 +179,7 @@ def as_dates(days: Sequence[Date]) -> tuple[dt.date, ...]:
         InputError: A text that is no date.
     """
     try:
-        return tuple(
-            dt.date.fromisoformat(day)
-            if isinstance(day, str)
-            else day.date()
-            if isinstance(day, dt.datetime)
-            else day
-            for day in days
-        )
+        return tuple(np.asarray(day, "datetime64[D]").item() for day in days)
     except ValueError as error:
         raise InputError(f"not a date as YYYY-MM-DD: {error}") from None
 

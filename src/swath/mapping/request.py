@@ -84,6 +84,7 @@ class Request:
             raise SettingsError(
                 f"a site's name becomes a folder: letters, digits, _ and -; got {self.name!r}"
             )
+        placed = self.grid is not None or len(self.dates) > 0
         chosen = self.split != "all" or bool(self.sites)
         facts = (self.name, self.bands, self.mask, self.level, self.grid)
         if isinstance(self.scenes, Dataset):
@@ -93,9 +94,9 @@ class Request:
                 )
         elif chosen:
             raise SettingsError("split and sites choose from a dataset; images are all mapped")
-        elif self.paths is not None and (self.grid is not None or self.dates):
+        elif self.paths is not None and placed:
             raise SettingsError("grid and dates are for arrays; files have their own")
-        elif isinstance(self.scenes, Labelled) and (self.grid is not None or self.dates):
+        elif isinstance(self.scenes, Labelled) and placed:
             raise SettingsError("grid and dates are for plain arrays; this one has its own")
 
     @property
