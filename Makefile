@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format wheel clean help
+.PHONY: demo test check format api wheel clean help
 
 help:
 	@echo "make demo    simulate a small world, train on it, map it, evaluate it (offline, minutes)"
 	@echo "make test    make check, then all tests"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  let ruff format and mend what it can"
+	@echo "make api     write docs/api.md from the docstrings"
 	@echo "make wheel   build dist/swath-*.whl"
 	@echo "make clean   remove the virtual environment and all caches"
 
@@ -36,6 +37,9 @@ test: check
 format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+api: $(STAMP)
+	$(BIN)/python docs/api.py
 
 wheel: $(STAMP)
 	$(BIN)/python -m hatchling build -t wheel

@@ -1,7 +1,79 @@
 """swath: road and land cover maps from time series of Sentinel-2 images.
 
-Nothing heavy is imported here: torch comes in with `swath.models`, `swath.training` and
-`swath.mapping` only.
+Nothing heavy is imported here: a name brings in what it needs when it is first used.
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from swath.version import __version__
+
+if TYPE_CHECKING:
+    from swath.dataset.site import Dataset
+    from swath.errors import SwathError
+    from swath.grid import Grid
+    from swath.legend import Legend
+    from swath.library import build, evaluate, fetch, load_model, open_dataset, train
+    from swath.mapping.options import MapOptions
+    from swath.mapping.request import map_scenes
+    from swath.mapping.update import update
+    from swath.maps.maps import Maps, open_maps
+    from swath.maps.sitemaps import SiteMaps
+    from swath.models.trained import TrainedModel
+    from swath.workers import Workers
+
+__all__ = [
+    "Dataset",
+    "Grid",
+    "Legend",
+    "MapOptions",
+    "Maps",
+    "SiteMaps",
+    "SwathError",
+    "TrainedModel",
+    "Workers",
+    "__version__",
+    "build",
+    "evaluate",
+    "fetch",
+    "load_model",
+    "map_scenes",
+    "open_dataset",
+    "open_maps",
+    "train",
+    "update",
+]
+
+_HOMES = {
+    "Dataset": "swath.dataset.site",
+    "Grid": "swath.grid",
+    "Legend": "swath.legend",
+    "MapOptions": "swath.mapping.options",
+    "Maps": "swath.maps.maps",
+    "SiteMaps": "swath.maps.sitemaps",
+    "SwathError": "swath.errors",
+    "TrainedModel": "swath.models.trained",
+    "Workers": "swath.workers",
+    "build": "swath.library",
+    "evaluate": "swath.library",
+    "fetch": "swath.library",
+    "load_model": "swath.library",
+    "map_scenes": "swath.mapping.request",
+    "open_dataset": "swath.library",
+    "open_maps": "swath.maps.maps",
+    "train": "swath.library",
+    "update": "swath.mapping.update",
+}
+"""Public name -> the module that it comes from."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'swath' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

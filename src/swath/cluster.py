@@ -10,9 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from pathlib import Path
 from typing import TypeVar
 
-from swath import __version__
 from swath.errors import Remedy, WorkerError, optional_import, reason_of
 from swath.progress import console
+from swath.version import __version__
 
 A = TypeVar("A")
 R = TypeVar("R")

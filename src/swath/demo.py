@@ -15,15 +15,12 @@ from pydantic import JsonValue
 
 from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
-from swath.dataset.site import Dataset
 from swath.errors import MissingExtraError
 from swath.evaluation.evaluate import evaluate
 from swath.evaluation.report import Report
 from swath.files import check_free
-from swath.mapping.predict import Predictor
-from swath.mapping.sources import select_sites, site_series
-from swath.mapping.stages import map_site
-from swath.models.trained import load_model
+from swath.mapping.options import MapOptions
+from swath.mapping.request import map_scenes
 from swath.progress import console
 from swath.report.folder import write_report
 from swath.report.table import table_text
@@ -137,19 +134,12 @@ def run_demo(
     _headline(3, "train the U-Net, then the ConvLSTM on its probability maps", run)
     train(TrainPlan(dataset, plan.settings, seed=seed), run, Compute(device))
     _headline(4, "map all towns", maps)
-    _map_all(run, dataset, maps, device)
+    map_scenes(dataset, run, out=maps, options=MapOptions(device))
     _headline(5, "evaluate the maps beside the controls", report)
     evaluation = evaluate(maps, dataset, seed=seed)
     page = write_report(evaluation, report)
     seconds = time.perf_counter() - began
     return DemoResult(sites_file, data, run, maps, page, evaluation.report, seconds)
-
-
-def _map_all(run: Path, dataset: Dataset, out: Path, device: str) -> None:
-    model = load_model(run)
-    predictor = Predictor(model, device, "auto")
-    for site in select_sites(dataset, model.spec, None, ()):
-        map_site(predictor, run, site_series(site, dataset, model.spec.dates, ()), out)
 
 
 def _headline(step: int, what: str, folder: Path) -> None:

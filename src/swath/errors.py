@@ -25,10 +25,20 @@ class Remedy(StrEnum):
     LESS_MEMORY = "fewer workers or smaller tiles"
     REPLAN = "plan anew"
     DRY_RUN = "plan only"
+    MAP_RESUME = "map again what differs"
+    MAP_OVERWRITE = "map again"
 
 
 class SwathError(Exception):
     """Root of all errors that swath raises on purpose.
+
+    Example:
+        >>> import swath
+        >>> try:
+        ...     swath.open_maps("nowhere")
+        ... except swath.SwathError as error:
+        ...     print(error)
+        nowhere holds no maps (no <site>/item.json); run swath map first
 
     Attributes:
         remedy: The argument that mends it, if one does.

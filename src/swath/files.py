@@ -3,7 +3,9 @@
 import hashlib
 import json
 import shutil
+import tempfile
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,3 +120,15 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from None
+
+
+class TemporaryFolder:
+    """A folder that goes when nothing refers to this value any more, or when Python ends.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="swath-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)

@@ -108,6 +108,12 @@ class Window:
 class Grid:
     """A north-up raster of square or rectangular pixels: CRS, affine transform, shape.
 
+    Example:
+        >>> import swath
+        >>> grid = swath.Grid.from_lonlat((-1.70, 48.10, -1.69, 48.11))
+        >>> grid.crs, grid.shape, grid.resolution
+        ('EPSG:32630', (113, 78), (10.0, 10.0))
+
     Attributes:
         crs: `"EPSG:32630"` where the system has a code, else WKT. Always normalised, so that equal
             grids compare equal.

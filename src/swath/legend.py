@@ -97,6 +97,12 @@ class Legend(Frozen):
 
     Where features of several classes cover one pixel, the class that stands later wins.
 
+    Example:
+        >>> import swath
+        >>> legend = swath.open_maps("maps").legend
+        >>> [(c.id, c.name, c.geometry) for c in legend.classes]
+        [(0, 'background', None), (1, 'road', 'line')]
+
     Attributes:
         name: Of the legend.
         classes: By id.

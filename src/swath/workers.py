@@ -34,6 +34,12 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 class Workers:
     """Who does the jobs of a command.
 
+    Example:
+        >>> import swath
+        >>> two = swath.MapOptions(workers=swath.Workers(2))
+        >>> len(swath.map_scenes("town/*.tif", "run", options=two).dates)
+        3
+
     Attributes:
         processes: Processes of this machine; 1: this process itself.
         scheduler: Address of a Dask scheduler whose workers do them instead.

@@ -19,6 +19,7 @@ from swath.dataset.site import Dataset, read_image
 from swath.errors import DatasetError, ModelError, OutputExistsError
 from swath.grid import Grid, Window
 from swath.legend import read_legend
+from swath.mapping.options import MapOptions
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import check_images, scene_series, select_sites, site_series
 from swath.mapping.stages import map_site
@@ -212,7 +213,7 @@ def test_a_failure_leaves_nothing_and_other_sites_stay(
     with pytest.raises(
         OutputExistsError, match="made from other images, another model or other settings"
     ):
-        map_site(predictor, run_folder, one, tmp_path, tile_px=32)
+        map_site(predictor, run_folder, one, tmp_path, MapOptions(tile_px=32))
     before = (tmp_path / one.site / "item.json").stat().st_mtime_ns
 
     def fail(*_: object) -> None:
@@ -222,7 +223,7 @@ def test_a_failure_leaves_nothing_and_other_sites_stay(
         patch.setattr("swath.mapping.stages.write_item", fail)
         for series in (one, two):
             with pytest.raises(KeyboardInterrupt):
-                map_site(predictor, run_folder, series, tmp_path, overwrite=True)
+                map_site(predictor, run_folder, series, tmp_path, MapOptions(overwrite=True))
     # What was finished is kept for the next run, out of sight of whoever reads the maps.
     hidden = {f".work-{series.site}" for series in (one, two)}
     assert {path.name for path in tmp_path.iterdir()} == {one.site, *hidden}

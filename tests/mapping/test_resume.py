@@ -25,6 +25,7 @@ from swath.errors import BusyError, OutputExistsError
 from swath.files import sha256
 from swath.grid import Grid, Window
 from swath.mapping import jobs, workfolder
+from swath.mapping.options import MapOptions
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, scene_series
 from swath.mapping.stages import MappedSite, map_site
@@ -171,17 +172,17 @@ def test_what_is_finished_is_not_computed_again(
     tiles = len(predictor.plan_pmaps(series.grid.shape, 64))
     assert tiles == 4
     with pytest.raises(KeyboardInterrupt):
-        map_site(predictor, run_folder, series, tmp_path, tile_px=64)
-    done = map_site(predictor, run_folder, series, tmp_path, tile_px=64)
+        map_site(predictor, run_folder, series, tmp_path, MapOptions(tile_px=64))
+    done = map_site(predictor, run_folder, series, tmp_path, MapOptions(tile_px=64))
     # The tile at which it broke off is the only one that is computed twice.
     assert len(passes) == 3 * tiles + 1
-    assert "pmap_2019-03-11.tif" not in done.made
-    assert "pmap_2019-07-04.tif" in done.made
+    assert "pmap_2019-03-11.tif" not in done.new_files
+    assert "pmap_2019-07-04.tif" in done.new_files
 
 
 def again(run: Path, scenes: list[Path], out: Path, **options: Any) -> MappedSite:
     predictor, series = load(run, scenes)
-    return map_site(predictor, run, series, out, tile_px=32, **options)
+    return map_site(predictor, run, series, out, MapOptions(tile_px=32, **options))
 
 
 DATED = [f"pmap_{day}.tif" for day in DAYS]
@@ -195,12 +196,12 @@ def test_just_what_depends_on_a_change_is_redone(
     run = tmp_path / "run"
     shutil.copytree(run_folder, run)
     out = tmp_path / "maps"
-    assert list(again(run, paths, out).made) == [*DATED, *FUSED]
+    assert list(again(run, paths, out).new_files) == [*DATED, *FUSED]
     before = digests(out)
-    assert again(run, paths, out).made == ()
+    assert again(run, paths, out).new_files == ()
     for path in paths:
         path.touch()
-    assert again(run, paths, out).made == ()
+    assert again(run, paths, out).new_files == ()
     assert digests(out) == before
 
     # Other pixels on one day.
@@ -208,27 +209,27 @@ def test_just_what_depends_on_a_change_is_redone(
     with pytest.raises(OutputExistsError, match="made from other images"):
         again(run, paths, out)
     assert digests(out) == before
-    assert list(again(run, paths, out, resume=True).made) == [DATED[1], *FUSED]
+    assert list(again(run, paths, out, resume=True).new_files) == [DATED[1], *FUSED]
     assert digests(out)["town/" + DATED[0]] == before["town/" + DATED[0]]
 
     # One day less, then another fusion network, then another U-Net; vectors follow the fused map.
-    assert list(again(run, paths[:2], out, resume=True).made) == FUSED
+    assert list(again(run, paths[:2], out, resume=True).new_files) == FUSED
     assert sorted(path.name for path in (out / "town").glob("pmap_*")) == DATED[:2]
     model = load_model(run)
     assert model.rnn is not None
     for network, redone in ((model.rnn, FUSED), (model.fcn, [*DATED[:2], *FUSED])):
         network.head.bias.data += 0.3  # type: ignore[union-attr, operator]
         save_model(run, model)
-        assert list(again(run, paths[:2], out, resume=True).made) == redone
+        assert list(again(run, paths[:2], out, resume=True).new_files) == redone
 
     # A file that was damaged, though its inputs are the same.
     (out / "town" / "classes.tif").write_bytes(b"rubbish")
-    assert list(again(run, paths[:2], out, resume=True).made) == FUSED[:3]
+    assert list(again(run, paths[:2], out, resume=True).new_files) == FUSED[:3]
     # A setting; and all anew.
     predictor, series = load(run, paths[:2])
-    made = map_site(predictor, run, series, out, tile_px=64, resume=True).made
+    made = map_site(predictor, run, series, out, MapOptions(tile_px=64, resume=True)).new_files
     assert list(made) == [*DATED[:2], *FUSED]
-    made = map_site(predictor, run, series, out, tile_px=64, overwrite=True).made
+    made = map_site(predictor, run, series, out, MapOptions(tile_px=64, overwrite=True)).new_files
     assert list(made) == [*DATED[:2], *FUSED]
 
 
@@ -276,10 +277,10 @@ def test_a_crash_while_folders_are_exchanged(
         patch.setattr(Path, "rename", crashing(Path.rename, "rename"))
         patch.setattr(shutil, "rmtree", crashing(shutil.rmtree, "rmtree"))
         with pytest.raises(KeyboardInterrupt):
-            map_site(predictor, run_folder, series, out, tile_px=32, resume=True)
+            map_site(predictor, run_folder, series, out, MapOptions(tile_px=32, resume=True))
     assert done == ["manifest", "rename", "rename"][:step]
-    finished = map_site(predictor, run_folder, series, out, tile_px=32, resume=True)
-    assert finished.made == ()  # all of it had been made before the crash
+    finished = map_site(predictor, run_folder, series, out, MapOptions(tile_px=32, resume=True))
+    assert finished.new_files == ()  # all of it had been made before the crash
     assert [path.name for path in out.iterdir()] == ["town"]
     assert read_maps(out)[0].dates == series.dates
 
@@ -350,7 +351,9 @@ def test_the_manifest_names_all_files_by_hash(undisturbed: Path, run_folder: Pat
     manifest = read_manifest(home)
     assert set(manifest.outputs) == set(DATED) | set(FUSED)
     for name, output in manifest.outputs.items():
-        assert output == Output(key=output.key, sha256=sha256(home / name))
+        known = {"key": output.key, "sha256": sha256(home / name), "threshold": output.threshold}
+        assert output == Output(**known)
+        assert (output.threshold is not None) == (name == "classes.tif")
     assert len({manifest.outputs[name].key for name in (*DATED, "pmap.tif")}) == 4
     assert (home / manifest.run).resolve() == run_folder.resolve()
     assert [str(day) for day in manifest.dates] == list(DAYS)

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from support.saved_runs import save_mixed_run
 from swath.cli import run as swath
+from swath.errors import DatasetError
+from swath.files import read_json, write_json
 from swath.grid import Grid
+from swath.maps.manifest import read_manifest
 from swath.maps.rasters import classify, foreground_bins, scene_edge
-from swath.maps.sitemaps import PMAP_NODATA, decode_pmap
+from swath.maps.sitemaps import PMAP_NODATA, decode_pmap, read_maps
 from swath.metrics import (
     BINS,
     HALF,
@@ -137,6 +140,38 @@ def test_the_classes_are_those_above_the_scenes_threshold(scenes, tmp_path, caps
     np.testing.assert_array_equal(found, np.where(valid, bins > edge, PMAP_NODATA))
     item = json.loads((tmp_path / "maps/place/item.json").read_text())
     assert item["assets"]["classes"]["swath:threshold"] == edge / STEPS
+    assert read_manifest(tmp_path / "maps/place").threshold == edge / STEPS
+
+
+def test_the_threshold_outlives_a_kill_and_no_tag_is_read(scenes, tmp_path, capsys, monkeypatch):
+    _, undisturbed = map_scenes(capsys, scenes, tmp_path / "undisturbed")
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("swath.mapping.stages.finish", fail)
+        patch.setattr("swath.mapping.stages.with_threshold", lambda rasters, _: rasters)
+        run = scenes[0].parent.parent / "run"
+        arguments = ["map", run, *scenes, "--out", tmp_path / "maps"]
+        assert swath([str(a) for a in arguments]) == 130
+    capsys.readouterr()
+    _, finished = map_scenes(capsys, scenes, tmp_path / "maps")
+    assert finished["made"] == []
+    assert finished["threshold"] == undisturbed["threshold"] is not None
+    with rasterio.open(tmp_path / "maps/place/classes.tif") as classes:
+        assert "THRESHOLD" not in classes.tags()
+
+
+def test_maps_of_another_version_are_refused_in_one_line(scenes, tmp_path, capsys):
+    map_scenes(capsys, scenes, tmp_path / "maps")
+    path = tmp_path / "maps/place/manifest.json"
+    write_json(path, read_json(path) | {"format": 5})
+    with pytest.raises(DatasetError, match=r"another version of swath \(format 5, expected 6\)"):
+        read_maps(tmp_path / "maps")[0].threshold  # noqa: B018
+    assert swath(["update", str(tmp_path / "maps"), str(scenes[0])]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.endswith("map the site again with swath map --overwrite")
 
 
 def test_another_threshold_makes_the_classes_anew_and_keeps_the_pmaps(scenes, tmp_path, capsys):

@@ -17,9 +17,9 @@ from support.fault_server import serving
 from support.fetch_world import fetch
 from support.stac_server import Shot, earth_search_item, stac_api
 from swath.cli import app
-from swath.fetch import stacapi
-from swath.fetch.stacapi import StacApi
 from swath.grid import Grid
+from swath.retrieval import stacapi
+from swath.retrieval.stacapi import StacApi
 from swath.sites.schema import read_sites_file
 
 PAPER17 = PROJECT / "examples" / "paper17.yaml"

@@ -13,7 +13,7 @@ import yaml
 from support.fault_server import Files, serving
 from support.stac_server import SITE, Shot, earth_search_item, stac_api, write_files
 from swath import cli
-from swath.fetch import remote
+from swath.retrieval import remote
 
 # Spring, summer, autumn and winter; two are clouded over the site, one over the whole tile.
 DAYS = {

@@ -64,13 +64,15 @@ _ADVICE: dict[Remedy | None, str] = {
         "; choose another --out, --resume to redo only what differs, or add --overwrite"
     ),
     Remedy.OTHER_OUT: ", or choose another --out",
-    Remedy.RUN: "; say with --run where it is",
+    Remedy.RUN: "; say with --run where it is now",
     Remedy.SITE: "; choose one with --site",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
     Remedy.WORKERS: " (--workers)",
     Remedy.LESS_MEMORY: " (--workers, --tile)",
     Remedy.REPLAN: "; choose anew with --replan",
     Remedy.DRY_RUN: "; --dry-run says why each date was left out",
+    Remedy.MAP_RESUME: " with swath map --resume",
+    Remedy.MAP_OVERWRITE: " with swath map --overwrite",
 }
 """What to type where an argument mends an error."""
 

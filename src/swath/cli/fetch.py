@@ -10,11 +10,11 @@ from swath.cli.options import JsonOption, OutOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.fetch.fetch import Fetched
-    from swath.fetch.fetchfolder import FetchFolder
-    from swath.fetch.selection import Pick
-    from swath.fetch.sitefetch import SiteFetch
-    from swath.fetch.snapshot import Snapshot, SnapshotPlan
+    from swath.retrieval.fetchfolder import FetchFolder
+    from swath.retrieval.images import Fetched
+    from swath.retrieval.selection import Pick
+    from swath.retrieval.sitefetch import SiteFetch
+    from swath.retrieval.snapshot import Snapshot, SnapshotPlan
 
 
 def command(
@@ -40,8 +40,8 @@ def command(
 
     What is there already is not fetched again; a run that was broken off goes on.
     """
-    from swath.fetch.credentials import read_credentials
-    from swath.fetch.fetchfolder import fetch_folder
+    from swath.retrieval.credentials import read_credentials
+    from swath.retrieval.fetchfolder import fetch_folder
 
     shown = read_credentials(credentials)
     folder = fetch_folder(sites, out, shown, replan=replan, plan_only=dry_run)

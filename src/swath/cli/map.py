@@ -1,8 +1,7 @@
 """`swath map`: from a trained model and images to maps."""
 
 import datetime as dt
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,13 +20,11 @@ from swath.cli.output import emit
 from swath.errors import SettingsError
 
 if TYPE_CHECKING:
-    from swath.mapping.sources import Series
+    from swath.mapping.request import Request
     from swath.mapping.stages import MappedSite
     from swath.maps.manifest import Threshold
-    from swath.models.trained import ModelSpec, TrainedModel
-
-SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
+    from swath.models.trained import TrainedModel
+    from swath.workers import Workers
 
 SplitChoice = Literal["train", "validation", "test", "all"]
 
@@ -97,7 +94,7 @@ ThresholdOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Arguments:
     """Which series a user wants mapped: the arguments that `map` and `plan` share.
 
     The attributes are the command's, `paths` its RUN and SCENES.
@@ -116,16 +113,14 @@ class Request:
     @property
     def run(self) -> Path | None:
         """The run, if one is given."""
-        return self.paths[0] if self.paths and _means_run(self.paths[0]) else None
+        from swath.mapping.request import is_run
+
+        return self.paths[0] if self.paths and is_run(self.paths[0]) else None
 
     @property
     def scenes(self) -> list[Path]:
         """The images that are given."""
         return self.paths if self.run is None else self.paths[1:]
-
-    def load(self) -> "tuple[Path, TrainedModel]":
-        """The run and its model; the starter's, said on stderr, where no run is given."""
-        return load_run(self.run)
 
     def check(self, command: str) -> None:
         """Raise `SettingsError` where options contradict each other."""
@@ -154,12 +149,22 @@ class Request:
             return f"nothing to map with {run}; {advice}"
         return f"{run} is a folder, but no run (no {SPEC}); {advice}, such as {run / '*.tif'}"
 
-    def series(self, spec: "ModelSpec") -> "list[Series]":
-        """Read the headers, and find what is to be mapped."""
+    def request(self, workers: "Workers") -> "Request":
+        """What is to be mapped, by workers who must find a dataset."""
+        from swath.mapping.request import SITE_NAME, Request
+
         if self.dataset is not None:
+            from swath.dataset.catalog import read_dataset
+
             days = [day.date() for day in self.date or ()]
-            return _of_dataset(self.dataset, spec, self.split, self.site or [], days)
-        return [_of_scenes(self, spec)]
+            dataset = read_dataset(workers.locate(self.dataset))
+            return Request(dataset, dates=days, split=self.split, sites=self.site or ())
+        if self.name is not None and not SITE_NAME.fullmatch(self.name):
+            raise SettingsError(
+                f"--name becomes a folder: letters, digits, _ and -; got {self.name!r}"
+            )
+        bands = split_names(self.bands)
+        return Request(self.scenes, self.name, bands, self.mask, self.level)
 
 
 def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
@@ -170,16 +175,9 @@ def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
 
     if run is None:
         run = STARTER
-        said = f"no RUN given: using the starter weights ({run / 'README.md'})"
-        console.print(said, soft_wrap=True, markup=False, highlight=False)
+        notice = f"no RUN given: using the starter weights ({run / 'README.md'})"
+        console.print(notice, soft_wrap=True, markup=False, highlight=False)
     return run, load_model(run)
-
-
-def _means_run(path: Path) -> bool:
-    """Whether a path is meant as a run, and not as a scene."""
-    if path.is_dir():
-        return path.suffix.lower() != ".safe" and not any(path.glob("MTD_*.xml"))
-    return not path.exists() and not path.suffix
 
 
 def command(
@@ -215,32 +213,25 @@ def command(
 
     If it is stopped or killed, the same command goes on where it was, with the same result.
     """
-    request = Request(paths or [], name, bands, mask, level, dataset, split, site, date)
-    request.check("swath map")
+    arguments = Arguments(paths or [], name, bands, mask, level, dataset, split, site, date)
+    arguments.check("swath map")
 
-    from swath.mapping.jobs import running
-    from swath.mapping.mapplan import plan_series
-    from swath.mapping.predict import Predictor
-    from swath.mapping.stages import is_made, make_site
+    from swath.mapping.options import MapOptions
+    from swath.mapping.request import map_request
     from swath.workers import Workers
 
-    crew = Workers.choose(workers, scheduler)
-    if request.dataset is not None:  # read tile by tile, by whoever maps
-        request = replace(request, dataset=crew.locate(request.dataset))
-    run, model = request.load()
-    todo = request.series(model.spec)
-    predictor = Predictor(model, device, precision, read_orientations(orientations))
-    cut = read_threshold(threshold)
-    home = crew.locate(out)
-    plans = [plan_series(predictor, run, series, home / series.site, tile, cut) for series in todo]
-    for plan in plans:  # all of them before the first is mapped
-        is_made(plan, overwrite=overwrite, resume=resume)
-    reads = [] if request.dataset is None else [request.dataset]
-    with running(predictor, run, home, crew, reads) as runner:
-        done = [
-            make_site(plan, predictor, run, runner, overwrite=overwrite, resume=resume)
-            for plan in plans
-        ]
+    options = MapOptions(
+        device,
+        precision,
+        read_orientations(orientations),
+        tile,
+        read_threshold(threshold),
+        Workers.choose(workers, scheduler),
+        resume,
+        overwrite,
+    )
+    _, model = load_run(arguments.run)
+    done = map_request(arguments.request(options.workers), model, out, options)
     emit(
         {"maps": str(out), "sites": [report(mapped) for mapped in done]},
         as_json,
@@ -272,31 +263,6 @@ def read_threshold(text: str) -> "Threshold":
     return number
 
 
-def _of_dataset(
-    root: Path, spec: "ModelSpec", split: SplitChoice, names: list[str], days: list[dt.date]
-) -> "list[Series]":
-    from swath.dataset.catalog import read_dataset
-    from swath.mapping.sources import check_images, select_sites, site_series
-
-    dataset = read_dataset(root)
-    check_images(dataset, spec)
-    wanted = None if split == "all" else split
-    sites = select_sites(dataset, spec, wanted, names)
-    return [site_series(site, dataset, spec.dates, days) for site in sites]
-
-
-def _of_scenes(request: Request, spec: "ModelSpec") -> "Series":
-    from swath.mapping.sources import scene_series
-
-    paths, name, bands = request.scenes, request.name, request.bands
-    if name is None:
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", paths[0].absolute().parent.name).strip("_") or "map"
-    elif not SITE_NAME.fullmatch(name):
-        raise SettingsError(f"--name becomes a folder: letters, digits, _ and -; got {name!r}")
-    given = split_names(bands)
-    return scene_series(name, paths, given, spec.image, request.mask, request.level)
-
-
 def report(mapped: "MappedSite") -> dict[str, object]:
     """What `--json` says of a site."""
     maps = mapped.maps
@@ -306,7 +272,7 @@ def report(mapped: "MappedSite") -> dict[str, object]:
         "dates": [str(date) for date in maps.dates],
         "fusion": maps.fusion,
         "earlier": [str(date) for date in maps.earlier],
-        "made": list(mapped.made),
+        "made": list(mapped.new_files),
         "files": [str(path) for path in files],
         "threshold": mapped.threshold,
         "class_share": {name: round(share, 6) for name, share in mapped.class_share.items()},
@@ -320,7 +286,7 @@ def line(mapped: "MappedSite") -> str:
     """What is printed of a site."""
     maps = mapped.maps
     shares = ", ".join(f"{name} {share:.1%}" for name, share in mapped.class_share.items())
-    if not mapped.made:
+    if not mapped.new_files:
         return f"{maps.site}: all maps are there already, made from the same; {shares}"
     above = "" if mapped.threshold is None else f" where the score is above {mapped.threshold:g}"
     return (

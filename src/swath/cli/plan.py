@@ -39,23 +39,16 @@ def command(
 
     One tile of each site is mapped to measure how fast this machine is. Nothing is kept.
     """
-    request = map_.Request(paths or [], name, bands, mask, level, dataset, split, site, date)
-    request.check("swath plan")
+    arguments = map_.Arguments(paths or [], name, bands, mask, level, dataset, split, site, date)
+    arguments.check("swath plan")
 
-    from swath.mapping.estimate import estimate_site, measure_rates
-    from swath.mapping.mapplan import plan_series
-    from swath.mapping.predict import Predictor
-    from swath.progress import track
+    from swath.mapping.estimate import estimate_request
+    from swath.mapping.options import MapOptions
 
-    run, model = request.load()
-    todo = request.series(model.spec)
-    predictor = Predictor(model, device, precision, map_.read_orientations(orientations))
+    _, model = map_.load_run(arguments.run)
+    options = MapOptions(device, precision, map_.read_orientations(orientations), tile)
     folder = out or Path()
-    plans = [plan_series(predictor, run, series, folder / series.site, tile) for series in todo]
-    costs = [
-        estimate_site(plan, predictor, measure_rates(plan, predictor))
-        for plan in track(plans, "mapping a tile")
-    ]
+    costs = estimate_request(arguments.request(options.workers), model, folder, options)
     free = _free_mb(folder)
     total = {
         "seconds": round(sum(cost.seconds for cost in costs), 3),

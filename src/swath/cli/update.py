@@ -36,24 +36,19 @@ def command(
 
     The class map's changes go to changes.tif. If it is killed, the same command goes on.
     """
-    from swath.mapping.update import choose_site, find_run, load_predictor, update_site
-    from swath.maps.sitemaps import read_maps
-    from swath.scenes.scene import SceneSettings
-    from swath.scenes.warp import find_scenes
+    from swath.mapping.options import MapOptions
+    from swath.mapping.update import add_scene
     from swath.workers import Workers
 
-    (new,) = find_scenes([SceneSettings(path=str(scene), bands=split_names(bands))], Path())
-    existing = choose_site(read_maps(maps), new, site)
-    home = find_run(existing, run)
-    predictor = load_predictor(existing, home, device)
-    done = update_site(existing, home, new, predictor, workers=Workers(workers))
-    added = [change for change in done.maps.changes if done.made and change.date == new.date]
+    options = MapOptions(device, workers=Workers(workers))
+    added = add_scene(maps, scene, site=site, run=run, bands=split_names(bands), options=options)
+    done = added.site
     result = report(done) | {
-        "added": str(new.date) if done.made else None,
-        "changes": [change.model_dump(mode="json") for change in added],
+        "added": str(added.date) if done.new_files else None,
+        "changes": [change.model_dump(mode="json") for change in added.changes],
     }
     changed = [
         f"{change.changed_px} of {change.compared_px} pixels changed their class"
-        for change in added
+        for change in added.changes
     ]
     emit({"maps": str(maps), "sites": [result]}, as_json, [line(done), *changed, f"maps: {maps}"])

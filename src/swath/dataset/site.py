@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from swath.errors import DatasetError
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
+from swath.picture import card, thumbnail
 from swath.scenes.raster import read_raster
 from swath.scenes.scene import UNKNOWN, Conditions
 from swath.sentinel2 import NODATA, ImageSettings
@@ -73,6 +74,24 @@ class Site:
     labels_date: dt.date | None = None
     shift_m: tuple[float, float] = (0.0, 0.0)
 
+    def __repr__(self) -> str:
+        """One line: where, how large, when, for what."""
+        height, width = self.grid.shape
+        return (
+            f"Site({self.name}: {height} x {width} px, {len(self.dates)} dates "
+            f"{self.dates[0]}..{self.dates[-1]}, {'+'.join(self.splits)})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The same with its newest image, for notebooks."""
+        height, width = self.grid.shape
+        facts = {
+            "grid": f"{height} x {width} px of {self.grid.crs.split('[')[0]}",
+            "dates": ", ".join(map(str, self.dates)),
+            "split": ", ".join(self.splits),
+        }
+        return card(f"Site {self.name}", facts, thumbnail(self.acquisitions[-1].path))
+
     @property
     def dates(self) -> tuple[dt.date, ...]:
         """Days of acquisition, oldest first."""
@@ -104,6 +123,12 @@ class Site:
 class Dataset:
     """Everything `swath build` made: sites with images and labels, and what they mean.
 
+    Example:
+        >>> import swath
+        >>> dataset = swath.open_dataset("dataset")
+        >>> [(site.name, site.grid.shape, site.splits) for site in dataset.in_split("test")]
+        [('sim_test', (96, 96), ('test',))]
+
     Attributes:
         root: The folder that holds `catalog.json`.
         legend: The classes of the labels.
@@ -117,6 +142,23 @@ class Dataset:
     image: ImageSettings
     sites: tuple[Site, ...]
     attribution: str
+
+    def __repr__(self) -> str:
+        """One line: where, what, which sites."""
+        names = ", ".join(site.name for site in self.sites)
+        return f"Dataset({self.root}: {names}; {', '.join(self.legend.names)})"
+
+    def _repr_html_(self) -> str:
+        """The same, and the image of its first site, for notebooks."""
+        facts = {
+            "sites": ", ".join(f"{site.name} ({'+'.join(site.splits)})" for site in self.sites),
+            "bands": f"{', '.join(self.image.bands)} as {self.image.encoding}",
+            "classes": ", ".join(self.legend.names),
+            "data": self.attribution,
+        }
+        return card(
+            f"Dataset in {self.root}", facts, thumbnail(self.sites[0].acquisitions[-1].path)
+        )
 
     def site(self, name: str) -> Site:
         """The site of that name.

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import swath
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError
 from swath.evaluation.candidate import Candidate, CandidateOrDate, names_of
@@ -28,6 +27,7 @@ from swath.legend import LegendClass
 from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.metrics import threshold
 from swath.progress import track
+from swath.version import __version__
 
 SPLITS = ("train", "validation", "test", WHOLE)
 """The order of the report."""
@@ -166,7 +166,7 @@ def _evaluate(
         seed=seed,
         rows=tuple(row for unit in units for row in rows_of(unit)),
         paired=tuple(row for unit in units for row in paired_of(unit, *best_control(units, unit))),
-        version=swath.__version__,
+        version=__version__,
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         stands_on=_stands_on(pairs, attribution),
         **against,

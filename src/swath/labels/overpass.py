@@ -24,12 +24,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath import __version__
 from swath.errors import RemoteError, SettingsError
 from swath.files import replacing
 from swath.grid import Bounds
 from swath.legend import Legend
 from swath.progress import console
+from swath.version import __version__
 
 SERVERS = {
     "main": "https://overpass-api.de/api/interpreter",

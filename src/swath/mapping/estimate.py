@@ -13,12 +13,16 @@ import numpy as np
 from swath.errors import InputError
 from swath.grid import Window
 from swath.mapping.jobs import Codes, FusionJob, Job, PmapJob, SeriesJob
-from swath.mapping.mapplan import SitePlan
+from swath.mapping.mapplan import SitePlan, plan_series
+from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import DatedImage, Predictor
+from swath.mapping.request import Request, run_of
 from swath.mapping.sources import Source
 from swath.maps.rasters import classify, composite, writing_rasters
 from swath.maps.vectors import write_vectors
 from swath.memory import peak_bytes, return_freed_memory
+from swath.models.trained import TrainedModel
+from swath.progress import track
 from swath.tiles import Tile
 
 WARM_UP_PX = 256
@@ -94,6 +98,33 @@ class Estimate:
         return sum(self.stages_s.values())
 
 
+def estimate_request(
+    request: Request, model: TrainedModel, out: Path, options: MapOptions = DEFAULTS
+) -> tuple[Estimate, ...]:
+    """What mapping what is asked for would cost: one tile of each site is mapped. Nothing is kept.
+
+    Args:
+        request: What.
+        model: Of `find_model`.
+        out: Where the maps would go.
+        options: How.
+
+    Raises:
+        InputError: An image cannot be read, or none has data.
+        SettingsError: A tile size that is not a positive multiple of the model's stride.
+    """
+    predictor = options.predictor(model)
+    with request.series(model.spec) as wanted:
+        plans = [
+            plan_series(predictor, run_of(model), series, out / series.site, options.tile_px)
+            for series in wanted
+        ]
+        return tuple(
+            estimate_site(plan, predictor, measure_rates(plan, predictor))
+            for plan in track(plans, "mapping a tile")
+        )
+
+
 def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimate:
     """Scale rates up to a site. Every tile counts as if it had data: an upper bound.
 
@@ -140,12 +171,12 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="swath-") as temporary:
         folder = Path(temporary)
-        source, found = _find_tile(plan, predictor, folder)
-        part = found.read
+        source, chosen = _find_tile(plan, predictor, folder)
+        part = chosen.read
         _warm_up(plan, predictor, source, part)
         scratch = folder / "scratch"
-        grid, whole = plan.grid.crop(found.core), found.core.relative_to(found.core)
-        seen, tile = Tile(found.kept, part.relative_to(part)), Tile(whole, whole)
+        grid, whole = plan.grid.crop(chosen.core), chosen.core.relative_to(chosen.core)
+        seen, tile = Tile(chosen.kept, part.relative_to(part)), Tile(whole, whole)
         image_s, image_once_s, image = _time_image(source, part, scratch)
         job = PmapJob(image)
         codes, seconds["pmap"] = _settled(
@@ -172,7 +203,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         return_freed_memory()
         with _timed(seconds, "vectors"):
             write_vectors(plan.at(folder))
-        kept = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+        stored = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
         pixels, pmap_bytes = whole.size, pmap.stat().st_size
         image_bytes = sum(path.stat().st_size for path in scratch.glob("*"))
     return Rates(
@@ -181,7 +212,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         image_once_s=image_once_s,
         image_bytes=image_bytes / part.size,
         pmap_bytes=pmap_bytes / pixels,
-        fused_bytes=(kept - pmap_bytes) / pixels,
+        fused_bytes=(stored - pmap_bytes) / pixels,
         tile_mb=None if (peak := peak_bytes()) is None else peak / 1e6,
     )
 
@@ -241,13 +272,13 @@ def _middle(window: Window, side: int = WARM_UP_PX) -> Window:
 
 def _settled(work: Callable[[], Codes]) -> tuple[Codes, float]:
     """What it makes, and the lowest of its seconds once the memory that it needs is there."""
-    made = work()
+    codes = work()
     spent = []
     for _ in range(2):
         began = time.perf_counter()
-        made = work()
+        codes = work()
         spent.append(time.perf_counter() - began)
-    return made, min(spent)
+    return codes, min(spent)
 
 
 @contextmanager

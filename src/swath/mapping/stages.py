@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +13,13 @@ from swath.errors import OutputExistsError, Remedy
 from swath.grid import Grid
 from swath.mapping.jobs import FusionJob, Job, PmapJob, Runner, SeriesJob, running
 from swath.mapping.mapplan import VECTORS, SitePlan, plan_series
+from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, Source
 from swath.mapping.tilestore import TileStore, open_store
 from swath.mapping.workfolder import WorkFolder, matches, recover, working
-from swath.maps.item import read_threshold, write_item
-from swath.maps.manifest import MANIFEST_NAME, Threshold
+from swath.maps.item import Maker, write_item
+from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
 from swath.maps.rasters import (
     classify,
     composite,
@@ -28,10 +29,8 @@ from swath.maps.rasters import (
 )
 from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes, read_grid
 from swath.maps.vectors import write_vectors
-from swath.metrics import STEPS
+from swath.metrics import STEPS, threshold
 from swath.models.trained import WEIGHTS
-from swath.tiles import DEFAULT_TILE_PX
-from swath.workers import HERE, Workers
 
 STRIP_PX = 512
 """Rows of a scene that are in memory at a time."""
@@ -43,7 +42,7 @@ class MappedSite:
 
     Attributes:
         maps: The maps.
-        made: Names of the files that were made now; empty if all were there already.
+        new_files: Names of the files that were made just now; empty if all were there already.
         threshold: Of the foreground's score; None with more than two classes.
         class_share: Class name -> its share of the pixels with data, 0..1.
         seconds: Wall time of all that was done for the site.
@@ -52,7 +51,7 @@ class MappedSite:
     """
 
     maps: SiteMaps
-    made: tuple[str, ...]
+    new_files: tuple[str, ...]
     threshold: float | None
     class_share: dict[str, float]
     seconds: float
@@ -85,73 +84,67 @@ def map_site(
     run: Path,
     series: Series,
     out: Path,
-    *,
-    tile_px: int = DEFAULT_TILE_PX,
-    overwrite: bool = False,
-    resume: bool = False,
-    workers: Workers = HERE,
-    threshold: Threshold = "scene",
+    options: MapOptions = DEFAULTS,
 ) -> MappedSite:
-    """Map a series into `out`/<site>: all of its files, or none.
+    """Map a series into `out`/<site>; see `map_sites`."""
+    (site,) = map_sites(predictor, run, [series], out, options)
+    return site
+
+
+def map_sites(
+    predictor: Predictor,
+    run: Path,
+    wanted: Sequence[Series],
+    out: Path,
+    options: MapOptions = DEFAULTS,
+    reads: Sequence[Path] = (),
+) -> tuple[MappedSite, ...]:
+    """Map every series into `out`/<site>: of each site all of its files, or none.
 
     What a run that broke off had finished is taken up; the result has the same bytes as if nothing
-    had happened. Other sites in `out` stay as they are.
+    had happened. Other sites in `out` stay as they are. All are planned before the first is mapped.
 
     Args:
         predictor: The run's model.
         run: The run's folder, which holds the weights.
-        series: What to map.
+        wanted: What to map.
         out: MAPS.
-        tile_px: Largest side of a tile.
-        overwrite: Whether maps of this site may be replaced; all is computed anew.
-        resume: Whether maps of this site may be replaced where they were made from something
-            else; what depends on nothing that differs is kept.
-        workers: Who runs the networks.
-        threshold: Of the classes, see `swath.maps.manifest.Settings`.
+        options: How; what concerns the networks is the predictor's.
+        reads: Folders that workers read from, apart from `run` and `out`.
 
     Raises:
-        OutputExistsError: The site has other maps already, and neither flag is set.
+        OutputExistsError: A site has other maps already, and neither `overwrite` nor `resume` is
+            set.
         SettingsError: A tile size that is not a positive multiple of the model's stride.
         InputError: An image cannot be read.
-        BusyError: Another process is mapping this site.
+        BusyError: Another process is mapping a site.
     """
-    out = workers.locate(out)
-    plan = plan_series(predictor, run, series, out / series.site, tile_px, threshold)
-    with running(predictor, run, out, workers) as runner:
-        return make_site(plan, predictor, run, runner, overwrite=overwrite, resume=resume)
+    home = options.workers.locate(out)
+    plans = [
+        plan_series(predictor, run, series, home / series.site, options.tile_px, options.threshold)
+        for series in wanted
+    ]
+    for plan in plans:
+        is_made(plan, options)
+    with running(predictor, run, home, options.workers, reads) as runner:
+        return tuple(_make_site(plan, predictor, run, runner, options) for plan in plans)
 
 
-def make_site(
-    plan: SitePlan,
-    predictor: Predictor,
-    run: Path,
-    runner: Runner,
-    *,
-    overwrite: bool = False,
-    resume: bool = False,
+def _make_site(
+    plan: SitePlan, predictor: Predictor, run: Path, runner: Runner, options: MapOptions
 ) -> MappedSite:
-    """Make what a plan says; see `map_site`, which plans and makes.
-
-    Args:
-        plan: Of `plan_series`.
-        predictor: The run's model.
-        run: The run's folder.
-        runner: Runs the networks.
-        overwrite: As of `map_site`.
-        resume: As of `map_site`.
-    """
     began = time.perf_counter()
     stages = Stages()
-    made: list[str] = []
-    if not is_made(plan, overwrite=overwrite, resume=resume):
-        with working(plan.maps.folder, anew=overwrite) as place:
+    names: list[str] = []
+    if not is_made(plan, options):
+        with working(plan.maps.folder, anew=options.overwrite) as place:
             fill(place, plan, predictor, runner, stages)
             finish(place, plan, predictor, run)
-            made = place.made
-    return describe(plan.maps, made, plan.grid, stages, began)
+            names = place.new_files
+    return describe(plan.maps, names, plan.grid, stages, began)
 
 
-def is_made(plan: SitePlan, *, overwrite: bool = False, resume: bool = False) -> bool:
+def is_made(plan: SitePlan, options: MapOptions) -> bool:
     """Whether the maps of a plan are there already.
 
     Raises:
@@ -159,12 +152,12 @@ def is_made(plan: SitePlan, *, overwrite: bool = False, resume: bool = False) ->
     """
     home = plan.maps.folder
     recover(home)
-    if overwrite or not (home.is_file() or (home.is_dir() and any(home.iterdir()))):
+    if options.overwrite or not (home.is_file() or (home.is_dir() and any(home.iterdir()))):
         return False
     if matches(home, plan.keys) and plan.maps.item_path.is_file():
         return True
     if (home / MANIFEST_NAME).is_file():
-        if resume:
+        if options.resume:
             return False
         raise OutputExistsError(
             home,
@@ -202,22 +195,24 @@ def fill(
 
 def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -> None:
     """Write the item, and put the finished folder in its place."""
-    maps = plan.at(place.folder)
-    write_item(maps, predictor.model.spec, run / WEIGHTS, plan.grid)
+    spec = predictor.model.spec
+    maker = Maker(spec.name, spec.image.bands, spec.scaling, run / WEIGHTS)
+    edge = place.output(CLASSES_NAME).threshold
+    write_item(plan.at(place.folder), maker, plan.grid, edge)
     place.commit(plan.manifest, plan.keys, (ITEM_NAME,))
 
 
 def describe(
-    maps: SiteMaps, made: list[str], grid: Grid, stages: Stages, began: float
+    maps: SiteMaps, names: list[str], grid: Grid, stages: Stages, began: float
 ) -> MappedSite:
-    """Sum up what was done since `began` (of `time.perf_counter`)."""
-    new_dates = [date for date in maps.all_dates if maps.pmap_path(date).name in made]
+    """Sum up what was done since `began` (of `time.perf_counter`): the files `names` were made."""
+    new_dates = [date for date in maps.all_dates if maps.pmap_path(date).name in names]
     busy = sum(stages.seconds.get(stage, 0.0) for stage in ("images", "pmaps", "fusion", "write"))
     mapped = grid.window.size * len(new_dates) / 1e6
     return MappedSite(
         maps,
-        tuple(made),
-        read_threshold(maps),
+        tuple(names),
+        maps.threshold,
         _class_share(maps),
         time.perf_counter() - began,
         stages.seconds,
@@ -272,13 +267,14 @@ def _make_fused(
         runner(job, store, f"fusing {plan.maps.site}")
     with stages.time("write"):
         edge = _edge(plan.manifest.settings.threshold, store)
-        named = with_threshold(rasters, edge) if len(plan.maps.legend.classes) == 2 else rasters
-        with writing_rasters(place.folder, plan.grid, named) as write:
+        cut = threshold(edge) if len(plan.maps.legend.classes) == 2 else None
+        tagged = rasters if cut is None else with_threshold(rasters, cut)
+        with writing_rasters(place.folder, plan.grid, tagged) as write:
             for window, codes in store.read():
                 dated = np.stack([read_bytes(path, window) for path in paths])
                 write(window, [codes, classify(codes, edge)[None], composite(dated, dates)])
         for raster in rasters:
-            place.record(raster.name, key)
+            place.record(raster.name, key, cut if raster.name == CLASSES_NAME else None)
     shutil.rmtree(store.folder)
     shutil.rmtree(scratch, ignore_errors=True)
 

@@ -9,24 +9,31 @@ from pathlib import Path
 
 from affine import Affine
 
-from swath.errors import DatasetError, InputError, ModelError
+from swath.errors import DatasetError, InputError, ModelError, Remedy
 from swath.grid import Grid
+from swath.keys import Decided
 from swath.mapping.jobs import running
 from swath.mapping.mapplan import SitePlan, plan_site
+from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import Predictor
-from swath.mapping.sources import scene_source
+from swath.mapping.sources import Source, scene_source
 from swath.mapping.stages import MappedSite, Stages, describe, fill, finish
 from swath.mapping.workfolder import WorkFolder, matches, working
 from swath.maps.changes import count_changes, write_changes
-from swath.maps.manifest import Manifest, Mapped, make_key, read_manifest
-from swath.maps.sitemaps import SiteMaps
+from swath.maps.manifest import Manifest, Mapped, read_manifest
+from swath.maps.maps import Maps, open_maps
+from swath.maps.sitemaps import Change, SiteMaps
 from swath.models.device import Precision
 from swath.models.trained import load_model, weights_hash
 from swath.scenes.raster import plan_source_window
-from swath.scenes.scene import Scene
+from swath.scenes.scene import Scene, SceneSettings
+from swath.scenes.warp import find_scenes
 from swath.workers import HERE, Workers
 
 CHANGES = "changes.tif"
+
+CHANGES_VERSION = 1
+"""Of the change layer's bytes: raised when the same maps give others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,88 @@ class ExistingMaps:
         return Grid(self.manifest.crs, Affine(*self.manifest.transform), self.manifest.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class AddedDate:
+    """What adding a date did.
+
+    Attributes:
+        date: The date.
+        site: What was made for it; no new files if the maps had just this image already.
+    """
+
+    date: dt.date
+    site: MappedSite
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the date changed in the class map, if that was made anew."""
+        if not self.site.new_files:
+            return ()
+        return tuple(change for change in self.site.maps.changes if change.date == self.date)
+
+
+def update(
+    maps: Maps | Path | str,
+    scene: Path | str,
+    *,
+    site: str | None = None,
+    run: Path | str | None = None,
+    bands: Sequence[str] | None = None,
+    options: MapOptions = DEFAULTS,
+) -> Maps:
+    """Add a date to maps: one pass of the U-Net, and the newest dates are fused again.
+
+    The maps become those of `map_scenes` with these dates on this grid, byte by byte; where the
+    class map changed is kept in changes.tif.
+
+    Args:
+        maps: The maps, or their folder.
+        scene: The new image: a GeoTIFF with YYYY-MM-DD in its name, or a Sentinel-2 product.
+        site: Which site; None: the one where the image lies.
+        run: The folder of the run that made the maps; None: where it was then.
+        bands: Names of the image's bands in order; None: as the file says.
+        options: `device` and `workers` count; all else is as the maps were made.
+
+    Returns:
+        The maps as they are after it.
+
+    Raises:
+        InputError: The image cannot be read, meets no site or several, or the date is there already
+            from another image.
+        DatasetError: No such site, or its files are not as they were written.
+        ModelError: The run is not there, holds another model, or maps whole series.
+
+    Example:
+        >>> import swath
+        >>> maps = swath.update("maps", "2020-01-15.tif")
+        >>> maps.dates[-1].isoformat(), maps.only.changes[-1].date.isoformat()
+        ('2020-01-15', '2020-01-15')
+    """
+    folder = maps.folder if isinstance(maps, Maps) else Path(maps)
+    add_scene(folder, scene, site=site, run=run, bands=bands, options=options)
+    keeper = maps.keeper if isinstance(maps, Maps) else None
+    return Maps(folder, list(open_maps(folder).values()), keeper)
+
+
+def add_scene(
+    folder: Path,
+    scene: Path | str,
+    *,
+    site: str | None = None,
+    run: Path | str | None = None,
+    bands: Sequence[str] | None = None,
+    options: MapOptions = DEFAULTS,
+) -> AddedDate:
+    """Add a date to the maps of a folder, and tell what was done; see `update`."""
+    names = None if bands is None else tuple(bands)
+    (new,) = find_scenes([SceneSettings(path=str(scene), bands=names)], Path())
+    existing = choose_site(list(open_maps(folder).values()), new, site)
+    home = find_run(existing, None if run is None else Path(run))
+    predictor = load_predictor(existing, home, options.device)
+    done = update_site(existing, home, new, predictor, workers=options.workers)
+    return AddedDate(new.date, done)
+
+
 def read_existing(maps: SiteMaps) -> ExistingMaps:
     """Read what is needed to add to maps.
 
@@ -57,8 +146,9 @@ def read_existing(maps: SiteMaps) -> ExistingMaps:
     keys = {name: output.key for name, output in manifest.outputs.items()}
     if not matches(maps.folder, keys):
         raise DatasetError(
-            f"{maps.folder}: a file differs from what swath wrote; map the site again with "
-            "swath map --resume, which redoes only that"
+            f"{maps.folder}: a file differs from what swath wrote; to redo only that, map the site "
+            "again",
+            Remedy.MAP_RESUME,
         )
     return ExistingMaps(maps, manifest)
 
@@ -74,14 +164,14 @@ def choose_site(sites: Sequence[SiteMaps], scene: Scene, name: str | None) -> Ex
         known = ", ".join(maps.site for maps in sites)
         raise DatasetError(f"no site {name!r} in these maps; they have {known}")
     wanted = [maps for maps in sites if name in (None, maps.site)]
-    found = [known for known in map(read_existing, wanted) if _meets(scene, known.grid)]
-    if not found:
+    met = [known for known in map(read_existing, wanted) if _meets(scene, known.grid)]
+    if not met:
         where = "its grid" if name else "the grid of any site"
         raise InputError(f"{scene.path}: the image does not meet {where} of these maps")
-    if len(found) > 1:
-        names = ", ".join(known.maps.site for known in found)
-        raise InputError(f"{scene.path}: the image meets {names}; choose one with --site")
-    return found[0]
+    if len(met) > 1:
+        names = ", ".join(known.maps.site for known in met)
+        raise InputError(f"{scene.path}: the image meets several sites, {names}", Remedy.SITE)
+    return met[0]
 
 
 def find_run(existing: ExistingMaps, given: Path | None) -> Path:
@@ -97,17 +187,16 @@ def find_run(existing: ExistingMaps, given: Path | None) -> Path:
     manifest, home = existing.manifest, existing.maps.folder
     run = given or Path(os.path.normpath(home.absolute() / manifest.run))
     try:
-        found = weights_hash(run)
+        digest = weights_hash(run)
     except OSError:
         raise ModelError(
-            f"{run}: no model here, but {home} was made with one from there; say with --run where "
-            "it is now"
+            f"{run}: no model here, but {home} was made with one from there", Remedy.RUN
         ) from None
-    if found != manifest.model_sha256:
+    if digest != manifest.model_sha256:
         raise ModelError(
-            f"{run} holds another model (SHA-256 {found[:12]}...) than {home} was made with "
-            f"({manifest.model_sha256[:12]}...); give that one with --run, or map the series anew "
-            "with swath map --resume"
+            f"{run} holds another model (SHA-256 {digest[:12]}...) than {home} was made with "
+            f"({manifest.model_sha256[:12]}...); without that one, map the series anew",
+            Remedy.RUN,
         )
     return run
 
@@ -123,8 +212,8 @@ def load_predictor(
         device: `auto`, `cpu` or `cuda`.
         precision: None: that of the maps.
     """
-    made = existing.manifest.settings
-    return Predictor(load_model(run), device, precision or made.precision, made.orientations)
+    then = existing.manifest.settings
+    return Predictor(load_model(run), device, precision or then.precision, then.orientations)
 
 
 def update_site(
@@ -150,7 +239,7 @@ def update_site(
         workers: Who runs the networks.
 
     Returns:
-        What was done; `made` is empty if the maps had just this image already.
+        What was done; `new_files` is empty if the maps had just this image already.
 
     Raises:
         ModelError: The model maps whole series.
@@ -160,7 +249,7 @@ def update_site(
     if predictor.series is not None:
         raise ModelError(
             f"model {predictor.model.spec.name!r} looks at all images at once, so that "
-            "none can be added; map the whole series with swath map"
+            "none can be added; map the whole series"
         )
     began = time.perf_counter()
     stages = Stages()
@@ -174,22 +263,10 @@ def update_site(
     if before is not None:
         raise InputError(
             f"{scene.path}: {home} has a map of {scene.date} from another image; to replace it, "
-            "map the series anew with swath map --resume"
+            "map the series anew",
+            Remedy.MAP_RESUME,
         )
-    mapped = Mapped(source=identity, attribution=source.attribution)
-    settings = existing.manifest.settings.model_copy(update={"device": predictor.device.type})
-    manifest = existing.manifest.model_copy(
-        update={
-            "settings": settings,
-            "run": Path(os.path.relpath(run, home)).as_posix(),
-            "dates": existing.manifest.dates | {scene.date: mapped},
-            "outputs": {},
-        }
-    )
-    known = {
-        name: output.key for name, output in existing.manifest.outputs.items() if _is_pmap(name)
-    }
-    plan = plan_site(predictor, manifest, existing.grid, home, {scene.date: source}, known)
+    plan = _plan_addition(existing, run, source, identity, predictor)
     with (
         running(predictor, run, home.parent, workers) as runner,
         working(home, anew=False) as place,
@@ -198,7 +275,25 @@ def update_site(
         with stages.time("changes"):
             plan = _add_changes(place, plan, existing, scene.date)
         finish(place, plan, predictor, run)
-    return describe(plan.maps, place.made, plan.grid, stages, began)
+    return describe(plan.maps, place.new_files, plan.grid, stages, began)
+
+
+def _plan_addition(
+    existing: ExistingMaps, run: Path, source: Source, identity: str, predictor: Predictor
+) -> SitePlan:
+    """The maps with one date more; PMaps that are there keep their keys."""
+    home, before = existing.maps.folder, existing.manifest
+    date = Mapped(source=identity, attribution=source.attribution)
+    manifest = before.model_copy(
+        update={
+            "settings": before.settings.model_copy(update={"device": predictor.device.type}),
+            "run": Path(os.path.relpath(run, home)).as_posix(),
+            "dates": before.dates | {source.date: date},
+            "outputs": {},
+        }
+    )
+    known = {name: output.key for name, output in before.outputs.items() if _is_pmap(name)}
+    return plan_site(predictor, manifest, existing.grid, home, {source.date: source}, known)
 
 
 def _add_changes(
@@ -213,9 +308,8 @@ def _add_changes(
         return plan
     key = outputs[CHANGES].key if CHANGES in outputs else None
     if not same:
-        key = make_key(
-            what="changes", before=key, old=outputs[name].key, new=plan.keys[name], date=str(date)
-        )
+        inputs = {"before": key, "old": outputs[name].key, "new": plan.keys[name]}
+        key = Decided("changes", CHANGES_VERSION, {**inputs, "date": str(date)}).key
     assert key is not None
     if not place.reuse(CHANGES, key):
         write_changes(old, new, date, plan.grid)

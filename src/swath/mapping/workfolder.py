@@ -31,7 +31,7 @@ class WorkFolder:
         home: MAPS/<site>, which is left alone until `commit`.
         tiles: For the tiles of rasters that are not finished.
         scratch: For files that are not kept.
-        made: Names of the files that this run has made, in order.
+        new_files: Names of the files that this run has made, in order.
     """
 
     def __init__(self, folder: Path, home: Path, existing: Mapping[str, Output]) -> None:
@@ -39,7 +39,7 @@ class WorkFolder:
         self.home = home
         self.tiles = folder / "tiles"
         self.scratch = folder / "scratch"
-        self.made: list[str] = []
+        self.new_files: list[str] = []
         self._existing = existing
         self._finished: dict[str, Output] = _read_journal(folder)
 
@@ -59,10 +59,15 @@ class WorkFolder:
             return True
         return False
 
-    def record(self, name: str, key: str) -> None:
-        """Note that the file `name` is finished."""
-        self._note(name, Output(key=key, sha256=sha256(self.folder / name)))
-        self.made.append(name)
+    def record(self, name: str, key: str, threshold: float | None = None) -> None:
+        """Note that the file `name` is finished; `threshold` is that of a class map."""
+        digest = sha256(self.folder / name)
+        self._note(name, Output(key=key, sha256=digest, threshold=threshold))
+        self.new_files.append(name)
+
+    def output(self, name: str) -> Output:
+        """What is noted of a file that was reused or recorded."""
+        return self._finished[name]
 
     def commit(self, manifest: Manifest, keys: Mapping[str, str], others: tuple[str, ...]) -> None:
         """Put the folder in the place of the final one.
@@ -92,7 +97,7 @@ class WorkFolder:
         self._finished[name] = output
         write_json(
             self.folder / _JOURNAL,
-            {name: output.model_dump() for name, output in self._finished.items()},
+            {name: output.model_dump(exclude_none=True) for name, output in self._finished.items()},
         )
 
 

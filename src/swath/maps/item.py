@@ -2,8 +2,8 @@
 
 import datetime as dt
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pystac
 import shapely
@@ -15,8 +15,7 @@ from swath.grid import Grid
 from swath.legend import Legend
 from swath.maps.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps
-from swath.models.trained import ModelSpec
-from swath.scenes.raster import open_raster
+from swath.scaling import Scaling
 from swath.sentinel2 import BANDS
 
 MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
@@ -37,7 +36,24 @@ _SHA256_PREFIX = "1220"
 """The file extension stores multihashes: 0x12 = SHA-256, 0x20 = its 32 bytes."""
 
 
-def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid) -> None:
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """The model that made maps.
+
+    Attributes:
+        name: Of its architecture.
+        bands: What it reads.
+        scaling: From digital numbers to its input.
+        weights: Its weights file.
+    """
+
+    name: str
+    bands: tuple[str, ...]
+    scaling: Scaling
+    weights: Path
+
+
+def write_item(maps: SiteMaps, maker: Maker, grid: Grid, threshold: float | None) -> None:
     """Write item.json beside the maps that it describes.
 
     The fields `mlm:*` follow the Machine Learning Model extension; `swath:*` are what
@@ -45,9 +61,9 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid) -> No
 
     Args:
         maps: What was written; all its files are in place.
-        spec: Of the model.
-        weights: The model's weights; named relative to the item.
+        maker: Its weights are named relative to the item.
         grid: Of the maps.
+        threshold: Of the class map, see `swath.maps.manifest.Manifest.threshold`.
     """
     item = pystac.Item(
         id=maps.site,
@@ -60,9 +76,9 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid) -> No
             "title": f"{' and '.join(c.name for c in maps.legend.foreground)} at {maps.site}",
             "license": "other",
             "providers": [{"name": maps.attribution, "roles": ["licensor"]}],
-            "bands": [_input_band(name) for name in spec.image.bands],
+            "bands": [_input_band(name) for name in maker.bands],
             **_projection(grid),
-            **_model_fields(maps, spec),
+            **_model_fields(maps.legend, maker),
             **maps.fields(),
         },
         stac_extensions=list(EXTENSIONS),
@@ -72,7 +88,7 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid) -> No
         item.add_asset(path.stem, _pmap_asset(path, maps.legend, f"Probabilities of {date}"))
     fused = f"Probabilities of {len(maps.dates)} dates fused ({maps.fusion})"
     item.add_asset("pmap", _pmap_asset(maps.fused_path, maps.legend, fused))
-    item.add_asset("classes", _classes_asset(maps))
+    item.add_asset("classes", _classes_asset(maps, threshold))
     item.add_asset("composite", _composite_asset(maps))
     if maps.changes:
         item.add_asset("changes", _changes_asset(maps))
@@ -81,11 +97,11 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid) -> No
         ("roads_parquet", maps.parquet_path, PARQUET),
     ):
         item.add_asset(key, _asset(path, "Foreground as vectors", kind, ["data"], {}))
-    item.add_asset("model", _model_asset(maps, weights))
+    item.add_asset("model", _model_asset(maps, maker.weights))
     write_json(maps.item_path, item.to_dict(include_self_link=False))
 
 
-def _footprint(grid: Grid) -> dict[str, Any]:
+def _footprint(grid: Grid) -> dict[str, object]:
     """The outline of the grid in degrees, its edges densified: they are curves there."""
     outline = shapely.box(*grid.bounds)
     dense = shapely.segmentize(outline, outline.length / 16)
@@ -94,7 +110,7 @@ def _footprint(grid: Grid) -> dict[str, Any]:
     return dict(mapping(lonlat))
 
 
-def _projection(grid: Grid) -> dict[str, Any]:
+def _projection(grid: Grid) -> dict[str, object]:
     code = grid.crs if ":" in grid.crs and "[" not in grid.crs else None
     return {
         "proj:code": code,
@@ -105,22 +121,21 @@ def _projection(grid: Grid) -> dict[str, Any]:
     }
 
 
-def _model_fields(maps: SiteMaps, spec: ModelSpec) -> dict[str, Any]:
+def _model_fields(legend: Legend, maker: Maker) -> dict[str, object]:
     """The properties `mlm:*`; -1 stands for any size."""
-    lc = len(maps.legend.classes)
-    scaling = zip(spec.scaling.offset, spec.scaling.scale, strict=True)
+    scaling = zip(maker.scaling.offset, maker.scaling.scale, strict=True)
     return {
-        "mlm:name": f"swath-{spec.name}",
-        "mlm:architecture": spec.name,
+        "mlm:name": f"swath-{maker.name}",
+        "mlm:architecture": maker.name,
         "mlm:framework": "PyTorch",
         "mlm:tasks": ["semantic-segmentation"],
         "mlm:input": [
             {
                 "name": "series",
                 "description": "Images of one place, oldest first; pixels without data are 0",
-                "bands": list(spec.image.bands),
+                "bands": list(maker.bands),
                 "input": {
-                    "shape": [-1, -1, len(spec.image.bands), -1, -1],
+                    "shape": [-1, -1, len(maker.bands), -1, -1],
                     "dim_order": ["batch", "time", "channel", "height", "width"],
                     "data_type": "float32",
                 },
@@ -138,31 +153,31 @@ def _model_fields(maps: SiteMaps, spec: ModelSpec) -> dict[str, Any]:
                 "description": "Probability of each class",
                 "tasks": ["semantic-segmentation"],
                 "result": {
-                    "shape": [-1, lc, -1, -1],
+                    "shape": [-1, len(legend.classes), -1, -1],
                     "dim_order": ["batch", "class", "height", "width"],
                     "data_type": "float32",
                 },
-                "classification:classes": _classes(maps.legend),
+                "classification:classes": _classes(legend),
                 "post_processing_function": None,
             }
         ],
     }
 
 
-def _classes(legend: Legend) -> list[dict[str, Any]]:
+def _classes(legend: Legend) -> list[dict[str, object]]:
     return [
         {"value": c.id, "name": c.name, "color_hint": c.color[1:].upper()} for c in legend.classes
     ]
 
 
-def _input_band(name: str) -> dict[str, Any]:
+def _input_band(name: str) -> dict[str, object]:
     band = BANDS[name]
     common = {"eo:common_name": band.common_name} if band.common_name else {}
     return {"name": name, **common, "eo:center_wavelength": band.wavelength_um}
 
 
 def _asset(
-    path: Path, title: str, media_type: str, roles: list[str], fields: dict[str, Any]
+    path: Path, title: str, media_type: str, roles: list[str], fields: dict[str, object]
 ) -> pystac.Asset:
     size = {"file:size": path.stat().st_size}
     return pystac.Asset(f"./{path.name}", title, None, media_type, roles, size | fields)
@@ -178,21 +193,7 @@ def _pmap_asset(path: Path, legend: Legend, title: str) -> pystac.Asset:
     return _asset(path, title, pystac.MediaType.COG, ["data"], fields)
 
 
-def read_threshold(maps: SiteMaps) -> float | None:
-    """Above which score of the foreground a pixel of classes.tif is of that class.
-
-    None with more than two classes, where the likeliest wins.
-
-    Raises:
-        InputError: classes.tif is missing or unreadable.
-    """
-    with open_raster(maps.classes_path) as source:
-        said = source.tags().get("THRESHOLD")
-    return None if said is None else float(said)
-
-
-def _classes_asset(maps: SiteMaps) -> pystac.Asset:
-    threshold = read_threshold(maps)
+def _classes_asset(maps: SiteMaps, threshold: float | None) -> pystac.Asset:
     fields = {
         **({} if threshold is None else {"swath:threshold": threshold}),
         "data_type": "uint8",

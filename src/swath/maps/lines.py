@@ -65,13 +65,13 @@ def _links(skeleton: NDArray[np.bool_], part: Window) -> Links:
     rise = right & below_left & ~(left | below_right)
     width = skeleton.shape[1]
     links = []
-    for found, first, second in (
+    for pairs, first, second in (
         (across, 0, 1),
         (down, 0, width),
         (fall, 0, width + 1),
         (rise, 1, width),
     ):
-        rows, cols = np.nonzero(found)
+        rows, cols = np.nonzero(pairs)
         at = rows * width + cols
         links.append(np.stack([at + first, at + second], axis=1))
     return np.concatenate(links)
@@ -90,8 +90,8 @@ def _spurs(links: Links, width: int) -> NDArray[np.bool_]:
     last = np.append(first[1:], len(chains.owner)) - 1
     ends = np.sort(degree[chains.pixels[np.stack([first, last])]], axis=0)
     spur = (ends[0] == 1) & (ends[1] > 2) & (whole < SPUR_PX)
-    found: NDArray[np.bool_] = spur[chains.of_link]
-    return found
+    hanging: NDArray[np.bool_] = spur[chains.of_link]
+    return hanging
 
 
 class _Chains(NamedTuple):

@@ -2,39 +2,41 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
-from swath.errors import DatasetError, InputError
+from swath.errors import DatasetError, InputError, Remedy
 from swath.files import read_json, write_json
 from swath.grid import Grid
-from swath.keys import value_hash
-from swath.schema import first_problem
+from swath.keys import Decided
+from swath.schema import Frozen, first_problem
 
 MANIFEST_NAME = "manifest.json"
+CLASSES_NAME = "classes.tif"
 
 Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
 
-FORMAT: Literal[5] = 5
+FORMAT: Literal[6] = 6
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
-class Output(BaseModel):
+class Output(Frozen):
     """One file of the maps.
 
     Attributes:
         key: Hash of all that the file depends on.
         sha256: Hash of its bytes.
+        threshold: Of the class map of two classes: above which score of the foreground, 0..1, a
+            pixel is of that class. A result of the making, not part of the key.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     sha256: str
+    threshold: float | None = None
 
 
-class Settings(BaseModel):
+class Settings(Frozen):
     """How the maps were computed.
 
     Attributes:
@@ -47,8 +49,6 @@ class Settings(BaseModel):
             scores lead one to expect the highest IoU.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     tile_px: int = Field(ge=1)
     precision: Literal["fp32", "bf16"]
     orientations: Literal[1, 8]
@@ -57,7 +57,7 @@ class Settings(BaseModel):
     threshold: Threshold = "scene"
 
 
-class Mapped(BaseModel):
+class Mapped(Frozen):
     """A date of the maps.
 
     Attributes:
@@ -65,13 +65,11 @@ class Mapped(BaseModel):
         attribution: Who made the image.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     source: str
     attribution: str
 
 
-class Manifest(BaseModel):
+class Manifest(Frozen):
     """What manifest.json says.
 
     Attributes:
@@ -86,9 +84,9 @@ class Manifest(BaseModel):
         outputs: The files by name. Files that any run rewrites alike (item.json) are not listed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
-    format: Literal[5] = FORMAT
+    format: Literal[6] = FORMAT
     run: str
     model_sha256: str
     settings: Settings
@@ -96,7 +94,16 @@ class Manifest(BaseModel):
     transform: tuple[float, float, float, float, float, float]
     shape: tuple[int, int]
     dates: dict[dt.date, Mapped]
-    outputs: dict[str, Output] = {}
+    outputs: dict[str, Output] = Field(default_factory=dict)
+
+    @property
+    def threshold(self) -> float | None:
+        """Above which score of the foreground, 0..1, a pixel of the class map is of that class.
+
+        None with more than two classes, where the likeliest wins.
+        """
+        classes = self.outputs.get(CLASSES_NAME)
+        return None if classes is None else classes.threshold
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -109,25 +116,29 @@ def read_manifest(folder: Path) -> Manifest:
         DatasetError: There is none, or it is of another version.
     """
     path = folder / MANIFEST_NAME
-    advice = "map the site again with swath map --overwrite"
     try:
-        return Manifest.model_validate(read_json(path))
+        content = read_json(path)
+        version = content.get("format") if isinstance(content, dict) else None
+        if version == FORMAT:
+            return Manifest.model_validate(content)
+        problem = f"{path} is of another version of swath (format {version}, expected {FORMAT})"
     except InputError as error:
-        raise DatasetError(f"{error}; {advice}") from None
+        problem = str(error)
     except ValidationError as error:
-        raise DatasetError(f"{path}: {first_problem(error)}; {advice}") from None
+        problem = f"{path}: {first_problem(error)}"
+    raise DatasetError(f"{problem}; map the site again", Remedy.MAP_OVERWRITE)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a site's maps, whole or not at all."""
-    write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
+    write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json", exclude_none=True))
 
 
-def grid_facts(grid: Grid) -> dict[str, Any]:
+def grid_facts(grid: Grid) -> dict[str, JsonValue]:
     """A grid as the fields `crs`, `transform` and `shape` of a manifest."""
     return {"crs": grid.crs, "transform": list(grid.transform)[:6], "shape": list(grid.shape)}
 
 
-def make_key(**inputs: Any) -> str:
-    """The key of an output: a hash of the program's format and all its inputs (JSON values)."""
-    return value_hash({"format": FORMAT, **inputs})
+def make_key(what: str, **inputs: JsonValue) -> str:
+    """The key of an output: a hash of the program's format and all its inputs."""
+    return Decided(what, FORMAT, inputs).key

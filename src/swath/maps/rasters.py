@@ -16,8 +16,9 @@ from rasterio.io import DatasetWriter
 
 from swath.grid import Grid, Window
 from swath.legend import Legend
+from swath.maps.manifest import CLASSES_NAME
 from swath.maps.sitemaps import PMAP_NODATA, decode_pmap
-from swath.metrics import BINS, HALF, class_score, expected_edge, score_bins, selected, threshold
+from swath.metrics import BINS, HALF, class_score, expected_edge, score_bins, selected
 from swath.scenes.raster import BLOCK_PX, RGB, rasterio_window
 
 COMPOSITE_NODATA = 0
@@ -82,17 +83,20 @@ def fused_rasters(
     return (
         pmap_raster(None, legend, attribution),
         Raster(
-            "classes.tif", ("class",), PMAP_NODATA, "NEAREST", {**source, **names}, colors=colors
+            CLASSES_NAME, ("class",), PMAP_NODATA, "NEAREST", {**source, **names}, colors=colors
         ),
         Raster("composite.tif", shown, COMPOSITE_NODATA, "AVERAGE", {**source, **scale}, rgb=True),
     )
 
 
-def with_threshold(rasters: Sequence[Raster], edge: int) -> tuple[Raster, ...]:
-    """The same rasters; that of the classes says with which threshold they were made."""
-    said = {"THRESHOLD": f"{threshold(edge):g}"}
+def with_threshold(rasters: Sequence[Raster], threshold: float) -> tuple[Raster, ...]:
+    """The same rasters; a tag of the classes tells people with which threshold they were made.
+
+    Nothing reads it back: the threshold that counts stands in the manifest.
+    """
+    tag = {"THRESHOLD": f"{threshold:g}"}
     return tuple(
-        replace(raster, tags=raster.tags | said) if raster.name == "classes.tif" else raster
+        replace(raster, tags=raster.tags | tag) if raster.name == CLASSES_NAME else raster
         for raster in rasters
     )
 

@@ -1,22 +1,29 @@
-"""The MAPS folder as values: what `swath map` wrote for each site, and how to read its PMaps.
+"""The maps of a site as a value: what was written for it, and how to read its PMaps.
 
 No torch here: whoever reads maps (evaluation, viewer, updates) needs no network.
 """
 
 import datetime as dt
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
 
 from swath.errors import DatasetError, InputError
 from swath.files import read_json
 from swath.grid import Grid, Window
 from swath.legend import Legend
+from swath.maps.labelled import Layer, labelled
+from swath.maps.manifest import CLASSES_NAME, read_manifest
+from swath.picture import card, thumbnail
 from swath.scenes.raster import open_raster, rasterio_window
 from swath.schema import first_problem
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    import xarray as xr
 
 PMAP_SCALE = 254
 """A PMap's byte is its probability times this."""
@@ -27,6 +34,9 @@ PMAP_NODATA = 255
 ITEM_NAME = "item.json"
 
 Fusion = Literal["convlstm", "attention", "series", "mean"]
+
+Masked = np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float32]]
+"""Pixels with their mask beside them: True in its `mask` = no data, as NumPy has it."""
 
 
 class Change(BaseModel):
@@ -51,6 +61,12 @@ class Change(BaseModel):
 
 class SiteMaps(BaseModel):
     """The maps of one site, as `item.json` tells them.
+
+    Example:
+        >>> import swath
+        >>> town = swath.open_maps("maps")["town"]
+        >>> town.pmap().shape, town.classes().dtype.name, town.legend.names
+        ((2, 96, 96), 'uint8', ('background', 'road'))
 
     Attributes:
         folder: MAPS/<site>.
@@ -86,6 +102,113 @@ class SiteMaps(BaseModel):
     model_sha256: str = ""
     splits: dict[str, tuple[str, ...]] = {}
     attribution: str = ""
+    _keeper: object = PrivateAttr(None)
+
+    def kept_by(self, keeper: object) -> "SiteMaps":
+        """The same maps, which keep an object alive: a temporary folder, say, that they lie in."""
+        maps = self.model_copy()
+        maps._keeper = keeper
+        return maps
+
+    def pmap(self, date: dt.date | str | None = None) -> Masked:
+        """The probabilities of every class.
+
+        Args:
+            date: Of which date, a `datetime.date` or `YYYY-MM-DD`; None: all dates fused.
+
+        Returns:
+            (lc, H, W) float32, 0..1 in steps of 1/254, classes as in `legend`, masked where there
+            is no data; `filled()` has NaN there.
+
+        Raises:
+            DatasetError: The site was not mapped on that date.
+            InputError: The file is missing or unreadable.
+        """
+        day = dt.date.fromisoformat(date) if isinstance(date, str) else date
+        pmap, known = read_pmap(self.fused_path if day is None else self.pmap_path(day))
+        mask = np.broadcast_to(~known, pmap.shape).copy()
+        return np.ma.MaskedArray(pmap, mask, fill_value=np.nan)
+
+    def classes(self) -> NDArray[np.uint8]:
+        """The class map: (H, W) uint8 class ids of `legend`; 255 = no data.
+
+        Raises:
+            InputError: The file is missing or unreadable.
+        """
+        ids: NDArray[np.uint8] = read_bytes(self.classes_path)[0]
+        return ids
+
+    def roads(self) -> "gpd.GeoDataFrame":
+        """The foreground as vectors, in the CRS of the maps: roads, or what the legend maps.
+
+        Middle lines of line classes, outlines of area classes; `class`, `probability` (the mean
+        of the fused PMap, 0..1), and `length_m` or `area_m2`.
+        """
+        import geopandas as gpd
+
+        return gpd.read_parquet(self.parquet_path)
+
+    def to_xarray(self) -> "xr.Dataset":
+        """All arrays with their coordinates, in memory.
+
+        Returns:
+            `pmap` (class, y, x) and `pmaps` (time, class, y, x) float32 0..1, NaN = no data;
+            `classes` (y, x) uint8, 255 = no data; `x` and `y` of the pixels' centres and
+            `spatial_ref`, where rioxarray and GDAL look for the CRS.
+
+        Raises:
+            MissingExtraError: xarray is not installed.
+        """
+        dated = np.stack([self.pmap(date).filled() for date in self.all_dates])
+        layers = {
+            "pmap": Layer(("class", "y", "x"), self.pmap().filled(), {"long_name": "probability"}),
+            "pmaps": Layer(("time", "class", "y", "x"), dated, {"long_name": "probability"}),
+            "classes": Layer(("y", "x"), self.classes(), {"_FillValue": PMAP_NODATA}),
+        }
+        axes = {"time": np.array(self.all_dates, "datetime64[ns]"), "class": self.legend.names}
+        notes = {"site": self.site, "model": self.model, "attribution": self.attribution}
+        return labelled(layers, axes, self.grid, notes)
+
+    def __repr__(self) -> str:
+        """One line: where, when, of which classes, made how."""
+        days = f"{self.dates[0]}..{self.dates[-1]}" if len(self.dates) > 1 else str(self.dates[0])
+        names = ", ".join(self.legend.names)
+        return (
+            f"SiteMaps({self.site}: {len(self.dates)} dates {days} fused by {self.fusion}; {names})"
+        )
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """The same with the composite as a picture, for notebooks."""
+        facts = {
+            "dates": ", ".join(map(str, self.dates)),
+            "classes": ", ".join(self.legend.names),
+            "model": f"{self.model}, fused by {self.fusion}",
+            "folder": str(self.folder),
+            "data": self.attribution,
+        }
+        return card(f"Maps of {self.site}", facts, thumbnail(self.composite_path))
+
+    @property
+    def grid(self) -> Grid:
+        """Where the maps lie.
+
+        Raises:
+            InputError: The class map is missing or unreadable.
+        """
+        return read_grid(self.classes_path)
+
+    @property
+    def threshold(self) -> float | None:
+        """Above which score of the foreground, 0..1, a pixel is of that class.
+
+        None with more than two classes, where the likeliest wins.
+
+        Raises:
+            DatasetError: The maps have no manifest, or one of another version.
+        """
+        return read_manifest(self.folder).threshold
 
     @property
     def all_dates(self) -> tuple[dt.date, ...]:
@@ -111,7 +234,7 @@ class SiteMaps(BaseModel):
     @property
     def classes_path(self) -> Path:
         """Class ids: the largest class of the fused PMap."""
-        return self.folder / "classes.tif"
+        return self.folder / CLASSES_NAME
 
     @property
     def composite_path(self) -> Path:
@@ -149,7 +272,7 @@ class SiteMaps(BaseModel):
         changes = (self.changes_path,) if self.changes else ()
         return (*dated, self.fused_path, self.classes_path, self.composite_path, *changes)
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, JsonValue]:
         """The properties `swath:*` of the STAC item, from which `read_maps` gets all this back."""
         return self.model_dump(mode="json", by_alias=True, exclude={"folder"})
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import geopandas as gpd
 import numpy as np
@@ -42,6 +42,13 @@ SHEET_MARGIN_PX = 64
 
 MEASURES: dict[str | None, str] = {"line": "length_m", "area": "area_m2"}
 GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
+
+
+class GeoParquet(TypedDict):
+    """What GeoParquet says of a table; the columns by name."""
+
+    columns: dict[str, dict[str, object]]
+
 
 STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""
@@ -134,7 +141,7 @@ def _write_layer(
     )
 
 
-def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
+def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, GeoParquet]:
     """The columns of the table of all features, and what GeoParquet says of its geometry."""
     kinds = list(dict.fromkeys(c.geometry for c in maps.legend.foreground))
     sample = gpd.GeoDataFrame(
@@ -147,12 +154,12 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     # geopandas describes the columns, the system and the attribution as it wants to read them.
     stream = io.BytesIO()
     sample.to_parquet(stream, index=False)
-    found = pq.read_schema(stream)
-    described = dict(found.metadata)
-    geo: dict[str, Any] = json.loads(described.pop(b"geo"))
+    sampled = pq.read_schema(stream)
+    described = dict(sampled.metadata)
+    geo: GeoParquet = json.loads(described.pop(b"geo"))
     geo["columns"]["geometry"]["geometry_types"] = [GEOMETRIES[kind] for kind in kinds]
     del geo["columns"]["geometry"]["bbox"]
-    return found.with_metadata(described), geo
+    return sampled.with_metadata(described), geo
 
 
 def _arrow(table: gpd.GeoDataFrame, schema: pa.Schema) -> pa.Table:
@@ -216,8 +223,8 @@ def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> gpd.GeoDataFrame:
     """The outlines of a class and its mean PMap over them."""
     mask = read_bytes(maps.classes_path)[0] == c.id
     fused = maps.fused_path
-    found = features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
-    outlines = np.array([shape(outline) for outline, _ in found], dtype=object)
+    traced = features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
+    outlines = np.array([shape(outline) for outline, _ in traced], dtype=object)
     mean = _Mean(len(outlines))
     tree = shapely.STRtree(outlines)
     for strip in grid.window.strips(STRIP_PX):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -129,12 +129,25 @@ class TrainedModel:
             and for a model of whole series.
         series: (B, T, C, H, W) scaled images -> (B, lc, H, W) logits; None for a model of two
             networks.
+        folder: The run that it was read from, if it was.
+
+    Example:
+        >>> import swath
+        >>> swath.load_model("run")
+        TrainedModel(unet-convlstm: B04, B03, B02 as tci -> background, road; T = 3)
     """
 
     spec: ModelSpec
     fcn: nn.Module
     rnn: nn.Module | None
     series: nn.Module | None = None
+    folder: Path | None = None
+
+    def __repr__(self) -> str:
+        """What it reads and what it maps, in one line."""
+        image, names = self.spec.image, ", ".join(self.spec.legend.names)
+        reads = f"{', '.join(image.bands)} as {image.encoding}"
+        return f"TrainedModel({self.spec.name}: {reads} -> {names}; T = {self.spec.dates})"
 
     @classmethod
     def of_series(cls, spec: ModelSpec, series: nn.Module) -> Self:
@@ -230,11 +243,11 @@ def load_model(folder: Path) -> TrainedModel:
     if spec.whole_series:
         series = spec.build_series()
         _fill(folder, {"series.": series}, weights)
-        return TrainedModel.of_series(spec, series)
+        return replace(TrainedModel.of_series(spec, series), folder=folder)
     fcn = spec.build_fcn()
     rnn = spec.build_rnn() if any(k.startswith("rnn.") for k in weights) else None
     _fill(folder, {"fcn.": fcn} | ({"rnn.": rnn} if rnn else {}), weights)
-    return TrainedModel(spec, fcn, rnn)
+    return TrainedModel(spec, fcn, rnn, folder=folder)
 
 
 def _fill(

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-import swath
 from swath.evaluation.candidate import Candidate, names_of
 from swath.evaluation.evidence import Edges
 from swath.evaluation.row import Interval, Score
@@ -19,6 +18,7 @@ from swath.metrics import interval, threshold
 from swath.report.text import interval as bounds
 from swath.report.text import markdown, number, percent, signed
 from swath.schema import Written
+from swath.version import __version__
 
 REPORT = "robustness"
 HEADINGS = {"pr_auc": "PR-AUC", "iou": "IoU", "line_f1_2": "line F1, 2 px"}
@@ -176,7 +176,7 @@ def robustness_report(
     kinds = dict.fromkeys(trial.perturbation.name for trial in trials if trial.measured)
     return RobustnessReport(
         **subject.model_dump(),
-        version=swath.__version__,
+        version=__version__,
         sites=tuple(before),
         outputs=outputs,
         names={

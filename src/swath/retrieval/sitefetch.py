@@ -13,18 +13,18 @@ from typing import Literal
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from swath.errors import InputError, Remedy, RemoteError, SettingsError
-from swath.fetch.credentials import Access, Credentials
-from swath.fetch.download import Order, measure_clear
-from swath.fetch.note import FORMAT
-from swath.fetch.remote import Server, shown
-from swath.fetch.search import search
-from swath.fetch.selection import Choice, Pick, Rejection, choose, sift
-from swath.fetch.stacapi import find_api
-from swath.fetch.stacitem import StacItem
 from swath.files import write_json
 from swath.grid import Bounds, Grid
 from swath.keys import Decided
 from swath.progress import track
+from swath.retrieval.credentials import Access, Credentials
+from swath.retrieval.download import Order, measure_clear
+from swath.retrieval.note import FORMAT
+from swath.retrieval.remote import Server, shown
+from swath.retrieval.search import search
+from swath.retrieval.selection import Choice, Pick, Rejection, choose, sift
+from swath.retrieval.stacapi import find_api
+from swath.retrieval.stacitem import StacItem
 from swath.schema import Frozen, read_model
 from swath.sentinel2 import TCI_BANDS
 from swath.sites.schema import FetchSettings, SitesFile
@@ -232,7 +232,7 @@ def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
 def _search(
     plan: SiteFetch, servers: Servers, start: dt.date, end: dt.date
 ) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
-    """The items of a site between two days; see `swath.fetch.search.search`."""
+    """The items of a site between two days; see `swath.retrieval.search.search`."""
     api, collection = find_api(plan.wanted.api), str(plan.wanted.collection)
     headers = servers.server(plan.wanted.api, collection).access.headers(api.url)
     return search(api, collection, plan.bounds, start, end, headers=headers)

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from swath.fetch.fetch import Fetched
-from swath.fetch.snapshot import Snapshot
 from swath.files import replacing
+from swath.retrieval.images import Fetched
+from swath.retrieval.snapshot import Snapshot
 from swath.sites.schema import SitesFile
 
 SITES = "sites.yaml"

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from swath.fetch.offset import parse_baseline
-from swath.fetch.stacitem import StacItem
+from swath.retrieval.offset import parse_baseline
+from swath.retrieval.stacitem import StacItem
 from swath.sites.schema import FetchSettings
 
 YEAR_DAYS = 365

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, SecretStr, model_validator
 
 from swath.errors import RemoteError, SettingsError, optional_import
-from swath.fetch.stacapi import StacApi
+from swath.retrieval.stacapi import StacApi
 from swath.schema import Frozen, read_yaml
 
 VARIABLES = {

@@ -10,8 +10,8 @@ import pytest
 
 from support.fetch_world import BEST, DAYS, World, error_line, fetch, start, tree
 from support.stac_server import Shot, earth_search_item
-from swath.fetch import stacapi
-from swath.fetch.stacapi import StacApi
+from swath.retrieval import stacapi
+from swath.retrieval.stacapi import StacApi
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import InputError
-from swath.fetch.download import fetch_image
-from swath.fetch.note import Note, read_note, write_note
-from swath.fetch.offset import Offset
-from swath.fetch.remote import shown
-from swath.fetch.selection import Pick
-from swath.fetch.sitefetch import Servers, SiteFetch, check_complete, readdressed
 from swath.files import sha256
 from swath.locks import locked
 from swath.progress import track
+from swath.retrieval.download import fetch_image
+from swath.retrieval.note import Note, read_note, write_note
+from swath.retrieval.offset import Offset
+from swath.retrieval.remote import shown
+from swath.retrieval.selection import Pick
+from swath.retrieval.sitefetch import Servers, SiteFetch, check_complete, readdressed
 
 WORK = ".fetch"
 """Folder, beside the sites, of what is being downloaded; gone when all is there."""

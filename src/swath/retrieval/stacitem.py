@@ -3,7 +3,7 @@
 import datetime as dt
 from urllib.parse import urlsplit
 
-from swath.fetch.offset import Offset, decide_offset
+from swath.retrieval.offset import Offset, decide_offset
 from swath.schema import Frozen
 
 

@@ -23,11 +23,11 @@ from support.stac_server import (
     scl,
     visual,
 )
-from swath.fetch import remote
-from swath.fetch import search as search_module
-from swath.fetch.checksum import find_problem, parse_multihash
-from swath.fetch.rawitem import parse_item
 from swath.locks import locked
+from swath.retrieval import remote
+from swath.retrieval import search as search_module
+from swath.retrieval.checksum import find_problem, parse_multihash
+from swath.retrieval.rawitem import parse_item
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
 

@@ -15,11 +15,11 @@ from support.fetch_world import World, error_line, fetch, tree
 from support.overpass_server import Server, answer
 from support.stac_server import SITE
 from swath.cli import run
-from swath.fetch import snapshot
 from swath.grid import Grid
 from swath.labels import overpass
 from swath.labels.osm import read_extract
 from swath.legend import read_legend
+from swath.retrieval import snapshot
 from swath.sites.schema import read_sites_file
 
 pytest.importorskip("osmium")

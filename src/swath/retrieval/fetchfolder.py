@@ -4,10 +4,11 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath.fetch.credentials import Credentials
-from swath.fetch.fetch import Fetched, fetch_sites, working_folder
-from swath.fetch.handover import SITES, write_sites
-from swath.fetch.sitefetch import (
+from swath.legend import read_legend
+from swath.retrieval.credentials import Credentials
+from swath.retrieval.handover import SITES, write_sites
+from swath.retrieval.images import Fetched, fetch_sites, working_folder
+from swath.retrieval.sitefetch import (
     Servers,
     SiteFetch,
     check_complete,
@@ -15,8 +16,7 @@ from swath.fetch.sitefetch import (
     read_plans,
     write_plans,
 )
-from swath.fetch.snapshot import Snapshot, SnapshotPlan, fetch_snapshots, plan_snapshots
-from swath.legend import read_legend
+from swath.retrieval.snapshot import Snapshot, SnapshotPlan, fetch_snapshots, plan_snapshots
 from swath.sites.schema import read_sites_file
 
 

@@ -19,10 +19,10 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, RemoteError, reason_of
-from swath.fetch.offset import Offset, apply_offset, check_offset
-from swath.fetch.remote import RemoteFile, Server, shown
-from swath.fetch.stacitem import StacAsset, StacItem
 from swath.grid import Grid, Window, transform_bounds
+from swath.retrieval.offset import Offset, apply_offset, check_offset
+from swath.retrieval.remote import RemoteFile, Server, shown
+from swath.retrieval.stacitem import StacAsset, StacItem
 from swath.scenes.raster import plan_source_window, rasterio_window, write_raster
 from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
 

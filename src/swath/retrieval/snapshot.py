@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import InputError, reason_of
-from swath.fetch.note import FORMAT, Note, read_note, write_note
 from swath.files import replacing, sha256
 from swath.grid import Bounds, Grid
 from swath.keys import Decided
@@ -18,6 +17,7 @@ from swath.labels.osm import ATTRIBUTION, check_osmium, merge_extracts, reading_
 from swath.labels.overpass import Query, fetch, plan_queries
 from swath.legend import Legend
 from swath.progress import track
+from swath.retrieval.note import FORMAT, Note, read_note, write_note
 from swath.sites.schema import SitesFile
 
 MARGIN_M = 1000.0

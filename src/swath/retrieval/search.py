@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pydantic import BaseModel, JsonValue
 
 from swath.errors import RemoteError, SettingsError, optional_import, reason_of
-from swath.fetch.rawitem import parse_item
-from swath.fetch.stacapi import StacApi
-from swath.fetch.stacitem import StacItem
 from swath.grid import Bounds
+from swath.retrieval.rawitem import parse_item
+from swath.retrieval.stacapi import StacApi
+from swath.retrieval.stacitem import StacItem
 
 MAX_ITEMS = 2000
 """More items than this for one site: the dates span too much, or the server repeats itself."""

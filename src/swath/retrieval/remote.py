@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from swath.errors import InputError, RemoteError, optional_import
-from swath.fetch.checksum import find_problem
-from swath.fetch.credentials import TIMEOUT_S, Access
+from swath.retrieval.checksum import find_problem
+from swath.retrieval.credentials import TIMEOUT_S, Access
 from swath.schema import read_model
 
 if TYPE_CHECKING:  # an extra

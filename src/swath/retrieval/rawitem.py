@@ -12,8 +12,8 @@ from shapely.errors import ShapelyError
 from shapely.geometry import box, shape
 
 from swath.errors import RemoteError, reason_of
-from swath.fetch.stacitem import StacAsset, StacItem
 from swath.grid import Bounds
+from swath.retrieval.stacitem import StacAsset, StacItem
 from swath.scenes.scene import band_name
 from swath.schema import first_problem
 from swath.sentinel2 import BANDS, QUANTIFICATION

@@ -13,7 +13,7 @@ from support.stac_server import (
     Shot,
     copernicus_item,
 )
-from swath.fetch import remote
+from swath.retrieval import remote
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
 
@@ -149,7 +149,7 @@ socket.socket.connect = guarded
 # All that a run imports, so that the moments fall into its work.
 import pystac_client, rasterio, requests
 from swath import cli
-import swath.fetch.fetch, swath.fetch.handover, swath.fetch.remote
+import swath.retrieval.images, swath.retrieval.handover, swath.retrieval.remote
 def run(out, kill_after):
     child = os.fork()
     if child == 0:

@@ -1,0 +1,272 @@
+"""What is to be mapped, with which model, and where the maps go: what a user asks for."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.dataset.site import Dataset
+from swath.errors import InputError, ModelError, SettingsError
+from swath.files import TemporaryFolder
+from swath.grid import Grid
+from swath.mapping.arrays import Date, Labelled, Stack, as_dates, band_names
+from swath.mapping.options import DEFAULTS, MapOptions
+from swath.mapping.sources import Series, check_images, scene_series, select_sites, site_series
+from swath.mapping.stages import MappedSite, map_sites
+from swath.maps.maps import Maps
+from swath.models.starter import STARTER
+from swath.models.trained import ModelSpec, TrainedModel, load_model
+from swath.sites.schema import SplitName
+
+STARTER_NAME = "starter"
+"""How the weights that come with swath are asked for."""
+
+UNNAMED = "map"
+"""The site of images that nothing names."""
+
+SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+Scenes = Path | str | Sequence[Path | str] | Dataset | NDArray[np.generic] | Labelled
+Model = TrainedModel | Path | str
+Level = Literal["L1C", "L2A"]
+Split = SplitName | Literal["all"]
+
+
+class Facts(TypedDict, total=False):
+    """What may be said of scenes; see `Request`."""
+
+    name: str | None
+    bands: Sequence[str] | None
+    mask: str | None
+    level: Level | None
+    grid: Grid | None
+    dates: Sequence[Date]
+    split: Split
+    sites: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """Which series are to be mapped.
+
+    Attributes:
+        scenes: Paths of images of one place, a date each; or a dataset; or images in memory.
+        name: Of the place, and of its folder; None: that of the images' folder.
+        bands: Names of the bands in their order; None: as the images say, or of an array that does
+            not say those that the model reads.
+        mask: What not to use: a raster that is not 0 there (`{date}` in its path is each one's), or
+            `ukis-csmask`, a model of clouds and shadows.
+        level: Processing level of image files, for that model.
+        grid: Where the pixels of a plain array lie.
+        dates: Days of a plain array's images; of a dataset, those to map: none are the last ones.
+        split: Sites of a dataset, as the model's run had split them.
+        sites: Only these sites of the split; none are all of them.
+    """
+
+    scenes: Scenes
+    name: str | None = None
+    bands: Sequence[str] | None = None
+    mask: str | None = None
+    level: Level | None = None
+    grid: Grid | None = None
+    dates: Sequence[Date] = ()
+    split: Split = "all"
+    sites: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not SITE_NAME.fullmatch(self.name):
+            raise SettingsError(
+                f"a site's name becomes a folder: letters, digits, _ and -; got {self.name!r}"
+            )
+        placed = self.grid is not None or len(self.dates) > 0
+        chosen = self.split != "all" or bool(self.sites)
+        facts = (self.name, self.bands, self.mask, self.level, self.grid)
+        if isinstance(self.scenes, Dataset):
+            if any(fact is not None for fact in facts):
+                raise SettingsError(
+                    "name, bands, mask, level and grid are for images; a dataset has its own"
+                )
+        elif chosen:
+            raise SettingsError("split and sites choose from a dataset; images are all mapped")
+        elif self.paths is not None and placed:
+            raise SettingsError("grid and dates are for arrays; files have their own")
+        elif isinstance(self.scenes, Labelled) and placed:
+            raise SettingsError("grid and dates are for plain arrays; this one has its own")
+
+    @property
+    def paths(self) -> tuple[Path, ...] | None:
+        """The image files; None for a dataset and for images in memory."""
+        if isinstance(self.scenes, Path | str):
+            return (Path(self.scenes),)
+        if isinstance(self.scenes, Dataset | np.ndarray | Labelled):
+            return None
+        return tuple(map(Path, self.scenes))
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Folders that are read tile by tile, by whoever maps."""
+        return (self.scenes.root,) if isinstance(self.scenes, Dataset) else ()
+
+    @contextmanager
+    def series(self, spec: ModelSpec) -> Iterator[tuple[Series, ...]]:
+        """Read the headers, and find what is to be mapped.
+
+        Images in memory are written as files first, and mapped as files are.
+
+        Args:
+            spec: Of the model that maps.
+
+        Yields:
+            The series, which can be read as long as the block lasts.
+
+        Raises:
+            InputError: An image that is missing or unusable.
+            DatasetError: A site or date that the dataset does not have.
+            ModelError: The dataset's images are not what the model reads.
+        """
+        paths = self.paths
+        if paths is not None:
+            if not paths:
+                raise InputError("no images to map")
+            yield (self._of_files(paths, spec, self.name or folder_name(paths[0])),)
+        elif isinstance(self.scenes, Dataset):
+            yield self._of_dataset(self.scenes, spec)
+        else:
+            with TemporaryDirectory(prefix="swath-") as folder:
+                written = self._stack(spec).write(Path(folder))
+                plain = replace(self, bands=None)
+                yield (plain._of_files(written, spec, self.name or UNNAMED),)
+
+    def _of_files(self, paths: Sequence[Path], spec: ModelSpec, name: str) -> Series:
+        bands = None if self.bands is None else tuple(self.bands)
+        return scene_series(name, paths, bands, spec.image, self.mask, self.level)
+
+    def _of_dataset(self, dataset: Dataset, spec: ModelSpec) -> tuple[Series, ...]:
+        check_images(dataset, spec)
+        split = None if self.split == "all" else self.split
+        sites = select_sites(dataset, spec, split, self.sites)
+        days = as_dates(self.dates)
+        return tuple(site_series(site, dataset, spec.dates, days) for site in sites)
+
+    def _stack(self, spec: ModelSpec) -> Stack:
+        if isinstance(self.scenes, np.ndarray):
+            bands = self.bands or spec.image.bands
+            return Stack.of_numpy(self.scenes, self.grid, self.dates, bands)
+        assert isinstance(self.scenes, Labelled)
+        bands = self.bands or band_names(self.scenes) or spec.image.bands
+        return Stack.of_labelled(self.scenes, bands)
+
+
+def map_scenes(
+    scenes: Scenes,
+    model: Model = STARTER_NAME,
+    *,
+    out: Path | str | None = None,
+    options: MapOptions = DEFAULTS,
+    **facts: Unpack[Facts],
+) -> Maps:
+    """Map images of one place, or the sites of a dataset.
+
+    Args:
+        scenes: Paths of GeoTIFFs with YYYY-MM-DD in their names, or of Sentinel-2 products (.SAFE
+            folders or their zips): one, several, or a pattern with `*`. Or a dataset. Or images in
+            memory, 0 = no data, as uint8 (True Colour) or uint16 (reflectance x 10000): a NumPy
+            array (T, C, H, W), plain or masked, with its `grid` and `dates`; or an xarray
+            `DataArray` with the axes time, band, y and x, and a CRS.
+        model: What `load_model` gave, a run's folder, or `starter`: the weights that come with
+            swath, which read bands B04, B03, B02 and B08.
+        out: MAPS, the folder to map into; None: a temporary one that lives as long as the maps.
+        options: How.
+        facts: What is said of the scenes. `name`: of the place. `bands`: their names in order.
+            `mask`, `level`: what not to use. `grid`, `dates`: of a NumPy array. `split`, `sites`,
+            `dates`: which of a dataset. See `swath.mapping.request.Request`.
+
+    Returns:
+        The maps of all that was asked for.
+
+    Raises:
+        InputError: An image that is missing or unusable.
+        SettingsError: Facts or options that do not fit.
+        DatasetError: A site or date that the dataset does not have.
+        ModelError: The model cannot be read, or not used on these images.
+        OutputExistsError: There are other maps in `out`, and neither `resume` nor `overwrite` is
+            set.
+
+    Example:
+        >>> import swath
+        >>> maps = swath.map_scenes("town/*.tif", "run")
+        >>> maps.dates[0].isoformat(), maps.pmap().shape
+        ('2019-03-11', (2, 96, 96))
+
+        An array is mapped as a file is:
+
+        >>> import numpy as np
+        >>> image = np.full((1, 3, 96, 96), 90, np.uint8)
+        >>> grey = swath.map_scenes(image, "run", grid=maps.grid, dates=["2019-03-11"])
+        >>> grey.classes().shape
+        (96, 96)
+    """
+    place = TemporaryFolder() if out is None else Path(out)
+    folder = place if isinstance(place, Path) else place.path
+    mapped = map_request(Request(scenes, **facts), find_model(model), folder, options)
+    return Maps(folder, [site.maps for site in mapped], keeper=place)
+
+
+def map_request(
+    request: Request, model: TrainedModel, out: Path, options: MapOptions = DEFAULTS
+) -> tuple[MappedSite, ...]:
+    """Map what is asked for, and tell what was done; see `map_scenes`.
+
+    Args:
+        request: What.
+        model: Of `find_model`.
+        out: MAPS.
+        options: How.
+    """
+    predictor = options.predictor(model)
+    with request.series(model.spec) as wanted:
+        return map_sites(predictor, run_of(model), wanted, out, options, request.reads)
+
+
+def find_model(model: Model) -> TrainedModel:
+    """A model as it is given, or read from its run.
+
+    Args:
+        model: A model; a run's folder; or `starter`.
+
+    Raises:
+        InputError: No model there.
+        ModelError: It cannot be used.
+    """
+    if isinstance(model, TrainedModel):
+        return model
+    return load_model(STARTER if model == STARTER_NAME else Path(model))
+
+
+def run_of(model: TrainedModel) -> Path:
+    """The folder that a model was read from.
+
+    Raises:
+        ModelError: It was not read from one.
+    """
+    if model.folder is None:
+        raise ModelError("the model lies in memory only; save it, and load it from its folder")
+    return model.folder
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is meant as a run, and not as a scene."""
+    if path.is_dir():
+        return path.suffix.lower() != ".safe" and not any(path.glob("MTD_*.xml"))
+    return not path.exists() and not path.suffix
+
+
+def folder_name(path: Path) -> str:
+    """The name of a site whose images lie beside `path`."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", path.absolute().parent.name).strip("_") or UNNAMED

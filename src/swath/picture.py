@@ -1,0 +1,89 @@
+"""Small pictures and cards by which values show themselves in a notebook."""
+
+import base64
+import html
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE_PX = 256
+"""Longest side of a picture."""
+
+STRETCH = (2, 98)
+"""Percentiles of what is not 8-bit that become black and white."""
+
+
+def thumbnail(path: Path, side_px: int = SIDE_PX) -> NDArray[np.uint8] | None:
+    """A raster as a small picture: its first three bands, or its first.
+
+    Args:
+        path: A raster whose pixels without data are 0 in all bands.
+        side_px: Longest side of the picture.
+
+    Returns:
+        (4, h, w) uint8: red, green, blue and alpha; None where the file cannot be read.
+    """
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    try:
+        with rasterio.open(path) as source:
+            scale = max(1.0, max(source.shape) / side_px)
+            shape = tuple(max(1, round(size / scale)) for size in source.shape)
+            bands = [1, 2, 3] if source.count >= 3 else [1]
+            pixels: NDArray[np.generic] = source.read(bands, out_shape=(len(bands), *shape))
+    except (RasterioError, OSError):
+        return None
+    return _colors(pixels)
+
+
+def _colors(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """(1 or 3, h, w), 0 = no data -> (4, h, w) uint8."""
+    known = (pixels != 0).any(axis=0)
+    shown = pixels.astype(np.float32)
+    if pixels.dtype != np.uint8 and known.any():
+        low, high = np.percentile(shown[:, known], STRETCH)
+        shown = (shown - low) / max(high - low, 1e-6) * 255
+    rgb = np.broadcast_to(np.clip(shown, 0, 255), (3, *known.shape))
+    return np.concatenate([rgb, 255.0 * known[None]]).astype(np.uint8)
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    """A (bands, h, w) uint8 image as a PNG file; 1 band, or 3 or 4 as red, green, blue, alpha."""
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.io import MemoryFile
+
+    count, height, width = image.shape
+    with rasterio.Env(), MemoryFile() as memory, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with memory.open(
+            driver="PNG", count=count, height=height, width=width, dtype="uint8"
+        ) as target:
+            target.write(image)
+        data: bytes = memory.read()
+    return data
+
+
+def card(title: str, facts: Mapping[str, str], image: NDArray[np.uint8] | None = None) -> str:
+    """A piece of HTML that says what a value is.
+
+    Args:
+        title: Its head.
+        facts: Name -> text, a row each; empty texts are left out.
+        image: (1, 3 or 4, h, w) uint8.
+    """
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+        f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+        for name, text in facts.items()
+        if text
+    )
+    picture = ""
+    if image is not None:
+        data = base64.b64encode(png(image)).decode()
+        picture = f"<img alt='{html.escape(title)}' src='data:image/png;base64,{data}'>"
+    return f"<div><strong>{html.escape(title)}</strong><table>{rows}</table>{picture}</div>"
