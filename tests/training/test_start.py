@@ -65,9 +65,9 @@ def test_both_stages_begin_with_exactly_those_weights(
     fcn_stage, _ = fitting.fcn_stage(salt=1)
     rnn_stage, _ = fitting.rnn_stage({"a": fcn_stage.network})
     old = load_model(before)
-    assert old.rnn is not None
+    assert old.fusion is not None
     assert same(fcn_stage.network, old.fcn)
-    assert same(rnn_stage.network, old.rnn)
+    assert same(rnn_stage.network, old.fusion)
     # Cross-fitted networks begin there too, and the new data's scaling is its own.
     assert same(fitting.fcn_stage(salt=10, leave_out=("a",))[0].network, old.fcn)
     fresh = prepare(worlds[1], tmp_path, TINY, 2, 0, torch.device("cpu"))
@@ -83,7 +83,7 @@ def test_a_step_of_no_length_leaves_them_as_they_were(
     settings = TINY.model_copy(update={"fcn": still, "rnn": still})
     made = train(worlds[1], tmp_path / "run", settings, start=read_start(before))
     old = load_model(before)
-    for ours, theirs in ((made.fcn, old.fcn), (made.rnn, old.rnn)):
+    for ours, theirs in ((made.fcn, old.fcn), (made.fusion, old.fusion)):
         assert ours is not None
         assert theirs is not None
         pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
@@ -166,7 +166,7 @@ def test_other_images_and_known_test_sites_are_refused(
         start.check(replace(worlds[0], sites=(parted,)), TINY)
     # A run without ConvLSTM serves any.
     alone = Start(load_model(before), "it")
-    alone.model.rnn = None
+    alone.model.fusion = None
     alone.check(worlds[1], TINY.model_copy(update={"hidden": 9}))
 
 

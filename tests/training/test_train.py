@@ -7,18 +7,19 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from support.whole_maps import map_in_tiles
 from swath.dataset.build import build_dataset
 from swath.dataset.site import read_image
 from swath.errors import DatasetError, OutputExistsError, SettingsError
-from swath.mapping.predict import DatedImage, Predictor, predict_series
+from swath.mapping.predict import Predictor
 from swath.models.convlstm import ConvLSTM
 from swath.models.trained import load_model
+from swath.sentinel2 import valid_mask
 from swath.training import train as train_module
 from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings, override
 from swath.training.train import train
@@ -42,8 +43,8 @@ def two_training_sites(dataset):
 def weights(folder):
     model = load_model(folder)
     state = {f"fcn.{k}": v for k, v in model.fcn.state_dict().items()}
-    if model.rnn is not None:
-        state |= {f"rnn.{k}": v for k, v in model.rnn.state_dict().items()}
+    if model.fusion is not None:
+        state |= {f"rnn.{k}": v for k, v in model.fusion.state_dict().items()}
     return state
 
 
@@ -59,7 +60,7 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
         "validation": ["sim_validation"],
         "test": ["sim_test"],
     }
-    assert model.rnn is not None
+    assert model.fusion is not None
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert {"model.safetensors", "model.json", "run.json", "fcn", "rnn"} <= names
     assert (tmp_path / "run/fcn/logs/csv/metrics.csv").is_file()
@@ -86,13 +87,15 @@ def test_other_architectures_train_and_map_in_the_precision_of_the_machine(datas
     )
     predictor = Predictor(load_model(tmp_path), "cpu", "auto")
     site = dataset.site("sim_test")
-    images = [DatedImage(a.date, partial(read_image, a)) for a in site.acquisitions]
-    (made,) = predict_series(predictor, images, site.grid.shape)
-    assert made.fused.shape == (2, *site.grid.shape)
-    assert made.pmaps.shape == (2, 2, *site.grid.shape)
-    for pmap in (made.fused, made.pmaps):
-        assert np.isfinite(pmap).all()
-        assert 0 <= pmap.min() < pmap.max() <= 1
+    images = np.stack([read_image(a) for a in site.acquisitions])
+    valid = valid_mask(images)
+    pmaps, fused = map_in_tiles(predictor, images)
+    assert fused.shape == (2, *site.grid.shape)
+    assert pmaps.shape == (2, 2, *site.grid.shape)
+    for codes, seen in ((fused, valid.any(axis=0)), (pmaps, valid)):
+        assert ((codes == 255) == ~np.expand_dims(seen, -3)).all()
+        known = codes[codes != 255]
+        assert 0 <= known.min() < known.max() <= 254
 
 
 def test_a_model_of_one_stage_has_no_stages_to_choose_from(dataset, tmp_path):
@@ -105,7 +108,7 @@ def test_a_model_of_one_stage_has_no_stages_to_choose_from(dataset, tmp_path):
 def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
     train(dataset, tmp_path / "all", TINY, seed=3)
     first = train(dataset, tmp_path / "parts", TINY, seed=3, stage="fcn")
-    assert first.rnn is None
+    assert first.fusion is None
     train(dataset, tmp_path / "parts", TINY, seed=3, stage="rnn")
     assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
 
@@ -213,7 +216,7 @@ def test_one_date_only_is_refused_for_the_rnn(dataset, tmp_path):
     with pytest.raises(DatasetError, match="one date only"):
         train(single, tmp_path / "run", TINY)
     assert not (tmp_path / "run").exists()
-    assert train(single, tmp_path / "run", TINY, stage="fcn").rnn is None
+    assert train(single, tmp_path / "run", TINY, stage="fcn").fusion is None
 
 
 def test_more_dates_than_there_are_is_refused(dataset, tmp_path):
@@ -228,7 +231,7 @@ def test_cross_fitting_trains_a_network_without_each_group(two_training_sites, t
     assert (tmp_path / "crossed/fcn-without-0/weights.safetensors").is_file()
     assert (tmp_path / "crossed/fcn-without-1/weights.safetensors").is_file()
     assert same(crossed.fcn.state_dict(), plain.fcn.state_dict())
-    assert not same(crossed.rnn.state_dict(), plain.rnn.state_dict())
+    assert not same(crossed.fusion.state_dict(), plain.fusion.state_dict())
 
 
 def test_cross_fitting_needs_enough_sites(dataset, tmp_path):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from swath.mapping.sources import Series
     from swath.mapping.stages import MappedSite
     from swath.maps.manifest import Threshold
-    from swath.models.trained import ModelSpec, TrainedModel
+    from swath.models.spec import ModelSpec
+    from swath.models.trained import TrainedModel
 
 SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 

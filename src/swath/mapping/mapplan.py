@@ -5,17 +5,25 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from swath.grid import Grid
+from swath.keys import Decided
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, Source, join_attributions
-from swath.maps.manifest import Manifest, Mapped, Settings, Threshold, grid_facts, make_key
+from swath.maps.manifest import Manifest, Mapped, Settings, Threshold, grid_facts
 from swath.maps.rasters import Raster, fused_rasters, pmap_raster
 from swath.maps.sitemaps import SiteMaps
-from swath.models.trained import ModelSpec, network_hash, weights_hash
+from swath.models.spec import ModelSpec
+from swath.models.trained import network_hash, weights_hash
 
 VECTORS = ("roads.gpkg", "roads.parquet")
+
+PMAP_VERSION = 1
+FUSED_VERSION = 1
+VECTORS_VERSION = 1
+"""Of the code that makes each: raised when the same inputs give other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,37 +156,47 @@ def _keys(
 ) -> dict[str, str]:
     spec, settings = predictor.model.spec, plan.manifest.settings
     # `max_dates` decides which dates are fused, and these are named below.
-    how: dict[str, Any] = {
+    how: dict[str, JsonValue] = {
         **settings.model_dump(exclude={"max_dates", "threshold"}),
         "legend": spec.legend.model_dump(mode="json"),
     }
-    fcn = network_hash(predictor.model.fcn)
-    rnn = None if predictor.model.rnn is None else network_hash(predictor.model.rnn)
+    single: dict[str, JsonValue] = {
+        **how,
+        "grid": grid_facts(plan.grid),
+        "fcn": network_hash(predictor.model.fcn),
+        "model": spec.name,
+        "scaling": spec.scaling.model_dump(mode="json"),
+    }
     keys: dict[str, str] = {}
     for day in days:
         name = plan.pmap(day).name
-        keys[name] = known.get(name) or make_key(
-            what="pmap",
-            date=str(day),
-            source=plan.manifest.dates[day].source,
-            attribution=plan.attributions[day],
-            grid=grid_facts(plan.grid),
-            fcn=fcn,
-            model=spec.name,
-            scaling=spec.scaling.model_dump(mode="json"),
-            **how,
+        decided = Decided(
+            "pmap",
+            PMAP_VERSION,
+            {
+                **single,
+                "date": str(day),
+                "source": plan.manifest.dates[day].source,
+                "attribution": plan.attributions[day],
+            },
         )
-    fused = make_key(
-        what="fused",
-        pmaps=[keys[plan.pmap(day).name] for day in plan.maps.dates],
-        attribution=plan.maps.attribution,
-        rnn=rnn,
-        temperature=spec.temperature,
-        threshold=settings.threshold,
-        **how,
-    )
+        keys[name] = known.get(name) or decided.key
+    fusion = predictor.model.fusion
+    fused = Decided(
+        "fused",
+        FUSED_VERSION,
+        {
+            **how,
+            "pmaps": [keys[plan.pmap(day).name] for day in plan.maps.dates],
+            "attribution": plan.maps.attribution,
+            "fusion": None if fusion is None else network_hash(fusion),
+            "temperature": spec.temperature,
+            "threshold": settings.threshold,
+        },
+    ).key
     keys |= {raster.name: fused for raster in plan.fused}
-    return keys | {name: make_key(what="vectors", fused=fused) for name in VECTORS}
+    vectors = Decided("vectors", VECTORS_VERSION, {"fused": fused}).key
+    return keys | dict.fromkeys(VECTORS, vectors)
 
 
 def _with_model(images: str, spec: ModelSpec) -> str:

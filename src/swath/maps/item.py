@@ -15,7 +15,7 @@ from swath.grid import Grid
 from swath.legend import Legend
 from swath.maps.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps
-from swath.models.trained import ModelSpec
+from swath.models.spec import ModelSpec
 from swath.scenes.raster import open_raster
 from swath.sentinel2 import BANDS
 

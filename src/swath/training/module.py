@@ -11,7 +11,8 @@ from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccar
 
 from swath.dataset.patches import Sample
 from swath.legend import IGNORE
-from swath.models.head import neutral, probabilities
+from swath.models.head import probabilities
+from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.presets import StageSettings
 
@@ -102,6 +103,8 @@ class Stage(LightningModule):
 class FcnStage(Stage):
     """Stage 1: the network that maps one image, trained on single dates."""
 
+    network: ImageNetwork
+
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """Every date of every patch on its own: (B T, lc, H, W) and (B T, H, W)."""
         image = batch["image"]
@@ -109,7 +112,7 @@ class FcnStage(Stage):
         # A date without data at a pixel teaches nothing there.
         label = label.masked_fill(~batch["valid"].flatten(0, 1), IGNORE)
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.network(flat), label
+        return self.network(flat, batch["valid"].flatten(0, 1)), label
 
 
 class RnnStage(Stage):
@@ -125,10 +128,12 @@ class RnnStage(Stage):
     Source: section 1.5; follows where all sites share one network.
     """
 
+    network: FusionNetwork
+
     def __init__(
         self,
-        network: nn.Module,
-        fcns: Mapping[str, nn.Module],
+        network: FusionNetwork,
+        fcns: Mapping[str, ImageNetwork],
         settings: StageSettings,
         loss: CrossEntropyLogIoU,
         classes: int,
@@ -146,8 +151,8 @@ class RnnStage(Stage):
 
     @torch.no_grad()
     def pmaps(self, batch: Sample) -> Tensor:
-        """The PMaps (B, T, lc, H, W) of a batch, 1/lc where a date has no data."""
-        image = batch["image"]
+        """The PMaps (B, T, lc, H, W) of a batch; anything where a date has no data."""
+        image, valid = batch["image"], batch["valid"]
         size, dates = image.shape[:2]
         fcns = [self.fcns[site] for site in batch["site"]]
         pmaps: Tensor | None = None
@@ -155,24 +160,26 @@ class RnnStage(Stage):
         for fcn in dict.fromkeys(fcns):
             rows = torch.tensor([i for i in range(size) if fcns[i] is fcn], device=image.device)
             flat = image[rows].flatten(0, 1).contiguous(memory_format=torch.channels_last)
-            made = probabilities(fcn(flat))
-            made = made.reshape(len(rows), dates, *made.shape[1:])
+            part = probabilities(fcn(flat, valid[rows].flatten(0, 1)))
+            part = part.reshape(len(rows), dates, *part.shape[1:])
             if pmaps is None:
-                pmaps = made.new_empty((size, *made.shape[1:]))
-            pmaps[rows] = made
+                pmaps = part.new_empty((size, *part.shape[1:]))
+            pmaps[rows] = part
         assert pmaps is not None
-        return neutral(pmaps, batch["valid"])
+        return pmaps
 
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """The fused logits (B, lc, H, W) and the labels (B, H, W)."""
         label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
-        return self.network(self.pmaps(batch)), label
+        return self.network(self.pmaps(batch), batch["valid"]), label
 
 
 class SeriesStage(Stage):
     """The only stage of a network for whole series."""
 
+    network: SeriesNetwork
+
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """The logits (B, lc, H, W) of each series and the labels (B, H, W)."""
         label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
-        return self.network(batch["image"]), label
+        return self.network(batch["image"], batch["valid"]), label

@@ -1,18 +1,36 @@
 """Weights that a training begins with: those of another run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
 from torch import nn
 
 from swath.dataset.site import Dataset, Site
 from swath.errors import SettingsError
 from swath.legend import Legend
-from swath.models.trained import ModelSpec, TrainedModel, load_model, network_hash
+from swath.models.registry import TwoStages, architecture
+from swath.models.trained import TrainedModel, load_model, network_hash
+from swath.schema import Frozen
 from swath.sentinel2 import ImageSettings
 from swath.training.presets import TrainSettings
+
+
+class StartRecord(Frozen):
+    """What model.json says of the run that a training began with.
+
+    Attributes:
+        weights: Network -> SHA-256 of its weights.
+        sites: On which they were trained.
+        training: How; what that training began with in its turn is in it.
+    """
+
+    weights: dict[str, str]
+    sites: list[str]
+    training: dict[str, JsonValue]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,27 +50,19 @@ class Start:
     model: TrainedModel
     source: str
 
-    @property
-    def _networks(self) -> dict[str, nn.Module]:
-        model = self.model
-        if model.series is not None:
-            return {"series": model.series}
-        return {"fcn": model.fcn} | ({"rnn": model.rnn} if model.rnn is not None else {})
-
     @cached_property
     def hashes(self) -> dict[str, str]:
         """Network -> SHA-256 of its weights: what a run that begins with them depends on."""
-        return {name: network_hash(network) for name, network in self._networks.items()}
+        return {name: network_hash(network) for name, network in self.model.networks.items()}
 
     @property
     def record(self) -> dict[str, Any]:
         """What model.json says of it: its weights, and how and on what they were trained."""
         spec = self.model.spec
-        return {
-            "weights": self.hashes,
-            "sites": spec.splits.get("train", []),
-            "training": spec.training,
-        }
+        record = StartRecord(
+            weights=self.hashes, sites=spec.splits.get("train", []), training=spec.training
+        )
+        return record.model_dump()
 
     def check(self, dataset: Dataset, settings: TrainSettings) -> None:
         """Check that a run can begin with these weights.
@@ -66,11 +76,12 @@ class Start:
                 the run holds out is one that these weights learnt from.
         """
         spec = self.model.spec
-        wanted = parts(settings.model, dataset.image, dataset.legend, settings)
-        found = parts(spec.name, spec.image, spec.legend, spec)
-        if self.model.series is None and self.model.rnn is None:
-            for size in ("hidden", "layers"):  # of the ConvLSTM, which begins afresh
-                del wanted[size], found[size]
+        wanted = parts(settings.model, dataset.image, dataset.legend, settings.model_dump())
+        found = parts(spec.name, spec.image, spec.legend, spec.sizes)
+        known = architecture(spec.name)
+        if isinstance(known, TwoStages) and self.model.fusion is None:
+            for size in known.fusion.Sizes.model_fields:  # the fusion begins afresh
+                wanted.pop(size, None)
         if said := difference(found, wanted):
             raise SettingsError(f"{self.source} cannot be started from: {said}")
         learnt = self.learnt
@@ -86,10 +97,11 @@ class Start:
         """The sites that its weights learnt from: those of its run, of that one's start, and on."""
         spec = self.model.spec
         names = set(spec.splits.get("train", []))
-        start = spec.training.get("start")
-        while start:
-            names |= set(start["sites"])
-            start = start["training"].get("start")
+        training = spec.training
+        while start := training.get("start"):
+            record = StartRecord.model_validate(start)
+            names |= set(record.sites)
+            training = record.training
         return names
 
     def _parted_alike(self, site: Site) -> bool:
@@ -109,7 +121,7 @@ class Start:
         Raises:
             SettingsError: They do not fit, as with a network of a fixed number of dates.
         """
-        counterpart = self._networks.get(name)
+        counterpart = self.model.networks.get(name)
         if counterpart is None:
             return
         try:
@@ -132,7 +144,7 @@ def read_start(folder: Path) -> Start:
 
 
 def parts(
-    model: str, image: ImageSettings, legend: Legend, sizes: TrainSettings | ModelSpec
+    model: str, image: ImageSettings, legend: Legend, sizes: Mapping[str, object]
 ) -> dict[str, Any]:
     """What decides which weights a model has and what they mean.
 
@@ -140,15 +152,14 @@ def parts(
         model: Name of the architecture.
         image: What it reads.
         legend: What it maps.
-        sizes: Has the sizes of its networks as fields.
+        sizes: The sizes of its networks by name, among others.
     """
-    shared = TrainSettings.model_fields.keys() & ModelSpec.model_fields.keys()
     return {
         "model": model,
         "bands": ",".join(image.bands),
         "encoding": image.encoding,
         "classes": ",".join(legend.names),
-        **{name: getattr(sizes, name) for name in sorted(shared - {"dates", "orientations"})},
+        **dict(sorted(architecture(model).sizes(sizes).items())),
     }
 
 

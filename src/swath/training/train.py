@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +22,18 @@ from swath.models.device import (
     best_precision,
     pick_device,
 )
+from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
 from swath.models.registry import WholeSeries, architecture
-from swath.models.trained import ModelSpec, TrainedModel, save_model, to_memory_format
+from swath.models.spec import ModelSpec
+from swath.models.trained import (
+    TrainedModel,
+    build_fcn,
+    build_fusion,
+    build_series,
+    maps_whole_series,
+    save_model,
+    to_memory_format,
+)
 from swath.training.calibration import calibrate
 from swath.training.fit import Scores, fit_stage
 from swath.training.loss import CrossEntropyLogIoU
@@ -40,6 +50,8 @@ from swath.training.runfolder import (
 )
 from swath.training.start import Start
 from swath.training.store import StageStore
+
+N = TypeVar("N", bound=nn.Module)
 
 
 def train(
@@ -135,7 +147,7 @@ def train(
 def _fit_all(fitting: "Fitting", stage: StageName) -> TrainedModel:
     """Stage after stage."""
     spec = fitting.spec
-    if spec.whole_series:
+    if maps_whole_series(spec):
         network, spec.scores["series"] = fitting.series()
         return TrainedModel.of_series(spec, network.cpu().eval())
     fcn, scores = fitting.fcn("fcn", salt=1)
@@ -201,10 +213,7 @@ def prepare(
         image=dataset.image,
         legend=dataset.legend,
         scaling=source.scaling,
-        width=settings.width,
-        decoder_convs=settings.decoder_convs,
-        hidden=settings.hidden,
-        layers=settings.layers,
+        sizes=architecture(settings.model).sizes(settings.model_dump()),
         dates=dates,
         orientations=settings.orientations,
         splits=plan["splits"],
@@ -244,7 +253,7 @@ class Fitting:
 
     def fcn(
         self, name: str, salt: int, leave_out: tuple[str, ...] = ()
-    ) -> tuple[nn.Module, Scores]:
+    ) -> tuple[ImageNetwork, Scores]:
         """Train the U-Net on all training sites but those left out, or take it from the store."""
         decided_by = {
             "settings": self.source.settings.of_first_stage(),
@@ -270,11 +279,11 @@ class Fitting:
         """Stage 1 with the weights that it begins with, and its patches."""
         settings = self.source.settings.fcn
         torch.manual_seed(self.source.seed * 1000 + salt)
-        network = self._begin("fcn", self.spec.build_fcn())
+        network = self._begin("fcn", build_fcn(self.spec))
         stage = FcnStage(network, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, 1, salt, leave_out)
 
-    def rnn(self, fcn: nn.Module) -> tuple[nn.Module, Scores]:
+    def rnn(self, fcn: ImageNetwork) -> tuple[FusionNetwork, Scores]:
         """Train the ConvLSTM on PMaps of the frozen U-Net, or of cross-fitted ones."""
         sites = [site.name for site in self.source.dataset.sites]
         fcns = dict.fromkeys(sites, fcn)
@@ -286,7 +295,7 @@ class Fitting:
             scores = self._fit(stage, patches, "rnn")
         return stage.network, scores
 
-    def series(self) -> tuple[nn.Module, Scores]:
+    def series(self) -> tuple[SeriesNetwork, Scores]:
         """Train a network for whole series."""
         stage, patches = self.series_stage()
         return stage.network, self._fit(stage, patches, "series")
@@ -295,15 +304,15 @@ class Fitting:
         """The only stage of such a network as it begins, and its patches."""
         settings = self.source.settings.fcn
         torch.manual_seed(self.source.seed * 1000 + 3)
-        network = self._begin("series", self.spec.build_series())
+        network = self._begin("series", build_series(self.spec))
         stage = SeriesStage(network, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, self.spec.dates, 3)
 
-    def rnn_stage(self, fcns: dict[str, nn.Module]) -> tuple[RnnStage, PatchModule]:
+    def rnn_stage(self, fcns: dict[str, ImageNetwork]) -> tuple[RnnStage, PatchModule]:
         """Stage 2 as it begins, on the PMaps of each site's network, and its patches."""
         settings = self.source.settings.rnn
         torch.manual_seed(self.source.seed * 1000 + 2)
-        network = self._begin("rnn", self.spec.build_rnn())
+        network = self._begin("rnn", build_fusion(self.spec))
         stage = RnnStage(network, fcns, settings, self._loss, len(self.spec.legend.classes))
         return stage, PatchModule(self.source, settings, self.spec.dates, 2)
 
@@ -313,7 +322,7 @@ class Fitting:
         if not sites:
             return model
         dates = self.spec.dates
-        if model.rnn is None and model.series is None:
+        if model.fusion is None and model.series is None:
             # Its maps are the mean of the dates that there are.
             longest = self.source.settings.dates or LONGEST_SERIES
             dates = min(longest, *(len(site.acquisitions) for site in sites))
@@ -321,7 +330,7 @@ class Fitting:
         spec = model.spec.model_copy(update={"temperature": found})
         return dataclasses.replace(model, spec=spec)
 
-    def _begin(self, name: str, network: nn.Module) -> nn.Module:
+    def _begin(self, name: str, network: N) -> N:
         if self.start is not None:
             self.start.fill(name, network)
         return to_memory_format(network)

@@ -3,3 +3,15 @@
 methods.py: which there are; sample.py: the pixels that they learn from; maps.py: fitting one and
 mapping with it. Nothing is stored but the maps: a fitted classifier lives in one process.
 """
+
+from swath.models.names import register_names
+
+for _slug, _name in (
+    ("random-forest", "random forest"),
+    ("svm-linear", "linear SVM"),
+    ("svm-rbf", "RBF SVM"),
+    ("knn", "k nearest neighbours"),
+    ("maximum-likelihood", "maximum likelihood"),
+    ("logistic-regression", "logistic regression"),
+):
+    register_names(_slug, (f"{_name}, one date", _name))

@@ -5,4 +5,5 @@ trained, mapped and scored; run.py: all of them, resumable; board.py: the leader
 board_write.py: its files.
 """
 
+import swath.lab.baselines
 import swath.lab.networks  # noqa: F401 - makes the rival networks known

@@ -62,8 +62,13 @@ class Pretraining:
             SettingsError: Another architecture, other bands, encoding, classes or dates.
             DatasetError: A site of one lies over a site of the other.
         """
-        found = parts(self.settings.model, self.dataset.image, self.dataset.legend, self.settings)
-        wanted = parts(settings.model, dataset.image, dataset.legend, settings)
+        found = parts(
+            self.settings.model,
+            self.dataset.image,
+            self.dataset.legend,
+            self.settings.model_dump(),
+        )
+        wanted = parts(settings.model, dataset.image, dataset.legend, settings.model_dump())
         if isinstance(architecture(settings.model), WholeSeries):
             # Some of these networks have a weight a date.
             found["length of series"] = series_length(self.dataset, self.settings)

@@ -8,11 +8,14 @@ from swath.lab.networks.utae import UTAE
 from swath.models.convlstm import ConvLSTM
 from swath.models.registry import TwoStages, WholeSeries, register
 
-register("segnet-convlstm", TwoStages(SegNet, ConvLSTM))
-register("deeplab-convlstm", TwoStages(DeepLab, ConvLSTM))
-register("early-fusion", WholeSeries(EarlyFusion, one_length=True))
-register("feature-mean", WholeSeries(FeatureMean))
-register("feature-convlstm", WholeSeries(FeatureConvLSTM))
-register("u-tae", WholeSeries(UTAE))
-register("tempcnn", WholeSeries(TempCNN, one_length=True))
-register("pixel-lstm", WholeSeries(PixelLSTM))
+register("segnet-convlstm", TwoStages(SegNet, ConvLSTM), ("SegNet", "SegNet + ConvLSTM"))
+register("deeplab-convlstm", TwoStages(DeepLab, ConvLSTM), ("DeepLabV3+", "DeepLabV3+ + ConvLSTM"))
+for _slug, _network, _name in (
+    ("early-fusion", EarlyFusion, "early fusion"),
+    ("feature-mean", FeatureMean, "feature mean"),
+    ("feature-convlstm", FeatureConvLSTM, "feature ConvLSTM"),
+    ("u-tae", UTAE, "U-TAE"),
+    ("tempcnn", TempCNN, "TempCNN"),
+    ("pixel-lstm", PixelLSTM, "pixel LSTM"),
+):
+    register(_slug, WholeSeries(_network), (f"{_name}, one date", _name))

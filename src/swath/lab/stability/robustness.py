@@ -29,8 +29,9 @@ from swath.lab.stability.perturbation import (
     plan_series,
 )
 from swath.lab.stability.picture import Pictures
-from swath.lab.stability.sequence import Codes, SequenceMapper
 from swath.legend import IGNORE, LegendClass
+from swath.mapping.inmemory import InMemoryMapper
+from swath.mapping.jobs import Codes
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series, select_sites, site_series
 from swath.maps.sitemaps import decode_pmap
@@ -47,7 +48,7 @@ from swath.metrics import (
     selected,
 )
 from swath.models.fusion import FUSIONS
-from swath.models.names import NAMES
+from swath.models.names import names_of
 from swath.progress import track
 from swath.sites.schema import SplitName
 
@@ -96,7 +97,7 @@ def outputs_of(predictor: Predictor) -> tuple[str, ...]:
     """What is scored: the model's fused map, and the mean of the maps of the dates."""
     if predictor.fusion == "mean":
         return (MEAN,)
-    return NAMES[predictor.model.spec.name][1], MEAN
+    return names_of(predictor.model.spec.name)[1], MEAN
 
 
 def measure_robustness(
@@ -190,7 +191,7 @@ class _Bench:
         )
         self._predictor = predictor
         self._class_id = dataset.legend.foreground[0].id
-        self._mapper = SequenceMapper(predictor, series.grid.shape)
+        self._mapper = InMemoryMapper(predictor, series.grid.shape)
         self._kept: dict[Frame, tuple[DatedImage, Codes]] = {}
 
     def map(self, series: Perturbation) -> tuple[Bins, NDArray[np.bool_], float] | None:

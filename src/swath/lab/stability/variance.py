@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import InputError
-from swath.lab.stability.sequence import SequenceMapper
+from swath.mapping.inmemory import InMemoryMapper
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, scene_source
 from swath.maps.rasters import classify
@@ -122,7 +122,7 @@ def _compare(series: Series, predictor: Predictor, dates: int) -> dict[str, Any]
 
 def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[str, Maker]:
     """Output -> what makes its classes of some dates, given by number; none is made twice."""
-    mapper = SequenceMapper(predictor, series.grid.shape)
+    mapper = InMemoryMapper(predictor, series.grid.shape)
     images = [source.prepare(scratch) for source in series.sources]
     pmaps = [mapper.pmap(image) for image in images]
 
