@@ -9,21 +9,15 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from swath.grid import Grid
-from swath.keys import Decided
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, Source, join_attributions
-from swath.maps.manifest import Manifest, Mapped, Settings, Threshold, grid_facts
+from swath.maps.manifest import Manifest, Mapped, Settings, Threshold, grid_facts, make_key
 from swath.maps.rasters import Raster, fused_rasters, pmap_raster
 from swath.maps.sitemaps import SiteMaps
 from swath.models.spec import ModelSpec
 from swath.models.trained import network_hash, weights_hash
 
 VECTORS = ("roads.gpkg", "roads.parquet")
-
-PMAP_VERSION = 1
-FUSED_VERSION = 1
-VECTORS_VERSION = 1
-"""Of the code that makes each: raised when the same inputs give other bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,43 +154,33 @@ def _keys(
         **settings.model_dump(exclude={"max_dates", "threshold"}),
         "legend": spec.legend.model_dump(mode="json"),
     }
-    single: dict[str, JsonValue] = {
-        **how,
-        "grid": grid_facts(plan.grid),
-        "fcn": network_hash(predictor.model.fcn),
-        "model": spec.name,
-        "scaling": spec.scaling.model_dump(mode="json"),
-    }
+    fcn = network_hash(predictor.model.fcn)
+    fusion = predictor.model.fusion
     keys: dict[str, str] = {}
     for day in days:
         name = plan.pmap(day).name
-        decided = Decided(
-            "pmap",
-            PMAP_VERSION,
-            {
-                **single,
-                "date": str(day),
-                "source": plan.manifest.dates[day].source,
-                "attribution": plan.attributions[day],
-            },
-        )
-        keys[name] = known.get(name) or decided.key
-    fusion = predictor.model.fusion
-    fused = Decided(
-        "fused",
-        FUSED_VERSION,
-        {
+        keys[name] = known.get(name) or make_key(
+            what="pmap",
+            date=str(day),
+            source=plan.manifest.dates[day].source,
+            attribution=plan.attributions[day],
+            grid=grid_facts(plan.grid),
+            fcn=fcn,
+            model=spec.name,
+            scaling=spec.scaling.model_dump(mode="json"),
             **how,
-            "pmaps": [keys[plan.pmap(day).name] for day in plan.maps.dates],
-            "attribution": plan.maps.attribution,
-            "fusion": None if fusion is None else network_hash(fusion),
-            "temperature": spec.temperature,
-            "threshold": settings.threshold,
-        },
-    ).key
+        )
+    fused = make_key(
+        what="fused",
+        pmaps=[keys[plan.pmap(day).name] for day in plan.maps.dates],
+        attribution=plan.maps.attribution,
+        fusion=None if fusion is None else network_hash(fusion),
+        temperature=spec.temperature,
+        threshold=settings.threshold,
+        **how,
+    )
     keys |= {raster.name: fused for raster in plan.fused}
-    vectors = Decided("vectors", VECTORS_VERSION, {"fused": fused}).key
-    return keys | dict.fromkeys(VECTORS, vectors)
+    return keys | {name: make_key(what="vectors", fused=fused) for name in VECTORS}
 
 
 def _with_model(images: str, spec: ModelSpec) -> str:

@@ -16,7 +16,7 @@ MANIFEST_NAME = "manifest.json"
 
 Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
 
-FORMAT: Literal[5] = 5
+FORMAT: Literal[6] = 6
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
@@ -88,7 +88,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    format: Literal[5] = FORMAT
+    format: Literal[6] = FORMAT
     run: str
     model_sha256: str
     settings: Settings
