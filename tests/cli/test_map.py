@@ -26,7 +26,7 @@ from swath.mapping.stages import map_site
 from swath.maps.sitemaps import read_grid, read_maps, read_pmap
 from swath.models.trained import load_model
 from swath.scaling import Scaling
-from swath.sentinel2 import ImageSettings
+from swath.sentinel2 import ImageSettings, valid_mask
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (60, 80))
 
@@ -84,7 +84,8 @@ def test_the_maps_are_the_networks_outputs(
     image = read_image(site.acquisitions[1])
     with torch.inference_mode():
         scaled = torch.from_numpy(model.spec.scaling.apply(image))[None]
-        expected = torch.sigmoid(model.fcn(scaled))[0].numpy()
+        known = torch.from_numpy(valid_mask(image))[None]
+        expected = torch.sigmoid(model.fcn(scaled, known))[0].numpy()
     pmap, valid = read_pmap(maps.pmap_path(site.dates[1]))
     np.testing.assert_allclose(pmap[:, valid], expected[:, valid], atol=0.5 / 254 + 1e-5)
 
@@ -93,10 +94,13 @@ def test_the_fused_map_is_made_from_the_stored_dates(maps_folder: Path, run_fold
     # So that a date which is added later finds just what it would have found at once.
     maps = read_maps(maps_folder)[0]
     stored = [read_pmap(maps.pmap_path(date)) for date in maps.dates]
-    rnn = load_model(run_folder).rnn
-    assert rnn is not None
+    fusion = load_model(run_folder).fusion
+    assert fusion is not None
     with torch.inference_mode():
-        expected = torch.sigmoid(rnn(torch.from_numpy(np.stack([p for p, _ in stored]))[None]))[0]
+        pmaps, known = (
+            torch.from_numpy(np.stack(part))[None] for part in zip(*stored, strict=True)
+        )
+        expected = torch.sigmoid(fusion(pmaps, known))[0]
     fused, valid = read_pmap(maps.fused_path)
     error = np.abs(fused - expected.numpy())[:, valid]
     assert error.max() <= 0.5 / 254 + 1e-5

@@ -8,7 +8,7 @@ import torch
 from swath import cli
 from swath.lab.bench import peers, suite
 from swath.lab.bench.clock import Timing, measure
-from swath.lab.bench.model import drawn_model
+from swath.lab.bench.model import Everywhere, drawn_model
 from swath.lab.bench.plain import (
     PlainConvLSTM,
     paper_pixels,
@@ -21,7 +21,7 @@ TINY = suite.BenchPlan(
     matmul_px=32,
     convolutions=((4, 16),),
     fcn_px=64,
-    rnn_px=16,
+    convlstm_px=16,
     batch=2,
     patch_px=32,
     scene_px=48,
@@ -91,10 +91,11 @@ def test_people_get_a_table(monkeypatch, capsys):
 
 
 def test_the_plain_convlstm_computes_the_same():
-    _, _, rnn = drawn_model(2, 5)
+    _, _, convlstm = drawn_model(2, 5)
     pmaps = torch.rand(2, 3, 2, 9, 7)
     with torch.inference_mode():
-        torch.testing.assert_close(PlainConvLSTM(rnn)(pmaps), rnn(pmaps), rtol=0, atol=1e-5)
+        plain, ours = PlainConvLSTM(convlstm)(pmaps), Everywhere(convlstm)(pmaps)
+    torch.testing.assert_close(plain, ours, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,18 @@
 
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
 
 import swath.lab.networks  # noqa: F401 - makes them known
+from support.whole_maps import map_in_tiles
 from swath.dataset.build import build_dataset
 from swath.dataset.site import read_image
 from swath.errors import SettingsError
-from swath.mapping.predict import DatedImage, Predictor, predict_series
+from swath.mapping.predict import Predictor
 from swath.models.trained import load_model
+from swath.sentinel2 import valid_mask
 from swath.training.presets import Phase, StageSettings, TrainSettings
 from swath.training.train import train
 from swath.training.trainplan import TrainPlan
@@ -46,13 +47,15 @@ def test_other_architectures_train_and_map_in_the_precision_of_the_machine(datas
     )
     predictor = Predictor(load_model(tmp_path), "cpu", "auto")
     site = dataset.site("sim_test")
-    images = [DatedImage(a.date, partial(read_image, a)) for a in site.acquisitions]
-    (made,) = predict_series(predictor, images, site.grid.shape)
-    assert made.fused.shape == (2, *site.grid.shape)
-    assert made.pmaps.shape == (2, 2, *site.grid.shape)
-    for pmap in (made.fused, made.pmaps):
-        assert np.isfinite(pmap).all()
-        assert 0 <= pmap.min() < pmap.max() <= 1
+    images = np.stack([read_image(a) for a in site.acquisitions])
+    valid = valid_mask(images)
+    pmaps, fused = map_in_tiles(predictor, images)
+    assert fused.shape == (2, *site.grid.shape)
+    assert pmaps.shape == (2, 2, *site.grid.shape)
+    for codes, seen in ((fused, valid.any(axis=0)), (pmaps, valid)):
+        assert ((codes == 255) == ~np.expand_dims(seen, -3)).all()
+        known = codes[codes != 255]
+        assert 0 <= known.min() < known.max() <= 254
 
 
 def test_a_model_of_one_stage_has_no_stages_to_choose_from(dataset, tmp_path):

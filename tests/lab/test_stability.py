@@ -22,14 +22,15 @@ from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import evaluate
 from swath.lab.stability.perturbation import Frame, plan_perturbations
 from swath.lab.stability.picture import CLOUD_SHARE, Pictures, move, paint_clouds
-from swath.lab.stability.sequence import SequenceMapper
 from swath.lab.stability.variance import differences
+from swath.mapping.inmemory import InMemoryMapper
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import site_series
 from swath.mapping.stages import map_site
 from swath.maps.sitemaps import read_bytes
 from swath.models.registry import ARCHITECTURES, TwoStages, architecture
-from swath.models.trained import ModelSpec, TrainedModel, load_model, save_model
+from swath.models.spec import ModelSpec
+from swath.models.trained import TrainedModel, build_series, load_model, save_model
 from swath.sentinel2 import ImageSettings, tci_from_reflectance
 from swath.simulate.day import Day
 
@@ -156,7 +157,7 @@ def test_a_sequence_maps_as_swath_map_does(
     predictor = Predictor(load_model(mixed_run), "cpu", "fp32")
     series = site_series(dataset.site("sim_test"), dataset, 2, ())
     maps = map_site(predictor, mixed_run, series, tmp_path).maps
-    mapper = SequenceMapper(predictor, series.grid.shape)
+    mapper = InMemoryMapper(predictor, series.grid.shape)
     images = [source.prepare(tmp_path) for source in series.sources]
     pmaps = [mapper.pmap(image) for image in images]
     for date, pmap in zip(series.dates, pmaps, strict=True):
@@ -281,9 +282,10 @@ def save_run_of(folder: Path, name: str) -> Any:
     """An untrained run of any architecture."""
     if isinstance(architecture(name), TwoStages):
         return save_run(folder, SPLITS, name=name)
-    spec = ModelSpec(**save_run(folder, SPLITS).spec.model_dump() | {"name": name, "width": 8})
+    sizes = {"width": 8, "decoder_convs": 1, "hidden": 4, "layers": 2}
+    spec = ModelSpec(**save_run(folder, SPLITS).spec.model_dump() | {"name": name, "sizes": sizes})
     torch.manual_seed(0)
-    model = TrainedModel.of_series(spec, spec.build_series().eval())
+    model = TrainedModel.of_series(spec, build_series(spec).eval())
     save_model(folder, model)
     return model
 

@@ -77,7 +77,7 @@ def test_the_pixels_counted_are_the_pixels_read(
 
     def counting(job: Any, predictor: Any, tile: Any, data: Any) -> Any:
         read.append(tile.read.size)
-        assert data.shape[-2:] == (tile.read.height, tile.read.width)
+        assert data[0].shape[-2:] == (tile.read.height, tile.read.width)
         return compute(job, predictor, tile, data)
 
     monkeypatch.setattr(PmapJob, "compute", counting)

@@ -216,8 +216,8 @@ def test_just_what_depends_on_a_change_is_redone(
     assert list(again(run, paths[:2], out, resume=True).new_files) == FUSED
     assert sorted(path.name for path in (out / "town").glob("pmap_*")) == DATED[:2]
     model = load_model(run)
-    assert model.rnn is not None
-    for network, redone in ((model.rnn, FUSED), (model.fcn, [*DATED[:2], *FUSED])):
+    assert model.fusion is not None
+    for network, redone in ((model.fusion, FUSED), (model.fcn, [*DATED[:2], *FUSED])):
         network.head.bias.data += 0.3  # type: ignore[union-attr, operator]
         save_model(run, model)
         assert list(again(run, paths[:2], out, resume=True).new_files) == redone

@@ -244,7 +244,7 @@ def test_what_cannot_be_added(
     manifest = read_json(out / "town" / "manifest.json")
     write_json(out / "town" / "manifest.json", manifest | {"run": "../../gone"})
     assert "say with --run where it is now" in complaint(days[2])
-    save_run(tmp_path / "another", {}, dates=3, width=8)
+    save_run(tmp_path / "another", {}, dates=3, sizes={"width": 8})
     assert "holds another model" in complaint(days[2], "--run", str(tmp_path / "another"))
     write_json(out / "town" / "manifest.json", manifest)
     assert digests(out) == before

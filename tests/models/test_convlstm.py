@@ -8,9 +8,15 @@ import torch
 from scipy.ndimage import correlate
 from torch.nn import functional
 
+from support.known import everywhere
 from swath.models import convlstm
 from swath.models.convlstm import ConvLSTM, PeepholeConvLSTMCell
 from swath.models.registry import count_parameters, multiply_adds
+
+
+def fuse(model, series):
+    """The fused logits of a series that is known everywhere."""
+    return model(series, everywhere(series))
 
 
 def sigma(x):
@@ -86,7 +92,7 @@ def plain(model, series):
 @pytest.fixture
 def model():
     torch.manual_seed(3)
-    model = ConvLSTM(classes=2, hidden=5).eval()
+    model = ConvLSTM(2, ConvLSTM.Sizes(hidden=5)).eval()
     for cell in model.cells:  # zeros at the start would hide a wrong peephole
         torch.nn.init.normal_(cell.peephole)
     return model
@@ -96,7 +102,7 @@ def model():
 def test_equals_the_printed_equations(model, dates):
     series = np.random.default_rng(dates).random((2, dates, 2, 9, 7))
     with torch.inference_mode():
-        got = model(torch.from_numpy(series).float()).numpy()
+        got = fuse(model, torch.from_numpy(series).float()).numpy()
     for batch in range(2):
         np.testing.assert_allclose(got[batch], restate(model, series[batch]), rtol=0, atol=1e-5)
 
@@ -105,10 +111,10 @@ def test_the_peepholes_matter(model):
     """Guards the test above: without peepholes the output must differ from the second date on."""
     series = torch.rand(1, 3, 2, 9, 7)
     with torch.inference_mode():
-        before = model(series)
+        before = fuse(model, series)
         for cell in model.cells:
             cell.peephole.zero_()
-        after = model(series)
+        after = fuse(model, series)
     assert (before - after).abs().max() > 1e-3
 
 
@@ -116,23 +122,24 @@ def test_the_peepholes_matter(model):
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_a_date_without_data_is_as_if_it_were_not_there(classes, at):
     torch.manual_seed(4)
-    model = ConvLSTM(classes, hidden=5).eval()
+    model = ConvLSTM(classes, ConvLSTM.Sizes(hidden=5)).eval()
     series = torch.rand(2, 3, classes, 9, 7)
-    series[:, at] = 1 / classes
+    known = everywhere(series)
+    known[:, at] = False
     others = [date for date in range(3) if date != at]
     with torch.inference_mode():
-        torch.testing.assert_close(model(series), model(series[:, others]))
+        torch.testing.assert_close(model(series, known), fuse(model, series[:, others]))
 
 
 def test_where_a_date_has_no_data_the_states_stay(model):
     """The equations again, with the states put back there after each date and layer."""
     series = torch.rand(2, 3, 2, 9, 7)
     known = torch.rand(2, 3, 9, 7) > 0.4
-    series = torch.where(known[:, :, None], series, 0.5)
+    seen = torch.where(known[:, :, None], series, 0.5)
     states = [None] * len(model.cells)
     with torch.inference_mode():
         for date in range(3):
-            x = series[:, date]
+            x = seen[:, date]
             for layer, cell in enumerate(model.cells):
                 new = cell(x, states[layer])
                 old = states[layer] or [torch.zeros_like(part) for part in new]
@@ -141,19 +148,37 @@ def test_where_a_date_has_no_data_the_states_stay(model):
                     keep * n + (1 - keep) * o for n, o in zip(new, old, strict=True)
                 )
                 x = states[layer][0]
-        torch.testing.assert_close(model(series), model.head(x))
+        torch.testing.assert_close(model(series, known), model.head(x))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_no_value_where_a_date_has_no_data_changes_anything(classes):
+    """Not at that pixel and not beside it; and 1/lc that a date does say counts as any other."""
+    torch.manual_seed(4)
+    model = ConvLSTM(classes, ConvLSTM.Sizes(hidden=5)).eval()
+    series, known = torch.rand(2, 3, classes, 9, 7), torch.rand(2, 3, 9, 7) > 0.4
+    with torch.inference_mode():
+        expected = model(torch.where(known[:, :, None], series, 1 / classes), known)
+        for nothing in (0.0, 254.0, torch.nan):
+            shown = torch.where(known[:, :, None], series, nothing)
+            assert torch.equal(model(shown, known), expected)
+        series[:, -1] = 1 / classes
+        told = fuse(model, series)
+        known = everywhere(series)
+        known[:, -1] = False
+        assert (told - model(series, known)).abs().max() > 1e-3
 
 
 def test_a_series_without_any_data_gives_the_head_of_no_state(model):
     with torch.inference_mode():
-        logits = model(torch.full((1, 3, 2, 4, 5), 0.5))
+        logits = model(torch.rand(1, 3, 2, 4, 5), torch.zeros(1, 3, 4, 5, dtype=torch.bool))
     torch.testing.assert_close(logits, model.head.bias.view(1, 2, 1, 1).expand(1, 2, 4, 5))
 
 
 def test_the_order_of_dates_matters(model):
     series = torch.rand(1, 3, 2, 9, 7)
     with torch.inference_mode():
-        assert not torch.allclose(model(series), model(series.flip(1)))
+        assert not torch.allclose(fuse(model, series), fuse(model, series.flip(1)))
 
 
 def test_first_state_may_be_given_as_zeros():
@@ -172,10 +197,9 @@ def test_the_layout_in_memory_changes_nothing(model, layout):
     """Rows of pixels are taken from channels-last arrays without a copy, from others with one."""
     pmaps = torch.rand(2, 3, 2, 9, 7)
     with torch.inference_mode():
-        want = model(pmaps)
-        moved = model.to(memory_format=layout)(
-            pmaps.flatten(0, 1).to(memory_format=layout).unflatten(0, (2, 3))
-        )
+        want = fuse(model, pmaps)
+        laid = pmaps.flatten(0, 1).to(memory_format=layout).unflatten(0, (2, 3))
+        moved = fuse(model.to(memory_format=layout), laid)
     torch.testing.assert_close(moved, want, rtol=0, atol=1e-6)
 
 
@@ -184,7 +208,7 @@ def test_bf16_stays_within_its_bound(model, dates):
     """bfloat16 keeps 8 bits: probabilities stay within 0.01 of the printed equations."""
     series = np.random.default_rng(dates).random((1, dates, 2, 12, 10))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        logits = model(torch.from_numpy(series).float())
+        logits = fuse(model, torch.from_numpy(series).float())
     np.testing.assert_allclose(
         sigma(logits[0].double().numpy()), sigma(restate(model, series[0])), rtol=0, atol=0.01
     )
@@ -204,7 +228,7 @@ def test_compiled_bf16_gates_stay_within_the_bound(model):
     series = np.random.default_rng(3).random((1, 3, 2, 12, 10))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         model.fuse_gates()
-        logits = model(torch.from_numpy(series).float())
+        logits = fuse(model, torch.from_numpy(series).float())
     np.testing.assert_allclose(
         sigma(logits[0].double().numpy()), sigma(restate(model, series[0])), rtol=0, atol=0.01
     )
@@ -214,7 +238,7 @@ def test_gradients_equal_those_of_the_equations_written_gate_by_gate(model):
     """The convolutions skipped on the first date, and tanh from a sigmoid, keep the gradients."""
     model.double()
     series = torch.rand(2, 3, 2, 6, 5, dtype=torch.float64)
-    model(series).square().sum().backward()
+    fuse(model, series).square().sum().backward()
     got = {name: weight.grad.clone() for name, weight in model.named_parameters()}
     model.zero_grad()
     plain(model, series).square().sum().backward()
@@ -226,11 +250,11 @@ def test_fused_gates_change_rounding_only(model):
     """Whether or not a compiler is here; what it made is checked where there is one."""
     series = torch.rand(1, 3, 2, 9, 7)
     with torch.inference_mode():
-        want = model(series)
+        want = fuse(model, series)
         fused = model.fuse_gates()
-        got = model(series)
+        got = fuse(model, series)
         model.unfuse_gates()
-        again = model(series)
+        again = fuse(model, series)
     assert fused == (shutil.which("g++") is not None)
     torch.testing.assert_close(got, want, rtol=0, atol=1e-6)
     assert torch.equal(again, want)
@@ -245,7 +269,7 @@ def test_without_a_compiler_the_gates_stay_and_stderr_says_so(model, monkeypatch
     said = " ".join(capsys.readouterr().err.split())
     assert "not compiled and take more time (No working C++ compiler found" in said
     with torch.inference_mode():
-        assert model(torch.rand(1, 2, 2, 5, 5)).shape == (1, 2, 5, 5)
+        assert fuse(model, torch.rand(1, 2, 2, 5, 5)).shape == (1, 2, 5, 5)
 
 
 def test_size_of_the_papers_network():
@@ -257,7 +281,8 @@ def test_size_of_the_papers_network():
     model = ConvLSTM(2)
     step = 9 * (2 + 32) * 128 + 9 * (32 + 32) * 128
     pixels = 32 * 32
-    counted = multiply_adds(model, torch.zeros(1, 3, 2, 32, 32))
+    series = torch.zeros(1, 3, 2, 32, 32)
+    counted = multiply_adds(model, series, everywhere(series))
     skipped = 2 * 9 * 32 * 128 + 9 * (2 + 32) * 32
     assert counted == pixels * (3 * step - skipped + 64)
     weights = step + 2 * 128 + 2 * 3 * 32 + 2 * 32 + 2
@@ -269,7 +294,7 @@ def test_receptive_radius(model, dates):
     """A change of the first date at distance radius acts; one pixel further it does not."""
     radius = model.receptive_radius(dates)
     series = torch.rand(1, dates, 2, 41, 41, requires_grad=True)
-    model(series)[0, :, 20, 20].sum().backward()
+    fuse(model, series)[0, :, 20, 20].sum().backward()
     rows, cols = torch.nonzero(series.grad[0].abs().sum(dim=(0, 1)), as_tuple=True)
     assert int((rows - 20).abs().max()) == radius
     assert int((cols - 20).abs().max()) == radius

@@ -28,7 +28,7 @@ def test_on_a_cpu_only_bf16_changes_anything():
 
 
 def test_a_device_that_is_not_there():
-    with pytest.raises(SettingsError, match="--device must be auto, cpu or cuda, got 'tpu'"):
+    with pytest.raises(SettingsError, match="the device must be auto, cpu or cuda, got 'tpu'"):
         pick_device("tpu")
     if not torch.cuda.is_available():
         with pytest.raises(SettingsError, match="no CUDA device here"):

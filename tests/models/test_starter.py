@@ -36,7 +36,7 @@ def test_they_were_trained_on_data_of_stated_licence_only() -> None:
 
 def test_half_precision_survives_saving(tmp_path: Path) -> None:
     model = load_model(STARTER)
-    save_model(tmp_path, TrainedModel(model.spec, model.fcn, model.rnn), half=True)
+    save_model(tmp_path, TrainedModel(model.spec, model.fcn, model.fusion), half=True)
     assert (tmp_path / WEIGHTS).read_bytes() == (STARTER / WEIGHTS).read_bytes()
     assert json.loads((tmp_path / SPEC).read_text()) == json.loads((STARTER / SPEC).read_text())
 

@@ -1,7 +1,6 @@
 """Temperature: a formula of the literature redone in NumPy, and what a training makes of it."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from support.saved_runs import save_run
+from support.whole_maps import map_in_tiles
 from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, read_image, read_labels
+from swath.grid import Window
 from swath.legend import IGNORE
-from swath.mapping.predict import DatedImage, Predictor, predict_series
+from swath.mapping.predict import Predictor
+from swath.maps.sitemaps import decode_pmap
 from swath.models.temperature import RANGE, fit_temperature, tempered
 from swath.models.trained import load_model
 from swath.training.compute import Compute
@@ -96,11 +98,11 @@ def test_training_fits_it_on_the_maps_of_the_validation_site(
     assert model.spec.temperature == trained.spec.temperature
     plain = replace(model, spec=model.spec.model_copy(update={"temperature": 1.0}))
     site = dataset.site("sim_validation")
-    images = [DatedImage(a.date, partial(read_image, a)) for a in site.acquisitions]
-    (made,) = predict_series(Predictor(plain, "cpu"), images, site.grid.shape)
+    images = np.stack([read_image(a) for a in site.acquisitions])
+    fused, _ = decode_pmap(map_in_tiles(Predictor(plain, "cpu"), images)[1])
     label = read_labels(site)
     known = label != IGNORE
-    expected = fit_temperature(made.fused[:, known], label[known])
+    expected = fit_temperature(fused[:, known], label[known])
     # The edges of so small a site differ: validation patches go on beyond them, without data.
     assert model.spec.temperature == pytest.approx(expected, rel=0.1)
 
@@ -115,12 +117,11 @@ def test_without_validation_it_is_one(dataset: Dataset, tmp_path: Path) -> None:
 def test_it_changes_the_fused_map_alone(tmp_path: Path) -> None:
     save_run(tmp_path / "plain", {})
     save_run(tmp_path / "softer", {}, temperature=2.0)
-    image = np.random.default_rng(0).integers(1, 255, (3, 40, 50), np.uint8)
-    images = [DatedImage(np.datetime64("2020-01-01").item(), lambda w: image[(..., *w.slices)])]
-    plain, softer = (
-        next(predict_series(Predictor(load_model(tmp_path / run), "cpu"), images, (40, 50)))
-        for run in ("plain", "softer")
-    )
-    np.testing.assert_array_equal(plain.pmaps, softer.pmaps)
-    odds = plain.fused[1] / plain.fused[0]
-    np.testing.assert_allclose(softer.fused[1] / softer.fused[0], np.sqrt(odds), rtol=1e-4)
+    images = np.random.default_rng(0).integers(1, 255, (1, 3, 40, 50), np.uint8)
+    plain, softer = (Predictor(load_model(tmp_path / run), "cpu") for run in ("plain", "softer"))
+    pmaps, _ = map_in_tiles(plain, images)
+    np.testing.assert_array_equal(map_in_tiles(softer, images)[0], pmaps)
+    values, valid = decode_pmap(pmaps)
+    whole = Window(0, 0, 40, 50)
+    hard, soft = (predictor.fuse(values, valid, whole) for predictor in (plain, softer))
+    np.testing.assert_allclose(soft[1] / soft[0], np.sqrt(hard[1] / hard[0]), rtol=1e-4)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from support.known import everywhere
 from swath.grid import Window
 from swath.models.registry import count_parameters, multiply_adds
 from swath.models.unet import Doubling, UNet, plan_levels
@@ -17,7 +18,8 @@ def test_multiply_adds_of_the_papers_network():
     2,048 for the transpose convolution and 18,432 for the 3 x 3; the 1 x 1 has 64."""
     by_hand = 9 * (3 * 32 + 32 * 32) + 4 * 13824 + 4 * (2048 + 18432) + 64
     assert by_hand == 147_360
-    assert multiply_adds(UNet(3, 2), torch.zeros(1, 3, 32, 32)) == by_hand * 32 * 32
+    image = torch.zeros(1, 3, 32, 32)
+    assert multiply_adds(UNet(3, 2), image, everywhere(image)) == by_hand * 32 * 32
 
 
 def test_parameters_of_the_papers_network():
@@ -41,9 +43,10 @@ def test_decoder_has_one_3x3_convolution_a_step():
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 31), (45, 33), (100, 64)])
 def test_any_size_in_same_size_out(size):
-    model = UNet(3, 5, width=2).eval()
+    model = UNet(3, 5, UNet.Sizes(width=2)).eval()
+    image = torch.rand(2, 3, *size)
     with torch.inference_mode():
-        assert model(torch.rand(2, 3, *size)).shape == (2, 5, *size)
+        assert model(image, everywhere(image)).shape == (2, 5, *size)
 
 
 @pytest.mark.parametrize("decoder_convs", [1, 2])
@@ -53,7 +56,8 @@ def test_receptive_radius(decoder_convs):
     The reach depends on where a pixel lies in the blocks of the poolings, so a whole row of blocks
     of outputs is tried. Positive weights keep contributions from cancelling.
     """
-    model = UNet(1, 1, width=1, decoder_convs=decoder_convs).double().eval()
+    sizes = UNet.Sizes(width=1, decoder_convs=decoder_convs)
+    model = UNet(1, 1, sizes).double().eval()
     for weight in model.parameters():
         nn.init.constant_(weight, 0.1)
     size, reach = 320, 0
@@ -62,7 +66,7 @@ def test_receptive_radius(decoder_convs):
         for sign in (1, -1):
             line = torch.linspace(1, 2, size).double() * sign + 3
             image = line.expand(1, 1, size, size).clone().requires_grad_()
-            model(image)[0, 0, centre, centre].backward()
+            model(image, everywhere(image))[0, 0, centre, centre].backward()
             cols = torch.nonzero(image.grad[0, 0].abs().sum(dim=0)).flatten()
             reach = max(reach, int((cols - centre).abs().max()))
     assert reach <= model.receptive_radius
@@ -76,7 +80,8 @@ def test_paper_radius_is_92_px():
 @given(st.data(), st.integers(1, 2), st.integers(1, 90), st.integers(1, 90))
 def test_a_part_alone_equals_that_part_of_the_whole(data, decoder_convs, height, width):
     """Any part of any image, at its edges and inside, in float64."""
-    model = UNet(1, 2, width=1, decoder_convs=decoder_convs).double().eval()
+    sizes = UNet.Sizes(width=1, decoder_convs=decoder_convs)
+    model = UNet(1, 2, sizes).double().eval()
     row, col = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     part = Window(
         row,
@@ -86,8 +91,9 @@ def test_a_part_alone_equals_that_part_of_the_whole(data, decoder_convs, height,
     )
     image = torch.rand(1, 1, height, width, dtype=torch.float64)
     with torch.inference_mode():
-        whole = model(image)[(..., *part.slices)]
-        torch.testing.assert_close(model(image, part), whole, rtol=0, atol=1e-12)
+        known = torch.rand(1, height, width) > 0.2
+        whole = model(image, known)[(..., *part.slices)]
+        torch.testing.assert_close(model(image, known, part), whole, rtol=0, atol=1e-12)
 
 
 def test_the_deeper_a_level_the_more_it_computes_around_a_part():
@@ -117,3 +123,14 @@ def test_doubling_in_training_is_the_transpose_convolution():
         torch.autograd.grad((found * shape).sum(), inputs),
         torch.autograd.grad((expected * shape).sum(), inputs),
     )
+
+
+def test_what_is_not_known_is_zero_to_it():
+    """Whatever stands there, even no number."""
+    model = UNet(3, 2, UNet.Sizes(width=2)).eval()
+    image, known = torch.rand(1, 3, 40, 33), torch.rand(1, 40, 33) > 0.3
+    with torch.inference_mode():
+        expected = model(image * known[:, None], everywhere(image))
+        for nothing in (0.0, 7.0, torch.nan):
+            shown = torch.where(known[:, None], image, nothing)
+            torch.testing.assert_close(model(shown, known), expected, rtol=0, atol=0)

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from support.whole_maps import spread
 from swath.legend import read_legend
 from swath.models.head import probabilities
-from swath.models.trained import ModelSpec, TrainedModel, save_model
+from swath.models.spec import ModelSpec
+from swath.models.trained import TrainedModel, build_fcn, build_fusion, save_model
 from swath.scaling import Scaling
-from swath.sentinel2 import ImageSettings
+from swath.sentinel2 import ImageSettings, valid_mask
 
 
 def save_run(folder: Path, splits: dict[str, list[str]], **changes: Any) -> TrainedModel:
@@ -23,16 +24,13 @@ def save_run(folder: Path, splits: dict[str, list[str]], **changes: Any) -> Trai
         "image": ImageSettings(),
         "legend": read_legend("roads"),
         "scaling": Scaling(offset=(100.0,) * 3, scale=(50.0,) * 3),
-        "width": 4,
-        "decoder_convs": 1,
-        "hidden": 4,
-        "layers": 2,
+        "sizes": {"width": 4, "decoder_convs": 1, "hidden": 4, "layers": 2},
         "dates": 2,
         "splits": splits,
         "attribution": "(c) OpenStreetMap contributors",
     }
     spec = ModelSpec(**settings | changes)
-    model = TrainedModel(spec, spec.build_fcn().eval(), spec.build_rnn().eval())
+    model = TrainedModel(spec, build_fcn(spec).eval(), build_fusion(spec).eval())
     save_model(folder, model)
     return model
 
@@ -43,19 +41,12 @@ def save_mixed_run(folder: Path, images: NDArray[np.uint8], **changes: Any) -> T
     Its heads are scaled to logits of mean 0 and standard deviation 1.5 on them, (T, 3, H, W).
     """
     model = save_run(folder, {}, **changes)
-    assert model.rnn is not None
+    assert model.fusion is not None
     with torch.no_grad():
         scaled = torch.from_numpy(model.spec.scaling.apply(images))
-        _spread(model.fcn.head, model.fcn(scaled))
-        pmaps = probabilities(model.fcn(scaled))[None]
-        _spread(model.rnn.head, model.rnn(pmaps))
+        known = torch.from_numpy(valid_mask(images))
+        spread(model.fcn, model.fcn(scaled, known))
+        pmaps = probabilities(model.fcn(scaled, known))[None]
+        spread(model.fusion, model.fusion(pmaps, known[None]))
     save_model(folder, model)
     return model
-
-
-def _spread(head: Any, logits: Tensor) -> None:
-    assert isinstance(head, nn.Conv2d)
-    assert head.bias is not None
-    gain = 1.5 / logits.std(dim=(0, 2, 3))
-    head.weight.mul_(gain[:, None, None, None])
-    head.bias.sub_(logits.mean(dim=(0, 2, 3))).mul_(gain)

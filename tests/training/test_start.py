@@ -66,9 +66,9 @@ def test_both_stages_begin_with_exactly_those_weights(
     fcn_stage, _ = fitting.fcn_stage()
     fusion_stage, _ = fitting.fusion_stage(fcn_stage.network)
     old = load_model(before)
-    assert old.rnn is not None
+    assert old.fusion is not None
     assert same(fcn_stage.network, old.fcn)
-    assert same(fusion_stage.network, old.rnn)
+    assert same(fusion_stage.network, old.fusion)
     # The new data's scaling is its own.
     fresh = prepare(TrainPlan(worlds[1], TINY), tmp_path, cpu)
     assert fitting.spec.scaling == fresh.spec.scaling != old.spec.scaling
@@ -83,7 +83,7 @@ def test_a_step_of_no_length_leaves_them_as_they_were(
     settings = TINY.model_copy(update={"fcn": still, "rnn": still})
     made = train(TrainPlan(worlds[1], settings, start=read_start(before)), tmp_path / "run")
     old = load_model(before)
-    for ours, theirs in ((made.fcn, old.fcn), (made.rnn, old.rnn)):
+    for ours, theirs in ((made.fcn, old.fcn), (made.fusion, old.fusion)):
         assert ours is not None
         assert theirs is not None
         pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
@@ -166,5 +166,5 @@ def test_other_images_and_known_test_sites_are_refused(
         start.check(replace(worlds[0], sites=(parted,)), TINY)
     # A run without ConvLSTM serves any.
     alone = Start(load_model(before), "it")
-    alone.model.rnn = None
+    alone.model.fusion = None
     alone.check(worlds[1], TINY.model_copy(update={"hidden": 9}))

@@ -36,8 +36,8 @@ def dataset(tiny_world, tmp_path_factory):
 def weights(folder):
     model = load_model(folder)
     state = {f"fcn.{k}": v for k, v in model.fcn.state_dict().items()}
-    if model.rnn is not None:
-        state |= {f"rnn.{k}": v for k, v in model.rnn.state_dict().items()}
+    if model.fusion is not None:
+        state |= {f"rnn.{k}": v for k, v in model.fusion.state_dict().items()}
     return state
 
 
@@ -53,7 +53,7 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
         "validation": ["sim_validation"],
         "test": ["sim_test"],
     }
-    assert model.rnn is not None
+    assert model.fusion is not None
     names = {p.name for p in (tmp_path / "run").iterdir()}
     assert {"model.safetensors", "model.json", "run.json", "fcn", "rnn"} <= names
     assert (tmp_path / "run/fcn/logs/csv/metrics.csv").is_file()
@@ -65,7 +65,7 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
 def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
     train(TrainPlan(dataset, TINY, seed=3), tmp_path / "all")
     first = train(TrainPlan(dataset, TINY, stage="fcn", seed=3), tmp_path / "parts")
-    assert first.rnn is None
+    assert first.fusion is None
     train(TrainPlan(dataset, TINY, stage="rnn", seed=3), tmp_path / "parts")
     assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
 
@@ -186,7 +186,7 @@ def test_one_date_only_is_refused_for_the_rnn(dataset, tmp_path):
     with pytest.raises(DatasetError, match="one date only"):
         train(TrainPlan(single, TINY), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    assert train(TrainPlan(single, TINY, stage="fcn"), tmp_path / "run").rnn is None
+    assert train(TrainPlan(single, TINY, stage="fcn"), tmp_path / "run").fusion is None
 
 
 def test_more_dates_than_there_are_is_refused(dataset, tmp_path):

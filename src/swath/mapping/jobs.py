@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from swath.errors import ModelError
-from swath.mapping.predict import DatedImage, Predictor
+from swath.mapping.predict import DatedImage, Image, Predictor
 from swath.mapping.tilestore import TileStore
 from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes
 from swath.memory import return_freed_memory
@@ -31,10 +31,10 @@ Codes = NDArray[np.uint8]
 class Job(Protocol):
     """What is computed for every tile: reading apart from computing, so that they overlap."""
 
-    def read(self, predictor: Predictor, tile: Tile) -> Any:
-        """What the tile is computed from."""
+    def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
+        """What the tile is computed from, an array for every date."""
 
-    def compute(self, predictor: Predictor, tile: Tile, data: Any) -> Codes:
+    def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
         """(lc, h, w) uint8 of the tile's core, as stored: probability x 254, 255 = no data."""
 
 
@@ -48,13 +48,14 @@ class PmapJob:
 
     image: DatedImage
 
-    def read(self, predictor: Predictor, tile: Tile) -> Any:
+    def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
         """The pixels that the U-Net sees."""
-        return predictor.read(self.image, tile.read)
+        return [predictor.read(self.image, tile.read)]
 
-    def compute(self, predictor: Predictor, tile: Tile, data: Any) -> Codes:
+    def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
         """One pass of the U-Net."""
-        return encode_pmap(*predictor.pmap(data, tile.kept))
+        (pixels,) = data
+        return encode_pmap(*predictor.pmap(pixels, tile.kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,13 @@ class FusionJob:
     paths: tuple[Path, ...]
     scene_px: int
 
-    def read(self, predictor: Predictor, tile: Tile) -> Codes:
-        """(T, lc, H, W) uint8, as stored."""
-        return np.stack([read_bytes(path, tile.read) for path in self.paths])
+    def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
+        """The PMaps (lc, H, W) uint8, as stored."""
+        return [read_bytes(path, tile.read) for path in self.paths]
 
-    def compute(self, predictor: Predictor, tile: Tile, data: Any) -> Codes:
-        """One pass of the ConvLSTM."""
-        pmaps, valid = decode_pmap(data)
+    def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
+        """One pass of the fusion."""
+        pmaps, valid = decode_pmap(np.stack(data).astype(np.uint8, copy=False))
         fused = predictor.fuse(pmaps, valid, tile.kept, self.scene_px)
         seen = valid[(..., *tile.kept.slices)].any(axis=0)
         return encode_pmap(fused, np.asarray(seen))
@@ -94,11 +95,11 @@ class SeriesJob:
 
     images: tuple[DatedImage, ...]
 
-    def read(self, predictor: Predictor, tile: Tile) -> Any:
+    def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
         """The pixels of every date that the network sees."""
         return [predictor.read(image, tile.read) for image in self.images]
 
-    def compute(self, predictor: Predictor, tile: Tile, data: Any) -> Codes:
+    def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
         """One pass of the network."""
         seen = np.any([valid_mask(pixels)[tile.kept.slices] for pixels in data], axis=0)
         if not seen.any():
@@ -163,7 +164,7 @@ def _run_here(predictor: Predictor, job: Job, store: TileStore, label: str) -> N
     if not tiles:
         return
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        coming: Future[Any] = reader.submit(job.read, predictor, tiles[0])
+        coming: Future[Sequence[Image]] = reader.submit(job.read, predictor, tiles[0])
         going: Future[None] | None = None
         for at, tile in enumerate(track(tiles, label)):
             if at == 0 or _size(tile) != _size(tiles[at - 1]):

@@ -5,7 +5,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from swath.grid import Grid
 from swath.mapping.predict import Predictor
@@ -13,7 +14,8 @@ from swath.mapping.sources import Series, Source, join_attributions
 from swath.maps.manifest import Manifest, Mapped, Settings, Threshold, grid_facts, make_key
 from swath.maps.rasters import Raster, fused_rasters, pmap_raster
 from swath.maps.sitemaps import SiteMaps
-from swath.models.trained import ModelSpec, network_hash, weights_hash
+from swath.models.spec import ModelSpec
+from swath.models.trained import network_hash, weights_hash
 
 VECTORS = ("roads.gpkg", "roads.parquet")
 
@@ -148,12 +150,12 @@ def _keys(
 ) -> dict[str, str]:
     spec, settings = predictor.model.spec, plan.manifest.settings
     # `max_dates` decides which dates are fused, and these are named below.
-    how: dict[str, Any] = {
+    how: dict[str, JsonValue] = {
         **settings.model_dump(exclude={"max_dates", "threshold"}),
         "legend": spec.legend.model_dump(mode="json"),
     }
     fcn = network_hash(predictor.model.fcn)
-    rnn = None if predictor.model.rnn is None else network_hash(predictor.model.rnn)
+    fusion = predictor.model.fusion
     keys: dict[str, str] = {}
     for day in days:
         name = plan.pmap(day).name
@@ -172,7 +174,7 @@ def _keys(
         what="fused",
         pmaps=[keys[plan.pmap(day).name] for day in plan.maps.dates],
         attribution=plan.maps.attribution,
-        rnn=rnn,
+        fusion=None if fusion is None else network_hash(fusion),
         temperature=spec.temperature,
         threshold=settings.threshold,
         **how,

@@ -2,10 +2,10 @@
 
 import copy
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,19 +25,20 @@ from swath.models.device import (
     pick_device,
 )
 from swath.models.fusion import FUSIONS
-from swath.models.head import neutral, probabilities
+from swath.models.head import probabilities
+from swath.models.network import FusionNetwork, OneDate
 from swath.models.orientations import Orientations, mapped, oriented_mean
 from swath.models.temperature import tempered
 from swath.models.trained import TrainedModel, to_memory_format
-from swath.models.unet import UNet
-from swath.models.wholeseries import OneDate
 from swath.sentinel2 import valid_mask
 from swath.tiles import DEFAULT_TILE_PX, Tile, plan_tiles
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 
-RNN_TILE_PX = 512
-"""Side of the pieces in which the ConvLSTM runs: all of a tile at once would take 2 GB.
+N = TypeVar("N", bound=nn.Module)
+
+FUSION_TILE_PX = 512
+"""Side of the pieces in which the fusion runs: all of a tile at once would take 2 GB.
 
 Source: one thread maps pieces of 256 and 512 px equally fast; two threads the larger 10 % faster.
 """
@@ -54,23 +55,6 @@ class DatedImage:
 
     date: dt.date
     read: Callable[[Window], Image]
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The maps of one tile's core.
-
-    Attributes:
-        core: Where in the scene.
-        pmaps: (T, lc, h, w) float32, 0..1, oldest first; 1/lc where a date has no data.
-        fused: (lc, h, w) float32, 0..1; meaningless where no date has data.
-        valid: (T, h, w) bool, True where the date has data.
-    """
-
-    core: Window
-    pmaps: NDArray[np.float32]
-    fused: NDArray[np.float32]
-    valid: NDArray[np.bool_]
 
 
 class Predictor:
@@ -103,7 +87,7 @@ class Predictor:
         orientations: Orientations | None = None,
     ) -> None:
         if precision not in ("auto", "fp32", "bf16"):
-            raise SettingsError(f"--precision must be auto, fp32 or bf16, got {precision!r}")
+            raise SettingsError(f"the precision must be auto, fp32 or bf16, got {precision!r}")
         self.model = model
         self.device = pick_device(device)
         self.precision: Precision = (
@@ -111,7 +95,7 @@ class Predictor:
         )
         self.orientations: Orientations = orientations or model.spec.orientations
         self.fcn = _ready(model.fcn, self.device)
-        self.rnn = None if model.rnn is None else _ready(model.rnn, self.device)
+        self.fusion_network = None if model.fusion is None else _ready(model.fusion, self.device)
         self.fuse_from_px = FUSE_FROM_PX
         self._fused = False
         # One copy serves both views of a network for whole series.
@@ -124,84 +108,55 @@ class Predictor:
         """How this model fuses dates: by a network, or as the mean where it has none for that."""
         if self.series is not None:
             return "series"
-        if self.rnn is None:
-            return "mean"
-        return "convlstm" if isinstance(self.rnn, ConvLSTM) else "attention"
+        return "mean" if self.fusion_network is None else self.fusion_network.kind
 
     def choose_gates(self, scene_px: int, dates: int) -> None:
         """Have the ConvLSTM's gates compiled or not, as a scene of so many px and dates repays it.
 
         Costs seconds the first time that a scene is large.
         """
-        if not isinstance(self.rnn, ConvLSTM) or self.device.type != "cpu":
+        network = self.fusion_network
+        if not isinstance(network, ConvLSTM) or self.device.type != "cpu":
             return
         wanted = scene_px * dates >= self.fuse_from_px
         if wanted and not self._fused:
             with torch.inference_mode(), autocast(self.device, self.precision):
-                self.rnn.fuse_gates()
+                network.fuse_gates()
         elif self._fused and not wanted:
-            self.rnn.unfuse_gates()
+            network.unfuse_gates()
         self._fused = wanted
-
-    def plan(
-        self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
-    ) -> tuple[Tile, ...]:
-        """The tiles of a scene of `shape` (height, width) for a series of `dates` dates.
-
-        Raises:
-            SettingsError: A tile size that is not a positive multiple of the model's stride.
-            ModelError: The model takes another number of dates only.
-        """
-        self.model.check_dates(dates)
-        margin = self.model.receptive_radius(dates)
-        return plan_tiles(shape, tile_px, margin, self.model.stride)
 
     def plan_pmaps(
         self, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX
     ) -> tuple[Tile, ...]:
         """The tiles of the PMap of one date: as far as the U-Net sees is read around each.
 
+        Args:
+            shape: (height, width) of the scene.
+            tile_px: Largest side of a tile.
+
         Raises:
             SettingsError: A tile size that is not a positive multiple of the model's stride.
         """
-        radius = int(self.model.fcn.receptive_radius)  # type: ignore[arg-type]
-        return plan_tiles(shape, tile_px, radius, self.model.stride)
+        return plan_tiles(shape, tile_px, self.model.fcn.receptive_radius, self.model.stride)
 
     def plan_fusion(
         self, shape: tuple[int, int], dates: int, tile_px: int = DEFAULT_TILE_PX
     ) -> tuple[Tile, ...]:
-        """The tiles in which the PMaps of `dates` dates are fused; their cores are the same.
+        """The tiles of the fused map of `dates` dates; their cores are the same.
+
+        Around each is read as far as is seen of what it is made from: the PMaps of the dates, or,
+        by a network for whole series, the images.
+
+        Args:
+            shape: (height, width) of the scene.
+            dates: T.
+            tile_px: Largest side of a tile.
 
         Raises:
             SettingsError: A tile size that is not a positive multiple of the model's stride.
         """
-        return plan_tiles(shape, tile_px, self.rnn_radius(dates), self.model.stride)
-
-    def predict(self, tile: Tile, images: Sequence[DatedImage], scene: Window) -> Prediction:
-        """Map one tile.
-
-        Args:
-            tile: Of `plan`.
-            images: The series, oldest first, at least one.
-            scene: The whole scene.
-
-        Raises:
-            ModelError: An image has not the model's number of bands.
-            InputError: An image cannot be read.
-        """
-        pixels = [self.read(image, tile.read) for image in images]
-        # What the RNN sees of the PMaps; the FCN's margin beyond that is not kept.
-        seen = tile.core.grow(self.rnn_radius(len(images))).intersect(scene)
-        inside = seen.relative_to(tile.read)
-        made = [self.pmap(image, inside) for image in pixels]
-        pmaps, valid = (np.stack(part) for part in zip(*made, strict=True))
-        core = tile.core.relative_to(seen)
-        if self.series is not None:
-            fused = self.map_series(pixels, tile.kept)
-        else:
-            fused = self.fuse(pmaps, valid, core, scene.size)
-        kept = core.slices
-        return Prediction(tile.core, pmaps[(..., *kept)], fused, valid[(..., *kept)])
+        return plan_tiles(shape, tile_px, self.fusion_radius(dates), self.model.stride)
 
     def read(self, image: DatedImage, window: Window) -> Image:
         """Read a window of an image.
@@ -227,31 +182,23 @@ class Predictor:
             kept: Which part of them. No network runs where it has no data.
 
         Returns:
-            (lc, h, w) float32, 0..1, 1/lc where there is no data; (h, w) bool, True = data.
+            (lc, h, w) float32, 0..1, anything where there is no data; (h, w) bool, True = data.
         """
         spec = self.model.spec
-        valid = valid_mask(pixels)[kept.slices]
+        known = valid_mask(pixels)
+        valid: NDArray[np.bool_] = known[kept.slices]
         if not valid.any():
-            lc = len(spec.legend.classes)
-            return np.full((lc, *valid.shape), 1 / lc, np.float32), valid
-        scaled = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
-        scaled = scaled.contiguous(memory_format=torch.channels_last)
+            return np.zeros((len(spec.legend.classes), *valid.shape), np.float32), valid
+        image = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
+        image = image.contiguous(memory_format=torch.channels_last)
+        seen = image, torch.from_numpy(known)[None].to(self.device)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            if self.orientations == 1:
-                made = probabilities(self._logits(scaled, kept)[0])
+            if self.orientations == 1:  # no more is computed than is kept
+                pmap = probabilities(self.fcn(*seen, kept))
             else:
-                made = oriented_mean(self.fcn, scaled, self.model.stride)[0][(..., *kept.slices)]
-            pmap = neutral(made.cpu(), torch.from_numpy(valid))
-        values: NDArray[np.float32] = pmap.contiguous().numpy()
+                pmap = oriented_mean(self.fcn, seen, self.model.stride)[(..., *kept.slices)]
+        values: NDArray[np.float32] = pmap[0].cpu().contiguous().numpy()
         return values, valid
-
-    def _logits(self, scaled: Tensor, kept: Window) -> Tensor:
-        """(1, lc, h, w) of a part of an image; the U-Net computes no more than that needs."""
-        if isinstance(self.fcn, UNet):
-            part: Tensor = self.fcn(scaled, kept)
-            return part
-        whole: Tensor = self.fcn(scaled)
-        return whole[(..., *kept.slices)]
 
     def fuse(
         self,
@@ -263,9 +210,9 @@ class Predictor:
         """The fused PMap of a part of a series of PMaps.
 
         Args:
-            pmaps: (T, lc, H, W) float32, 0..1, oldest first; 1/lc where a date has no data.
+            pmaps: (T, lc, H, W) float32, 0..1, oldest first; anything where a date has no data.
             valid: (T, H, W) bool, True where the date has data.
-            core: Which part; `rnn_radius` further PMaps are needed, or the scene ends there.
+            core: Which part; `fusion_radius` px more are needed, or the scene ends there.
             scene_px: Pixels of the whole scene: decides whether compiling the gates repays.
 
         Returns:
@@ -275,16 +222,17 @@ class Predictor:
         if not known.any():
             nothing: NDArray[np.float32] = pmaps[0][(..., *core.slices)]
             return nothing
-        if self.rnn is None:
+        if self.fusion_network is None:
             return self._tempered(FUSIONS["mean"](pmaps[(..., *core.slices)], known))
         self.choose_gates(scene_px, len(pmaps))
-        return self._tempered(self._fuse(self.rnn, torch.from_numpy(pmaps), core))
+        seen = torch.from_numpy(pmaps), torch.from_numpy(valid)
+        return self._tempered(self._fuse(self.fusion_network, *seen, core))
 
-    def rnn_radius(self, dates: int) -> int:
-        """How far in px the fusion of `dates` dates looks."""
-        if self.rnn is None:
-            return 0
-        return int(self.rnn.receptive_radius(dates))  # type: ignore[operator]
+    def fusion_radius(self, dates: int) -> int:
+        """How far in px around a pixel of the fused map is seen of what it is made from."""
+        if self.series is not None:
+            return self.series.receptive_radius(dates)
+        return 0 if self.fusion_network is None else self.fusion_network.receptive_radius(dates)
 
     def map_series(self, pixels: Sequence[Image], kept: Window) -> NDArray[np.float32]:
         """The PMap that a network for whole series makes of a part of its images.
@@ -297,67 +245,39 @@ class Predictor:
             (lc, h, w) float32, 0..1; meaningless where no date has data.
         """
         assert self.series is not None
-        scaling = self.model.spec.scaling
-        images = torch.from_numpy(np.stack([scaling.apply(image) for image in pixels]))
+        stacked = np.stack(pixels)
+        images = torch.from_numpy(self.model.spec.scaling.apply(stacked))[None].to(self.device)
+        known = torch.from_numpy(valid_mask(stacked))[None].to(self.device)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            series = images[None].to(self.device)
-            made = mapped(self.series, series, self.model.stride, self.orientations)
-            pmap: NDArray[np.float32] = made[0][(..., *kept.slices)].cpu().contiguous().numpy()
+            whole = mapped(self.series, (images, known), self.model.stride, self.orientations)
+            pmap: NDArray[np.float32] = whole[0][(..., *kept.slices)].cpu().contiguous().numpy()
         return self._tempered(pmap)
 
     def _tempered(self, fused: NDArray[np.float32]) -> NDArray[np.float32]:
         return tempered(fused, self.model.spec.temperature)
 
-    def _fuse(self, rnn: nn.Module, pmaps: Tensor, core: Window) -> NDArray[np.float32]:
+    def _fuse(
+        self, network: FusionNetwork, pmaps: Tensor, valid: Tensor, core: Window
+    ) -> NDArray[np.float32]:
         """The fused PMap (lc, h, w) of `core`, a part of `pmaps` (T, lc, H, W)."""
-        radius = self.rnn_radius(len(pmaps))
-        side = RNN_TILE_PX if self.device.type == "cpu" else max(core.height, core.width)
+        radius = self.fusion_radius(len(pmaps))
+        side = FUSION_TILE_PX if self.device.type == "cpu" else max(core.height, core.width)
         shape = (pmaps.shape[-2], pmaps.shape[-1])
         fused = np.empty((pmaps.shape[1], core.height, core.width), np.float32)
         with torch.inference_mode(), autocast(self.device, self.precision):
             for piece in plan_tiles(shape, side, radius, 1, core):
-                part = pmaps[(..., *piece.read.slices)][None].to(self.device)
-                pmap = probabilities(rnn(part))[0].cpu().numpy()
+                seen = (..., *piece.read.slices)
+                parts = pmaps[seen][None].to(self.device), valid[seen][None].to(self.device)
+                pmap = probabilities(network(*parts))[0].cpu().numpy()
                 fused[(..., *piece.core.relative_to(core).slices)] = pmap[(..., *piece.kept.slices)]
         return fused
 
 
-def predict_series(
-    predictor: Predictor,
-    images: Sequence[DatedImage],
-    shape: tuple[int, int],
-    tile_px: int = DEFAULT_TILE_PX,
-) -> Iterator[Prediction]:
-    """Map a series tile by tile; only one tile is in memory at a time.
-
-    The result does not depend on the tiles (but for rounding of the floating point): each is read
-    with the margin that the networks can see.
-
-    Args:
-        predictor: The model.
-        images: The series, at least one date, in any order.
-        shape: (height, width) of the scene in px.
-        tile_px: Largest side of a tile's core.
-
-    Yields:
-        The tiles' maps; their cores part the scene.
-
-    Raises:
-        SettingsError: A tile size that is not a positive multiple of the model's stride.
-        ModelError: An image has not the model's number of bands.
-        InputError: An image cannot be read.
-    """
-    series = sorted(images, key=lambda image: image.date)
-    scene = Window(0, 0, *shape)
-    for tile in predictor.plan(shape, len(series), tile_px):
-        yield predictor.predict(tile, series, scene)
-
-
-def _ready(network: nn.Module, device: torch.device) -> nn.Module:
+def _ready(network: N, device: torch.device) -> N:
     """A copy for inference only: on the device, channels last, batch norms folded into weights."""
-    own = copy.deepcopy(network).eval()
-    for block in (module for module in own.modules() if isinstance(module, nn.Sequential)):
+    folded = copy.deepcopy(network).eval()
+    for block in (module for module in folded.modules() if isinstance(module, nn.Sequential)):
         for at, (conv, norm) in enumerate(pairwise(block)):
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 block[at], block[at + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    return to_memory_format(own.to(device))
+    return to_memory_format(folded.to(device))

@@ -20,8 +20,9 @@ from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.sources import Series, check_images, scene_series, select_sites, site_series
 from swath.mapping.stages import MappedSite, map_sites
 from swath.maps.maps import Maps
+from swath.models.spec import ModelSpec
 from swath.models.starter import STARTER
-from swath.models.trained import ModelSpec, TrainedModel, load_model
+from swath.models.trained import TrainedModel, load_model
 from swath.sites.schema import SplitName
 
 STARTER_NAME = "starter"

@@ -18,7 +18,7 @@ from swath.grid import Grid, Window
 from swath.keys import value_hash
 from swath.mapping.predict import DatedImage, Image
 from swath.maps.rasters import CACHE_BYTES
-from swath.models.trained import ModelSpec
+from swath.models.spec import ModelSpec
 from swath.progress import track
 from swath.scenes.raster import BLOCK_PX, plan_source_window, rasterio_window, read_raster
 from swath.scenes.scene import Scene, SceneSettings

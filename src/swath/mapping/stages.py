@@ -253,8 +253,7 @@ def _make_fused(
     dates, rasters = plan.maps.dates, plan.fused
     key = plan.keys[rasters[0].name]
     tile_px = plan.manifest.settings.tile_px
-    plan_tiles = predictor.plan_fusion if predictor.series is None else predictor.plan
-    tiles = plan_tiles(plan.grid.shape, len(dates), tile_px)
+    tiles = predictor.plan_fusion(plan.grid.shape, len(dates), tile_px)
     store = open_store(place.tiles, key, len(rasters[0].bands), tiles)
     maps = plan.at(place.folder)
     paths = tuple(maps.pmap_path(date) for date in dates)

@@ -339,7 +339,7 @@ def read_pmap(
 
     Returns:
         (lc, h, w) float32 probabilities 0..1, in steps of 1/254, and (h, w) bool, True where the
-        map has data. A pixel without data has 1/lc in every class, as the RNN is shown it.
+        map has data; there alone the probabilities mean anything.
 
     Raises:
         InputError: Missing or unreadable, or the window reaches outside the map.
@@ -376,13 +376,12 @@ def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[
         codes: (..., lc, h, w) uint8: probability x 254; 255 = no data.
 
     Returns:
-        (..., lc, h, w) float32 probabilities 0..1, 1/lc where there is no data; (..., h, w) bool,
-        True where there is.
+        (..., lc, h, w) float32 probabilities 0..1, 0 in all classes where there is no data;
+        (..., h, w) bool, True where there is.
     """
     valid = codes[..., 0, :, :] != PMAP_NODATA
-    known = codes.astype(np.float32) / np.float32(PMAP_SCALE)
-    nothing = np.float32(1 / codes.shape[-3])
-    return np.where(valid[..., None, :, :], known, nothing), valid
+    values = codes.astype(np.float32) / np.float32(PMAP_SCALE)
+    return np.where(valid[..., None, :, :], values, np.float32(0)), valid
 
 
 def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

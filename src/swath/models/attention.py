@@ -1,16 +1,18 @@
 """Attention over dates: fuses the PMaps of several dates into one, in no order."""
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.models.dates import weighted_sum
+from swath.models.network import FusionNetwork, NetworkSizes, fill
 
 LEAST = 1e-3
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 
 
-class DateAttention(nn.Module):
+class DateAttention(FusionNetwork):
     """Which date to trust where: a weighted mean of the dates' logits, and a correction to it.
 
     With z_t the logits of date t's PMap and m their plain mean over the dates:
@@ -22,18 +24,35 @@ class DateAttention(nn.Module):
     So it starts, but for tiny random weights, as the mean of the dates' logits (a uniform, g = 1,
     no correction), the control that is hardest to beat, and learns what differs from it. All sums
     run over the dates that know the pixel: their order does not matter, and a date without data is
-    as if it were not there.
+    as if it were not there. Convolutions beside such a pixel see a z_t of 0 in it: 1/lc in every
+    class, the PMap that says nothing.
 
     Args:
         classes: lc, channels of a PMap and of the output.
-        hidden: Channels of e_t.
-        layers: Convolutions that make e_t; the n-th skips 2**n - 1 px between the pixels it sees.
+        sizes: Its own.
 
     Source: not in the paper, whose ConvLSTM reads the same PMaps one after another (section 1.2).
     """
 
-    def __init__(self, classes: int, hidden: int = 32, layers: int = 2) -> None:
-        super().__init__()
+    kind = "attention"
+
+    class Sizes(NetworkSizes):
+        """Sizes of the attention.
+
+        Attributes:
+            hidden: Channels of e_t.
+            layers: Convolutions that make e_t; the n-th skips 2**n - 1 px between the pixels that
+                it sees.
+        """
+
+        hidden: int = Field(default=32, ge=1)
+        layers: int = Field(default=2, ge=1)
+
+    _default = Sizes()
+
+    def __init__(self, classes: int, sizes: Sizes = _default) -> None:
+        super().__init__(classes, sizes)
+        hidden, layers = sizes.hidden, sizes.layers
         self.looks = nn.ModuleList(
             _wide(2 * classes if layer == 0 else hidden, hidden, 2**layer)
             for layer in range(layers)
@@ -51,19 +70,11 @@ class DateAttention(nn.Module):
         """How far in px a PMap pixel can act, whatever the number of dates."""
         return int(2 ** (len(self.looks) + 1) - 1)
 
-    def forward(self, pmaps: Tensor) -> Tensor:
-        """Fuse a series.
-
-        Args:
-            pmaps: (B, T, lc, H, W) in 0..1, T >= 1, any H and W. Where one says nothing (1/lc in
-                every class: no data), its date does not count.
-
-        Returns:
-            (B, lc, H, W) logits of the fused PMap.
-        """
+    def forward(self, pmaps: Tensor, known: Tensor) -> Tensor:
+        """Fuse a series; shapes as of `FusionNetwork`. The order of the dates does not matter."""
         batch, dates, classes = pmaps.shape[:3]
-        known = (pmaps != 1 / classes).any(dim=2, keepdim=True)
-        seen = logits_of(pmaps)
+        seen = logits_of(fill(pmaps, known, 1 / classes))
+        known = known.unsqueeze(2)
         share = known / known.sum(dim=1, keepdim=True).clamp_min(1)
         mean = (share * seen).sum(dim=1, keepdim=True).expand_as(seen)
         x = torch.cat([seen, mean], dim=2).flatten(0, 1)

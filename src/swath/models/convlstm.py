@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from swath.models.network import FusionNetwork, NetworkSizes, fill
 from swath.progress import console
 
 State = tuple[Tensor, Tensor]
@@ -122,18 +124,17 @@ class PeepholeConvLSTMCell(nn.Module):
     Args:
         channels_in: Channels of x.
         hidden: r, channels of h and c.
-        kernel: Side of the convolutions, odd.
 
     Source: section 1.2, as printed; o_t looks at c_{t-1} (other texts use c_t). The peephole
     weights are one number a channel, (r, 1, 1), since the paper gives no shape and a weight a pixel
     would tie the network to one image size.
     """
 
-    def __init__(self, channels_in: int, hidden: int, kernel: int = 3) -> None:
+    def __init__(self, channels_in: int, hidden: int) -> None:
         super().__init__()
         self.channels_in = channels_in
         self.hidden = hidden
-        self.gates = nn.Conv2d(channels_in + hidden, 4 * hidden, kernel, padding=kernel // 2)
+        self.gates = nn.Conv2d(channels_in + hidden, 4 * hidden, 3, padding=1)
         self.peephole = nn.Parameter(torch.zeros(3, hidden, 1, 1))
 
     def forward(self, x: Tensor, state: State | None, gates: Gates = PLAIN_GATES) -> State:
@@ -173,6 +174,15 @@ class PeepholeConvLSTMCell(nn.Module):
 def _rows(image: Tensor) -> Tensor:
     """(B, C, H, W) -> (B H W, C); copies only what is not channels last."""
     return image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
+
+
+def convlstm_layers(channels_in: int, sizes: "ConvLSTM.Sizes") -> nn.ModuleList:
+    """The cells of layers that lie on each other, lowest first; it sees `channels_in` channels."""
+    hidden = sizes.hidden
+    return nn.ModuleList(
+        PeepholeConvLSTMCell(channels_in if layer == 0 else hidden, hidden)
+        for layer in range(sizes.layers)
+    )
 
 
 def last_hidden(
@@ -224,32 +234,45 @@ def _kept(known: Tensor, new: State, old: State | None) -> State:
     return new
 
 
-class ConvLSTM(nn.Module):
+class ConvLSTM(FusionNetwork):
     """Peephole ConvLSTM layers over a series of PMaps; a 1 x 1 convolution reads the last state.
+
+    Where a date has no data it leaves the states as they are. Convolutions beside such a pixel see
+    1/lc in it, the PMap that says nothing.
 
     Args:
         classes: lc, channels of a PMap and of the output.
-        hidden: r, channels of the states.
-        layers: How many ConvLSTM layers lie on each other.
-        kernel: Side of the convolutions.
+        sizes: Its own.
 
     Source: section 1.2 (two layers, k = 3, r = 32, then 1 x 1 convolution); follows. The paper is
     silent on dates without data.
     """
 
-    def __init__(self, classes: int, hidden: int = 32, layers: int = 2, kernel: int = 3) -> None:
-        super().__init__()
-        self.kernel = kernel
-        self.cells = nn.ModuleList(
-            PeepholeConvLSTMCell(classes if layer == 0 else hidden, hidden, kernel)
-            for layer in range(layers)
-        )
+    kind = "convlstm"
+
+    class Sizes(NetworkSizes):
+        """Sizes of a ConvLSTM.
+
+        Attributes:
+            hidden: r, channels of the states.
+            layers: How many ConvLSTM layers lie on each other.
+        """
+
+        hidden: int = Field(default=32, ge=1)
+        layers: int = Field(default=2, ge=1)
+
+    _default = Sizes()
+
+    def __init__(self, classes: int, sizes: Sizes = _default) -> None:
+        super().__init__(classes, sizes)
+        hidden = sizes.hidden
+        self.cells = convlstm_layers(classes, sizes)
         self.head = nn.Conv2d(hidden, classes, 1)
         self._gates = PLAIN_GATES
 
     def receptive_radius(self, dates: int) -> int:
         """How far in px a PMap pixel of the first date can act: T + layers - 1 convolutions."""
-        return (self.kernel // 2) * (dates + len(self.cells) - 1)
+        return dates + len(self.cells) - 1
 
     def fuse_gates(self) -> bool:
         """Compile the gates into one pass over memory; the same function but for rounding.
@@ -297,16 +320,8 @@ class ConvLSTM(nn.Module):
             if learns:
                 torch.autograd.grad((hidden.float() + cell).sum(), [pre, peephole])
 
-    def forward(self, pmaps: Tensor) -> Tensor:
-        """Fuse a series.
-
-        Args:
-            pmaps: (B, T, lc, H, W) in 0..1, oldest first, T >= 1, any H and W. Where one says
-                nothing (1/lc in every class: no data), its date leaves the states as they are.
-
-        Returns:
-            (B, lc, H, W) logits of the fused PMap.
-        """
-        known = (pmaps != 1 / pmaps.shape[2]).any(dim=2)
+    def forward(self, pmaps: Tensor, known: Tensor) -> Tensor:
+        """Fuse a series; shapes as of `FusionNetwork`."""
+        pmaps = fill(pmaps, known, 1 / pmaps.shape[2])
         logits: Tensor = self.head(last_hidden(self.cells, pmaps, self._gates, known))
         return logits

@@ -17,9 +17,9 @@ def pick_device(name: str = "auto") -> torch.device:
         SettingsError: An unknown name, or `cuda` on a machine without it.
     """
     if name not in ("auto", "cpu", "cuda"):
-        raise SettingsError(f"--device must be auto, cpu or cuda, got {name!r}")
+        raise SettingsError(f"the device must be auto, cpu or cuda, got {name!r}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("--device cuda: no CUDA device here; use --device auto or cpu")
+        raise SettingsError("no CUDA device here; take auto or cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -39,11 +39,11 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     `fp32` on CUDA means float32: by default cuDNN would convolve in TF32, with 10 bits of mantissa.
     """
     if precision == "fp32" and device.type == "cuda":
-        now = torch.backends.cudnn
-        return now.flags(
-            enabled=now.enabled,
-            benchmark=now.benchmark,
-            deterministic=now.deterministic,
+        cudnn = torch.backends.cudnn
+        return cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=cudnn.benchmark,
+            deterministic=cudnn.deterministic,
             allow_tf32=False,
         )
     if precision == "fp32":

@@ -1,42 +1,56 @@
 """Which networks can be built, by name."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from swath.errors import ModelError
 from swath.models.attention import DateAttention
 from swath.models.convlstm import ConvLSTM
+from swath.models.names import Names, register_names
+from swath.models.network import FusionNetwork, ImageNetwork, NetworkSizes, SeriesNetwork
 from swath.models.unet import UNet
-from swath.models.wholeseries import SeriesSizes
+
+Sizes = dict[str, int]
+"""The sizes of all networks of a model, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwoStages:
-    """How to build the two networks of a model that maps each date, then fuses the PMaps.
+    """A model that maps each date, then fuses the PMaps.
 
     Attributes:
-        fcn: (bands, classes, width, decoder_convs) -> the network for one image.
-        rnn: (classes, hidden, layers) -> the network that fuses PMaps.
+        fcn: The network for one image.
+        fusion: The network that fuses PMaps.
     """
 
-    fcn: Callable[[int, int, int, int], nn.Module]
-    rnn: Callable[[int, int, int], nn.Module]
+    fcn: type[ImageNetwork]
+    fusion: type[FusionNetwork]
+
+    def sizes(self, given: Mapping[str, object]) -> Sizes:
+        """The sizes that this model has; see `sizes_of`."""
+        return sizes_of(self.fcn.Sizes, given) | sizes_of(self.fusion.Sizes, given)
 
 
 @dataclass(frozen=True, slots=True)
 class WholeSeries:
-    """How to build the one network of a model that is trained end to end on series.
+    """A model of one network, trained end to end on series.
 
     Attributes:
-        series: Its sizes -> the network, a `swath.models.wholeseries.SeriesNetwork`.
-        one_length: Whether it takes series of the length that it was built for only.
+        series: The network.
     """
 
-    series: Callable[[SeriesSizes], nn.Module]
-    one_length: bool = False
+    series: type[SeriesNetwork]
+
+    @property
+    def one_length(self) -> bool:
+        """Whether it takes series of the length that it was built for only."""
+        return self.series.one_length
+
+    def sizes(self, given: Mapping[str, object]) -> Sizes:
+        """The sizes that this model has; see `sizes_of`."""
+        return sizes_of(self.series.Sizes, given)
 
 
 Architecture = TwoStages | WholeSeries
@@ -47,9 +61,16 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def register(name: str, entry: Architecture) -> None:
-    """Make an architecture known under a name."""
+def register(name: str, entry: Architecture, names: Names) -> None:
+    """Make an architecture known.
+
+    Args:
+        name: Its slug, as settings and `model.json` say it.
+        entry: Its networks.
+        names: What reports call its map of one date, and that of the whole series.
+    """
     ARCHITECTURES[name] = entry
+    register_names(name, names)
 
 
 def architecture(name: str) -> Architecture:
@@ -67,12 +88,22 @@ def architecture(name: str) -> Architecture:
         ) from None
 
 
+def sizes_of(kind: type[NetworkSizes], given: Mapping[str, object]) -> Sizes:
+    """The sizes of one network.
+
+    Args:
+        kind: Its `Sizes`.
+        given: Sizes and whatever else by name; what is missing is as by default.
+    """
+    return kind.model_validate(given).model_dump()
+
+
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable weights."""
     return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
 
 
-def multiply_adds(module: nn.Module, *example: Any) -> int:
+def multiply_adds(module: nn.Module, *example: Tensor) -> int:
     """Multiply-adds of all convolutions in one forward pass, counted by running it.
 
     Args:

@@ -29,8 +29,8 @@ def tempered(pmap: NDArray[np.float32], temperature: float) -> NDArray[np.float3
     if temperature == 1:
         return pmap
     power = np.maximum(pmap, np.float32(_LEAST)) ** np.float32(1 / temperature)
-    made: NDArray[np.float32] = power / power.sum(axis=0)
-    return made
+    softened: NDArray[np.float32] = power / power.sum(axis=0)
+    return softened
 
 
 def fit_temperature(pmap: NDArray[np.float32], label: NDArray[np.integer]) -> float:
@@ -57,5 +57,5 @@ def fit_temperature(pmap: NDArray[np.float32], label: NDArray[np.integer]) -> fl
         return float(np.mean(total - true * sharp, dtype=np.float64))
 
     low, high = np.log(RANGE)
-    found = minimize_scalar(surprise, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
-    return float(f"{np.exp(found.x):.3g}")
+    best = minimize_scalar(surprise, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    return float(f"{np.exp(best.x):.3g}")

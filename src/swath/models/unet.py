@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.grid import Window
+from swath.models.network import ImageNetwork, NetworkSizes, fill, pad
 
 DEPTH = 4
 """Poolings on the contracting path; the network's stride is 2 ** DEPTH = 16 px."""
@@ -48,8 +50,8 @@ class Doubling(nn.ConvTranspose2d):
         # One row of the product for each pixel of a 2 x 2 block and channel.
         weight = self.weight.permute(2, 3, 1, 0).reshape(4 * half, channels)
         rows = x.permute(0, 2, 3, 1).reshape(-1, channels)
-        made = functional.linear(rows, weight, self.bias.repeat(4))
-        blocks = made.view(batch, height, width, 2, 2, half).transpose(2, 3)
+        pixels = functional.linear(rows, weight, self.bias.repeat(4))
+        blocks = pixels.view(batch, height, width, 2, 2, half).transpose(2, 3)
         return blocks.reshape(batch, 2 * height, 2 * width, half).permute(0, 3, 1, 2)
 
 
@@ -140,35 +142,49 @@ def initialise(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-class UNet(nn.Module):
+class UNet(ImageNetwork):
     """The paper's U-Net: half the filters of the original, one convolution a decoder step.
 
-    Any height and width: the input is padded with zeros at the bottom and right to a multiple of
-    the stride, and the output is cut to the size of the input.
+    It maps images of whatever size: the input is padded with zeros at the bottom and right to a
+    multiple of the stride, and the output is cut to the size of the input. Pixels without data are
+    zeros to it as well.
 
     Args:
         bands: Channels of the input.
         classes: lc, channels of the output.
-        width: Filters of the first level; each of the four poolings doubles them.
-        decoder_convs: 3 x 3 convolutions in each decoder step.
+        sizes: Its own.
 
-    Source: section 1.1; follows with `width=32, decoder_convs=1` (32, 64, 128, 256, 512 filters;
-    6.98 M parameters; 147,360 multiply-adds a pixel with 3 bands and 2 classes). Convolutions
-    before a batch norm carry no bias, which changes nothing that the network can compute.
+    Source: section 1.1; follows with the sizes as they are by default (32, 64, 128, 256, 512
+    filters; 6.98 M parameters; 147,360 multiply-adds a pixel with 3 bands and 2 classes).
+    Convolutions before a batch norm carry no bias, which changes nothing that the network can
+    compute.
     """
+
+    class Sizes(NetworkSizes):
+        """Sizes of a U-Net.
+
+        Attributes:
+            width: Filters of the first level; each of the four poolings doubles them.
+            decoder_convs: 3 x 3 convolutions in each decoder step.
+        """
+
+        width: int = Field(default=32, ge=1)
+        decoder_convs: int = Field(default=1, ge=1)
+
+    _default = Sizes()
 
     stride: int = 2**DEPTH
 
-    def __init__(self, bands: int, classes: int, width: int = 32, decoder_convs: int = 1) -> None:
-        super().__init__()
-        filters = [width * 2**level for level in range(DEPTH + 1)]
-        self.decoder_convs = decoder_convs
+    def __init__(self, bands: int, classes: int, sizes: Sizes = _default) -> None:
+        super().__init__(bands, classes, sizes)
+        filters = [sizes.width * 2**level for level in range(DEPTH + 1)]
+        self.decoder_convs = sizes.decoder_convs
         self.down = nn.ModuleList(
             ConvBlock(source, target, 2)
             for source, target in zip([bands, *filters[:-1]], filters, strict=True)
         )
-        self.up = nn.ModuleList(UpBlock(count, decoder_convs) for count in filters[:0:-1])
-        self.head: nn.Module = nn.Conv2d(width, classes, 1)
+        self.up = nn.ModuleList(UpBlock(count, self.decoder_convs) for count in filters[:0:-1])
+        self.head: nn.Module = nn.Conv2d(sizes.width, classes, 1)
         initialise(self)
 
     @property
@@ -183,19 +199,14 @@ class UNet(nn.Module):
         decoder = self.decoder_convs * (self.stride - 1)
         return encoder + decoder + (self.stride - 1)
 
-    def forward(self, image: Tensor, kept: Window | None = None) -> Tensor:
-        """Map images to logits.
+    def forward(self, image: Tensor, known: Tensor, kept: Window | None = None) -> Tensor:
+        """Map images to logits; shapes as of `ImageNetwork`.
 
-        Args:
-            image: (B, C, H, W) float, scaled; 0 where there is no data.
-            kept: The wanted part; what it does not depend on is not computed. None: all.
-
-        Returns:
-            (B, lc, H, W) logits, or those of `kept`.
+        What `kept` does not depend on is not computed.
         """
         part = kept or Window(0, 0, *image.shape[-2:])
         levels = self.plan(image.shape[-2:], kept)
-        logits = self.decode(self.encode(image, levels), levels)
+        logits = self.decode(self.encode(fill(image, known, 0), levels), levels)
         return _crop(logits, levels[0].decoded, part)
 
     def plan(self, shape: Sequence[int], kept: Window | None = None) -> list[Level]:
@@ -207,14 +218,13 @@ class UNet(nn.Module):
         """The contracting path.
 
         Args:
-            image: (B, C, H, W); it is padded to multiples of the stride.
+            image: (B, C, H, W), 0 where it is not known; it is padded to multiples of the stride.
             levels: Of `plan`.
 
         Returns:
             The features that the expansive path needs, finest level first: (B, width * 2**n, ...).
         """
-        height, width = image.shape[-2:]
-        x = functional.pad(image, (0, -width % self.stride, 0, -height % self.stride))
+        x = pad(image, self.stride)
         have = Window(0, 0, *x.shape[-2:])
         features: list[Tensor] = []
         for number, (block, level) in enumerate(zip(self.down, levels, strict=True)):

@@ -9,7 +9,7 @@ from swath.dataset.patches import PatchDataset, Sample
 from swath.legend import IGNORE
 from swath.models.device import Precision, autocast
 from swath.models.fusion import mean
-from swath.models.head import neutral, probabilities
+from swath.models.head import probabilities
 from swath.models.orientations import mapped
 from swath.models.temperature import fit_temperature
 from swath.models.trained import TrainedModel
@@ -47,7 +47,7 @@ def calibrate(
         source.dataset, plan_cover(source.validation, VALIDATION_PX, dates), source.scaling
     )
     every = -(-len(patches) * VALIDATION_PX**2 // PIXELS)
-    networks = [n for n in (model.fcn, model.rnn, model.series) if n is not None]
+    networks = model.networks.values()
     pmaps, labels = [], []
     for network in networks:
         network.to(device)
@@ -69,13 +69,12 @@ def calibrate(
 def _fused(model: TrainedModel, sample: Sample, device: torch.device) -> Tensor:
     """The fused PMap (lc, H, W) of one patch, on the CPU."""
     orientations = model.spec.orientations
-    image = sample["image"].to(device)
+    image, known = sample["image"].to(device), sample["valid"].to(device)
     if model.series is not None:
-        return mapped(model.series, image[None], model.stride, orientations)[0].cpu()
+        series = image[None], known[None]
+        return mapped(model.series, series, model.stride, orientations)[0].cpu()
     image = image.contiguous(memory_format=torch.channels_last)
-    pmaps = mapped(model.fcn, image, model.stride, orientations)
-    valid = sample["valid"]
-    pmaps = neutral(pmaps, valid.to(device))
-    if model.rnn is not None:
-        return probabilities(model.rnn(pmaps[None]))[0].cpu()
-    return torch.from_numpy(mean(pmaps.cpu().numpy(), valid.numpy()))
+    pmaps = mapped(model.fcn, (image, known), model.stride, orientations)
+    if model.fusion is not None:
+        return probabilities(model.fusion(pmaps[None], known[None]))[0].cpu()
+    return torch.from_numpy(mean(pmaps.cpu().numpy(), known.cpu().numpy()))

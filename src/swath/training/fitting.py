@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from pydantic import JsonValue
@@ -15,7 +16,16 @@ from swath.dataset.patches import measure_scaling, survey_split
 from swath.keys import Decided
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
 from swath.models.device import Precision, autocast
-from swath.models.trained import ModelSpec, TrainedModel, to_memory_format
+from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
+from swath.models.registry import architecture
+from swath.models.spec import ModelSpec
+from swath.models.trained import (
+    TrainedModel,
+    build_fcn,
+    build_fusion,
+    build_series,
+    to_memory_format,
+)
 from swath.training.calibration import calibrate
 from swath.training.compute import Compute
 from swath.training.fit import Scores, StageFolder, fit_stage
@@ -25,6 +35,8 @@ from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.presets import StageSettings
 from swath.training.store import StageStore
 from swath.training.trainplan import LONGEST_SERIES, TrainPlan
+
+N = TypeVar("N", bound=nn.Module)
 
 FCN_SALT, FUSION_SALT, SERIES_SALT = 1, 2, 3
 """Tell the stages apart: each has first weights and patches of its own."""
@@ -81,10 +93,7 @@ def _describe(plan: TrainPlan, source: PatchSource) -> ModelSpec:
         image=dataset.image,
         legend=dataset.legend,
         scaling=source.scaling,
-        width=settings.width,
-        decoder_convs=settings.decoder_convs,
-        hidden=settings.hidden,
-        layers=settings.layers,
+        sizes=architecture(settings.model).sizes(settings.model_dump()),
         dates=plan.dates,
         orientations=settings.orientations,
         splits=dataset.splits,
@@ -137,21 +146,24 @@ class Fitting:
     def fcn_stage(self) -> tuple[FcnStage, PatchModule]:
         """Stage 1 as it begins, and its patches."""
         settings = self.source.settings.fcn
-        network = self._begin("fcn", FCN_SALT)
+        self._seed(FCN_SALT)
+        network = self._begin("fcn", build_fcn(self.spec))
         stage = FcnStage(network, settings, self._loss, self._classes)
         return stage, PatchModule(self.source, settings, 1, FCN_SALT)
 
-    def fusion_stage(self, fcn: nn.Module) -> tuple[FusionStage, PatchModule]:
+    def fusion_stage(self, fcn: ImageNetwork) -> tuple[FusionStage, PatchModule]:
         """Stage 2 as it begins, on the PMaps of a trained network, and its patches."""
         settings = self.source.settings.rnn
-        network = self._begin("rnn", FUSION_SALT)
+        self._seed(FUSION_SALT)
+        network = self._begin("rnn", build_fusion(self.spec))
         stage = FusionStage(network, fcn, settings, self._loss, self._classes)
         return stage, PatchModule(self.source, settings, self.spec.dates, FUSION_SALT)
 
     def series_stage(self) -> tuple[SeriesStage, PatchModule]:
         """The only stage of a network for whole series as it begins, and its patches."""
         settings = self.source.settings.fcn
-        network = self._begin("series", SERIES_SALT)
+        self._seed(SERIES_SALT)
+        network = self._begin("series", build_series(self.spec))
         stage = SeriesStage(network, settings, self._loss, self._classes)
         return stage, PatchModule(self.source, settings, self.spec.dates, SERIES_SALT)
 
@@ -161,7 +173,7 @@ class Fitting:
         if not sites:
             return model
         dates = self.spec.dates
-        if model.rnn is None and model.series is None:
+        if model.fusion is None and model.series is None:
             # Its maps are the mean of the dates that there are.
             longest = self.source.settings.dates or LONGEST_SERIES
             dates = min(longest, *(len(site.acquisitions) for site in sites))
@@ -177,7 +189,7 @@ class Fitting:
     def _loss(self) -> CrossEntropyLogIoU:
         return CrossEntropyLogIoU(self.source.settings.loss_weight)
 
-    def _fcn(self) -> tuple[nn.Module, Scores]:
+    def _fcn(self) -> tuple[ImageNetwork, Scores]:
         """Train the network for one image, or take it from the store."""
         stage, patches = self.fcn_stage()
         first = self.plan.first_stage
@@ -190,27 +202,24 @@ class Fitting:
             self.store.keep(decided, self.out / "fcn")
         return stage.network, scores
 
-    def _fusion(self, fcn: nn.Module) -> tuple[nn.Module, Scores]:
+    def _fusion(self, fcn: ImageNetwork) -> tuple[FusionNetwork, Scores]:
         """Train the fusion on PMaps of the frozen network."""
         stage, patches = self.fusion_stage(fcn)
         with self._compiled(stage.network, self.source.settings.rnn):
             scores = self._fit(stage, patches, "rnn")
         return stage.network, scores
 
-    def _series(self) -> tuple[nn.Module, Scores]:
+    def _series(self) -> tuple[SeriesNetwork, Scores]:
         """Train a network for whole series."""
         stage, patches = self.series_stage()
         return stage.network, self._fit(stage, patches, "series")
 
-    def _begin(self, name: str, salt: int) -> nn.Module:
-        """A network with the weights that it begins with."""
+    def _seed(self, salt: int) -> None:
+        """Decide the random weights of the next network."""
         torch.manual_seed(self.plan.seed * 1000 + salt)
-        build = {
-            "fcn": self.spec.build_fcn,
-            "rnn": self.spec.build_rnn,
-            "series": self.spec.build_series,
-        }
-        network = build[name]()
+
+    def _begin(self, name: str, network: N) -> N:
+        """A fresh network with the weights that it begins with."""
         if self.plan.start is not None:
             self.plan.start.fill(name, network)
         return to_memory_format(network)

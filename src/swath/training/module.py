@@ -10,7 +10,8 @@ from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccar
 
 from swath.dataset.patches import Sample
 from swath.legend import IGNORE
-from swath.models.head import neutral, probabilities
+from swath.models.head import probabilities
+from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.presets import StageSettings
 
@@ -104,6 +105,8 @@ class Stage(LightningModule):
 class FcnStage(Stage):
     """Stage 1: the network that maps one image, trained on single dates."""
 
+    network: ImageNetwork
+
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """Every date of every patch on its own: (B T, lc, H, W) and (B T, H, W)."""
         image = batch["image"]
@@ -111,7 +114,7 @@ class FcnStage(Stage):
         # A date without data at a pixel teaches nothing there.
         label = label.masked_fill(~batch["valid"].flatten(0, 1), IGNORE)
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.network(flat), label
+        return self.network(flat, batch["valid"].flatten(0, 1)), label
 
 
 class FusionStage(Stage):
@@ -127,10 +130,12 @@ class FusionStage(Stage):
     Source: section 1.5; follows.
     """
 
+    network: FusionNetwork
+
     def __init__(
         self,
-        network: nn.Module,
-        fcn: nn.Module,
+        network: FusionNetwork,
+        fcn: ImageNetwork,
         settings: StageSettings,
         loss: CrossEntropyLogIoU,
         classes: int,
@@ -145,22 +150,24 @@ class FusionStage(Stage):
 
     @torch.no_grad()
     def pmaps(self, batch: Sample) -> Tensor:
-        """The PMaps (B, T, lc, H, W) of a batch, 1/lc where a date has no data."""
-        image = batch["image"]
+        """The PMaps (B, T, lc, H, W) of a batch; anything where a date has no data."""
+        image, valid = batch["image"], batch["valid"]
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        pmaps = probabilities(self._frozen[0](flat))
-        return neutral(pmaps.reshape(*image.shape[:2], *pmaps.shape[1:]), batch["valid"])
+        pmaps = probabilities(self._frozen[0](flat, valid.flatten(0, 1)))
+        return pmaps.reshape(*image.shape[:2], *pmaps.shape[1:])
 
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """The fused logits (B, lc, H, W) and the labels (B, H, W)."""
         label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
-        return self.network(self.pmaps(batch)), label
+        return self.network(self.pmaps(batch), batch["valid"]), label
 
 
 class SeriesStage(Stage):
     """The only stage of a network for whole series."""
 
+    network: SeriesNetwork
+
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
         """The logits (B, lc, H, W) of each series and the labels (B, H, W)."""
         label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
-        return self.network(batch["image"]), label
+        return self.network(batch["image"], batch["valid"]), label

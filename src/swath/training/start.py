@@ -1,6 +1,6 @@
 """Weights that a training begins with: those of another run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,25 @@ from swath.dataset.site import Dataset, Site
 from swath.errors import SettingsError
 from swath.keys import Decided
 from swath.legend import Legend
-from swath.models.trained import ModelSpec, TrainedModel, load_model, network_hash
+from swath.models.registry import TwoStages, architecture
+from swath.models.trained import TrainedModel, load_model, network_hash
+from swath.schema import Frozen
 from swath.sentinel2 import ImageSettings
 from swath.training.presets import TrainSettings
+
+
+class StartRecord(Frozen):
+    """What model.json says of the run that a training began with.
+
+    Attributes:
+        weights: Network -> SHA-256 of its weights.
+        sites: On which they were trained.
+        training: How; what that training began with in its turn is in it.
+    """
+
+    weights: dict[str, str]
+    sites: list[str]
+    training: dict[str, JsonValue]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +50,10 @@ class Start:
     model: TrainedModel
     source: str
 
-    @property
-    def _networks(self) -> dict[str, nn.Module]:
-        model = self.model
-        if model.series is not None:
-            return {"series": model.series}
-        return {"fcn": model.fcn} | ({"rnn": model.rnn} if model.rnn is not None else {})
-
     @cached_property
     def hashes(self) -> dict[str, str]:
         """Network -> SHA-256 of its weights: what a run that begins with them depends on."""
-        return {name: network_hash(network) for name, network in self._networks.items()}
+        return {name: network_hash(network) for name, network in self.model.networks.items()}
 
     @property
     def record(self) -> dict[str, JsonValue]:
@@ -68,11 +77,12 @@ class Start:
                 the run holds out is one that these weights learnt from.
         """
         spec = self.model.spec
-        afresh: tuple[str, ...] = ()
-        if self.model.series is None and self.model.rnn is None:
-            afresh = ("hidden", "layers")  # sizes of the fusion
-        wanted = weights_meaning(settings.model, dataset.image, dataset.legend, settings, afresh)
-        offered = weights_meaning(spec.name, spec.image, spec.legend, spec, afresh)
+        kind, afresh = architecture(spec.name), frozenset[str]()
+        if isinstance(kind, TwoStages) and self.model.fusion is None:
+            afresh = frozenset(kind.fusion.Sizes.model_fields)  # the fusion begins afresh
+        sizes = settings.model_dump()
+        wanted = weights_meaning(settings.model, dataset.image, dataset.legend, sizes, afresh)
+        offered = weights_meaning(spec.name, spec.image, spec.legend, spec.sizes, afresh)
         if unlike := difference(offered, wanted):
             raise SettingsError(f"{self.source} cannot be started from: {unlike}")
         learnt = self.learnt
@@ -88,10 +98,11 @@ class Start:
         """The sites that its weights learnt from: those of its run, of that one's start, and on."""
         spec = self.model.spec
         names = set(spec.splits.get("train", []))
-        start = spec.training.get("start")
-        while start:
-            names |= set(start["sites"])
-            start = start["training"].get("start")
+        training = spec.training
+        while start := training.get("start"):
+            record = StartRecord.model_validate(start)
+            names |= set(record.sites)
+            training = record.training
         return names
 
     def _parted_alike(self, site: Site) -> bool:
@@ -111,7 +122,7 @@ class Start:
         Raises:
             SettingsError: They do not fit, as with a network of a fixed number of dates.
         """
-        counterpart = self._networks.get(name)
+        counterpart = self.model.networks.get(name)
         if counterpart is None:
             return
         try:
@@ -137,7 +148,7 @@ def weights_meaning(
     model: str,
     image: ImageSettings,
     legend: Legend,
-    sizes: TrainSettings | ModelSpec,
+    sizes: Mapping[str, object],
     afresh: Collection[str] = (),
 ) -> Decided:
     """What decides which weights a model has and what they mean.
@@ -146,17 +157,16 @@ def weights_meaning(
         model: Name of the architecture.
         image: What it reads.
         legend: What it maps.
-        sizes: Has the sizes of its networks as fields.
+        sizes: The sizes of its networks by name, among others.
         afresh: Sizes of networks that begin with random weights.
     """
-    shared = TrainSettings.model_fields.keys() & ModelSpec.model_fields.keys()
-    names = sorted(shared - {"dates", "orientations", *afresh})
+    named = architecture(model).sizes(sizes)
     fields: dict[str, JsonValue] = {
         "model": model,
         "bands": ",".join(image.bands),
         "encoding": image.encoding,
         "classes": ",".join(legend.names),
-        **{name: getattr(sizes, name) for name in names},
+        **{name: named[name] for name in sorted(named) if name not in afresh},
     }
     return Decided("weights", 1, fields)
 

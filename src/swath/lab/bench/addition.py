@@ -10,12 +10,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from swath.grid import Grid
-from swath.lab.bench.clock import Timing, now, number
+from swath.lab.bench.clock import Report, Timing, now, number
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import scene_series
 from swath.mapping.stages import MappedSite, map_site
@@ -34,7 +33,7 @@ TOWN_PX = 512
 MAPS = "maps"
 
 
-def bench_addition(side_px: int, dates: int, repetitions: int) -> dict[str, Any]:
+def bench_addition(side_px: int, dates: int, repetitions: int) -> Report:
     """Map a series, then add a date to its maps.
 
     The scene is a simulated town beside its mirror images, so that there are roads to trace; the
@@ -61,15 +60,15 @@ def bench_addition(side_px: int, dates: int, repetitions: int) -> dict[str, Any]
                 child = json.loads(done.stdout)
                 seconds.append(child["seconds"])
                 stages[step] = child["stages"]
-    found = {step: Timing(tuple(seconds)) for step, seconds in timings.items()}
-    report: dict[str, Any] = {"scene_px": side_px, "dates": dates}
-    for step, timing in found.items():
+    steps = {step: Timing(tuple(seconds)) for step, seconds in timings.items()}
+    report: Report = {"scene_px": side_px, "dates": dates}
+    for step, timing in steps.items():
         report[step] = {
             "time": timing.report(),
             # On the wall, of the last round.
             "stages": {stage: number(s, "s") for stage, s in stages[step].items()},
         }
-    return report | {"update_of_map": found["map"].times_faster_than(found["update"])}
+    return report | {"update_of_map": steps["map"].times_faster_than(steps["update"])}
 
 
 def _write_scene(folder: Path, side_px: int, dates: int) -> None:
@@ -101,5 +100,5 @@ def _update(folder: Path) -> MappedSite:
 
 if __name__ == "__main__":
     began = now()
-    made = {"map": _map, "update": _update}[sys.argv[1]](Path(sys.argv[2]))
-    sys.stdout.write(json.dumps({"seconds": now() - began, "stages": made.stages}))
+    site = {"map": _map, "update": _update}[sys.argv[1]](Path(sys.argv[2]))
+    sys.stdout.write(json.dumps({"seconds": now() - began, "stages": site.stages}))

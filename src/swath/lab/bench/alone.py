@@ -1,6 +1,6 @@
 """The plain program in a process of its own: what our allocator settings do must not help it.
 
-`python -m swath.lab.bench.alone WIDTH HIDDEN DATES SIDE WINDOWS [--keep]` is such a process; it
+`python -m swath.lab.bench.alone WIDTH HIDDEN DATES SIDE WINDOWS [keep]` is such a process; it
 prints the seconds of its windows as JSON.
 """
 
@@ -11,12 +11,12 @@ import sys
 import torch
 
 from swath.lab.bench.clock import now
-from swath.lab.bench.model import drawn_model
+from swath.lab.bench.model import Everywhere, drawn_model
 from swath.lab.bench.plain import PAPER_TILE_PX, PlainConvLSTM, draw_scene, paper_windows
 from swath.memory import keep_freed_memory
 from swath.models.head import probabilities
 
-KEEP = "--keep"
+KEEP = "keep"
 
 
 def plain_seconds(
@@ -43,14 +43,14 @@ def plain_seconds(
 
 
 def _map(width: int, hidden: int, dates: int, side: int, windows: int) -> float:
-    model, fcn, rnn = drawn_model(width, hidden)
-    plain = PlainConvLSTM(rnn).eval()
+    model, fcn, convlstm = drawn_model(width, hidden)
+    plain, unet = PlainConvLSTM(convlstm).eval(), Everywhere(fcn)
     scene = draw_scene(side, dates)
     began = now()
     with torch.inference_mode():
         for _ in range(windows):
             scaled = [torch.from_numpy(model.spec.scaling.apply(image))[None] for image in scene]
-            pmaps = [probabilities(fcn(image)) for image in scaled]
+            pmaps = [probabilities(unet(image)) for image in scaled]
             probabilities(plain(torch.stack(pmaps, 1)))
     return now() - began
 

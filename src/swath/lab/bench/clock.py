@@ -2,12 +2,25 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import TypedDict
 
 Work = Callable[[], object]
+
+Report = dict[str, object]
+"""A part of what `swath lab bench` prints: plain JSON values, every measured one a `Figure`."""
+
+
+class Figure(TypedDict):
+    """A measured figure: the median of the rounds, the smallest and the largest."""
+
+    value: float
+    unit: str
+    low: float
+    high: float
+    repetitions: int
 
 
 def usable_processors() -> int:
@@ -47,15 +60,15 @@ class Timing:
         """Seconds."""
         return median(self.seconds)
 
-    def rate(self, amount: float, unit: str, digits: int = 4) -> dict[str, Any]:
+    def rate(self, amount: float, unit: str, digits: int = 4) -> Figure:
         """`amount` a second, as the report has it: median, slowest, fastest, repetitions."""
         return _summary([amount / s for s in self.seconds], unit, digits)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Figure:
         """The seconds themselves."""
         return _summary(self.seconds, "s", 4)
 
-    def times_faster_than(self, other: "Timing") -> dict[str, Any]:
+    def times_faster_than(self, other: "Timing") -> Figure:
         """The other's time through this one's, round by round."""
         pairs = zip(other.seconds, self.seconds, strict=True)
         return _summary([theirs / mine for theirs, mine in pairs], "times", 3)
@@ -87,12 +100,12 @@ def measure(
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
 
 
-def number(value: float, unit: str, digits: int = 4) -> dict[str, Any]:
+def number(value: float, unit: str, digits: int = 4) -> Figure:
     """A single figure of the report, measured or counted once."""
     return _summary([value], unit, digits)
 
 
-def _summary(values: "list[float] | tuple[float, ...]", unit: str, digits: int) -> dict[str, Any]:
+def _summary(values: Sequence[float], unit: str, digits: int) -> Figure:
     def short(value: float) -> float:
         return float(f"{value:.{digits}g}")
 

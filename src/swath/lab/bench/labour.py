@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
@@ -21,7 +20,7 @@ from swath.dataset.catalog import read_dataset
 from swath.dataset.index import plan_patches
 from swath.dataset.patches import PatchDataset, measure_scaling, survey_split
 from swath.grid import Grid
-from swath.lab.bench.clock import Work, measure, usable_processors
+from swath.lab.bench.clock import Report, Work, measure, usable_processors
 from swath.labels.burn import Widening, burn
 from swath.legend import read_legend
 from swath.simulate.world import write_world
@@ -29,7 +28,7 @@ from swath.simulate.world import write_world
 CRS = "EPSG:32631"
 
 
-def bench_burning(lines: int, side_px: int, repetitions: int) -> dict[str, Any]:
+def bench_burning(lines: int, side_px: int, repetitions: int) -> Report:
     """Burn drawn road lines onto a scene's grid and dilate them once, as the paper does."""
     grid = Grid(CRS, Affine(10, 0, 300_000, 0, -10, 5_000_000), (side_px, side_px))
     roads = draw_roads(lines, grid)
@@ -55,7 +54,7 @@ def draw_roads(count: int, grid: Grid) -> geopandas.GeoDataFrame:
     return geopandas.GeoDataFrame(geometry=shapely.linestrings(points), crs=grid.crs)
 
 
-def bench_decoding(side_px: int, repetitions: int) -> dict[str, Any]:
+def bench_decoding(side_px: int, repetitions: int) -> Report:
     """Decode a three-band 8-bit JPEG 2000, lossless as ESA's, of blurred noise."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.jp2"
@@ -65,7 +64,7 @@ def bench_decoding(side_px: int, repetitions: int) -> dict[str, Any]:
         if find_spec("imagecodecs") is not None:
             cases["imagecodecs"] = _imagecodecs(data)
         timings = measure(cases, repetitions)
-    report: dict[str, Any] = {
+    report: Report = {
         "image": [3, side_px, side_px],
         "mbyte": round(len(data) / 1e6, 2),
         "threads": usable_processors(),
@@ -115,9 +114,7 @@ def _imagecodecs(data: bytes) -> Work:
     return lambda: imagecodecs.jpeg2k_decode(data, numthreads=usable_processors())
 
 
-def bench_sampling(
-    side_px: int, batch: int, patch_px: int, dates: int, repetitions: int
-) -> dict[str, Any]:
+def bench_sampling(side_px: int, batch: int, patch_px: int, dates: int, repetitions: int) -> Report:
     """Read a batch of training patches from the files of a simulated site, in this process."""
     with tempfile.TemporaryDirectory() as folder:
         sites = write_world(Path(folder) / "world", {"sim": "train"}, seed=0, size_px=side_px)
@@ -132,11 +129,11 @@ def bench_sampling(
             samples = PatchDataset(dataset, patches, scaling, 0.1)
             return lambda: [samples[index] for index in range(len(samples))]
 
-        timings = measure({"fcn": read(1), "rnn": read(dates)}, repetitions)
+        timings = measure({"one date": read(1), "series": read(dates)}, repetitions)
     pixels = batch * patch_px**2 / 1e6
     return {
         "batch": [batch, patch_px, patch_px],
         "dates": dates,
-        "one date": timings["fcn"].rate(pixels, "Mpx/s"),
-        "series": timings["rnn"].rate(pixels, "Mpx/s"),
+        "one date": timings["one date"].rate(pixels, "Mpx/s"),
+        "series": timings["series"].rate(pixels, "Mpx/s"),
     }

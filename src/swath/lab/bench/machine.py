@@ -2,18 +2,18 @@
 
 import platform
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
 
-from swath.lab.bench.clock import Timing, Work, clock_name, measure, usable_processors
+from swath.lab.bench.clock import Report, Timing, Work, clock_name, measure, usable_processors
 from swath.models.device import Precision, best_precision
+from swath.models.trained import to_memory_format
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-def facts() -> dict[str, Any]:
+def facts() -> Report:
     """What a reader must know to compare figures."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     wanted = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
@@ -31,7 +31,7 @@ def facts() -> dict[str, Any]:
 
 def peaks(
     matmul_px: int, convolutions: tuple[tuple[int, int], ...], repetitions: int
-) -> tuple[dict[str, Any], dict[Precision, float]]:
+) -> tuple[Report, dict[Precision, float]]:
     """Measure matrix products and 3 x 3 convolutions.
 
     Args:
@@ -43,7 +43,7 @@ def peaks(
         The report, and by precision the best median of the convolutions in GFLOP/s, counting a
         multiply-add as two.
     """
-    report: dict[str, Any] = {}
+    report: Report = {}
     best: dict[Precision, float] = {}
     for name, dtype in DTYPES.items():
         cases: dict[str, Work] = {f"matmul {matmul_px}": _product(matmul_px, dtype)}
@@ -53,9 +53,9 @@ def peaks(
             cases[key] = _convolution(channels, side, dtype)
             flops[key] = 2 * 9 * channels**2 * side**2
         timings = measure(cases, repetitions)
-        report[name] = {k: t.rate(flops[k] / 1e9, "GFLOP/s") for k, t in timings.items()}
         best[name] = max(_rate(timings[k], flops[k]) for k in cases if k.startswith("conv"))
-        report[name]["conv peak"] = round(best[name], 1)
+        rates = {k: t.rate(flops[k] / 1e9, "GFLOP/s") for k, t in timings.items()}
+        report[name] = {**rates, "conv peak": round(best[name], 1)}
     return report, best
 
 
@@ -69,8 +69,7 @@ def _product(side: int, dtype: torch.dtype) -> Callable[[], object]:
 
 
 def _convolution(channels: int, side: int, dtype: torch.dtype) -> Callable[[], object]:
-    network = nn.Conv2d(channels, channels, 3, padding=1).to(dtype)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = to_memory_format(nn.Conv2d(channels, channels, 3, padding=1).to(dtype))
     image = torch.rand(1, channels, side, side).to(dtype)
     image = image.contiguous(memory_format=torch.channels_last)
 

@@ -1,10 +1,13 @@
 """The paper's networks with drawn weights: speed does not depend on what they have learnt."""
 
 import torch
+from torch import Tensor, nn
 
 from swath.legend import read_legend
-from swath.models.convlstm import ConvLSTM
-from swath.models.trained import ModelSpec, TrainedModel
+from swath.models.convlstm import ConvLSTM, PeepholeConvLSTMCell
+from swath.models.network import FusionNetwork, ImageNetwork
+from swath.models.spec import ModelSpec
+from swath.models.trained import TrainedModel
 from swath.models.unet import UNet
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
@@ -26,16 +29,33 @@ def drawn_model(width: int, hidden: int, seed: int = 0) -> tuple[TrainedModel, U
         image=image,
         legend=legend,
         scaling=Scaling(offset=(100.0,) * 3, scale=(50.0,) * 3),
-        width=width,
-        decoder_convs=1,
-        hidden=hidden,
-        layers=2,
+        sizes={"width": width, "decoder_convs": 1, "hidden": hidden, "layers": 2},
         dates=3,
         splits={},
     )
-    fcn = UNet(len(image.bands), len(legend.classes), width).eval()
-    rnn = ConvLSTM(len(legend.classes), hidden).eval()
+    fcn = UNet(len(image.bands), len(legend.classes), UNet.Sizes(width=width)).eval()
+    convlstm = ConvLSTM(len(legend.classes), ConvLSTM.Sizes(hidden=hidden)).eval()
     with torch.no_grad():
-        for cell in rnn.cells:
-            torch.nn.init.normal_(cell.peephole, std=0.1)  # type: ignore[arg-type]
-    return TrainedModel(spec, fcn, rnn), fcn, rnn
+        for cell in convlstm.cells:
+            assert isinstance(cell, PeepholeConvLSTMCell)
+            nn.init.normal_(cell.peephole, std=0.1)
+    return TrainedModel(spec, fcn, convlstm), fcn, convlstm
+
+
+class Everywhere(nn.Module):
+    """A network that is given pixels alone: all of them are known.
+
+    Args:
+        network: What it runs.
+    """
+
+    def __init__(self, network: ImageNetwork | FusionNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.train(network.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), or (B, T, lc, H, W), -> (B, lc, H, W) logits."""
+        known = torch.ones_like(x.select(-3, 0), dtype=torch.bool)
+        logits: Tensor = self.network(x, known)
+        return logits

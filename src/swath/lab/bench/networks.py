@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from swath.lab.bench.clock import Timing, Work, measure
+from swath.lab.bench.clock import Report, Timing, Work, measure
+from swath.lab.bench.model import Everywhere
 from swath.lab.bench.peers import runtimes
 from swath.lab.bench.plain import PlainConvLSTM
 from swath.mapping.predict import Predictor
@@ -29,51 +29,58 @@ def precisions() -> tuple[Precision, ...]:
 
 def bench_fcn(
     model: TrainedModel, fcn: UNet, side_px: int, repetitions: int, peak: Mapping[Precision, float]
-) -> dict[str, Any]:
+) -> Report:
     """The U-Net on one tile as it is read, margin included."""
     image = torch.rand(1, 3, side_px, side_px)
     cases: dict[str, Work] = {}
     for precision in precisions():
-        network = Predictor(model, "cpu", precision).fcn
+        network = Everywhere(Predictor(model, "cpu", precision).fcn)
         last = image.contiguous(memory_format=torch.channels_last)
         cases[f"swath {precision}"] = _forward(network, last, precision)
-    cases["plain fp32"] = _forward(fcn, image, "fp32")
-    cases |= runtimes(fcn, image)
-    per_px = 2 * multiply_adds(fcn, image[..., :64, :64]) / 64**2
+    plain = Everywhere(fcn)
+    cases["plain fp32"] = _forward(plain, image, "fp32")
+    cases |= runtimes(plain, image)
+    per_px = 2 * multiply_adds(plain, image[..., :64, :64]) / 64**2
     what = {"input": list(image.shape), "flop_per_px": per_px}
     return what | _report(measure(cases, repetitions), side_px**2, per_px, peak)
 
 
-def bench_rnn(
-    rnn: ConvLSTM, side_px: int, dates: int, repetitions: int, peak: Mapping[Precision, float]
-) -> dict[str, Any]:
+def bench_convlstm(
+    convlstm: ConvLSTM, side_px: int, dates: int, repetitions: int, peak: Mapping[Precision, float]
+) -> Report:
     """The ConvLSTM on one piece as it is read, margin included; pixels are those of the map."""
     pmaps = torch.rand(1, dates, 2, side_px, side_px)
     cases: dict[str, Work] = {}
     fused_here = True
     for precision in precisions():
-        network = to_memory_format(copy.deepcopy(rnn))
+        network = to_memory_format(copy.deepcopy(convlstm))
         fused = copy.deepcopy(network)
         with torch.inference_mode(), autocast(CPU, precision):
-            fused_here &= isinstance(fused, ConvLSTM) and fused.fuse_gates()
+            fused_here &= fused.fuse_gates()
         if fused_here:
-            cases[f"swath {precision}"] = _forward(fused, pmaps, precision)
-        cases[f"swath {precision}, gates not compiled"] = _forward(network, pmaps, precision)
-    cases["plain fp32"] = _forward(PlainConvLSTM(rnn).eval(), pmaps, "fp32")
-    cases |= runtimes(rnn, pmaps)
-    per_px = 2 * multiply_adds(rnn, pmaps[..., :32, :32]) / 32**2
+            cases[f"swath {precision}"] = _forward(Everywhere(fused), pmaps, precision)
+        name = f"swath {precision}, gates not compiled"
+        cases[name] = _forward(Everywhere(network), pmaps, precision)
+    plain = PlainConvLSTM(convlstm).eval()
+    cases["plain fp32"] = _forward(plain, pmaps, "fp32")
+    cases |= runtimes(plain, pmaps)
+    per_px = 2 * multiply_adds(Everywhere(convlstm), pmaps[..., :32, :32]) / 32**2
     what = {"input": list(pmaps.shape), "flop_per_px": per_px, "gates_compiled": fused_here}
     return what | _report(measure(cases, repetitions), side_px**2, per_px, peak)
 
 
 def bench_growth(
-    model: TrainedModel, rnn: ConvLSTM, fcn_px: int, rnn_px: int, dates: int, repetitions: int
-) -> dict[str, Any]:
+    model: TrainedModel,
+    convlstm: ConvLSTM,
+    fcn_px: int,
+    convlstm_px: int,
+    dates: int,
+    repetitions: int,
+) -> Report:
     """How the networks' time grows with pixels and with dates, in the best precision."""
     best = precisions()[0]
-    fcn = Predictor(model, "cpu", best).fcn
-    fused = to_memory_format(copy.deepcopy(rnn))
-    assert isinstance(fused, ConvLSTM)
+    fcn = Everywhere(Predictor(model, "cpu", best).fcn)
+    fused = to_memory_format(copy.deepcopy(convlstm))
     with torch.inference_mode(), autocast(CPU, best):
         fused.fuse_gates()
     sides = [fcn_px // 4 // 16 * 16, fcn_px // 2 // 16 * 16, fcn_px]
@@ -83,10 +90,10 @@ def bench_growth(
         image = torch.rand(1, 3, side, side).contiguous(memory_format=torch.channels_last)
         cases[f"unet {side} px"] = _forward(fcn, image, best)
     for count in series:
-        pmaps = torch.rand(1, count, 2, rnn_px, rnn_px)
-        cases[f"convlstm {count} dates"] = _forward(fused, pmaps, best)
+        pmaps = torch.rand(1, count, 2, convlstm_px, convlstm_px)
+        cases[f"convlstm {count} dates"] = _forward(Everywhere(fused), pmaps, best)
     timings = measure(cases, repetitions)
-    pixels = [side**2 for side in sides] + [rnn_px**2] * len(series)
+    pixels = [side**2 for side in sides] + [convlstm_px**2] * len(series)
     return {
         "precision": best,
         "cases": {
@@ -97,29 +104,30 @@ def bench_growth(
 
 
 def bench_training(
-    fcn: UNet, rnn: ConvLSTM, batch: int, side_px: int, dates: int, repetitions: int
-) -> dict[str, Any]:
+    fcn: UNet, convlstm: ConvLSTM, batch: int, side_px: int, dates: int, repetitions: int
+) -> Report:
     """A whole step: forward, loss, backward, optimiser; patches are in memory already."""
     label = (torch.rand(batch, side_px, side_px) < 0.1).long()
     image = torch.rand(batch, 3, side_px, side_px)
     pmaps = torch.rand(batch, dates, 2, side_px, side_px)
     best = precisions()[0]
-    fused = copy.deepcopy(rnn).train()
+    unet = Everywhere(to_memory_format(copy.deepcopy(fcn)))
+    fused = copy.deepcopy(convlstm).train()
     with autocast(CPU, best):
         fused.fuse_gates()
     last = image.contiguous(memory_format=torch.channels_last)
     fcn_cases = {
-        "swath": _step(to_memory_format(copy.deepcopy(fcn)), last, label, best, fused=True),
-        "plain fp32": _step(copy.deepcopy(fcn), image, label, "fp32", fused=False),
+        "swath": _step(unet, last, label, best, fused=True),
+        "plain fp32": _step(Everywhere(copy.deepcopy(fcn)), image, label, "fp32", fused=False),
     }
-    rnn_cases = {
-        "swath": _step(to_memory_format(fused), pmaps, label, best, fused=True),
-        "plain fp32": _step(PlainConvLSTM(rnn), pmaps, label, "fp32", fused=False),
+    convlstm_cases = {
+        "swath": _step(Everywhere(to_memory_format(fused)), pmaps, label, best, fused=True),
+        "plain fp32": _step(PlainConvLSTM(convlstm), pmaps, label, "fp32", fused=False),
     }
-    report: dict[str, Any] = {"precision": best}
+    report: Report = {"precision": best}
     for name, cases, shape in (
         ("unet", fcn_cases, list(image.shape)),
-        ("convlstm", rnn_cases, list(pmaps.shape)),
+        ("convlstm", convlstm_cases, list(pmaps.shape)),
     ):
         timings = measure(cases, repetitions)
         pixels = batch * side_px**2
@@ -161,9 +169,9 @@ def _report(
     pixels: int,
     flop_per_px: float,
     peak: Mapping[Precision, float],
-) -> dict[str, Any]:
+) -> Report:
     """Rates of all cases, and for each the share of the peak and the times over plain fp32."""
-    cases: dict[str, Any] = {}
+    cases: Report = {}
     for name, timing in timings.items():
         reached = flop_per_px * pixels / timing.median / 1e9
         precision: Precision = "bf16" if "bf16" in name else "fp32"

@@ -10,14 +10,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
 from affine import Affine
 
 from swath.grid import Grid, Window
-from swath.lab.bench.clock import number
+from swath.lab.bench.clock import Report, number
 from swath.lab.bench.model import drawn_model
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import scene_series
@@ -29,10 +28,10 @@ from swath.scenes.raster import BLOCK_PX, rasterio_window
 from swath.sentinel2 import TCI_BANDS
 
 FIRST = dt.date(2019, 3, 11)
-NARROW = "--narrow"
+NARROW = "narrow"
 
 
-def bench_memory(sides_px: tuple[int, ...], dates: int, *, narrow: bool = False) -> dict[str, Any]:
+def bench_memory(sides_px: tuple[int, ...], dates: int, *, narrow: bool = False) -> Report:
     """Map scenes of each size in a child process.
 
     Args:
@@ -43,7 +42,7 @@ def bench_memory(sides_px: tuple[int, ...], dates: int, *, narrow: bool = False)
     Returns:
         By side: peak of the resident memory, time on the wall, Mpx/s of the map.
     """
-    report: dict[str, Any] = {}
+    report: Report = {}
     for side in track(sides_px, "mapping in child processes"):
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", __name__, str(side), str(dates), folder]

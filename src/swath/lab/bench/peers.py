@@ -5,7 +5,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +80,7 @@ def sliding_window(network: Callable[[Tensor], Tensor], scene: Tensor, side_px: 
     with _quiet():
         from monai.inferers.utils import sliding_window_inference
 
-    def run() -> Any:
+    def run() -> object:
         with torch.inference_mode():
             return sliding_window_inference(scene, (side_px, side_px), 1, network)
 

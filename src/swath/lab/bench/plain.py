@@ -24,16 +24,17 @@ class PlainCell(nn.Module):
         r, seen = cell.hidden, cell.channels_in
         bias = cell.gates.bias
         assert bias is not None
-        self.hidden = r
-        self.of_x = nn.ModuleList(nn.Conv2d(seen, r, 3, padding=1) for _ in range(4))
-        self.of_h = nn.ModuleList(nn.Conv2d(r, r, 3, padding=1, bias=False) for _ in range(4))
+        of_x = [nn.Conv2d(seen, r, 3, padding=1) for _ in range(4)]
+        of_h = [nn.Conv2d(r, r, 3, padding=1, bias=False) for _ in range(4)]
+        self.of_x, self.of_h = nn.ModuleList(of_x), nn.ModuleList(of_h)
         self.peephole = nn.Parameter(cell.peephole.detach().clone())
         with torch.no_grad():
-            for at, (x, h) in enumerate(zip(self.of_x, self.of_h, strict=True)):
+            for at, (x, h) in enumerate(zip(of_x, of_h, strict=True)):
                 rows = slice(at * r, (at + 1) * r)
-                x.weight.copy_(cell.gates.weight[rows, :seen])  # type: ignore[operator]
-                x.bias.copy_(bias[rows])  # type: ignore[operator]
-                h.weight.copy_(cell.gates.weight[rows, seen:])  # type: ignore[operator]
+                assert x.bias is not None
+                x.weight.copy_(cell.gates.weight[rows, :seen])
+                x.bias.copy_(bias[rows])
+                h.weight.copy_(cell.gates.weight[rows, seen:])
 
     def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """The next (h, c), each (B, r, H, W)."""
@@ -46,7 +47,7 @@ class PlainCell(nn.Module):
 
 
 class PlainConvLSTM(nn.Module):
-    """The ConvLSTM gate by gate, from the weights of `model`."""
+    """The ConvLSTM gate by gate, from the weights of `model`, where every date is known."""
 
     def __init__(self, model: ConvLSTM) -> None:
         super().__init__()

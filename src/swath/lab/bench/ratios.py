@@ -1,8 +1,7 @@
-"""The report of `swath bench` as a table for people."""
+"""The report of `swath lab bench` as a table for people."""
 
 import io
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +9,7 @@ from rich.table import Table
 WIDTH = 120
 
 
-def table_text(report: Mapping[str, Any]) -> str:
+def table_text(report: Mapping[str, object]) -> str:
     """Every measured figure of a report, one a row."""
     machine = report["machine"]
     table = Table(
@@ -31,14 +30,15 @@ def table_text(report: Mapping[str, Any]) -> str:
     return console.export_text().rstrip()
 
 
-def _title(machine: Mapping[str, Any]) -> str:
+def _title(machine: object) -> str:
+    assert isinstance(machine, Mapping)
     return (
         f"{machine['processors']} processors, {machine['threads']} threads, "
         f"{', '.join(machine['extensions'])}, torch {machine['torch']}, {machine['clock']} time"
     )
 
 
-def _figures(part: Any, path: str) -> Iterator[tuple[str, list[str]]]:
+def _figures(part: object, path: str) -> Iterator[tuple[str, list[str]]]:
     """(where, [figure, unit, spread, repetitions]) of all figures below `part`."""
     if not isinstance(part, Mapping):
         return

@@ -1,15 +1,14 @@
-"""`swath bench`: all measurements of one run, as one value that is also the JSON."""
+"""`swath lab bench`: all measurements of one run, as one value that is also the JSON."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from swath.lab.bench.addition import bench_addition
-from swath.lab.bench.clock import now
+from swath.lab.bench.clock import Report, now
 from swath.lab.bench.labour import bench_burning, bench_decoding, bench_sampling
 from swath.lab.bench.machine import facts, peaks
 from swath.lab.bench.model import drawn_model
-from swath.lab.bench.networks import bench_fcn, bench_growth, bench_rnn, bench_training
+from swath.lab.bench.networks import bench_convlstm, bench_fcn, bench_growth, bench_training
 from swath.lab.bench.peak import bench_memory
 from swath.lab.bench.peers import installed
 from swath.lab.bench.wholescene import WHOLE_PX, bench_scene
@@ -27,7 +26,7 @@ class BenchPlan:
         matmul_px: Side of the matrices.
         convolutions: (channels, side in px) of the convolutions that give the peak.
         fcn_px: Side of the U-Net's input: a default tile with its margins.
-        rnn_px: Side of the ConvLSTM's input: a piece with its margins.
+        convlstm_px: Side of the ConvLSTM's input: a piece with its margins.
         batch: Patches of a training step.
         patch_px: Their side.
         scene_px: Side of the scene that both programs map.
@@ -48,7 +47,7 @@ class BenchPlan:
     matmul_px: int = 2048
     convolutions: tuple[tuple[int, int], ...] = ((64, 256), (128, 128), (256, 64))
     fcn_px: int = 1216
-    rnn_px: int = 264
+    convlstm_px: int = 264
     batch: int = 4
     patch_px: int = 128
     scene_px: int = 4096
@@ -71,7 +70,7 @@ QUICK = BenchPlan(repetitions=3, fcn_px=704, scene_px=768, addition_px=1024, mem
 """A few minutes; the scene is small, so its times of a whole scene are far extrapolated."""
 
 
-def run_bench(plan: BenchPlan) -> dict[str, Any]:
+def run_bench(plan: BenchPlan) -> Report:
     """Measure everything.
 
     Returns:
@@ -80,18 +79,20 @@ def run_bench(plan: BenchPlan) -> dict[str, Any]:
         multiply-add as two.
     """
     keep_freed_memory()
-    model, fcn, rnn = drawn_model(plan.width, plan.hidden)
-    report: dict[str, Any] = {"machine": facts(), "peers": installed()}
+    model, fcn, convlstm = drawn_model(plan.width, plan.hidden)
+    report: Report = {"machine": facts(), "peers": installed()}
     _say("peak of the machine")
     report["peak"], peak = peaks(plan.matmul_px, plan.convolutions, plan.repetitions)
-    parts: dict[str, Callable[[], dict[str, Any]]] = {
+    parts: dict[str, Callable[[], Report]] = {
         "unet": lambda: bench_fcn(model, fcn, plan.fcn_px, plan.repetitions, peak),
-        "convlstm": lambda: bench_rnn(rnn, plan.rnn_px, plan.dates, plan.repetitions, peak),
+        "convlstm": lambda: bench_convlstm(
+            convlstm, plan.convlstm_px, plan.dates, plan.repetitions, peak
+        ),
         "growth": lambda: bench_growth(
-            model, rnn, plan.fcn_px, plan.rnn_px, plan.dates, plan.repetitions
+            model, convlstm, plan.fcn_px, plan.convlstm_px, plan.dates, plan.repetitions
         ),
         "training": lambda: bench_training(
-            fcn, rnn, plan.batch, plan.patch_px, plan.dates, plan.repetitions
+            fcn, convlstm, plan.batch, plan.patch_px, plan.dates, plan.repetitions
         ),
         "sampling": lambda: bench_sampling(
             4 * plan.patch_px, plan.batch, plan.patch_px, plan.dates, plan.repetitions
@@ -113,8 +114,7 @@ def run_bench(plan: BenchPlan) -> dict[str, Any]:
     for name, part in parts.items():
         _say(name)
         began = now()
-        report[name] = part()
-        report[name]["bench_seconds"] = round(now() - began, 1)
+        report[name] = {**part(), "bench_seconds": round(now() - began, 1)}
     return report
 
 

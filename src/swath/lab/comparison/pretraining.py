@@ -67,9 +67,14 @@ class Pretraining:
             DatasetError: A site of one lies over a site of the other.
         """
         offered = weights_meaning(
-            self.settings.model, self.dataset.image, self.dataset.legend, self.settings
+            self.settings.model,
+            self.dataset.image,
+            self.dataset.legend,
+            self.settings.model_dump(),
         )
-        wanted = weights_meaning(settings.model, dataset.image, dataset.legend, settings)
+        wanted = weights_meaning(
+            settings.model, dataset.image, dataset.legend, settings.model_dump()
+        )
         if isinstance(architecture(settings.model), WholeSeries):
             # Some of these networks have a weight a date.
             offered = _of_length(offered, series_length(self.dataset, self.settings.dates))

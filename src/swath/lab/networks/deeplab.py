@@ -4,22 +4,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from swath.models.unet import ConvBlock, initialise
+from swath.lab.networks.padded import PaddedNetwork
+from swath.models.unet import ConvBlock, UNet, initialise
 
 RATES = (3, 6, 9)
 """Dilations of the pyramid, at the stride of 8 px: they reach 24, 48 and 72 px."""
 
 
-class DeepLab(nn.Module):
+class DeepLab(PaddedNetwork):
     """An encoder of stride 8, atrous spatial pyramid pooling, and a decoder at stride 2.
-
-    Any height and width: see `swath.models.unet.UNet`.
 
     Args:
         bands: Channels of the input.
         classes: lc, channels of the output.
-        width: Filters of the first level; each of the three poolings doubles them.
-        decoder_convs: 3 x 3 convolutions of the decoder.
+        sizes: Filters of the first level, which each of the three poolings doubles, and 3 x 3
+            convolutions of the decoder.
 
     Source: L.-C. Chen et al., Encoder-Decoder with Atrous Separable Convolution, ECCV 2018, section
     3. Follows: pyramid, 1 x 1 on the early features, concatenation, bilinear upsampling. Differs:
@@ -28,13 +27,15 @@ class DeepLab(nn.Module):
     that pools the whole image: it would make a pixel's value depend on how far away the scene ends.
     """
 
-    stride: int = 8
+    Sizes = UNet.Sizes
+    stride = 8
 
-    def __init__(self, bands: int, classes: int, width: int = 32, decoder_convs: int = 1) -> None:
-        super().__init__()
+    def __init__(self, bands: int, classes: int, sizes: UNet.Sizes) -> None:
+        super().__init__(bands, classes, sizes)
+        width = sizes.width
         filters = [width * 2**level for level in range(4)]
         middle = 4 * width
-        self.decoder_convs = decoder_convs
+        self.decoder_convs = sizes.decoder_convs
         self.down = nn.ModuleList(
             ConvBlock(source, target, 2)
             for source, target in zip([bands, *filters[:-1]], filters, strict=True)
@@ -44,7 +45,7 @@ class DeepLab(nn.Module):
         )
         self.join = _conv(middle * (1 + len(RATES)), middle, 1)
         self.early = _conv(filters[1], width, 1)
-        self.decode = ConvBlock(middle + width, middle, decoder_convs)
+        self.decode = ConvBlock(middle + width, middle, self.decoder_convs)
         self.head = nn.Conv2d(middle, classes, 1)
         initialise(self)
 
@@ -58,25 +59,15 @@ class DeepLab(nn.Module):
         encoder = 2 * (1 + 2 + 4 + 8) + (self.stride - 1)
         return encoder + RATES[-1] * self.stride + self.stride + 2 * self.decoder_convs + 2
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map images to logits.
-
-        Args:
-            image: (B, C, H, W) float, scaled; 0 where there is no data.
-
-        Returns:
-            (B, lc, H, W) logits.
-        """
-        height, width = image.shape[-2:]
-        x = functional.pad(image, (0, -width % self.stride, 0, -height % self.stride))
+    def map_padded(self, image: Tensor) -> Tensor:
+        """Map images to logits; shapes as of `PaddedNetwork`."""
         levels: list[Tensor] = []
         for level, block in enumerate(self.down):
-            x = block(x if level == 0 else functional.max_pool2d(x, 2))
-            levels.append(x)
-        deep = self.join(torch.cat([branch(x) for branch in self.pyramid], dim=1))
+            image = block(image if level == 0 else functional.max_pool2d(image, 2))
+            levels.append(image)
+        deep = self.join(torch.cat([branch(image) for branch in self.pyramid], dim=1))
         x = self.decode(torch.cat([_enlarge(deep, 4), self.early(levels[1])], dim=1))
-        logits = _enlarge(self.head(x), 2)
-        return logits[..., :height, :width]
+        return _enlarge(self.head(x), 2)
 
 
 def _conv(channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> nn.Sequential:

@@ -4,69 +4,77 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from swath.models.convlstm import PeepholeConvLSTMCell, last_hidden
+from swath.models.convlstm import ConvLSTM, convlstm_layers, last_hidden
 from swath.models.dates import weighted_sum
+from swath.models.network import SeriesNetwork, fill, pad
 from swath.models.unet import UNet
-from swath.models.wholeseries import SeriesSizes
 
 
-class EarlyFusion(nn.Module):
+class EarlyFusion(SeriesNetwork):
     """A U-Net whose input channels are the bands of all dates.
 
-    It takes the number of dates that it was made for, and no other.
+    It takes the number of dates that it was made for, and no other. A date without data is 0.
 
     Args:
-        sizes: Its shape; `hidden` and `layers` mean nothing here.
+        bands: C.
+        classes: lc.
+        dates: T.
+        sizes: Of the U-Net.
     """
 
-    def __init__(self, sizes: SeriesSizes) -> None:
-        super().__init__()
-        self.fixed_dates: int | None = sizes.dates
-        bands = sizes.bands * sizes.dates
-        self.unet = UNet(bands, sizes.classes, sizes.width, sizes.decoder_convs)
-        self.stride = self.unet.stride
+    Sizes = UNet.Sizes
+    one_length = True
+    stride = UNet.stride
+
+    def __init__(self, bands: int, classes: int, dates: int, sizes: UNet.Sizes) -> None:
+        super().__init__(bands, classes, dates, sizes)
+        self.unet = UNet(bands * dates, classes, sizes)
 
     def receptive_radius(self, dates: int) -> int:
         """That of the U-Net."""
         return self.unet.receptive_radius
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, T, C, H, W) -> (B, lc, H, W) logits."""
-        logits: Tensor = self.unet(images.flatten(1, 2).contiguous())
+    def forward(self, images: Tensor, known: Tensor) -> Tensor:
+        """Map series to logits; shapes as of `SeriesNetwork`."""
+        stacked = fill(images, known, 0).flatten(1, 2).contiguous()
+        logits: Tensor = self.unet(stacked, known.any(dim=1))
         return logits
 
 
-class FeatureMean(nn.Module):
+class FeatureMean(SeriesNetwork):
     """A U-Net whose features of all dates are averaged at every level; one decoder maps the mean.
 
-    Any number of dates. Their order does not matter, and where a date has no data it does not
-    count: a date without any is as if it were not there.
+    It takes whatever number of dates. Their order does not matter, and where a date has no data it
+    does not count: a date without data is as if it were not there.
 
     Args:
-        sizes: Its shape; `hidden` and `layers` mean nothing here.
+        bands: C.
+        classes: lc.
+        dates: T of the training.
+        sizes: Of the U-Net.
 
     Source: not in the paper, which averages nothing before the last layer; the mean over a set as
     in M. Zaheer et al., Deep Sets, NeurIPS 2017.
     """
 
-    fixed_dates: int | None = None
+    Sizes = UNet.Sizes
+    stride = UNet.stride
 
-    def __init__(self, sizes: SeriesSizes) -> None:
-        super().__init__()
-        self.unet = UNet(sizes.bands, sizes.classes, sizes.width, sizes.decoder_convs)
-        self.stride = self.unet.stride
+    def __init__(self, bands: int, classes: int, dates: int, sizes: UNet.Sizes) -> None:
+        super().__init__(bands, classes, dates, sizes)
+        self.unet = UNet(bands, classes, sizes)
 
     def receptive_radius(self, dates: int) -> int:
         """That of the U-Net."""
         return self.unet.receptive_radius
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, T, C, H, W) -> (B, lc, H, W) logits."""
+    def forward(self, images: Tensor, known: Tensor) -> Tensor:
+        """Map series to logits; shapes as of `SeriesNetwork`."""
         height, width = images.shape[-2:]
         dates = images.shape[1]
-        flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        padding = (0, -width % self.stride, 0, -height % self.stride)
-        seen = functional.pad((flat != 0).any(dim=1, keepdim=True).float(), padding)
+        flat = fill(images, known, 0).flatten(0, 1)
+        flat = flat.contiguous(memory_format=torch.channels_last)
+        seen = pad(known.flatten(0, 1)[:, None].float(), self.stride)
         levels = self.unet.plan((height, width))
         means = [
             _mean_of_dates(features, functional.avg_pool2d(seen, 2**level), dates)
@@ -86,40 +94,43 @@ def _mean_of_dates(features: Tensor, seen: Tensor, dates: int) -> Tensor:
     return weighted_sum(features, weight)
 
 
-class FeatureConvLSTM(nn.Module):
+class FeatureConvLSTM(SeriesNetwork):
     """One U-Net for every date; peephole ConvLSTM layers fuse its last features, not its PMaps.
 
-    Both are trained together. Any number of dates.
+    Both are trained together. It takes whatever number of dates; one without data is 0 to the
+    U-Net, and its features count as those of the others.
 
     Args:
-        sizes: Its shape.
+        bands: C.
+        classes: lc.
+        dates: T of the training.
+        sizes: Of both.
 
     Source: the paper's ConvLSTM (section 1.2), fed with the `width` features before the U-Net's
     last 1 x 1 convolution instead of its probabilities; the comparison that the paper leaves out.
     """
 
-    fixed_dates: int | None = None
+    class Sizes(UNet.Sizes, ConvLSTM.Sizes):
+        """Those of the U-Net and of the ConvLSTM."""
 
-    def __init__(self, sizes: SeriesSizes) -> None:
-        super().__init__()
-        self.unet = UNet(sizes.bands, sizes.classes, sizes.width, sizes.decoder_convs)
+    stride = UNet.stride
+
+    def __init__(self, bands: int, classes: int, dates: int, sizes: Sizes) -> None:
+        super().__init__(bands, classes, dates, sizes)
+        self.unet = UNet(bands, classes, sizes)
         self.unet.head = nn.Identity()
-        self.stride = self.unet.stride
-        self.cells = nn.ModuleList(
-            PeepholeConvLSTMCell(sizes.width if layer == 0 else sizes.hidden, sizes.hidden)
-            for layer in range(sizes.layers)
-        )
-        self.head = nn.Conv2d(sizes.hidden, sizes.classes, 1)
+        self.cells = convlstm_layers(sizes.width, sizes)
+        self.head = nn.Conv2d(sizes.hidden, classes, 1)
 
     def receptive_radius(self, dates: int) -> int:
         """The U-Net's and a convolution a date and a further layer."""
         return self.unet.receptive_radius + dates + len(self.cells) - 1
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, T, C, H, W) -> (B, lc, H, W) logits."""
+    def forward(self, images: Tensor, known: Tensor) -> Tensor:
+        """Map series to logits; shapes as of `SeriesNetwork`."""
         batch, dates = images.shape[:2]
         flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        features = self.unet(flat)
+        features = self.unet(flat, known.flatten(0, 1))
         features = features.reshape(batch, dates, *features.shape[1:])
         logits: Tensor = self.head(last_hidden(self.cells, features))
         return logits

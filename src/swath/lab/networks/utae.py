@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from swath.models.unet import DEPTH, ConvBlock, UpBlock, initialise
-from swath.models.wholeseries import SeriesSizes
+from swath.models.network import SeriesNetwork, fill, pad
+from swath.models.unet import DEPTH, ConvBlock, UNet, UpBlock, initialise
 
 KEY_CHANNELS = 4
 """Channels of a key, a head."""
@@ -73,14 +73,18 @@ def _positions(dates: int, channels: int, like: Tensor) -> Tensor:
     return torch.sin(waves).to(like.dtype)
 
 
-class UTAE(nn.Module):
+class UTAE(SeriesNetwork):
     """The U-Net's encoder sees every date; attention joins them at every level; one decoder.
 
     The attention is computed at the coarsest level and, enlarged, weights the features of the finer
-    levels too. Any number of dates.
+    levels too. It takes whatever number of dates, and looks at none in a coarse pixel where that
+    date has no data; a pixel without data is 0 to the encoder.
 
     Args:
-        sizes: Its shape; `hidden` and `layers` mean nothing here.
+        bands: C.
+        classes: lc.
+        dates: T of the training.
+        sizes: Of the U-Net.
 
     Source: V. S. F. Garnot, L. Landrieu, Panoptic Segmentation of Satellite Image Time Series with
     Convolutional Temporal Attention Networks, ICCV 2021, section 3.1. Follows: shared encoder,
@@ -88,21 +92,21 @@ class UTAE(nn.Module):
     poolings and filters of the paper's U-Net, so that only the fusion is compared; up to 16 heads.
     """
 
-    stride: int = 2**DEPTH
-    fixed_dates: int | None = None
+    Sizes = UNet.Sizes
+    stride = UNet.stride
 
-    def __init__(self, sizes: SeriesSizes) -> None:
-        super().__init__()
+    def __init__(self, bands: int, classes: int, dates: int, sizes: UNet.Sizes) -> None:
+        super().__init__(bands, classes, dates, sizes)
         filters = [sizes.width * 2**level for level in range(DEPTH + 1)]
         self.decoder_convs = sizes.decoder_convs
         self.down = nn.ModuleList(
             ConvBlock(source, target, 2)
-            for source, target in zip([sizes.bands, *filters[:-1]], filters, strict=True)
+            for source, target in zip([bands, *filters[:-1]], filters, strict=True)
         )
         self.attention = TemporalAttention(filters[-1], heads=math.gcd(sizes.width, 16))
         self.join = nn.ModuleList(nn.Conv2d(count, count, 1) for count in filters[:-1])
         self.up = nn.ModuleList(UpBlock(count, self.decoder_convs) for count in filters[:0:-1])
-        self.head = nn.Conv2d(sizes.width, sizes.classes, 1)
+        self.head = nn.Conv2d(sizes.width, classes, 1)
         initialise(self)
 
     def receptive_radius(self, dates: int) -> int:
@@ -110,14 +114,13 @@ class UTAE(nn.Module):
         encoder = 2 * (2 * self.stride - 1)
         return encoder + (self.decoder_convs + 1) * (self.stride - 1) + self.stride
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, T, C, H, W) -> (B, lc, H, W) logits."""
+    def forward(self, images: Tensor, known: Tensor) -> Tensor:
+        """Map series to logits; shapes as of `SeriesNetwork`."""
         batch, dates = images.shape[:2]
         height, width = images.shape[-2:]
-        x = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        x = functional.pad(x, (0, -width % self.stride, 0, -height % self.stride))
-        seen = (x != 0).any(dim=1, keepdim=True).float()
-        seen = functional.max_pool2d(seen, self.stride)[:, 0] > 0
+        x = fill(images, known, 0).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = pad(x, self.stride)
+        seen = functional.max_pool2d(pad(known.flatten(0, 1).float(), self.stride), self.stride) > 0
         levels: list[Tensor] = []
         for level, block in enumerate(self.down):
             x = block(x if level == 0 else functional.max_pool2d(x, 2))

@@ -30,8 +30,9 @@ from swath.lab.stability.perturbation import (
     plan_series,
 )
 from swath.lab.stability.picture import Pictures
-from swath.lab.stability.sequence import Codes, SequenceMapper
 from swath.legend import IGNORE, LegendClass
+from swath.mapping.inmemory import InMemoryMapper
+from swath.mapping.jobs import Codes
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series, select_sites, site_series
 from swath.maps.sitemaps import decode_pmap
@@ -196,7 +197,7 @@ class _Bench:
         )
         self._predictor = predictor
         self._class_id = dataset.legend.foreground[0].id
-        self._mapper = SequenceMapper(predictor, series.grid.shape)
+        self._mapper = InMemoryMapper(predictor, series.grid.shape)
         self._kept: dict[Frame, tuple[DatedImage, Codes]] = {}
 
     def map(self, series: Perturbation) -> _Maps | None:

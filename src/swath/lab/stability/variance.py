@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import InputError
-from swath.lab.stability.sequence import SequenceMapper
+from swath.mapping.inmemory import InMemoryMapper
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, scene_source
 from swath.maps.rasters import classify
@@ -174,7 +174,7 @@ def _compare(series: Series, predictor: Predictor, dates: int) -> SiteVariance:
 
 def _makers(series: Series, predictor: Predictor, scratch: Path) -> dict[MapKind, Maker]:
     """Kind -> what makes its classes of some dates, given by number; none is made twice."""
-    mapper = SequenceMapper(predictor, series.grid.shape)
+    mapper = InMemoryMapper(predictor, series.grid.shape)
     images = [source.prepare(scratch) for source in series.sources]
     pmaps = [mapper.pmap(image) for image in images]
 

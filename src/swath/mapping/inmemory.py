@@ -1,0 +1,78 @@
+"""Maps in memory: of arrays, in any sequence, by the jobs that make those of the MAPS folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from swath.mapping.jobs import Codes, FusionJob, Job, PmapJob, SeriesJob
+from swath.mapping.predict import DatedImage, Image, Predictor
+from swath.tiles import DEFAULT_TILE_PX, Tile
+
+
+class InMemoryMapper:
+    """Maps the images of one place one by one, and fuses their PMaps in any order and number.
+
+    A PMap that was made once serves every sequence its image stands in. The maps are those of
+    `map_site`, which stores the PMaps it fuses in the same bytes: (lc, H, W) uint8, probability x
+    254, 255 = no data.
+    """
+
+    def __init__(
+        self, predictor: Predictor, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX
+    ) -> None:
+        """Prepare a place.
+
+        Args:
+            predictor: The model.
+            shape: (height, width) of its images in px.
+            tile_px: Largest side of a tile.
+        """
+        self._predictor, self._shape, self._tile_px = predictor, shape, tile_px
+
+    def pmap(self, image: DatedImage) -> Codes:
+        """The PMap of one image.
+
+        Raises:
+            SettingsError: A tile size that is not a positive multiple of the model's stride.
+            ModelError: The image has not the model's number of bands.
+            InputError: It cannot be read.
+        """
+        tiles = self._predictor.plan_pmaps(self._shape, self._tile_px)
+        return self._compute(PmapJob(image), tiles)
+
+    def fuse(self, images: Sequence[DatedImage], pmaps: Sequence[Codes]) -> Codes:
+        """The fused map of a sequence.
+
+        Args:
+            images: At least one, in the order in which the model is to see them.
+            pmaps: Their PMaps.
+
+        Raises:
+            SettingsError: A tile size that is not a positive multiple of the model's stride.
+            ModelError: The model takes another number of dates only.
+        """
+        self._predictor.model.check_dates(len(images))
+        tiles = self._predictor.plan_fusion(self._shape, len(images), self._tile_px)
+        if self._predictor.series is not None:
+            return self._compute(SeriesJob(tuple(images)), tiles)
+        height, width = self._shape
+        return self._compute(_MemoryFusionJob((), height * width, tuple(pmaps)), tiles)
+
+    def _compute(self, job: Job, tiles: Sequence[Tile]) -> Codes:
+        lc = len(self._predictor.model.spec.legend.classes)
+        whole = np.empty((lc, *self._shape), np.uint8)
+        for tile in tiles:
+            data = job.read(self._predictor, tile)
+            whole[(..., *tile.core.slices)] = job.compute(self._predictor, tile, data)
+        return whole
+
+
+@dataclass(frozen=True, slots=True)
+class _MemoryFusionJob(FusionJob):
+    """`FusionJob` over PMaps that no file holds."""
+
+    pmaps: tuple[Codes, ...]
+
+    def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
+        return [pmap[(..., *tile.read.slices)] for pmap in self.pmaps]

@@ -1,0 +1,186 @@
+"""What a network must be, to be trained and to map: of one image, of PMaps, or of a series.
+
+A mask travels beside the pixels: `known`, bool, True = use. What a network makes of pixels that are
+not known is its own business; their values act on nothing, and may be anything, even NaN.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.nn import functional
+
+from swath.grid import Window
+
+
+class NetworkSizes(BaseModel):
+    """Sizes that a network leaves to choose; each architecture has its own.
+
+    Fields are whole numbers. Further keys are not looked at, so that one table of settings serves
+    all architectures.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ImageNetwork(nn.Module, ABC):
+    """Maps one image: (B, C, H, W) -> (B, lc, H, W) logits, at any H and W.
+
+    Args:
+        bands: C.
+        classes: lc.
+        sizes: Its own, of the class `Sizes`.
+
+    Attributes:
+        stride: Tile origins must be multiples of this many px.
+    """
+
+    Sizes: ClassVar[type[NetworkSizes]]
+    stride: int
+
+    def __init__(self, bands: int, classes: int, sizes: NetworkSizes) -> None:
+        super().__init__()
+
+    @property
+    @abstractmethod
+    def receptive_radius(self) -> int:
+        """How far, in px, an input pixel can lie from an output pixel and still change it."""
+
+    @abstractmethod
+    def forward(self, image: Tensor, known: Tensor, kept: Window | None = None) -> Tensor:
+        """Map images to logits.
+
+        Args:
+            image: (B, C, H, W) float, scaled; anything where it is not known.
+            known: (B, H, W) bool, True = data.
+            kept: The wanted part; None: all.
+
+        Returns:
+            (B, lc, H, W) logits, or those of `kept`.
+        """
+
+
+class FusionNetwork(nn.Module, ABC):
+    """Fuses the PMaps of dates: (B, T, lc, H, W) -> (B, lc, H, W) logits, at any T, H and W.
+
+    Args:
+        classes: lc.
+        sizes: Its own, of the class `Sizes`.
+    """
+
+    Sizes: ClassVar[type[NetworkSizes]]
+    kind: ClassVar[Literal["convlstm", "attention"]]
+    """What the maps say that they were fused by."""
+
+    def __init__(self, classes: int, sizes: NetworkSizes) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def receptive_radius(self, dates: int) -> int:
+        """How far in px a PMap pixel of any of `dates` dates can act."""
+
+    @abstractmethod
+    def forward(self, pmaps: Tensor, known: Tensor) -> Tensor:
+        """Fuse a series.
+
+        Args:
+            pmaps: (B, T, lc, H, W) in 0..1, oldest first, T >= 1; anything where not known.
+            known: (B, T, H, W) bool, True = the date has data.
+
+        Returns:
+            (B, lc, H, W) logits of the fused PMap.
+        """
+
+
+class SeriesNetwork(nn.Module, ABC):
+    """Maps a whole series at once: (B, T, C, H, W) -> (B, lc, H, W) logits, at any H and W.
+
+    Args:
+        bands: C.
+        classes: lc.
+        dates: T of the training.
+        sizes: Its own, of the class `Sizes`.
+
+    Attributes:
+        stride: Tile origins must be multiples of this many px.
+        fixed_dates: The only T that it takes; None: any.
+    """
+
+    Sizes: ClassVar[type[NetworkSizes]]
+    one_length: ClassVar[bool] = False
+    """Whether it takes series of the length that it was built for only."""
+    stride: int
+
+    def __init__(self, bands: int, classes: int, dates: int, sizes: NetworkSizes) -> None:
+        super().__init__()
+        self.fixed_dates: int | None = dates if self.one_length else None
+
+    @abstractmethod
+    def receptive_radius(self, dates: int) -> int:
+        """How far in px an input pixel of any of `dates` dates can act."""
+
+    @abstractmethod
+    def forward(self, images: Tensor, known: Tensor) -> Tensor:
+        """Map series to logits.
+
+        Args:
+            images: (B, T, C, H, W) float, scaled, oldest first; anything where not known.
+            known: (B, T, H, W) bool, True = the date has data.
+
+        Returns:
+            (B, lc, H, W) logits.
+        """
+
+
+class OneDate(ImageNetwork):
+    """A network for series as one for images: it is shown that date, as often as it needs.
+
+    So every model has a map of each date: what it says when it knows no other.
+
+    Args:
+        series: The network; it is used, not copied.
+    """
+
+    def __init__(self, series: SeriesNetwork) -> None:
+        nn.Module.__init__(self)
+        self.series = series
+        self.repeats = series.fixed_dates or 1
+        self.stride = series.stride
+
+    @property
+    def receptive_radius(self) -> int:
+        """That of the series."""
+        return self.series.receptive_radius(self.repeats)
+
+    def forward(self, image: Tensor, known: Tensor, kept: Window | None = None) -> Tensor:
+        """Map images to logits; shapes as of `ImageNetwork`."""
+        images = image[:, None].expand(-1, self.repeats, -1, -1, -1)
+        logits: Tensor = self.series(images, known[:, None].expand(-1, self.repeats, -1, -1))
+        return cut(logits, image, kept)
+
+
+def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
+    """Put one value in the place of what is not known.
+
+    Args:
+        x: (..., C, H, W).
+        known: (..., H, W) bool.
+        value: What the network takes for no news.
+
+    Returns:
+        As x, in the same layout.
+    """
+    return x.masked_fill(~known.unsqueeze(-3), value)
+
+
+def pad(x: Tensor, stride: int) -> Tensor:
+    """(..., H, W), filled up with zeros at the bottom and right to multiples of the stride."""
+    height, width = x.shape[-2:]
+    return functional.pad(x, (0, -width % stride, 0, -height % stride))
+
+
+def cut(logits: Tensor, image: Tensor, kept: Window | None) -> Tensor:
+    """The part of padded logits that is wanted: (..., H, W) of the image, or `kept` of it."""
+    part = kept or Window(0, 0, *image.shape[-2:])
+    return logits[(..., *part.slices)]
