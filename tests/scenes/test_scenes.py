@@ -14,8 +14,9 @@ from swath.errors import InputError, SettingsError
 from swath.grid import Grid, Window
 from swath.scenes.raster import plan_source_window, read_raster, warp_band, write_raster
 from swath.scenes.scene import SceneSettings, band_name, date_in_name, read_scene
-from swath.scenes.warp import find_scenes, plan_grid, read_on_grid
+from swath.scenes.warp import read_on_grid
 from swath.sentinel2 import ImageSettings, tci_from_reflectance, valid_mask
+from swath.sites.series import find_scenes, plan_grid
 
 UTM = "EPSG:32630"
 GRID = Grid.from_bounds((600_000, 5_330_000, 600_400, 5_330_300), UTM)  # 30 x 40 px
@@ -434,7 +435,7 @@ def test_a_moved_scene_is_the_scene_seen_from_a_grid_moved_back(
 def test_written_raster_reads_back(tmp_path: Path) -> None:
     image = pattern(GRID, dtype="uint8")
     path = tmp_path / "out.tif"
-    write_raster(path, image, GRID, nodata=0, names=RGB, rgb=True, tags={"A": "b"})
+    write_raster(path, image, GRID, nodata=0, names=RGB, tags={"A": "b"})
     np.testing.assert_array_equal(read_raster(path), image)
     with rasterio.open(path) as source:
         assert source.descriptions == RGB

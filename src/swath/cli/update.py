@@ -39,7 +39,7 @@ def command(
     from swath.mapping.update import choose_site, find_run, load_predictor, update_site
     from swath.maps.sitemaps import read_maps
     from swath.scenes.scene import SceneSettings
-    from swath.scenes.warp import find_scenes
+    from swath.sites.series import find_scenes
     from swath.workers import Workers
 
     (new,) = find_scenes([SceneSettings(path=str(scene), bands=split_names(bands))], Path())

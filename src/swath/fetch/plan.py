@@ -23,6 +23,7 @@ from swath.grid import Bounds, Grid
 from swath.progress import track
 from swath.sentinel2 import TCI_BANDS
 from swath.sites.schema import FetchSettings, SitesFile
+from swath.sites.series import plan_grid
 
 FORMAT = 1
 """Of `plan.json` and of the notes beside the images; another one is planned anew."""
@@ -218,7 +219,7 @@ def _blank(name: str, settings: SitesFile) -> SiteFetch:
     collection = wanted.collection or preset.collection
     wanted = wanted.model_copy(update={"collection": collection})
     image = settings.image
-    grid = Grid.from_lonlat(site.bounds, site.crs, settings.resolution_m)
+    grid = plan_grid((), bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
     if wanted.source == "visual" and not _may_be_visual(settings):
         raise SettingsError(
             f"site {name!r}: `source: visual` gives 8-bit {', '.join(TCI_BANDS)} only; use `bands`"

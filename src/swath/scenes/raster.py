@@ -20,6 +20,7 @@ from rasterio.windows import Window as RasterioWindow
 from swath.errors import InputError
 from swath.files import replacing
 from swath.grid import Grid, Window, transform_bounds
+from swath.sentinel2 import TCI_BANDS
 
 BLOCK_PX = 256
 """Side of the blocks that rasters are stored in: a patch touches few of them."""
@@ -214,6 +215,34 @@ def _scales(source: Grid, target: Grid) -> tuple[float, float]:
     return width / target_x, height / target_y
 
 
+def tiff_profile(
+    grid: Grid, bands: int, dtype: str, nodata: int | None = None, *, sparse: bool = False
+) -> dict[str, object]:
+    """How swath writes GeoTIFFs, as rasterio keywords: in blocks, and larger than 4 GB if need be.
+
+    As it is, for files that are written in pieces and soon read again: uncompressed.
+
+    Args:
+        grid: Where the pixels lie.
+        bands: How many.
+        dtype: `uint8`, `uint16`.
+        nodata: Value of pixels without data; None: the file's mask says it.
+        sparse: A block that is never written takes no room, and reads as no data.
+    """
+    return {
+        **grid.profile(),
+        "driver": "GTiff",
+        "count": bands,
+        "dtype": dtype,
+        **({} if nodata is None else {"nodata": nodata}),
+        "tiled": True,
+        "blockxsize": BLOCK_PX,
+        "blockysize": BLOCK_PX,
+        **({"sparse_ok": True} if sparse else {}),
+        "bigtiff": "if_safer",
+    }
+
+
 def write_raster(
     path: Path,
     image: NDArray[np.generic],
@@ -222,10 +251,11 @@ def write_raster(
     nodata: int,
     names: Sequence[str],
     colors: Mapping[int, tuple[int, int, int]] | None = None,
-    rgb: bool = False,
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a tiled, compressed GeoTIFF, whole or not at all.
+
+    An 8-bit True Colour Image is marked as red, green and blue.
 
     Args:
         path: The file.
@@ -234,29 +264,19 @@ def write_raster(
         nodata: Value of pixels without data.
         names: A description for each band.
         colors: Colour table (value -> red, green, blue 0..255) of a one-band uint8 raster.
-        rgb: Whether the bands are to be shown as red, green, blue.
         tags: Metadata of the file.
     """
     count, height, width = image.shape
     if (height, width) != grid.shape or count != len(names):
         raise ValueError(f"{image.shape} does not fit {grid.shape} with bands {names}")
-    profile = {
-        "driver": "GTiff",
-        "count": count,
-        "dtype": image.dtype.name,
-        "nodata": nodata,
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
+    rgb = image.dtype == np.uint8 and tuple(names) == TCI_BANDS
+    profile = tiff_profile(grid, count, image.dtype.name, nodata) | {
         "compress": "deflate",
         # Neighbours differ little in images; in class maps they are mostly the same.
         "predictor": 1 if colors else 2,
         "interleave": "pixel",
-        "BIGTIFF": "IF_SAFER",
-        **grid.profile(),
+        **({"photometric": "RGB"} if rgb else {}),
     }
-    if rgb:
-        profile["photometric"] = "RGB"
     with replacing(path) as temporary, rasterio.open(temporary, "w", **profile) as target:
         target.write(image)
         target.descriptions = tuple(names)

@@ -19,7 +19,7 @@ from swath.errors import InputError
 from swath.grid import Grid, Window
 from swath.progress import track
 from swath.scenes.jp2 import decode
-from swath.scenes.raster import BLOCK_PX, plan_source_window, warp_band
+from swath.scenes.raster import plan_source_window, tiff_profile, warp_band
 from swath.scenes.safe_files import ProductFiles, find_files
 from swath.scenes.safe_xml import ProductMetadata, TileMetadata, parse_product, parse_tile
 from swath.sentinel2 import (
@@ -219,19 +219,11 @@ def write_plain(
     bands = TCI_BANDS if as_tci else image.bands
     grid = product.grid.crop(window)
     valid = np.ones(grid.shape, bool)
-    profile = grid.profile() | {
-        "driver": "GTiff",
-        "count": len(bands),
-        "dtype": "uint8" if as_tci else "uint16",
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
-        "bigtiff": "if_safer",
-    }
+    dtype = "uint8" if as_tci else "uint16"
     label = f"decoding {product.date}"
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(out, "w", **profile) as target,
+        rasterio.open(out, "w", **tiff_profile(grid, len(bands), dtype)) as target,
     ):
         if as_tci:
             tci = read_tci(product, window)
@@ -246,7 +238,7 @@ def write_plain(
         if product.metadata.level == "L2A" and invalid:
             valid &= read_scl_valid(product, invalid, window)
         target.write_mask(valid)
-    return bands, str(profile["dtype"])
+    return bands, dtype
 
 
 def _granule(files: ProductFiles) -> tuple[str, str]:
