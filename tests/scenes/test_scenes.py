@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import ColorInterp
 
-from swath.errors import InputError, SettingsError
+from swath.errors import InputError
 from swath.grid import Grid, Window
 from swath.scenes.raster import plan_source_window, read_raster, warp_band, write_raster
 from swath.scenes.scene import SceneSettings, band_name, date_in_name, read_scene
@@ -126,72 +126,6 @@ def test_bad_headers_are_one_clear_line(tmp_path: Path, write_scene: WriteScene)
         target.write(np.ones((1, 4, 4), np.uint8))
     with pytest.raises(InputError, match=r"2020-01-06\.tif: a grid must be north-up"):
         read_scene(turned)
-
-
-# --- finding ---------------------------------------------------------------------------------
-
-
-def test_series_is_oldest_first_whatever_the_names(tmp_path: Path, write_scene: WriteScene) -> None:
-    for name in ("a_20200301", "b_20200101", "c_20200201"):
-        write_scene(tmp_path / f"{name}.tif", pattern(GRID), GRID, RGB)
-    found = find_scenes([SceneSettings(path="*.tif")], tmp_path)
-    assert [scene.date.month for scene in found] == [1, 2, 3]
-    kept = find_scenes([SceneSettings(path="*.tif", exclude=(dt.date(2020, 2, 1),))], tmp_path)
-    assert [scene.date.month for scene in kept] == [1, 3]
-    absolute = find_scenes([SceneSettings(path=f"{tmp_path}/a_*.tif")], Path("elsewhere"))
-    assert absolute[0].date == dt.date(2020, 3, 1)
-
-
-def test_what_cannot_be_found_is_one_clear_line(tmp_path: Path, write_scene: WriteScene) -> None:
-    for name in ("a_20200101", "b_20200101"):
-        write_scene(tmp_path / f"{name}.tif", pattern(GRID), GRID, RGB)
-    day = dt.date(2020, 1, 1)
-    with pytest.raises(InputError, match="no file matches"):
-        find_scenes([SceneSettings(path="gone/*.tif")], tmp_path)
-    with pytest.raises(InputError, match="no such file"):
-        find_scenes([SceneSettings(path="gone_20200101.tif")], tmp_path)
-    with pytest.raises(InputError, match=r"two files of 2020-01-01: .*a_.* and .*b_"):
-        find_scenes([SceneSettings(path="*.tif")], tmp_path)
-    with pytest.raises(SettingsError, match="matches 2 files"):
-        find_scenes([SceneSettings(path="*.tif", date=day)], tmp_path)
-    with pytest.raises(SettingsError, match="no file of the excluded date 2021-01-01"):
-        find_scenes([SceneSettings(path="a*.tif", exclude=(dt.date(2021, 1, 1),))], tmp_path)
-    with pytest.raises(SettingsError, match=r"every date .* is excluded"):
-        find_scenes([SceneSettings(path="a*.tif", exclude=(day,))], tmp_path)
-
-
-# --- the grid of a series --------------------------------------------------------------------
-
-
-def test_grid_is_the_box_where_all_scenes_overlap(tmp_path: Path, write_scene: WriteScene) -> None:
-    other = GRID.crop(Window(5, -10, 30, 40))
-    a = read_scene(write_scene(tmp_path / "2020-01-01.tif", pattern(GRID), GRID, RGB))
-    b = read_scene(write_scene(tmp_path / "2020-01-02.tif", pattern(other), other, RGB))
-    # Rows 5..30, columns 0..30 of the first: exactly, as both lie in that UTM zone.
-    assert plan_grid([a, b]) == GRID.crop(Window(5, 0, 25, 30))
-
-
-def test_grid_of_a_scene_in_degrees_covers_it(tmp_path: Path, write_scene: WriteScene) -> None:
-    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", pattern(DEGREES), DEGREES, RGB))
-    grid = plan_grid([scene])
-    assert grid.crs == UTM
-    assert grid.resolution == (10.0, 10.0)
-    assert plan_source_window(scene.grid, grid) == scene.grid.window
-    assert plan_grid([scene], resolution_m=20).resolution == (20.0, 20.0)
-    assert plan_grid([scene], crs="EPSG:2154").crs == "EPSG:2154"
-    west, south, east, north = DEGREES.lonlat_bounds
-    small = plan_grid([scene], bounds=(west, south, (west + east) / 2, north))
-    assert small.width < grid.width * 0.55
-
-
-def test_grid_refuses(tmp_path: Path, write_scene: WriteScene) -> None:
-    away = GRID.crop(Window(0, 400, 30, 40))
-    a = read_scene(write_scene(tmp_path / "2020-01-01.tif", pattern(GRID), GRID, RGB))
-    b = read_scene(write_scene(tmp_path / "2020-01-02.tif", pattern(away), away, RGB))
-    with pytest.raises(InputError, match=r"in common: 2020-01-01\.tif .*; 2020-01-02\.tif"):
-        plan_grid([a, b])
-    with pytest.raises(SettingsError, match="expected a projected system in metres"):
-        plan_grid([a], crs="EPSG:4326")
 
 
 # --- warping ---------------------------------------------------------------------------------

@@ -34,7 +34,9 @@ def move_sites(settings: SitesFile, folder: Path, out: Path) -> SitesFile:
 
     def site(place: SiteSettings) -> SiteSettings:
         # Only what is set: what is not stays unset, and out of the file that is written.
-        moved: dict[str, object] = {"scenes": tuple(map(scene, place.scenes))}
+        moved: dict[str, object] = {}
+        if place.scenes:
+            moved["scenes"] = tuple(map(scene, place.scenes))
         if place.labels is not None:
             moved["labels"] = labels(place.labels)
         for name in ("coverage", "ignore"):
