@@ -88,8 +88,8 @@ def jitter(
 
     def draw() -> NDArray[np.float64]:
         shared = rng.normal(0.0, strength, (dates, 1, 1, 1))
-        own = rng.normal(0.0, strength / 2, (dates, bands, 1, 1))
-        return shared + own
+        by_band = rng.normal(0.0, strength / 2, (dates, bands, 1, 1))
+        return shared + by_band
 
     changed = image * np.exp(draw()) + draw()
     return np.where(valid[:, None], changed, 0).astype(np.float32)

@@ -203,12 +203,12 @@ def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
 
 def join_attributions(attributions: Sequence[str]) -> str:
     """One line for all images: each attribution once, the years of Copernicus data joined."""
-    found = [_YEARS.fullmatch(text) for text in attributions]
-    years = [int(year) for match in found if match for year in match.groups() if year]
+    matches = [_YEARS.fullmatch(text) for text in attributions]
+    years = [int(year) for match in matches if match for year in match.groups() if year]
     span = f"{min(years)}-{max(years)}" if len(set(years)) > 1 else "".join(map(str, years[:1]))
     parts = [
         f"{COPERNICUS} {span}" if match else text
-        for match, text in zip(found, attributions, strict=True)
+        for match, text in zip(matches, attributions, strict=True)
     ]
     return "; ".join(dict.fromkeys(parts))
 

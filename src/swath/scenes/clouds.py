@@ -101,7 +101,7 @@ def find_clouds(model: CloudModel, image: NDArray[np.uint16]) -> NDArray[np.bool
     with warnings.catch_warnings():
         # That the image is smaller than the network's window: a small site has no more.
         warnings.simplefilter("ignore", UserWarning)
-        found = CSmask(
+        classes = CSmask(
             reflectance,
             [str(BANDS[band].common_name) for band in model.bands],
             product_level=model.level.lower(),
@@ -109,5 +109,5 @@ def find_clouds(model: CloudModel, image: NDArray[np.uint16]) -> NDArray[np.bool
             intra_op_num_threads=usable_threads(),
             providers=["CPUExecutionProvider"],
         ).csm[..., 0]
-    wide: NDArray[np.bool_] = ndimage.binary_dilation((found != 0) & seen, iterations=BUFFER_PX)
+    wide: NDArray[np.bool_] = ndimage.binary_dilation((classes != 0) & seen, iterations=BUFFER_PX)
     return wide

@@ -13,7 +13,8 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 from rasterio.windows import Window as RasterioWindow
 
@@ -31,15 +32,18 @@ MOST_OPEN = 128
 SAME_PX = 1e-6
 """Grids that lie so near to each other are the same."""
 
+Pixels = NDArray[Any]
+"""Numbers in a file's own type."""
+
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
+def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Open a raster file for reading.
 
     Yields:
-        The rasterio dataset.
+        The file, open.
 
     Raises:
         InputError: The file is missing, is no raster, or breaks off while it is read.
@@ -48,7 +52,7 @@ def open_raster(path: Path) -> Iterator[Any]:
         yield source
 
 
-def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> NDArray[Any]:
+def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
     """Read all bands of a raster, or a window of them that may reach outside.
 
     Args:
@@ -74,13 +78,13 @@ class OpenRasters:
     """
 
     def __init__(self) -> None:
-        self._sources: OrderedDict[Path, Any] = OrderedDict()
+        self._sources: OrderedDict[Path, DatasetReader] = OrderedDict()
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type["OpenRasters"], tuple[()]]:
         return (OpenRasters, ())
 
-    def read(self, path: Path, window: Window, *, fill: int = 0) -> NDArray[Any]:
+    def read(self, path: Path, window: Window, *, fill: int = 0) -> Pixels:
         """Read all bands of a window that may reach outside; see `read_raster`.
 
         Raises:
@@ -96,9 +100,9 @@ class OpenRasters:
             return _read(source, window, fill)
 
 
-def _read(source: Any, window: Window | None, fill: int) -> NDArray[Any]:
+def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
     if window is None:
-        whole: NDArray[Any] = source.read()
+        whole: Pixels = source.read()
         return whole
     inside = window.intersect(Window(0, 0, source.height, source.width))
     out = np.full((source.count, window.height, window.width), fill, source.dtypes[0])
@@ -117,7 +121,7 @@ def _as_input_error(path: Path) -> Iterator[None]:
         # Env: what GDAL wants to say about a file goes to Python's log, not to stderr.
         with rasterio.Env():
             yield
-    except (RasterioIOError, RasterioError) as error:
+    except RasterioError as error:
         raise InputError(f"{path}: not readable as a raster ({_one_line(error)})") from None
 
 

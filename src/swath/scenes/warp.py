@@ -77,8 +77,8 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
 
         if plan_cells(grid.shape, image.encoding) != (1, 1):
             return fit_cells(grid, image, look)
-        found = [look(window) for window in plan_samples(grid.window)]
-    values = np.concatenate([pixels[:, valid_mask(pixels)] for pixels in found], axis=1)
+        samples = [look(window) for window in plan_samples(grid.window)]
+    values = np.concatenate([pixels[:, valid_mask(pixels)] for pixels in samples], axis=1)
     gains, offsets = fit_levels(values, image)
     return Levels(grid, gains[:, None, None], offsets[:, None, None])
 
@@ -237,8 +237,8 @@ def _write_clouds(scene: Scene, window: Window, path: Path) -> None:
     bare = replace(scene, clouds=None, scl_invalid=())
     seen = ImageSettings(bands=scene.clouds.bands, encoding="reflectance")
     image = read_on_grid(bare, grid, seen).astype(np.uint16)
-    found = find_clouds(scene.clouds, image)
-    write_raster(path, found.astype(np.uint8)[None], grid, nodata=255, names=["cloud or shadow"])
+    clouds = find_clouds(scene.clouds, image).astype(np.uint8)
+    write_raster(path, clouds[None], grid, nodata=255, names=["cloud or shadow"])
 
 
 def check_meets(scene: Scene, grid: Grid) -> Window:
