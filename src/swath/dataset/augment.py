@@ -57,11 +57,6 @@ def transform(array: NDArray[A], symmetry: int) -> NDArray[A]:
     return turned[..., ::-1] if symmetry >= 4 else turned
 
 
-def inverse(symmetry: int) -> int:
-    """The element that undoes `symmetry`: flips undo themselves, a turn needs the opposite turn."""
-    return symmetry if symmetry >= 4 else -symmetry % 4
-
-
 def jitter(
     image: NDArray[np.float32], valid: NDArray[np.bool_], strength: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:

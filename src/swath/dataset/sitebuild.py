@@ -26,37 +26,20 @@ from swath.sites.series import SceneSeries, plan_series
 
 
 @dataclass(frozen=True, slots=True)
-class LabelPlan:
-    """What the labels of a site are to be made from.
-
-    Attributes:
-        source: Where the features come from; its path starts at the sites file.
-        coverage: Polygons inside which the labels are complete, where given.
-        ignore: Polygons to be ignored, where given.
-        shift_m: (east, north) by which the features are moved.
-        date: Day whose state the labels show, as the settings have it.
-    """
-
-    source: LabelSettings
-    coverage: Path | None
-    ignore: Path | None
-    shift_m: tuple[float, float]
-    date: dt.date | None
-
-
-@dataclass(frozen=True, slots=True)
 class SiteBuild:
     """What is to be made for one site, known from headers only.
 
     Attributes:
         series: Its name, which is also that of its folder; its images, and where all will lie.
         regions: What belongs to which split.
-        labels: What its labels are made from.
+        site: Its settings; all files that its labels need are there.
+        labels: Where the features of its labels come from.
     """
 
     series: SceneSeries
     regions: tuple[Region, ...]
-    labels: LabelPlan
+    site: SiteSettings
+    labels: LabelSettings
 
 
 def plan_build(name: str, settings: SitesFile, folder: Path) -> SiteBuild:
@@ -78,21 +61,12 @@ def plan_build(name: str, settings: SitesFile, folder: Path) -> SiteBuild:
         regions: tuple[Region, ...] = (Region(site.split, series.grid.window),)
     else:
         regions = plan_regions(site.regions, series.grid.shape, site.guard_px, name)
-    return SiteBuild(series, regions, _plan_labels(name, site, folder))
-
-
-def _plan_labels(name: str, site: SiteSettings, folder: Path) -> LabelPlan:
-    """What the labels are made from, its files looked for."""
     if site.labels is None:
         raise SettingsError(f"site {name!r} names no labels; give `labels:` in the sites file")
-    coverage, ignore, labels = (
-        None if path is None else folder / path
-        for path in (site.coverage, site.ignore, site.labels.path)
-    )
-    for path in (labels, coverage, ignore):
-        if path is not None and not path.exists():
-            raise InputError(f"{path}: no such file (site {name!r})")
-    return LabelPlan(site.labels, coverage, ignore, site.shift_m, site.labels_date)
+    for path in (site.labels.path, site.coverage, site.ignore):
+        if path is not None and not (folder / path).exists():
+            raise InputError(f"{folder / path}: no such file (site {name!r})")
+    return SiteBuild(series, regions, site, site.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +99,7 @@ def build_site(job: SiteJob) -> tuple[Site, str]:
         RemoteError: An Overpass server refuses, or does not recover.
         MissingExtraError: Labels from OpenStreetMap data without the extra `osm`.
     """
-    series = job.plan.series
+    series, settings = job.plan.series, job.plan.site
     folder = job.root / series.name
     folder.mkdir(exist_ok=True)  # a worker that was lost may have begun
     source = _read_features(job)
@@ -148,20 +122,20 @@ def build_site(job: SiteJob) -> tuple[Site, str]:
         labels_sha256=sha256(labels_path),
         roads=roads_path,
         regions=job.plan.regions,
-        labels_date=job.plan.labels.date if date is None else dt.date.fromisoformat(date),
-        shift_m=job.plan.labels.shift_m,
+        labels_date=settings.labels_date if date is None else dt.date.fromisoformat(date),
+        shift_m=settings.shift_m,
     )
     return site, source.attribution
 
 
 def _read_features(job: SiteJob) -> Labelled:
     """The features of the labels, moved."""
-    labels, grid = job.plan.labels, job.plan.series.grid
+    grid, shift_m = job.plan.series.grid, job.plan.site.shift_m
     # What will be moved into the grid lies outside it before.
-    moved_px = math.ceil(max(map(abs, labels.shift_m)) / min(grid.resolution))
+    moved_px = math.ceil(max(map(abs, shift_m)) / min(grid.resolution))
     margin = margin_px(job.legend, grid, job.settings.widening) + moved_px
-    source = read_labels_source(labels.source, job.legend, grid, job.base, margin)
-    return move_labels(source, labels.shift_m)
+    source = read_labels_source(job.plan.labels, job.legend, grid, job.base, margin)
+    return move_labels(source, shift_m)
 
 
 def move_labels(source: Labelled, shift_m: tuple[float, float]) -> Labelled:
@@ -191,9 +165,8 @@ def _build_image(
 
 def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(H, W) uint8 class ids; 255 where no date has data, or the labels are not complete."""
-    plan, grid = job.plan.labels, job.plan.series.grid
-    labels = burn(source.features, job.legend, grid, job.settings.widening)
-    labels[~(seen & _labelled(plan, grid))] = IGNORE
+    labels = burn(source.features, job.legend, job.plan.series.grid, job.settings.widening)
+    labels[~(seen & _labelled(job))] = IGNORE
     if source.complete is not None:
         labels[~source.complete] = IGNORE
     if (labels == IGNORE).all():
@@ -204,15 +177,16 @@ def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDA
     return labels
 
 
-def _labelled(plan: LabelPlan, grid: Grid) -> NDArray[np.bool_]:
+def _labelled(job: SiteJob) -> NDArray[np.bool_]:
     """(H, W) bool: inside the coverage, and in no polygon to be ignored."""
+    site, grid = job.plan.site, job.plan.series.grid
     mask = np.ones(grid.shape, bool)
-    if plan.coverage is not None:
-        mask = burn_mask(read_polygons(plan.coverage, grid), grid)
+    if site.coverage is not None:
+        mask = burn_mask(read_polygons(job.base / site.coverage, grid), grid)
         if not mask.any():
-            raise InputError(f"{plan.coverage}: the coverage does not overlap the image")
-    if plan.ignore is not None:
-        mask &= ~burn_mask(read_polygons(plan.ignore, grid), grid)
+            raise InputError(f"{job.base / site.coverage}: the coverage does not overlap the image")
+    if site.ignore is not None:
+        mask &= ~burn_mask(read_polygons(job.base / site.ignore, grid), grid)
     return mask
 
 

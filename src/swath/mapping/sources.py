@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import rasterio
 
@@ -22,7 +21,7 @@ from swath.progress import track
 from swath.scenes.raster import plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
 from swath.scenes.warp import plain_scene, read_on_grid, scene_levels
-from swath.sentinel2 import NODATA, ImageSettings
+from swath.sentinel2 import NODATA, ImageSettings, Level
 from swath.sites.schema import SplitName
 from swath.sites.series import SceneSeries, plan_loose_series
 from swath.tiles import plan_tiles
@@ -151,7 +150,7 @@ def scene_series(
     bands: tuple[str, ...] | None,
     image: ImageSettings,
     mask: str | None = None,
-    level: Literal["L1C", "L2A"] | None = None,
+    level: Level | None = None,
 ) -> Series:
     """Scenes of one place, to be warped onto the grid where all of them overlap.
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from scipy import ndimage
 
 from swath.errors import InputError, MissingExtraError
 from swath.scenes.jp2 import usable_threads
-from swath.sentinel2 import BANDS, QUANTIFICATION, valid_mask
+from swath.sentinel2 import BANDS, QUANTIFICATION, Level, valid_mask
 
 CLOUD_MODEL = "ukis-csmask"
 """Name of the package, and what stands for it where a mask is named."""
@@ -34,8 +33,6 @@ BUFFER_PX = 4
 _FEWEST = ("B02", "B03", "B04", "B08")
 _BEST = (*_FEWEST, "B11", "B12")
 """The model has a network for either; with the two bands of short-wave infrared it is better."""
-
-Level = Literal["L1C", "L2A"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import re
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, JsonValue
 from rasterio.enums import ColorInterp
@@ -19,7 +19,7 @@ from swath.scenes.raster import open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
 from swath.schema import Frozen
-from swath.sentinel2 import BANDS, SCL_INVALID
+from swath.sentinel2 import BANDS, SCL_INVALID, Level
 
 ShiftMetres = Annotated[float, Field(ge=-500, le=500)]
 
@@ -48,7 +48,7 @@ class SceneSettings(Frozen):
     bands: tuple[str, ...] | None = None
     exclude: tuple[dt.date, ...] = ()
     mask: str | None = None
-    level: Literal["L1C", "L2A"] | None = None
+    level: Level | None = None
     scl_invalid: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
     shift_m: tuple[ShiftMetres, ShiftMetres] = (0.0, 0.0)
 
