@@ -215,6 +215,12 @@ class Grid:
         """(west, south, east, north) in degrees: the box around the grid."""
         return transform_bounds(self.bounds, self.crs, LONLAT)
 
+    @property
+    def lonlat_text(self) -> str:
+        """Where it lies in degrees, for a message: `1.2000..1.3000 E, 48.1000..48.2000 N`."""
+        west, south, east, north = self.lonlat_bounds
+        return f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
+
     def crop(self, window: Window) -> "Grid":
         """The grid of a window of this one; the window may reach outside."""
         t = self.transform
@@ -265,6 +271,12 @@ def normalise_crs(crs: object) -> str:
         raise GridError(f"not a coordinate reference system: {crs!r} ({error})") from None
     authority = system.to_authority()
     return ":".join(authority) if authority else str(system.to_wkt())
+
+
+def is_metric(crs: str) -> bool:
+    """Whether a coordinate system is projected, in metres."""
+    system = CRS.from_user_input(crs)
+    return bool(system.is_projected and system.axis_info[0].unit_name == "metre")
 
 
 def utm_crs(lon: float, lat: float) -> str:

@@ -57,6 +57,9 @@ QUANTIFICATION = 10_000
 TCI_REFLECTANCE = 0.3558
 """Reflectance that ESA's True Colour Image shows as 255."""
 
+Level = Literal["L1C", "L2A"]
+"""Processing level: reflectance at the top of the atmosphere, or at the surface."""
+
 NODATA = 0
 """No measurement, in images of either encoding."""
 

@@ -319,6 +319,14 @@ def test_broken_datasets_are_one_clear_line(dataset: Dataset) -> None:
             read_dataset(dataset.root)
         assert "\n" not in str(error.value)
     catalog.write_text(text)
+    collection = dataset.root / "town" / "collection.json"
+    whole = collection.read_text()
+    older = json.loads(whole)
+    del older["swath:labels_date"]
+    collection.write_text(json.dumps(older))
+    with pytest.raises(DatasetError, match="the catalog lacks 'swath:labels_date'; build it again"):
+        read_dataset(dataset.root)
+    collection.write_text(whole)
     dataset.site("village").labels.unlink()
     with pytest.raises(DatasetError, match=r"labels\.tif: the catalog names this file"):
         read_dataset(dataset.root)

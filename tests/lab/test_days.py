@@ -12,7 +12,10 @@ from swath.cli import run
 from swath.dataset.catalog import read_dataset
 from swath.errors import InputError
 from swath.grid import Window
-from swath.lab.days.days import SCALES, Fit, Images, fit_days, make_days
+from swath.lab.days.dayfiles import fit_sites, make_sites
+from swath.lab.days.dayfit import Fit, fit_days
+from swath.lab.days.makedays import make_days
+from swath.lab.days.pair import SCALES, Images
 from swath.simulate.pattern import hills
 from swath.sites.schema import read_sites_file
 
@@ -90,6 +93,19 @@ def test_images_that_share_no_ground_are_refused(fitted: Fit) -> None:
         make_days(known_days(1, 0.7, 2), known, fitted, 1, 0)
     with pytest.raises(InputError, match="no site has two images"):
         fit_days([("one", known_days(1, 0.7, 1), known[:1])])
+
+
+def test_made_days_have_the_pixel_size_of_the_sites_file(tiny_world: Path, tmp_path: Path) -> None:
+    coarse = yaml.safe_load(tiny_world.read_text("utf-8")) | {"resolution_m": 20}
+    (tmp_path / "sites.yaml").write_text(yaml.safe_dump(coarse), "utf-8")
+    for site in coarse["sites"]:
+        (tmp_path / site).symlink_to(tiny_world.parent / site)
+    sites = tmp_path / "sites.yaml"
+    fit = fit_sites(sites, ["sim_train"], tmp_path / "fit.json")
+    dates = make_sites(sites, fit, tmp_path / "days", count=1, names=["sim_train"])["sim_train"]
+    with rasterio.open(tmp_path / "days" / "sim_train" / f"{dates[0]}.tif") as made:
+        assert (made.res, made.shape) == ((20, 20), (48, 48))
+    assert read_sites_file(tmp_path / "days" / "sites.yaml").resolution_m == 20
 
 
 def test_from_a_sites_file_to_a_dataset(

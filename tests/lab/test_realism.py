@@ -11,31 +11,27 @@ from conftest import SceneWriter
 from swath import cli
 from swath.errors import InputError
 from swath.grid import Grid, Window
-from swath.lab.realism import realism
-from swath.lab.realism.realism import (
-    BANDS,
-    Place,
-    describe,
-    land_classes,
-    radial_power,
-    tell_apart,
-)
+from swath.lab.realism import twosample
+from swath.lab.realism.land import land_classes
+from swath.lab.realism.siteimages import BANDS, SiteImages, read_places
 from swath.lab.realism.texture import PATCH_PX, cut_patches, feature_names, texture_features
+from swath.lab.realism.traits import describe, radial_power
+from swath.lab.realism.twosample import tell_apart
 from swath.simulate.pattern import hills
 
 
 @pytest.fixture(autouse=True)
 def _small_forests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realism, "_TREES", 15)
+    monkeypatch.setattr(twosample, "_TREES", 15)
 
 
-def place(seed: int, scale: float = 3.0, side: int = 96, dates: int = 2) -> Place:
+def place(seed: int, scale: float = 3.0, side: int = 96, dates: int = 2) -> SiteImages:
     """Hills of a size as an image; the dates share them and differ by noise."""
     window = Window(0, 0, side, side)
     ground = np.stack([hills(window, scale, 10 * seed + band) for band in range(4)])
     rng = np.random.default_rng(seed)
     images = [0.2 + 0.02 * (ground + 0.3 * rng.standard_normal(ground.shape)) for _ in range(dates)]
-    return Place(
+    return SiteImages(
         name=f"place{seed}",
         images=np.stack(images).astype(np.float32),
         valid=np.ones((dates, side, side), np.bool_),
@@ -46,16 +42,16 @@ def place(seed: int, scale: float = 3.0, side: int = 96, dates: int = 2) -> Plac
 
 def test_places_of_one_kind_are_not_told_apart() -> None:
     found = tell_apart([place(n) for n in range(6)], [place(n) for n in range(6, 12)], 0)
-    assert found["texture"]["accuracy"] == pytest.approx(0.5, abs=0.15)
-    assert found["real_against_real"] == pytest.approx(0.5, abs=0.2)
-    assert found["patches"] == [6 * 2 * 9, 6 * 2 * 9]
+    assert found.texture.accuracy == pytest.approx(0.5, abs=0.15)
+    assert found.real_against_real == pytest.approx(0.5, abs=0.2)
+    assert found.patches == (6 * 2 * 9, 6 * 2 * 9)
 
 
 def test_smoother_places_are_told_apart_by_their_steps() -> None:
     smooth, rough = ([place(n, scale) for n in range(6)] for scale in (6.0, 2.5))
     found = tell_apart(smooth, rough, 0)
-    assert found["texture"]["accuracy"] > 0.95
-    best = found["texture"]["important"][:4]
+    assert found.texture.accuracy > 0.95
+    best = found.texture.important[:4]
     assert all(("step" in name) or ("spots" in name) or ("patch" in name) for name, _, _ in best)
     steps = [gap for name, _, gap in best if "step" in name or "spots" in name]
     assert steps
@@ -71,10 +67,14 @@ def test_figures_of_known_images() -> None:
     one = place(3, side=128)
     found = describe([one])
     # Noise of 0.3 on hills of 1, on both dates: correlation and slope 1 / (1 + 0.09).
-    for what in ("correlation", "slope"):
-        assert found["between_dates"]["all"]["B03"][what][0] == pytest.approx(0.917, abs=0.03)
-    assert found["quantiles"]["B04"]["0.5"][0] == pytest.approx(0.2, abs=0.01)
-    assert found["road_contrast"] is None
+    pairs = found.between_dates["all"]["B03"]
+    for figure in (pairs.correlation, pairs.slope):
+        assert figure is not None
+        assert figure[0] == pytest.approx(0.917, abs=0.03)
+    median = found.quantiles["B04"]["0.5"]
+    assert median is not None
+    assert median[0] == pytest.approx(0.2, abs=0.01)
+    assert found.road_contrast is None
 
 
 def test_power_of_white_noise_is_flat_and_of_a_wave_is_a_peak() -> None:
@@ -96,12 +96,17 @@ def test_contrast_of_a_drawn_road() -> None:
     images[:, :, roads] = 0.15
     images[0, 2, roads] += 0.02
     images[1, 2, roads] -= 0.01
-    found = describe([Place("road", images, base.valid, roads, base.complete)])["road_contrast"]
+    found = describe([SiteImages("road", images, base.valid, roads, base.complete)]).road_contrast
+    assert found is not None
+    red, infrared = found["B04"], found["B08"]
+    assert red.contrast is not None
+    assert red.between_dates is not None
+    assert infrared.contrast is not None
     deviation = images[0, 2].std()
     # Two dates: +0.02 and -0.01 on an image whose deviation is about 0.05.
-    assert found["B04"]["contrast"][0] == pytest.approx(0.005 / deviation, rel=0.05)
-    assert found["B04"]["between_dates"][0] == pytest.approx(0.015 / deviation, rel=0.05)
-    assert found["B08"]["contrast"][0] == pytest.approx(0, abs=1e-5)
+    assert red.contrast[0] == pytest.approx(0.005 / deviation, rel=0.05)
+    assert red.between_dates[0] == pytest.approx(0.015 / deviation, rel=0.05)
+    assert infrared.contrast[0] == pytest.approx(0, abs=1e-5)
 
 
 def test_land_is_told_by_colour() -> None:
@@ -135,21 +140,35 @@ def test_patches_without_all_data_are_left_out() -> None:
     assert len(cut_patches(np.zeros((2, 64, 96)), valid)) == 5
 
 
+def write_places(folder: Path, write_scene: SceneWriter, scale: float, **settings: object) -> Path:
+    """A sites file of five places of 64 px and two dates."""
+    grid = Grid.from_bounds((500_000, 5_000_000, 500_640, 5_000_640), "EPSG:32631")
+    sites = {}
+    for n in range(5):
+        images = place(n, scale, side=64).images
+        for date, image in zip(("2020-05-01", "2020-08-01"), images, strict=True):
+            numbers = np.rint(image * 10_000).astype(np.uint16)
+            write_scene(folder / f"s{n}" / f"{date}.tif", numbers, grid, BANDS)
+        sites[f"s{n}"] = {"scenes": [{"path": f"s{n}/*.tif"}], "split": "train"}
+    path = folder / "sites.yaml"
+    path.write_text(yaml.safe_dump({"sites": sites, **settings}), "utf-8")
+    return path
+
+
+def test_images_have_the_pixel_size_of_the_sites_file(
+    tmp_path: Path, write_scene: SceneWriter
+) -> None:
+    found = read_places(write_places(tmp_path, write_scene, 3.0, resolution_m=20), "simulated")
+    assert [p.images.shape for p in found] == [(2, 4, 32, 32)] * 5
+
+
 def test_command_on_files(
     tmp_path: Path, write_scene: SceneWriter, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    grid = Grid.from_bounds((500_000, 5_000_000, 500_640, 5_000_640), "EPSG:32631")
-    for kind, scale in (("simulated", 3.0), ("real", 6.0)):
-        sites = {}
-        for n in range(5):
-            for date, image in zip(
-                ("2020-05-01", "2020-08-01"), place(n, scale, side=64).images, strict=True
-            ):
-                numbers = np.rint(image * 10_000).astype(np.uint16)
-                write_scene(tmp_path / kind / f"s{n}" / f"{date}.tif", numbers, grid, BANDS)
-            sites[f"s{n}"] = {"scenes": [{"path": f"s{n}/*.tif"}], "split": "train"}
-        (tmp_path / kind / "sites.yaml").write_text(yaml.safe_dump({"sites": sites}), "utf-8")
-    files = [str(tmp_path / kind / "sites.yaml") for kind in ("simulated", "real")]
+    files = [
+        str(write_places(tmp_path / kind, write_scene, scale))
+        for kind, scale in (("simulated", 3.0), ("real", 6.0))
+    ]
     assert cli.run(["lab", "realism", *files, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["test"]["texture"]["accuracy"] > 0.9

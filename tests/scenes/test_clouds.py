@@ -24,8 +24,9 @@ from swath.maps.sitemaps import read_pmap
 from swath.scenes import warp as series
 from swath.scenes.clouds import BUFFER_PX, CloudModel, choose_cloud_model, find_clouds
 from swath.scenes.scene import SceneSettings, read_scene
-from swath.scenes.warp import find_scenes, read_on_grid
+from swath.scenes.warp import read_on_grid
 from swath.sentinel2 import BANDS, ImageSettings, valid_mask
+from swath.sites.series import find_scenes, plan_grid
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_300_010), (60, 60))
 FOUR = ("B02", "B03", "B04", "B08")
@@ -218,7 +219,7 @@ def test_two_clouded_days_are_told_from_a_clear_one(data_dir: Path, tmp_path: Pa
     for day, low, high in ((clear, 0.99, 1.0), (clouded, 0.0, 0.01)):
         entry = SceneSettings(path=f"{day}.tif", bands=BOADELLA, mask="ukis-csmask", level="L2A")
         (scene,) = find_scenes([entry], folder)
-        grid = grid or series.plan_grid([scene])
+        grid = grid or plan_grid([scene])
         seen = valid_mask(read_on_grid(scene, grid, ImageSettings()))
         bare = valid_mask(
             read_on_grid(read_scene(scene.path, bands=BOADELLA), grid, ImageSettings())
@@ -234,7 +235,7 @@ def test_the_buffer_is_as_wide_as_it_says(data_dir: Path) -> None:
     entry = SceneSettings(path="2020-02-02.tif", bands=BOADELLA, mask="ukis-csmask", level="L2A")
     (scene,) = find_scenes([entry], folder)
     assert scene.clouds is not None
-    grid = series.plan_grid([scene], resolution_m=30)
+    grid = plan_grid([scene], resolution_m=30)
     want = ImageSettings(bands=scene.clouds.bands, encoding="reflectance")
     clear, clouded = (
         read_on_grid(read_scene(folder / f"{day}.tif", bands=BOADELLA), grid, want).astype(

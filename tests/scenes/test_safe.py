@@ -35,8 +35,9 @@ from swath.scenes import safe
 from swath.scenes.jp2 import decode, decoder_name
 from swath.scenes.safe import read_product, read_reflectance, read_scl_valid, read_tci
 from swath.scenes.scene import SceneSettings, read_scene
-from swath.scenes.warp import find_scenes, plain_scene, read_on_grid
+from swath.scenes.warp import plain_scene, read_on_grid
 from swath.sentinel2 import BANDS, SCL_INVALID, ImageSettings, tci_from_reflectance, valid_mask
+from swath.sites.series import find_scenes
 
 REFLECTANCE = ImageSettings(encoding="reflectance")
 RGB = ("B04", "B03", "B02")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from swath.scenes.paintedclouds import SHADE, cloud_cover, cloud_over
 from swath.sentinel2 import (
     CLOUD_REFLECTANCE,
     QUANTIFICATION,
@@ -56,11 +57,6 @@ def transform(array: NDArray[A], symmetry: int) -> NDArray[A]:
     return turned[..., ::-1] if symmetry >= 4 else turned
 
 
-def inverse(symmetry: int) -> int:
-    """The element that undoes `symmetry`: flips undo themselves, a turn needs the opposite turn."""
-    return symmetry if symmetry >= 4 else -symmetry % 4
-
-
 def jitter(
     image: NDArray[np.float32], valid: NDArray[np.bool_], strength: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
@@ -87,14 +83,14 @@ def jitter(
 
     def draw() -> NDArray[np.float64]:
         shared = rng.normal(0.0, strength, (dates, 1, 1, 1))
-        own = rng.normal(0.0, strength / 2, (dates, bands, 1, 1))
-        return shared + own
+        by_band = rng.normal(0.0, strength / 2, (dates, bands, 1, 1))
+        return shared + by_band
 
     changed = image * np.exp(draw()) + draw()
     return np.where(valid[:, None], changed, 0).astype(np.float32)
 
 
-def cloud_over(
+def cloud_a_date(
     images: NDArray[np.generic], encoding: Encoding, share: float, rng: np.random.Generator
 ) -> NDArray[np.generic]:
     """Hide a part of one date of a series under cloud and its shadow, as no mask would tell.
@@ -117,12 +113,11 @@ def cloud_over(
     date = rng.integers(len(images))
     heights = _heights(images.shape[-2:], rng)
     edge = np.quantile(heights, rng.uniform(0.05, 0.95))
-    cover = np.clip((heights - edge) / 0.25, 0, 1)
+    cover = cloud_cover(heights, edge)
     fall = rng.integers(-SHADOW_PX, SHADOW_PX + 1, 2)
-    light = 1 - 0.65 * np.roll(cover, fall, (0, 1))
-    black, white = BLACK_WHITE[encoding]
-    lit = black + (images[date] - black) * light
-    seen = np.rint(lit + rng.uniform(0.4, 1.0) * cover * (white - lit))
+    light = 1 - SHADE * np.roll(cover, fall, (0, 1))
+    thickness = rng.uniform(0.4, 1.0)
+    seen = np.rint(cloud_over(images[date], thickness * cover, light, *BLACK_WHITE[encoding]))
     clouded[date] = np.where(images[date] > 0, np.maximum(seen, 1), 0)
     return clouded
 

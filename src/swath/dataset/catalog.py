@@ -2,35 +2,25 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
 
 import pystac
 import pystac.layout
 from affine import Affine
 from pydantic import ValidationError
-from pyproj import Transformer
-from shapely import box, segmentize
 
+from swath import stacfields as stac
 from swath.dataset.site import Acquisition, Dataset, Region, Site
 from swath.errors import DatasetError, SwathError
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.scenes.scene import Conditions
 from swath.schema import first_problem
-from swath.sentinel2 import BANDS, NODATA, ImageSettings
+from swath.sentinel2 import NODATA, ImageSettings
 
 FORMAT = 1
 """Raised when a dataset of before can no longer be read."""
 
-EXTENSIONS = (
-    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
-    "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
-)
-
-VIEW = "https://stac-extensions.github.io/view/v1.0.0/schema.json"
-"""Only for items whose sun is known: the extension wants one of its fields."""
+EXTENSIONS = (stac.PROJECTION, stac.EO, stac.FILE, stac.CLASSIFICATION)
 
 # An item lies beside the image that it describes, not in a folder of its own.
 _LAYOUT = pystac.layout.CustomLayoutStrategy(
@@ -38,10 +28,6 @@ _LAYOUT = pystac.layout.CustomLayoutStrategy(
 )
 
 _CONDITIONS = ("eo:cloud_cover", "view:sun_azimuth", "view:sun_elevation")
-
-PARQUET = "application/vnd.apache.parquet"
-_SHA256_PREFIX = "1220"
-"""The file extension stores multihashes: 0x12 = SHA-256, 0x20 = its 32 bytes."""
 
 
 def write_catalog(dataset: Dataset) -> None:
@@ -122,23 +108,9 @@ def _check_files(dataset: Dataset) -> None:
                 raise DatasetError(f"{path}: the catalog names this file, but it is not there")
 
 
-def _projection(grid: Grid) -> dict[str, Any]:
-    has_code = grid.crs.startswith("EPSG:")
-    crs = {"proj:code": grid.crs} if has_code else {"proj:code": None, "proj:wkt2": grid.crs}
-    return {**crs, "proj:shape": list(grid.shape), "proj:transform": list(grid.transform)[:6]}
-
-
-def _footprint(grid: Grid) -> dict[str, Any]:
-    """The grid's outline in degrees, as GeoJSON; straight in the grid's CRS to about a pixel."""
-    outline = segmentize(box(*grid.bounds), max(grid.resolution) * 512)
-    transformer = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    lons, lats = transformer.transform(*outline.exterior.xy)
-    return {"type": "Polygon", "coordinates": [list(map(list, zip(lons, lats, strict=True)))]}
-
-
 def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
     bounds = list(site.grid.lonlat_bounds)
-    first, last = _midnight(site.dates[0]), _midnight(site.dates[-1])
+    first, last = stac.first_second(site.dates[0]), stac.first_second(site.dates[-1])
     collection = pystac.Collection(
         id=site.name,
         description=f"Image series and labels of {site.name}",
@@ -149,7 +121,7 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
         providers=[pystac.Provider(name=dataset.attribution)],
         stac_extensions=list(EXTENSIONS),
         extra_fields={
-            **_projection(site.grid),
+            **stac.projection(site.grid),
             "swath:labels_date": None if site.labels_date is None else str(site.labels_date),
             "swath:shift_m": list(site.shift_m),
             "swath:regions": [
@@ -170,31 +142,34 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
     if site.roads is not None:
         collection.add_asset(
             "roads",
-            pystac.Asset(f"./{site.roads.name}", "Features", media_type=PARQUET, roles=["source"]),
+            pystac.Asset(
+                f"./{site.roads.name}", "Features", media_type=stac.PARQUET, roles=["source"]
+            ),
         )
     return collection
 
 
 def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item:
     bounds = site.grid.lonlat_bounds
-    day = _midnight(acquisition.date)
+    day = stac.first_second(acquisition.date)
     sky = _conditions(acquisition.conditions)
     item = pystac.Item(
         id=f"{site.name}_{acquisition.date}",
-        geometry=_footprint(site.grid),
+        geometry=stac.footprint(site.grid),
         bbox=list(bounds),
         # The files tell the day only.
         datetime=day,
         start_datetime=day,
-        end_datetime=day + dt.timedelta(days=1, seconds=-1),
+        end_datetime=stac.last_second(acquisition.date),
         properties={
-            **_projection(site.grid),
+            **stac.projection(site.grid),
             "constellation": "sentinel-2",
             "swath:shift_m": list(acquisition.shift_m),
             **sky,
             "swath:masks": dict(acquisition.masks),
         },
-        stac_extensions=[*EXTENSIONS, *([VIEW] if any("view:" in key for key in sky) else [])],
+        # The extension wants one of its fields, so an item whose sun is not known goes without.
+        stac_extensions=[*EXTENSIONS, *([stac.VIEW] if any("view:" in key for key in sky) else [])],
     )
     image = pystac.Asset(
         f"./{acquisition.path.name}",
@@ -202,10 +177,10 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
         media_type=pystac.MediaType.GEOTIFF,
         roles=["data"],
         extra_fields={
-            "file:checksum": _SHA256_PREFIX + acquisition.sha256,
+            **stac.checksum_fields(acquisition.sha256),
             "data_type": "uint8" if dataset.image.encoding == "tci" else "uint16",
             "nodata": NODATA,
-            "bands": [_band(name) for name in dataset.image.bands],
+            "bands": [stac.band_fields(name) for name in dataset.image.bands],
         },
     )
     item.add_asset("image", image)
@@ -215,15 +190,10 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
 
 def _conditions(sky: Conditions) -> dict[str, float]:
     """What is known of clouds (of the whole tile) and sun."""
-    said = (sky.cloud_cover, sky.sun_azimuth_deg, sky.sun_elevation_deg)
-    pairs = zip(_CONDITIONS, said, strict=True)
+    pairs = zip(
+        _CONDITIONS, (sky.cloud_cover, sky.sun_azimuth_deg, sky.sun_elevation_deg), strict=True
+    )
     return {key: round(value, 4) for key, value in pairs if value is not None}
-
-
-def _band(name: str) -> dict[str, Any]:
-    band = BANDS[name]
-    common = {"eo:common_name": band.common_name} if band.common_name else {}
-    return {"name": name, **common, "eo:center_wavelength": band.wavelength_um}
 
 
 def _labels_asset(site: Site, legend: Legend) -> pystac.Asset:
@@ -233,13 +203,10 @@ def _labels_asset(site: Site, legend: Legend) -> pystac.Asset:
         media_type=pystac.MediaType.GEOTIFF,
         roles=["labels"],
         extra_fields={
-            "file:checksum": _SHA256_PREFIX + site.labels_sha256,
+            **stac.checksum_fields(site.labels_sha256),
             "data_type": "uint8",
             "nodata": IGNORE,
-            "classification:classes": [
-                {"value": c.id, "name": c.name, "color_hint": c.color[1:].upper()}
-                for c in legend.classes
-            ],
+            "classification:classes": stac.class_fields(legend),
         },
     )
 
@@ -255,15 +222,14 @@ def _read_site(collection: pystac.Catalog) -> Site:
     acquisitions = (_read_acquisition(item) for item in collection.get_items())
     labels = collection.assets["labels"]
     roads = collection.assets.get("roads")
-    # Datasets built before these were kept have neither.
-    labels_date = extra.get("swath:labels_date")
-    east, north = extra.get("swath:shift_m", (0.0, 0.0))
+    labels_date = extra["swath:labels_date"]
+    east, north = extra["swath:shift_m"]
     return Site(
         name=collection.id,
         grid=Grid(crs, Affine(*extra["proj:transform"]), (height, width)),
         acquisitions=tuple(sorted(acquisitions, key=lambda acquisition: acquisition.date)),
         labels=_path(labels),
-        labels_sha256=_sha256(labels),
+        labels_sha256=stac.read_checksum(labels.extra_fields),
         roads=None if roads is None else _path(roads),
         regions=tuple(
             Region(region["split"], Window(*region["window"])) for region in extra["swath:regions"]
@@ -277,16 +243,15 @@ def _read_acquisition(item: pystac.Item) -> Acquisition:
     image = item.assets["image"]
     if item.datetime is None:
         raise DatasetError(f"{item.id}: the item has no date")
-    said = item.properties
-    # Datasets built before these were kept have none.
-    east, north = said.get("swath:shift_m", (0.0, 0.0))
+    properties = item.properties
+    east, north = properties["swath:shift_m"]
     return Acquisition(
         item.datetime.date(),
         _path(image),
-        _sha256(image),
+        stac.read_checksum(image.extra_fields),
         (east, north),
-        Conditions(*(said.get(key) for key in _CONDITIONS)),
-        said.get("swath:masks", {}),
+        Conditions(*(properties.get(key) for key in _CONDITIONS)),
+        properties["swath:masks"],
     )
 
 
@@ -295,12 +260,3 @@ def _path(asset: pystac.Asset) -> Path:
     if href is None:
         raise DatasetError(f"{asset.href}: the path is relative to nothing")
     return Path(href)
-
-
-def _sha256(asset: pystac.Asset) -> str:
-    checksum: str = asset.extra_fields["file:checksum"]
-    return checksum.removeprefix(_SHA256_PREFIX)
-
-
-def _midnight(date: dt.date) -> dt.datetime:
-    return dt.datetime.combine(date, dt.time(), dt.UTC)

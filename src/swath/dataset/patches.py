@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from swath.dataset.augment import cloud_over, jitter, transform
+from swath.dataset.augment import cloud_a_date, jitter, transform
 from swath.dataset.index import Patch, Survey, survey_labels
 from swath.dataset.site import Dataset, Site, read_image, read_labels
 from swath.errors import DatasetError
@@ -43,7 +43,7 @@ class PatchDataset(TorchDataset[Sample]):
         patches: What to read, in order.
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
-        clouds: Share of the series with a clouded date; see `augment.cloud_over`.
+        clouds: Share of the series with a clouded date; see `augment.cloud_a_date`.
         seed: Patch number i draws its jitter from (seed, i), whichever worker reads it.
         rasters: The dataset's files, where they stay open for more than these patches.
     """
@@ -78,7 +78,7 @@ class PatchDataset(TorchDataset[Sample]):
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
-        images = cloud_over(images, self._encoding, self.clouds, rng)
+        images = cloud_a_date(images, self._encoding, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),

@@ -4,10 +4,11 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from swath.errors import DatasetError
 from swath.grid import Grid, Window
@@ -45,7 +46,7 @@ class Acquisition:
     sha256: str
     shift_m: tuple[float, float] = (0.0, 0.0)
     conditions: Conditions = UNKNOWN
-    masks: Mapping[str, Any] = field(default_factory=dict)
+    masks: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import rasterio
-from pyproj import CRS
 
 from swath.dataset.site import Acquisition, Dataset, Site, read_image
 from swath.errors import DatasetError, ModelError
@@ -20,17 +18,12 @@ from swath.mapping.predict import DatedImage, Image
 from swath.maps.rasters import CACHE_BYTES
 from swath.models.spec import ModelSpec
 from swath.progress import track
-from swath.scenes.raster import BLOCK_PX, plan_source_window, rasterio_window, read_raster
+from swath.scenes.raster import plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
-from swath.scenes.warp import (
-    find_scenes,
-    plain_scene,
-    plan_grid,
-    read_on_grid,
-    scene_levels,
-)
-from swath.sentinel2 import NODATA, ImageSettings
+from swath.scenes.warp import plain_scene, read_on_grid, scene_levels
+from swath.sentinel2 import NODATA, ImageSettings, Level
 from swath.sites.schema import SplitName
+from swath.sites.series import SceneSeries, plan_loose_series
 from swath.tiles import plan_tiles
 
 PIECE_PX = 1024
@@ -157,7 +150,7 @@ def scene_series(
     bands: tuple[str, ...] | None,
     image: ImageSettings,
     mask: str | None = None,
-    level: Literal["L1C", "L2A"] | None = None,
+    level: Level | None = None,
 ) -> Series:
     """Scenes of one place, to be warped onto the grid where all of them overlap.
 
@@ -174,14 +167,20 @@ def scene_series(
         InputError: A file that is missing or unusable, lacks a band, or two files of one day.
         SettingsError: A band name that does not exist.
     """
-    settings = [
-        SceneSettings(path=str(path), bands=bands, mask=mask, level=level) for path in paths
-    ]
-    scenes = find_scenes(settings, Path())
-    for scene in scenes:
-        scene.band_indexes(image.bands)
-    grid = plan_grid(scenes, crs=_shared_crs(scenes))
-    return Series(name, grid, tuple(scene_source(scene, grid, image) for scene in scenes))
+    entries = [SceneSettings(path=str(path), bands=bands, mask=mask, level=level) for path in paths]
+    return warped_series(plan_loose_series(name, entries, image.bands), image)
+
+
+def warped_series(series: SceneSeries, image: ImageSettings) -> Series:
+    """Scenes, to be warped onto the grid of their series.
+
+    Args:
+        series: Its scenes have the bands that `image` names.
+        image: Which bands the model reads, in which encoding.
+    """
+    grid = series.grid
+    sources = tuple(scene_source(scene, grid, image) for scene in series.scenes)
+    return Series(series.name, grid, sources)
 
 
 def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
@@ -203,12 +202,12 @@ def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
 
 def join_attributions(attributions: Sequence[str]) -> str:
     """One line for all images: each attribution once, the years of Copernicus data joined."""
-    found = [_YEARS.fullmatch(text) for text in attributions]
-    years = [int(year) for match in found if match for year in match.groups() if year]
+    matches = [_YEARS.fullmatch(text) for text in attributions]
+    years = [int(year) for match in matches if match for year in match.groups() if year]
     span = f"{min(years)}-{max(years)}" if len(set(years)) > 1 else "".join(map(str, years[:1]))
     parts = [
         f"{COPERNICUS} {span}" if match else text
-        for match, text in zip(found, attributions, strict=True)
+        for match, text in zip(matches, attributions, strict=True)
     ]
     return "; ".join(dict.fromkeys(parts))
 
@@ -247,14 +246,6 @@ def _describe(image: ImageSettings) -> str:
     return f"{', '.join(image.bands)} as {image.encoding}"
 
 
-def _shared_crs(scenes: Sequence[Scene]) -> str | None:
-    """The system that all scenes are in, if it is one in metres: they then need no warping."""
-    first = scenes[0].grid.crs
-    system = CRS.from_user_input(first)
-    metric = system.is_projected and system.axis_info[0].unit_name == "metre"
-    return first if metric and all(scene.grid.crs == first for scene in scenes) else None
-
-
 def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> DatedImage:
     """Bring a scene onto the grid, piece by piece, as a file in `folder`."""
     path = folder / f"{scene.date}.tif"
@@ -262,17 +253,8 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
     if path.is_file():
         return ready
     folder.mkdir(parents=True, exist_ok=True)
-    profile = grid.profile() | {
-        "driver": "GTiff",
-        "count": len(image.bands),
-        "dtype": "uint8" if image.encoding == "tci" else "uint16",
-        "nodata": NODATA,
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
-        "sparse_ok": True,
-        "bigtiff": "if_safer",
-    }
+    dtype = "uint8" if image.encoding == "tci" else "uint16"
+    profile = tiff_profile(grid, len(image.bands), dtype, NODATA, sparse=True)
     pieces = plan_tiles(grid.shape, PIECE_PX, 0, 1)
     with (
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),

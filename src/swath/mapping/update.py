@@ -27,7 +27,7 @@ from swath.models.device import Precision
 from swath.models.trained import load_model, weights_hash
 from swath.scenes.raster import plan_source_window
 from swath.scenes.scene import Scene, SceneSettings
-from swath.scenes.warp import find_scenes
+from swath.sites.series import find_scenes
 from swath.workers import HERE, Workers
 
 CHANGES = "changes.tif"

@@ -1,39 +1,22 @@
 """The STAC item of a site's maps: where, when, which files, and which model made them."""
 
-import datetime as dt
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pystac
-import shapely
-from pyproj import Transformer
-from shapely.geometry import mapping
 
+from swath import stacfields as stac
 from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
 from swath.maps.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps
 from swath.scaling import Scaling
-from swath.sentinel2 import BANDS
 
-MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
+EXTENSIONS = (stac.MLM, stac.PROJECTION, stac.RASTER, stac.EO, stac.CLASSIFICATION, stac.FILE)
 
-EXTENSIONS = (
-    MLM,
-    "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
-    "https://stac-extensions.github.io/file/v2.1.0/schema.json",
-)
-
-PARQUET = "application/vnd.apache.parquet"
 SAFETENSORS = "application/octet-stream; application=safetensors"
-
-_SHA256_PREFIX = "1220"
-"""The file extension stores multihashes: 0x12 = SHA-256, 0x20 = its 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +50,18 @@ def write_item(maps: SiteMaps, maker: Maker, grid: Grid, threshold: float | None
     """
     item = pystac.Item(
         id=maps.site,
-        geometry=_footprint(grid),
+        geometry=stac.footprint(grid),
         bbox=list(grid.lonlat_bounds),
         datetime=None,
-        start_datetime=dt.datetime.combine(maps.all_dates[0], dt.time(), dt.UTC),
-        end_datetime=dt.datetime.combine(maps.dates[-1], dt.time(23, 59, 59), dt.UTC),
+        start_datetime=stac.first_second(maps.all_dates[0]),
+        end_datetime=stac.last_second(maps.dates[-1]),
         properties={
             "title": f"{' and '.join(c.name for c in maps.legend.foreground)} at {maps.site}",
             "license": "other",
             "providers": [{"name": maps.attribution, "roles": ["licensor"]}],
-            "bands": [_input_band(name) for name in maker.bands],
-            **_projection(grid),
+            "bands": [stac.band_fields(name) for name in maker.bands],
+            **stac.projection(grid),
+            "proj:bbox": list(grid.bounds),
             **_model_fields(maps.legend, maker),
             **maps.fields(),
         },
@@ -94,31 +78,11 @@ def write_item(maps: SiteMaps, maker: Maker, grid: Grid, threshold: float | None
         item.add_asset("changes", _changes_asset(maps))
     for key, path, kind in (
         ("roads_gpkg", maps.gpkg_path, pystac.MediaType.GEOPACKAGE),
-        ("roads_parquet", maps.parquet_path, PARQUET),
+        ("roads_parquet", maps.parquet_path, stac.PARQUET),
     ):
         item.add_asset(key, _asset(path, "Foreground as vectors", kind, ["data"], {}))
     item.add_asset("model", _model_asset(maps, maker.weights))
     write_json(maps.item_path, item.to_dict(include_self_link=False))
-
-
-def _footprint(grid: Grid) -> dict[str, object]:
-    """The outline of the grid in degrees, its edges densified: they are curves there."""
-    outline = shapely.box(*grid.bounds)
-    dense = shapely.segmentize(outline, outline.length / 16)
-    to_lonlat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
-    lonlat = shapely.transform(dense, to_lonlat.transform, interleaved=False)
-    return dict(mapping(lonlat))
-
-
-def _projection(grid: Grid) -> dict[str, object]:
-    code = grid.crs if ":" in grid.crs and "[" not in grid.crs else None
-    return {
-        "proj:code": code,
-        **({} if code else {"proj:wkt2": grid.crs}),
-        "proj:shape": list(grid.shape),
-        "proj:transform": list(grid.transform)[:6],
-        "proj:bbox": list(grid.bounds),
-    }
 
 
 def _model_fields(legend: Legend, maker: Maker) -> dict[str, object]:
@@ -157,30 +121,18 @@ def _model_fields(legend: Legend, maker: Maker) -> dict[str, object]:
                     "dim_order": ["batch", "class", "height", "width"],
                     "data_type": "float32",
                 },
-                "classification:classes": _classes(legend),
+                "classification:classes": stac.class_fields(legend),
                 "post_processing_function": None,
             }
         ],
     }
 
 
-def _classes(legend: Legend) -> list[dict[str, object]]:
-    return [
-        {"value": c.id, "name": c.name, "color_hint": c.color[1:].upper()} for c in legend.classes
-    ]
-
-
-def _input_band(name: str) -> dict[str, object]:
-    band = BANDS[name]
-    common = {"eo:common_name": band.common_name} if band.common_name else {}
-    return {"name": name, **common, "eo:center_wavelength": band.wavelength_um}
-
-
 def _asset(
     path: Path, title: str, media_type: str, roles: list[str], fields: dict[str, object]
 ) -> pystac.Asset:
-    size = {"file:size": path.stat().st_size}
-    return pystac.Asset(f"./{path.name}", title, None, media_type, roles, size | fields)
+    more = {"file:size": path.stat().st_size, **fields}
+    return pystac.Asset(f"./{path.name}", title, None, media_type, roles, more)
 
 
 def _pmap_asset(path: Path, legend: Legend, title: str) -> pystac.Asset:
@@ -199,7 +151,7 @@ def _classes_asset(maps: SiteMaps, threshold: float | None) -> pystac.Asset:
         "data_type": "uint8",
         "nodata": PMAP_NODATA,
         "bands": [{"name": "class"}],
-        "classification:classes": _classes(maps.legend),
+        "classification:classes": stac.class_fields(maps.legend),
     }
     return _asset(maps.classes_path, "Classes", pystac.MediaType.COG, ["data"], fields)
 
@@ -226,7 +178,7 @@ def _changes_asset(maps: SiteMaps) -> pystac.Asset:
             {"name": "date", "description": "Days since 1970-01-01 of the added date"},
             {"name": "before", "description": "Class before that date was added"},
         ],
-        "classification:classes": _classes(maps.legend),
+        "classification:classes": stac.class_fields(maps.legend),
     }
     title = "Where the class last changed when a date was added"
     return _asset(maps.changes_path, title, pystac.MediaType.COG, ["data"], fields)
@@ -235,7 +187,7 @@ def _changes_asset(maps: SiteMaps) -> pystac.Asset:
 def _model_asset(maps: SiteMaps, weights: Path) -> pystac.Asset:
     fields = {
         "mlm:artifact_type": "safetensors",
-        "file:checksum": _SHA256_PREFIX + maps.model_sha256,
+        **stac.checksum_fields(maps.model_sha256),
     }
     href = Path(os.path.relpath(weights, maps.folder)).as_posix()
     return pystac.Asset(href, "Weights", None, SAFETENSORS, ["mlm:model", "mlm:weights"], fields)

@@ -19,7 +19,7 @@ from swath.legend import Legend
 from swath.maps.manifest import CLASSES_NAME
 from swath.maps.sitemaps import PMAP_NODATA, decode_pmap
 from swath.metrics import BINS, HALF, class_score, expected_edge, score_bins, selected
-from swath.scenes.raster import BLOCK_PX, RGB, rasterio_window
+from swath.scenes.raster import RGB, rasterio_window, tiff_profile
 
 COMPOSITE_NODATA = 0
 """In the composite, 1..255 stand for probabilities 0..1."""
@@ -279,15 +279,5 @@ def _describe(file: DatasetWriter, raster: Raster) -> None:
 
 
 def _profile(grid: Grid, raster: Raster) -> dict[str, object]:
-    # The blocks fit the cores of the default tiles; a block never written reads as no data.
-    return grid.profile() | {
-        "driver": "GTiff",
-        "dtype": raster.dtype,
-        "count": len(raster.bands),
-        "nodata": raster.nodata,
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
-        "sparse_ok": True,
-        "bigtiff": "if_safer",
-    }
+    # The blocks fit the cores of the default tiles.
+    return tiff_profile(grid, len(raster.bands), raster.dtype, raster.nodata, sparse=True)

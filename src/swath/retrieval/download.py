@@ -127,8 +127,7 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     if not (image != NODATA).any():
         raise RemoteError(f"{order.item.id}: no clear pixel with data lies inside the site")
     tags = _tags(order)
-    rgb = order.bands == TCI_BANDS and order.source == "visual"
-    write_raster(path, image, grid, nodata=NODATA, names=order.bands, rgb=rgb, tags=tags)
+    write_raster(path, image, grid, nodata=NODATA, names=order.bands, tags=tags)
     for name in order.assets:
         _cached(order.item.assets[name], cache).unlink(missing_ok=True)
     return offset

@@ -1,16 +1,17 @@
 """The sites file that `swath fetch` leaves, ready for `swath build`."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from swath.files import replacing
+from swath.labels.source import LabelSettings
 from swath.retrieval.images import Fetched
 from swath.retrieval.snapshot import Snapshot
+from swath.scenes.scene import SceneSettings
+from swath.sites.moved import move_sites
 from swath.sites.schema import SitesFile
 
 SITES = "sites.yaml"
@@ -25,7 +26,7 @@ def write_sites(
     snapshots: Sequence[Snapshot],
     out: Path,
 ) -> bool:
-    """Write `out/sites.yaml`: the sites as they were, now with scenes and OpenStreetMap files.
+    """Write `out/sites.yaml`: the sites as they were, with scenes and OpenStreetMap files.
 
     A file there that someone has changed is left alone.
 
@@ -70,29 +71,24 @@ def _contents(
     fetched: Sequence[Fetched],
     snapshots: Sequence[Snapshot],
     out: Path,
-) -> dict[str, Any]:
-    def moved(text: str) -> str:
-        if Path(text).is_absolute():
-            return text
-        return Path(os.path.relpath((folder / text).resolve(), out.resolve())).as_posix()
+) -> dict[str, object]:
+    """The new file: what was fetched in place of scenes, servers and wishes."""
+    moved = move_sites(settings, folder, out)
 
-    value: dict[str, Any] = settings.model_dump(mode="json", exclude_unset=True)
-    value.pop("fetch", None)
-    if (folder / settings.legend).is_file():
-        value["legend"] = moved(settings.legend)
-    for name, site in value["sites"].items():
-        site.pop("fetch", None)
-        for key in ("coverage", "ignore"):
-            if site.get(key):
-                site[key] = moved(site[key])
-        if (site.get("labels") or {}).get("path"):
-            site["labels"]["path"] = moved(site["labels"]["path"])
-        for snapshot in snapshots:
-            if snapshot.plan.site == name:
-                site["labels"] = {"path": snapshot.path.relative_to(out).as_posix()}
-        images = [image for image in fetched if image.site == name]
-        scenes = [{"path": image.path.relative_to(out).as_posix()} for image in images]
-        value["sites"][name] = {"scenes": scenes} | {
-            key: entry for key, entry in site.items() if key != "scenes"
+    def led(path: Path) -> dict[str, str]:
+        return {"path": path.relative_to(out).as_posix()}
+
+    labels = {snapshot.plan.site: snapshot.path for snapshot in snapshots}
+    sites = {}
+    for name, site in moved.sites.items():
+        update: dict[str, object] = {
+            "scenes": tuple(SceneSettings(**led(i.path)) for i in fetched if i.site == name)
         }
-    return value
+        if name in labels:
+            update["labels"] = LabelSettings(**led(labels[name]))
+        sites[name] = site.model_copy(update=update)
+    return moved.model_copy(update={"sites": sites}).model_dump(
+        mode="json",
+        exclude_unset=True,
+        exclude={"fetch": True, "sites": {"__all__": {"fetch": True}}},
+    )

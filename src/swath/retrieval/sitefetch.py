@@ -28,6 +28,7 @@ from swath.retrieval.stacitem import StacItem
 from swath.schema import Frozen, read_model
 from swath.sentinel2 import TCI_BANDS
 from swath.sites.schema import FetchSettings, SitesFile
+from swath.sites.series import plan_grid
 
 PLAN = "plan.json"
 
@@ -256,7 +257,7 @@ def _blank(name: str, settings: SitesFile) -> SiteFetch:
     collection = wanted.collection or find_api(wanted.api).collection
     wanted = wanted.model_copy(update={"collection": collection})
     image = settings.image
-    grid = Grid.from_lonlat(site.bounds, site.crs, settings.resolution_m)
+    grid = plan_grid((), bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
     if wanted.source == "visual" and not _may_be_visual(settings):
         raise SettingsError(
             f"site {name!r}: `source: visual` gives 8-bit {', '.join(TCI_BANDS)} only; use `bands`"

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from scipy import ndimage
 
 from swath.errors import InputError, MissingExtraError
 from swath.scenes.jp2 import usable_threads
-from swath.sentinel2 import BANDS, QUANTIFICATION, valid_mask
+from swath.sentinel2 import BANDS, QUANTIFICATION, Level, valid_mask
 
 CLOUD_MODEL = "ukis-csmask"
 """Name of the package, and what stands for it where a mask is named."""
@@ -34,8 +33,6 @@ BUFFER_PX = 4
 _FEWEST = ("B02", "B03", "B04", "B08")
 _BEST = (*_FEWEST, "B11", "B12")
 """The model has a network for either; with the two bands of short-wave infrared it is better."""
-
-Level = Literal["L1C", "L2A"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ def find_clouds(model: CloudModel, image: NDArray[np.uint16]) -> NDArray[np.bool
     with warnings.catch_warnings():
         # That the image is smaller than the network's window: a small site has no more.
         warnings.simplefilter("ignore", UserWarning)
-        found = CSmask(
+        classes = CSmask(
             reflectance,
             [str(BANDS[band].common_name) for band in model.bands],
             product_level=model.level.lower(),
@@ -109,5 +106,5 @@ def find_clouds(model: CloudModel, image: NDArray[np.uint16]) -> NDArray[np.bool
             intra_op_num_threads=usable_threads(),
             providers=["CPUExecutionProvider"],
         ).csm[..., 0]
-    wide: NDArray[np.bool_] = ndimage.binary_dilation((found != 0) & seen, iterations=BUFFER_PX)
+    wide: NDArray[np.bool_] = ndimage.binary_dilation((classes != 0) & seen, iterations=BUFFER_PX)
     return wide

@@ -6,7 +6,6 @@ import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -29,6 +28,10 @@ _SIZ = struct.Struct(">HHIIIIIIIIH")
 _MAX_TILES = 65535
 _MAX_DEPTH = 4
 """Boxes in boxes; the GML of a product is in the second."""
+
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W), or (H, W, components)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def read_header(data: bytes, source: str) -> Header:
     return Header(bottom - top, right - left, components, bits)
 
 
-def decode(data: bytes, grid: Grid, components: int, source: str) -> NDArray[Any]:
+def decode(data: bytes, grid: Grid, components: int, source: str) -> Pixels:
     """Decode a whole image, with threads.
 
     By imagecodecs where the extra `jp2` is installed, else by GDAL in one thread: with several, the
@@ -134,11 +137,11 @@ def decoder_name() -> str:
     return "imagecodecs" if imagecodecs.JPEG2K.available else "gdal"
 
 
-def _decode(stream: bytes) -> NDArray[Any]:
+def _decode(stream: bytes) -> Pixels:
     if decoder_name() == "imagecodecs":
         import imagecodecs
 
-        pixels: NDArray[Any] = imagecodecs.jpeg2k_decode(stream, numthreads=usable_threads())
+        pixels: Pixels = imagecodecs.jpeg2k_decode(stream, numthreads=usable_threads())
         return pixels
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # a codestream has none
@@ -147,7 +150,7 @@ def _decode(stream: bytes) -> NDArray[Any]:
             MemoryFile(stream) as memory,
             memory.open(driver="JP2OpenJPEG") as image,
         ):
-            bands: NDArray[Any] = image.read()
+            bands: Pixels = image.read()
     return bands[0] if len(bands) == 1 else np.moveaxis(bands, 0, -1)
 
 

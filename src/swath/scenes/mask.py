@@ -49,13 +49,13 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     Raises:
         InputError: The file cannot be read, or has no georeference.
     """
-    own = _read_grid(path)
-    window = plan_source_window(own, grid)
+    source_grid = _read_grid(path)
+    window = plan_source_window(source_grid, grid)
     if not window.size:
         return np.ones(grid.shape, bool)
     with open_raster(path) as source:
         masked = (source.read(1, window=rasterio_window(window)) != 0).astype(np.uint8)
-    part = own.crop(window)
+    part = source_grid.crop(window)
     out = np.zeros(grid.shape, np.uint8)
     reproject(
         masked,

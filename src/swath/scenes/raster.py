@@ -13,13 +13,15 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import InputError
 from swath.files import replacing
 from swath.grid import Grid, Window, transform_bounds
+from swath.sentinel2 import TCI_BANDS
 
 BLOCK_PX = 256
 """Side of the blocks that rasters are stored in: a patch touches few of them."""
@@ -30,15 +32,18 @@ MOST_OPEN = 128
 SAME_PX = 1e-6
 """Grids that lie so near to each other are the same."""
 
+Pixels = NDArray[Any]
+"""Numbers in a file's own type."""
+
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @contextmanager
-def open_raster(path: Path) -> Iterator[Any]:
+def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Open a raster file for reading.
 
     Yields:
-        The rasterio dataset.
+        The file, open.
 
     Raises:
         InputError: The file is missing, is no raster, or breaks off while it is read.
@@ -47,7 +52,7 @@ def open_raster(path: Path) -> Iterator[Any]:
         yield source
 
 
-def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> NDArray[Any]:
+def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
     """Read all bands of a raster, or a window of them that may reach outside.
 
     Args:
@@ -73,13 +78,13 @@ class OpenRasters:
     """
 
     def __init__(self) -> None:
-        self._sources: OrderedDict[Path, Any] = OrderedDict()
+        self._sources: OrderedDict[Path, DatasetReader] = OrderedDict()
         self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type["OpenRasters"], tuple[()]]:
         return (OpenRasters, ())
 
-    def read(self, path: Path, window: Window, *, fill: int = 0) -> NDArray[Any]:
+    def read(self, path: Path, window: Window, *, fill: int = 0) -> Pixels:
         """Read all bands of a window that may reach outside; see `read_raster`.
 
         Raises:
@@ -95,9 +100,9 @@ class OpenRasters:
             return _read(source, window, fill)
 
 
-def _read(source: Any, window: Window | None, fill: int) -> NDArray[Any]:
+def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
     if window is None:
-        whole: NDArray[Any] = source.read()
+        whole: Pixels = source.read()
         return whole
     inside = window.intersect(Window(0, 0, source.height, source.width))
     out = np.full((source.count, window.height, window.width), fill, source.dtypes[0])
@@ -116,7 +121,7 @@ def _as_input_error(path: Path) -> Iterator[None]:
         # Env: what GDAL wants to say about a file goes to Python's log, not to stderr.
         with rasterio.Env():
             yield
-    except (RasterioIOError, RasterioError) as error:
+    except RasterioError as error:
         raise InputError(f"{path}: not readable as a raster ({_one_line(error)})") from None
 
 
@@ -214,6 +219,34 @@ def _scales(source: Grid, target: Grid) -> tuple[float, float]:
     return width / target_x, height / target_y
 
 
+def tiff_profile(
+    grid: Grid, bands: int, dtype: str, nodata: int | None = None, *, sparse: bool = False
+) -> dict[str, object]:
+    """How swath writes GeoTIFFs, as rasterio keywords: in blocks, and larger than 4 GB if need be.
+
+    As it is, for files that are written in pieces and soon read again: uncompressed.
+
+    Args:
+        grid: Where the pixels lie.
+        bands: How many.
+        dtype: `uint8`, `uint16`.
+        nodata: Value of pixels without data; None: the file's mask says it.
+        sparse: A block that is never written takes no room, and reads as no data.
+    """
+    return {
+        **grid.profile(),
+        "driver": "GTiff",
+        "count": bands,
+        "dtype": dtype,
+        **({} if nodata is None else {"nodata": nodata}),
+        "tiled": True,
+        "blockxsize": BLOCK_PX,
+        "blockysize": BLOCK_PX,
+        **({"sparse_ok": True} if sparse else {}),
+        "bigtiff": "if_safer",
+    }
+
+
 def write_raster(
     path: Path,
     image: NDArray[np.generic],
@@ -222,10 +255,11 @@ def write_raster(
     nodata: int,
     names: Sequence[str],
     colors: Mapping[int, tuple[int, int, int]] | None = None,
-    rgb: bool = False,
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a tiled, compressed GeoTIFF, whole or not at all.
+
+    An 8-bit True Colour Image is marked as red, green and blue.
 
     Args:
         path: The file.
@@ -234,29 +268,19 @@ def write_raster(
         nodata: Value of pixels without data.
         names: A description for each band.
         colors: Colour table (value -> red, green, blue 0..255) of a one-band uint8 raster.
-        rgb: Whether the bands are to be shown as red, green, blue.
         tags: Metadata of the file.
     """
     count, height, width = image.shape
     if (height, width) != grid.shape or count != len(names):
         raise ValueError(f"{image.shape} does not fit {grid.shape} with bands {names}")
-    profile = {
-        "driver": "GTiff",
-        "count": count,
-        "dtype": image.dtype.name,
-        "nodata": nodata,
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
+    rgb = image.dtype == np.uint8 and tuple(names) == TCI_BANDS
+    profile = tiff_profile(grid, count, image.dtype.name, nodata) | {
         "compress": "deflate",
         # Neighbours differ little in images; in class maps they are mostly the same.
         "predictor": 1 if colors else 2,
         "interleave": "pixel",
-        "BIGTIFF": "IF_SAFER",
-        **grid.profile(),
+        **({"photometric": "RGB"} if rgb else {}),
     }
-    if rgb:
-        profile["photometric"] = "RGB"
     with replacing(path) as temporary, rasterio.open(temporary, "w", **profile) as target:
         target.write(image)
         target.descriptions = tuple(names)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from swath.errors import InputError
 from swath.grid import Grid, Window
 from swath.progress import track
-from swath.scenes.jp2 import decode
-from swath.scenes.raster import BLOCK_PX, plan_source_window, warp_band
+from swath.scenes.jp2 import Pixels, decode
+from swath.scenes.raster import plan_source_window, tiff_profile, warp_band
 from swath.scenes.safe_files import ProductFiles, find_files
 from swath.scenes.safe_xml import ProductMetadata, TileMetadata, parse_product, parse_tile
 from swath.sentinel2 import (
@@ -161,7 +160,7 @@ def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8
             f"{product.files.path}: its TCI has {resolution} m and is {image.dtype}; expected an "
             "8-bit image of 10 m"
         )
-    return np.moveaxis(image[rows, cols], -1, 0)
+    return np.moveaxis(image[rows, cols].astype(np.uint8, copy=False), -1, 0)
 
 
 def read_scl_valid(
@@ -219,19 +218,11 @@ def write_plain(
     bands = TCI_BANDS if as_tci else image.bands
     grid = product.grid.crop(window)
     valid = np.ones(grid.shape, bool)
-    profile = grid.profile() | {
-        "driver": "GTiff",
-        "count": len(bands),
-        "dtype": "uint8" if as_tci else "uint16",
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
-        "bigtiff": "if_safer",
-    }
+    dtype = "uint8" if as_tci else "uint16"
     label = f"decoding {product.date}"
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(out, "w", **profile) as target,
+        rasterio.open(out, "w", **tiff_profile(grid, len(bands), dtype)) as target,
     ):
         if as_tci:
             tci = read_tci(product, window)
@@ -246,25 +237,25 @@ def write_plain(
         if product.metadata.level == "L2A" and invalid:
             valid &= read_scl_valid(product, invalid, window)
         target.write_mask(valid)
-    return bands, str(profile["dtype"])
+    return bands, dtype
 
 
 def _granule(files: ProductFiles) -> tuple[str, str]:
     """Name of the granule to read, and of its metadata file."""
-    found = {match[1]: name for name in sorted(files.sizes) if (match := _GRANULE.fullmatch(name))}
+    names = {match[1]: name for name in sorted(files.sizes) if (match := _GRANULE.fullmatch(name))}
     if files.granule is not None:
-        if files.granule not in found:
-            raise InputError(f"{files.path}: the product has no such granule; it has {_few(found)}")
-        return files.granule, found[files.granule]
-    if len(found) == 1:
-        return next(iter(found.items()))
-    if not found:
+        if files.granule not in names:
+            raise InputError(f"{files.path}: the product has no such granule; it has {_few(names)}")
+        return files.granule, names[files.granule]
+    if len(names) == 1:
+        return next(iter(names.items()))
+    if not names:
         raise InputError(
             f"{files.path}: no granule (GRANULE/*/MTD_TL.xml); the product is incomplete"
         )
     raise InputError(
-        f"{files.path}: the product has {len(found)} tiles; name one: "
-        f"{files.root}/GRANULE/NAME with NAME one of {_few(found)}"
+        f"{files.path}: the product has {len(names)} tiles; name one: "
+        f"{files.root}/GRANULE/NAME with NAME one of {_few(names)}"
     )
 
 
@@ -284,10 +275,10 @@ def _images(files: ProductFiles, granule: str) -> dict[str, dict[int, str]]:
         native = BANDS[match[2]].resolution_m if match[2] in BANDS else 10
         resolution = int(match[3] or match[1] or native)
         images.setdefault(match[2], {})[resolution] = name
-    return {band: dict(sorted(found.items())) for band, found in images.items()}
+    return {band: dict(sorted(by_size.items())) for band, by_size in images.items()}
 
 
-def _decode(product: Product, image: str, components: int) -> tuple[int, NDArray[Any]]:
+def _decode(product: Product, image: str, components: int) -> tuple[int, Pixels]:
     """The finest image of a band, with its pixel size in metres."""
     path = product.files.path
     if image not in product.images:
@@ -311,7 +302,7 @@ def _reflectance_table(metadata: ProductMetadata, band: str) -> NDArray[np.uint1
 
 
 def _resampled(
-    table: NDArray[np.uint16], numbers: NDArray[np.uint16], source: Grid, target: Grid
+    table: NDArray[np.uint16], numbers: Pixels, source: Grid, target: Grid
 ) -> NDArray[np.uint16]:
     """Reflectance x 10000 of a coarser image on a grid of 10 m, in strips to spare memory."""
     out = np.zeros(target.shape, np.uint16)

@@ -149,8 +149,8 @@ def _product_metadata(folder: Path) -> str | None:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError:
         return None
-    found = [name for name in names if _METADATA.fullmatch(name)]
-    return found[0] if len(found) == 1 else None
+    metadata = [name for name in names if _METADATA.fullmatch(name)]
+    return metadata[0] if len(metadata) == 1 else None
 
 
 def _in_folder(path: Path, root: Path, granule: str | None) -> ProductFiles:
@@ -181,25 +181,25 @@ def _in_zip(path: Path, archive: Path) -> ProductFiles:
         raise InputError(f"{archive}: {len(entries)} files; no product has more than {MAX_FILES}")
     for entry in entries:
         _check_name(entry.filename, archive)
-    found = [
+    metadata = [
         entry.filename
         for entry in entries
         if entry.filename.count("/") <= 1
         and _METADATA.fullmatch(PurePosixPath(entry.filename).name)
     ]
-    if len(found) != 1:
+    if len(metadata) != 1:
         raise InputError(
             f"{archive}: expected the zip of one Sentinel-2 product, with one MTD_MSIL1C.xml or "
-            f"MTD_MSIL2A.xml; found {len(found)}"
+            f"MTD_MSIL2A.xml; found {len(metadata)}"
         )
-    prefix = found[0].removesuffix(PurePosixPath(found[0]).name)
+    prefix = metadata[0].removesuffix(PurePosixPath(metadata[0]).name)
     sizes = {
         entry.filename.removeprefix(prefix): entry.file_size
         for entry in entries
         if entry.filename.startswith(prefix)
     }
     granule = None if path == archive else path.name
-    return ProductFiles(path, archive, prefix, found[0].removeprefix(prefix), sizes, granule)
+    return ProductFiles(path, archive, prefix, metadata[0].removeprefix(prefix), sizes, granule)
 
 
 def _check_name(name: str, archive: Path) -> None:

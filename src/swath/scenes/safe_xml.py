@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 from xml.etree.ElementTree import Element, ParseError
 
 from affine import Affine
@@ -18,7 +17,7 @@ from defusedxml.ElementTree import fromstring
 
 from swath.errors import InputError
 from swath.grid import Grid
-from swath.sentinel2 import BANDS, NODATA
+from swath.sentinel2 import BANDS, NODATA, Level
 
 TILE_M = 109_800
 """Side of a Sentinel-2 tile: 10980 px of 10 m, 5490 px of 20 m, 1830 px of 60 m."""
@@ -27,8 +26,6 @@ RESOLUTIONS_M = (10, 20, 60)
 
 OFFSETS_SINCE = (4, 0)
 """From this processing baseline on, every product declares radiometric offsets."""
-
-Level = Literal["L1C", "L2A"]
 
 # Names of one thing: in products of today, then in L2A products before baseline 02.08.
 _QUANTIFICATION = {

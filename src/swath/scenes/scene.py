@@ -5,20 +5,21 @@ import re
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader
 
-from swath.errors import GridError, InputError
+from swath.errors import GridError, InputError, Remedy
 from swath.grid import Grid
 from swath.scenes.clouds import CLOUD_MODEL, CloudModel
 from swath.scenes.raster import open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
 from swath.schema import Frozen
-from swath.sentinel2 import BANDS, SCL_INVALID
+from swath.sentinel2 import BANDS, SCL_INVALID, Level
 
 ShiftMetres = Annotated[float, Field(ge=-500, le=500)]
 
@@ -47,7 +48,7 @@ class SceneSettings(Frozen):
     bands: tuple[str, ...] | None = None
     exclude: tuple[dt.date, ...] = ()
     mask: str | None = None
-    level: Literal["L1C", "L2A"] | None = None
+    level: Level | None = None
     scl_invalid: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
     shift_m: tuple[ShiftMetres, ShiftMetres] = (0.0, 0.0)
 
@@ -109,21 +110,21 @@ class Scene:
     conditions: Conditions = UNKNOWN
 
     @property
-    def masks(self) -> dict[str, Any]:
+    def masks(self) -> dict[str, JsonValue]:
         """What leaves pixels of the image out, as plain JSON values; empty if nothing does.
 
         `scl`: the classes of the scene classification; `file`: the user's mask; `model`: its name,
         version, level and bands.
         """
-        found: dict[str, Any] = {}
+        masks: dict[str, JsonValue] = {}
         if self.scl_invalid:
-            found["scl"] = list(self.scl_invalid)
+            masks["scl"] = list(self.scl_invalid)
         if self.mask is not None:
-            found["file"] = self.mask.name
+            masks["file"] = self.mask.name
         if self.clouds is not None:
-            found["model"] = {"name": CLOUD_MODEL, **asdict(self.clouds)}
-            found["model"]["bands"] = list(self.clouds.bands)
-        return found
+            bands: list[JsonValue] = [*self.clouds.bands]
+            masks["model"] = {"name": CLOUD_MODEL, **asdict(self.clouds), "bands": bands}
+        return masks
 
     def moved(self, shift_m: tuple[float, float]) -> "Scene":
         """The scene with its image moved (east, north) by `shift_m`; its mask stays."""
@@ -139,15 +140,16 @@ class Scene:
             InputError: A wanted band is not in the file.
         """
         if missing := [band for band in wanted if band not in self.bands]:
-            what, advice = "file", "; name the file's bands (--bands; `bands:` in a sites file)"
-            if self.product is not None:
-                what, advice = "product", ""
-            elif self.dtype == "uint8" and not set(missing) <= set(_COLORS.values()):
+            what, advice = "file" if self.product is None else "product", ""
+            remedy = Remedy.BANDS if self.product is None else None
+            if self.dtype == "uint8" and not set(missing) <= set(_COLORS.values()):
                 advice = "; an 8-bit True Colour Image is not enough here: give reflectance x 10000"
+                remedy = None
             raise InputError(
                 f"{self.path}: no band {', '.join(missing)}; the {what} has "
                 f"{', '.join(band or '(no name)' for band in self.bands)}, wanted are "
-                f"{', '.join(wanted)}{advice}"
+                f"{', '.join(wanted)}{advice}",
+                remedy,
             )
         return tuple(self.bands.index(band) + 1 for band in wanted)
 
@@ -291,7 +293,9 @@ def band_name(text: str) -> str:
     return tidy
 
 
-def _band_names(source: Any, path: Path, bands: tuple[str, ...] | None) -> tuple[str, ...]:
+def _band_names(
+    source: DatasetReader, path: Path, bands: tuple[str, ...] | None
+) -> tuple[str, ...]:
     """Names from the setting, else the descriptions, else the colours."""
     if bands is not None:
         if len(bands) != source.count:

@@ -1,25 +1,23 @@
-"""A series: several dates of one place, brought onto one grid."""
+"""One scene, brought onto a grid: opened, masked, warped, and put into an encoding."""
 
-import datetime as dt
-import glob
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import CRS
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterioWindow
 
-from swath.errors import InputError, SettingsError
-from swath.grid import Bounds, Grid, Window, normalise_crs, transform_bounds, utm_crs
-from swath.scenes.clouds import CLOUD_MODEL, RESOLUTION_M, choose_cloud_model, find_clouds
+from swath.errors import InputError
+from swath.grid import Grid, Window, is_metric, transform_bounds, utm_crs
+from swath.scenes.clouds import RESOLUTION_M, find_clouds
 from swath.scenes.levels import FROM_SCENE, Levels, fit_cells, fit_levels, plan_cells, plan_samples
-from swath.scenes.mask import find_mask, read_mask
+from swath.scenes.mask import read_mask
 from swath.scenes.raster import (
     open_raster,
     plan_source_window,
@@ -29,7 +27,7 @@ from swath.scenes.raster import (
     write_raster,
 )
 from swath.scenes.safe import write_plain
-from swath.scenes.scene import Scene, SceneSettings, read_scene
+from swath.scenes.scene import Scene
 from swath.sentinel2 import (
     NODATA,
     QUANTIFICATION,
@@ -44,86 +42,6 @@ darkest water is."""
 
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
-
-
-def find_scenes(settings: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
-    """Read the headers of all acquisitions of a site.
-
-    Args:
-        settings: Which files or Sentinel-2 products; a path may be a glob.
-        folder: Where relative paths start.
-
-    Returns:
-        The scenes, oldest first.
-
-    Raises:
-        InputError: A file that is missing or unusable, a glob that matches nothing, two files of
-            one day.
-        SettingsError: A date that is given for several files, or excluded but not there.
-    """
-    scenes: list[Scene] = []
-    for entry in settings:
-        paths = _expand(entry, folder)
-        if entry.date is not None and len(paths) > 1:
-            raise SettingsError(
-                f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
-            )
-        found = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
-        found = [_masked(scene, entry, folder).moved(entry.shift_m) for scene in found]
-        if unknown := sorted(set(entry.exclude) - {scene.date for scene in found}):
-            raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
-        scenes += [scene for scene in found if scene.date not in entry.exclude]
-    if not scenes:
-        raise SettingsError(f"every date of {settings[0].path!r} is excluded; keep at least one")
-    by_date: dict[dt.date, Scene] = {}
-    for scene in scenes:
-        if (other := by_date.setdefault(scene.date, scene)) is not scene:
-            raise InputError(
-                f"two files of {scene.date}: {other.path} and {scene.path}; keep one of them"
-            )
-    return tuple(by_date[date] for date in sorted(by_date))
-
-
-def _masked(scene: Scene, entry: SceneSettings, folder: Path) -> Scene:
-    """A scene with the mask that its entry names."""
-    if entry.level is not None and scene.product is not None:
-        raise InputError(f"{scene.path}: `level:` is for image files; a product says its own")
-    if entry.mask is None:
-        return scene
-    if entry.mask == CLOUD_MODEL:
-        level = entry.level if scene.product is None else scene.product.metadata.level
-        return replace(scene, clouds=choose_cloud_model(scene.path, scene.bands, level))
-    return replace(scene, mask=find_mask(entry.mask, scene, folder))
-
-
-def plan_grid(
-    scenes: Sequence[Scene],
-    *,
-    bounds: Bounds | None = None,
-    crs: str | None = None,
-    resolution_m: float = 10.0,
-) -> Grid:
-    """The grid that a series is brought onto.
-
-    Args:
-        scenes: The series.
-        bounds: (west, south, east, north) in degrees; None: the box where all scenes overlap.
-        crs: A projected system in metres; None: the UTM zone of the box's centre.
-        resolution_m: Pixel size.
-
-    Raises:
-        InputError: The scenes have no place in common.
-        SettingsError: `crs` is not projected, in metres.
-        GridError: No UTM zone, or bounds that make no box.
-    """
-    if crs is not None:
-        _check_metric(crs)
-    if bounds is not None:
-        return Grid.from_lonlat(bounds, crs, resolution_m)
-    if crs is None:
-        west, south, east, north = _overlap(scenes, "EPSG:4326")
-        crs = utm_crs((west + east) / 2, (south + north) / 2)
-    return Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m)
 
 
 def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | None:
@@ -159,8 +77,8 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
 
         if plan_cells(grid.shape, image.encoding) != (1, 1):
             return fit_cells(grid, image, look)
-        found = [look(window) for window in plan_samples(grid.window)]
-    values = np.concatenate([pixels[:, valid_mask(pixels)] for pixels in found], axis=1)
+        samples = [look(window) for window in plan_samples(grid.window)]
+    values = np.concatenate([pixels[:, valid_mask(pixels)] for pixels in samples], axis=1)
     gains, offsets = fit_levels(values, image)
     return Levels(grid, gains[:, None, None], offsets[:, None, None])
 
@@ -230,7 +148,7 @@ def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
 
 
 def _read_part(
-    source: Any, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
+    source: DatasetReader, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     indexes = scene.band_indexes(image.bands)
     window = check_meets(scene, grid)
@@ -312,15 +230,15 @@ def _write_clouds(scene: Scene, window: Window, path: Path) -> None:
         raise ValueError("a scene without a cloud model")
     around = scene.grid.crop(window.grow(CONTEXT_PX).intersect(scene.grid.window))
     crs = around.crs
-    if not _is_metric(crs):
+    if not is_metric(crs):
         west, south, east, north = around.lonlat_bounds
         crs = utm_crs((west + east) / 2, (south + north) / 2)
     grid = Grid.from_bounds(transform_bounds(around.bounds, around.crs, crs), crs, RESOLUTION_M)
     bare = replace(scene, clouds=None, scl_invalid=())
     seen = ImageSettings(bands=scene.clouds.bands, encoding="reflectance")
     image = read_on_grid(bare, grid, seen).astype(np.uint16)
-    found = find_clouds(scene.clouds, image)
-    write_raster(path, found.astype(np.uint8)[None], grid, nodata=255, names=["cloud or shadow"])
+    clouds = find_clouds(scene.clouds, image).astype(np.uint8)
+    write_raster(path, clouds[None], grid, nodata=255, names=["cloud or shadow"])
 
 
 def check_meets(scene: Scene, grid: Grid) -> Window:
@@ -333,53 +251,14 @@ def check_meets(scene: Scene, grid: Grid) -> Window:
     if not window.size:
         raise InputError(
             f"{scene.path}: the image does not meet the site's grid; it spans "
-            f"{_degrees(scene.grid)}, the grid {_degrees(grid)}"
+            f"{scene.grid.lonlat_text}, the grid {grid.lonlat_text}"
         )
     return window
 
 
-def _expand(entry: SceneSettings, folder: Path) -> list[Path]:
-    """The files of an entry, sorted."""
-    path = folder / entry.path
-    if not glob.has_magic(entry.path):
-        return [path]
-    # Path.glob takes no absolute pattern.
-    paths = sorted(Path(found) for found in glob.glob(str(path)))  # noqa: PTH207
-    if not paths:
-        raise InputError(f"{path}: no file matches")
-    return paths
-
-
-def _check_metric(crs: str) -> None:
-    if not _is_metric(normalise_crs(crs)):
-        raise SettingsError(
-            f"crs {crs!r} is {CRS.from_user_input(crs).name}; expected a projected system in "
-            "metres, such as EPSG:32630, or none for the UTM zone"
-        )
-
-
-def _is_metric(crs: str) -> bool:
-    system = CRS.from_user_input(crs)
-    return bool(system.is_projected and system.axis_info[0].unit_name == "metre")
-
-
-def _overlap(scenes: Sequence[Scene], crs: str) -> Bounds:
-    """The box that all scenes share, in `crs`."""
-    boxes = [transform_bounds(scene.grid.bounds, scene.grid.crs, crs) for scene in scenes]
-    left, bottom = (max(box[side] for box in boxes) for side in (0, 1))
-    right, top = (min(box[side] for box in boxes) for side in (2, 3))
-    if left >= right or bottom >= top:
-        spans = "; ".join(f"{scene.path.name} {_degrees(scene.grid)}" for scene in scenes)
-        raise InputError(f"the images of the series have no place in common: {spans}")
-    return left, bottom, right, top
-
-
-def _degrees(grid: Grid) -> str:
-    west, south, east, north = grid.lonlat_bounds
-    return f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
-
-
-def _read_valid(source: Any, indexes: Sequence[int], where: Any) -> NDArray[np.bool_]:
+def _read_valid(
+    source: DatasetReader, indexes: Sequence[int], where: RasterioWindow
+) -> NDArray[np.bool_]:
     """(h, w) bool: the pixels of the window that hold a measurement."""
     seen = np.zeros((int(where.height), int(where.width)), bool)
     valid = np.ones_like(seen)
@@ -397,7 +276,9 @@ def _read_valid(source: Any, indexes: Sequence[int], where: Any) -> NDArray[np.b
     return valid & seen
 
 
-def _reflectance(values: NDArray[np.float32], source: Any, index: int) -> NDArray[np.float32]:
+def _reflectance(
+    values: NDArray[np.float32], source: DatasetReader, index: int
+) -> NDArray[np.float32]:
     """Reflectance x 10000 of stored numbers, with the scale and offset that the file declares."""
     scale, offset = source.scales[index - 1], source.offsets[index - 1]
     if (scale, offset) == (1.0, 0.0):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from swath.grid import Window
+from swath.scenes.paintedclouds import SHADE, cloud_cover, cloud_over
 from swath.sentinel2 import BANDS as SENTINEL2
 from swath.sentinel2 import CLOUD_REFLECTANCE
 from swath.simulate.day import Day
@@ -73,7 +74,7 @@ def through_air(
     return seen, hidden
 
 
-def cloud_over(
+def with_clouds(
     image: NDArray[np.float32], day: Day, bands: Sequence[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Paint a day's thick clouds and their shadows into a real picture.
@@ -95,9 +96,8 @@ def cloud_over(
     for at, band in enumerate(bands):
         known = image[at][np.isfinite(image[at])]
         path = np.float32(np.quantile(known, 0.001)) if known.size else np.float32(0)
-        lit = path + (image[at] - path) * clear
         white = CLOUD_REFLECTANCE * _ice(SENTINEL2[band].wavelength_um) / _ice(0.5)
-        clouded[at] = lit + cover * (np.float32(white) - lit)
+        clouded[at] = cloud_over(image[at], cover, clear, path, np.float32(white))
     return clouded, hidden
 
 
@@ -121,12 +121,12 @@ def _clouds(
         )
         heights = hills(window, 60, day.seed + 6, octaves=6)
         edge = np.float32(np.quantile(heights, 1 - day.cloud))
-        cover = np.clip((heights - edge) / 0.25, 0, 1).astype(np.float32)
+        cover = cloud_cover(heights, edge).astype(np.float32)
         moved = hills(window.shift(-down, -right), 60, day.seed + 6, octaves=6)
-        clear -= 0.65 * np.clip((moved - edge) / 0.25, 0, 1)
+        clear -= SHADE * cloud_cover(moved, edge)
     if day.shadow > 0:
         heights = hills(window, 80, day.seed + 7, octaves=5)
         edge = np.float32(np.quantile(heights, 1 - day.shadow))
-        clear *= 1 - np.float32(0.5) * np.clip((heights - edge) / 0.25, 0, 1)
+        clear *= 1 - np.float32(0.5) * cloud_cover(heights, edge)
     hidden = (cover > 0.1) | (clear < 0.8)
     return cover, hidden, clear.astype(np.float32)

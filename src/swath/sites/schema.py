@@ -90,9 +90,9 @@ class FetchSettings(Frozen):
         """These settings, with what a site's own `fetch` sets in their place."""
         if site is None:
             return self
-        said = {name: getattr(site, name) for name in site.model_fields_set}
+        of_site = {name: getattr(site, name) for name in site.model_fields_set}
         return FetchSettings.model_validate(
-            {**{name: getattr(self, name) for name in self.model_fields_set}, **said}
+            {**{name: getattr(self, name) for name in self.model_fields_set}, **of_site}
         )
 
 

@@ -1,4 +1,4 @@
-"""`swath days`: further days of real places, made by changes that were fitted on real pairs."""
+"""`swath lab days`: further days of real places, made by changes that were fitted on real pairs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -32,15 +32,15 @@ def fit(
     """Measure how days differ, on pairs of real images; every site weighs alike."""
     from swath.lab.days.dayfiles import fit_sites
 
-    found = fit_sites(sites_file, leave_out or (), out)
-    result = {"fit": str(out), "places": list(found.places), "pairs": len(found.changes)}
+    fitted = fit_sites(sites_file, leave_out or (), out)
+    result = {"fit": str(out), "places": list(fitted.places), "pairs": len(fitted.changes)}
     emit(
-        result | {"shift_px": found.shift_px, "grain_px": found.grain_px},
+        result | {"shift_px": fitted.shift_px, "grain_px": fitted.grain_px},
         as_json,
         [
-            f"{len(found.changes)} pairs of {len(found.places)} places; a day's shift "
-            f"{found.shift_px:.2f} px, its grain {found.grain_px:.2f} px",
-            f"next: swath days make {sites_file} --fit {out} --out FOLDER",
+            f"{len(fitted.changes)} pairs of {len(fitted.places)} places; a day's shift "
+            f"{fitted.shift_px:.2f} px, its grain {fitted.grain_px:.2f} px",
+            f"next: swath lab days make {sites_file} --fit {out} --out FOLDER",
         ],
     )
 
@@ -49,7 +49,7 @@ def fit(
 def make(
     sites_file: SitesArgument,
     out: OutOption,
-    fit_file: Annotated[Path, typer.Option("--fit", help="What `swath days fit` wrote.")],
+    fit_file: Annotated[Path, typer.Option("--fit", help="What `swath lab days fit` wrote.")],
     days: Annotated[int, typer.Option("--days", min=1, max=24, help="How many a site.")] = 1,
     site: Annotated[
         list[str] | None, typer.Option("--site", help="Only this site. Repeatable.")
@@ -61,7 +61,7 @@ def make(
     """Make further days from the first two images of each site, with a sites file for `build`."""
     from swath.lab.days.dayfiles import make_sites, read_fit
 
-    made = make_sites(
+    dates_of = make_sites(
         sites_file,
         read_fit(fit_file),
         out,
@@ -70,7 +70,7 @@ def make(
         seed=seed,
         overwrite=overwrite,
     )
-    shown = {name: [str(date) for date in dates] for name, dates in made.items()}
+    shown = {name: [str(date) for date in dates] for name, dates in dates_of.items()}
     emit(
         {"out": str(out), "sites_file": str(out / "sites.yaml"), "days": shown},
         as_json,

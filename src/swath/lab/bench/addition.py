@@ -24,8 +24,8 @@ from swath.models.starter import STARTER
 from swath.models.trained import load_model
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
-from swath.scenes.warp import find_scenes
 from swath.simulate.world import BANDS, simulate_site
+from swath.sites.series import find_scenes
 
 TOWN_PX = 512
 """Side of the simulated town that fills the scene."""

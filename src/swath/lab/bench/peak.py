@@ -24,7 +24,7 @@ from swath.mapping.stages import map_site
 from swath.memory import peak_bytes
 from swath.models.trained import load_model, save_model
 from swath.progress import track
-from swath.scenes.raster import BLOCK_PX, rasterio_window
+from swath.scenes.raster import BLOCK_PX, rasterio_window, tiff_profile
 from swath.sentinel2 import TCI_BANDS
 
 FIRST = dt.date(2019, 3, 11)
@@ -77,16 +77,7 @@ def _map(side: int, dates: int, folder: Path, *, narrow: bool) -> dict[str, floa
 def _write(path: Path, day: dt.date, grid: Grid) -> Path:
     rng = np.random.default_rng(day.toordinal())
     block = rng.integers(1, 255, (3, BLOCK_PX, grid.width), np.uint8)
-    profile = grid.profile() | {
-        "driver": "GTiff",
-        "count": 3,
-        "dtype": "uint8",
-        "nodata": 0,
-        "tiled": True,
-        "blockxsize": BLOCK_PX,
-        "blockysize": BLOCK_PX,
-    }
-    with rasterio.open(path, "w", **profile) as target:
+    with rasterio.open(path, "w", **tiff_profile(grid, 3, "uint8", 0)) as target:
         for row in range(0, grid.height, BLOCK_PX):
             part = Window(row, 0, BLOCK_PX, grid.width).intersect(grid.window)
             target.write(block[:, : part.height], window=rasterio_window(part))

@@ -1,48 +1,28 @@
 """Further days of the sites of a sites file: reading their images, writing what is made."""
 
 import datetime as dt
-import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from swath.errors import InputError, SettingsError
-from swath.files import read_json, replacing_folder, write_json
-from swath.grid import Grid
-from swath.lab.days.days import Fit, fit_days, make_days
-from swath.lab.realism.realism import BANDS
+from swath.files import replacing_folder, write_json
+from swath.lab.days.dayfit import Fit, fit_days
+from swath.lab.days.makedays import make_days
+from swath.lab.realism.siteimages import BANDS
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
-from swath.scenes.warp import find_scenes, plan_grid, read_on_grid
-from swath.schema import first_problem
-from swath.sentinel2 import QUANTIFICATION, ImageSettings, valid_mask
-from swath.sites.schema import SiteSettings, SitesFile, read_sites_file
+from swath.schema import read_model
+from swath.sentinel2 import QUANTIFICATION
+from swath.sites.moved import move_sites
+from swath.sites.schema import SitesFile, read_sites_file
+from swath.sites.series import SceneSeries, plan_series, read_series
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Series:
-    """The images of a site: (T, 4, H, W) reflectance, (T, H, W) where it is known."""
-
-    grid: Grid
-    dates: tuple[dt.date, ...]
-    images: NDArray[np.float32]
-    valid: NDArray[np.bool_]
-
-
-def _read(site: SiteSettings, folder: Path, most: int | None = None) -> _Series:
-    scenes = find_scenes(site.scenes, folder)[:most]
-    grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs)
-    settings = ImageSettings(bands=BANDS, encoding="reflectance")
-    stored = np.stack([read_on_grid(scene, grid, settings) for scene in scenes])
-    images = stored.astype(np.float32) / np.float32(QUANTIFICATION)
-    return _Series(grid, tuple(scene.date for scene in scenes), images, valid_mask(stored))
+_BRIGHTEST = 30_000
+"""Reflectance x 10000: the largest number that is written."""
 
 
 def fit_sites(sites_file: Path, leave_out: Collection[str], out: Path) -> Fit:
@@ -57,14 +37,18 @@ def fit_sites(sites_file: Path, leave_out: Collection[str], out: Path) -> Fit:
         SettingsError: The file breaks the format, or has no such site.
         InputError: An image cannot be read; no site has two.
     """
-    sites = _chosen(read_sites_file(sites_file), leave_out, sites_file)
-    series = (
-        (name, found.images, found.valid)
-        for name, site in track(sites.items(), "reading pairs of days", len(sites))
+    settings = _read(sites_file, leave_out)
+    planned = [
+        plan_series(name, settings, sites_file.parent, BANDS)
+        for name in settings.sites
         if name not in leave_out
-        for found in [_read(site, sites_file.parent)]
+    ]
+    fit = fit_days(
+        [
+            (series.name, *read_series(series, BANDS))
+            for series in track(planned, "reading pairs of days")
+        ]
     )
-    fit = fit_days(list(series))
     write_json(out, fit.model_dump(mode="json"))
     return fit
 
@@ -76,9 +60,9 @@ def read_fit(path: Path) -> Fit:
         InputError: No such file, or another one.
     """
     try:
-        return Fit.model_validate(read_json(path))
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}; make it by `swath days fit`") from None
+        return read_model(path, Fit)
+    except InputError as error:
+        raise InputError(f"{error}; make it by `swath lab days fit`") from None
 
 
 def make_sites(
@@ -106,99 +90,82 @@ def make_sites(
         overwrite: Whether `out` may be replaced.
 
     Returns:
-        Site -> the dates of the made days.
+        Site -> the dates of its further days.
 
     Raises:
         SettingsError: The file breaks the format, or has no such site.
         InputError: An image cannot be read; a site has one only, or two days apart too little.
         OutputExistsError: `out` is there and may not be replaced.
     """
-    whole = read_sites_file(sites_file)
-    sites = _chosen(whole, names, sites_file)
-    chosen = {name: site for name, site in sites.items() if not names or name in names}
-    made: dict[str, list[dt.date]] = {}
+    settings = _read(sites_file, names)
+    planned = [
+        plan_series(name, settings, sites_file.parent, BANDS).first(2)
+        for name in settings.sites
+        if not names or name in names
+    ]
+    dates = {series.name: _dates_between(series, count) for series in planned}
     with replacing_folder(out, overwrite=overwrite) as folder:
-        for number, (name, site) in enumerate(track(chosen.items(), "making days", len(chosen))):
-            found = _read(site, sites_file.parent, most=2)
-            dates = _dates_between(name, found.dates, count)
-            images, known = make_days(found.images, found.valid, fit, count, seed * 1000 + number)
-            for date, image in zip(dates, images, strict=True):
-                stored = np.where(known, np.clip(np.rint(image * QUANTIFICATION), 1, 30_000), 0)
-                write_raster(
-                    folder / name / f"{date}.tif",
-                    stored.astype(np.uint16),
-                    found.grid,
-                    nodata=0,
-                    names=BANDS,
-                    tags={"TIFFTAG_IMAGEDESCRIPTION": _said(found.dates, whole.attribution)},
-                )
-            made[name] = dates
-        text = yaml.safe_dump(
-            _sites_with(whole, made, sites_file.parent, out), sort_keys=False, allow_unicode=True
-        )
-        head = "# Made by swath days: the real images and, beside them, days that never were.\n"
-        (folder / "sites.yaml").write_text(head + text, "utf-8")
-    return made
+        for number, series in enumerate(track(planned, "making days")):
+            _make_site(series, fit, dates[series.name], seed * 1000 + number, folder, settings)
+        _write_sites(move_sites(settings, sites_file.parent, out), dates, folder)
+    return dates
 
 
-def _said(dates: tuple[dt.date, ...], attribution: str) -> str:
-    return f"Made by swath from the images of {dates[0]} and {dates[1]}, no real day: {attribution}"
-
-
-def _chosen(
-    content: SitesFile, names: Collection[str], sites_file: Path
-) -> dict[str, SiteSettings]:
-    """All sites, after a look whether those that are named are among them."""
-    if unknown := sorted(set(names) - set(content.sites)):
+def _read(sites_file: Path, names: Collection[str]) -> SitesFile:
+    """A sites file, after a look whether the sites that are named are among its own."""
+    settings = read_sites_file(sites_file)
+    if unknown := sorted(set(names) - set(settings.sites)):
         raise SettingsError(
-            f"{sites_file} has no site {unknown[0]!r}; its sites are {', '.join(content.sites)}"
+            f"{sites_file} has no site {unknown[0]!r}; its sites are {', '.join(settings.sites)}"
         )
-    return dict(content.sites)
+    return settings
 
 
-def _dates_between(name: str, dates: tuple[dt.date, ...], count: int) -> list[dt.date]:
-    if len(dates) < 2:
-        raise InputError(f"site {name!r} has one image; days are made from two")
-    apart = (dates[1] - dates[0]).days
+def _dates_between(series: SceneSeries, count: int) -> list[dt.date]:
+    if len(series.dates) < 2:
+        raise InputError(f"site {series.name!r} has one image; days are made from two")
+    first, second = series.dates
+    apart = (second - first).days
     if apart <= count:
         raise InputError(
-            f"site {name!r}: its images are {apart} days apart, no room for {count} dates between"
+            f"site {series.name!r}: its images are {apart} days apart, no room for {count} dates "
+            "between"
         )
-    return [dates[0] + dt.timedelta(days=apart * (n + 1) // (count + 1)) for n in range(count)]
+    return [first + dt.timedelta(days=apart * (n + 1) // (count + 1)) for n in range(count)]
 
 
-def _sites_with(
-    whole: SitesFile, made: dict[str, list[dt.date]], folder: Path, out: Path
-) -> dict[str, Any]:
-    """The content of the new sites file: paths led from `out`, made days added."""
+def _make_site(
+    series: SceneSeries,
+    fit: Fit,
+    dates: Sequence[dt.date],
+    seed: int,
+    folder: Path,
+    settings: SitesFile,
+) -> None:
+    """Write the further days of a site into `folder`."""
+    images, known = make_days(*read_series(series, BANDS), fit, len(dates), seed)
+    first, second = series.dates
+    tags = {
+        "TIFFTAG_IMAGEDESCRIPTION": f"Made by swath from the images of {first} and {second}, no "
+        f"real day: {settings.attribution}"
+    }
+    for date, image in zip(dates, images, strict=True):
+        stored = np.where(known, np.clip(np.rint(image * QUANTIFICATION), 1, _BRIGHTEST), 0)
+        path = folder / series.name / f"{date}.tif"
+        write_raster(path, stored.astype(np.uint16), series.grid, nodata=0, names=BANDS, tags=tags)
 
-    def led(path: str | None) -> str | None:
-        return None if path is None else os.path.relpath(folder / path, out)
 
-    sites = {}
-    for name in made:
-        site = whole.sites[name]
-        scenes = tuple(
-            scene.model_copy(
-                update={
-                    "path": led(scene.path),
-                    "mask": scene.mask if scene.mask == "ukis-csmask" else led(scene.mask),
-                }
-            )
-            for scene in site.scenes
+def _write_sites(moved: SitesFile, names: Collection[str], folder: Path) -> None:
+    """Write the sites file of the folder: the sites of these names, with their further days."""
+    sites = {
+        name: moved.sites[name].model_copy(
+            update={"scenes": (*moved.sites[name].scenes, SceneSettings(path=f"{name}/*.tif"))}
         )
-        labels = site.labels
-        if labels is not None:
-            labels = labels.model_copy(update={"path": led(labels.path)})
-        sites[name] = site.model_copy(
-            update={
-                "scenes": (*scenes, SceneSettings(path=f"{name}/*.tif")),
-                "labels": labels,
-                "coverage": led(site.coverage),
-                "ignore": led(site.ignore),
-            }
-        )
-    legend = led(whole.legend) if whole.legend.endswith((".yaml", ".yml")) else whole.legend
-    content = whole.model_copy(update={"sites": sites, "legend": legend})
-    values: dict[str, Any] = content.model_dump(mode="json", exclude_defaults=True)
-    return values
+        for name in names
+    }
+    values = moved.model_copy(update={"sites": sites}).model_dump(
+        mode="json", exclude_defaults=True
+    )
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    head = "# Made by swath lab days: the real images and, beside them, days that never were.\n"
+    (folder / "sites.yaml").write_text(head + text, "utf-8")

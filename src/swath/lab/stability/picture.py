@@ -22,7 +22,7 @@ from swath.sentinel2 import (
     tci_from_reflectance,
     valid_mask,
 )
-from swath.simulate.air import cloud_over
+from swath.simulate.air import with_clouds
 from swath.simulate.day import Day
 
 CLOUD_SHARE = 0.3
@@ -121,7 +121,7 @@ def paint_clouds(
     else:
         reflectance = numbers / np.float32(QUANTIFICATION)
     reflectance[:, ~valid] = np.nan
-    painted, hidden = cloud_over(reflectance, day, settings.bands)
+    painted, hidden = with_clouds(reflectance, day, settings.bands)
     seen = valid & ~hidden if masked else valid
     digital = np.nan_to_num(painted) * np.float32(QUANTIFICATION)
     if settings.encoding == "standardised":

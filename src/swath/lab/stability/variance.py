@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from swath.errors import InputError
 from swath.mapping.inmemory import InMemoryMapper
 from swath.mapping.predict import Predictor
-from swath.mapping.sources import Series, scene_source
+from swath.mapping.sources import Series, warped_series
 from swath.maps.rasters import classify
 from swath.maps.sitemaps import decode_pmap, encode_pmap
 from swath.models.fusion import FUSIONS
 from swath.progress import track
-from swath.scenes.warp import find_scenes, plan_grid
 from swath.schema import Written
-from swath.sites.schema import SiteSettings, read_sites_file
+from swath.sites.schema import SitesFile, read_sites_file
+from swath.sites.series import plan_series
 
 
 class MapKind(StrEnum):
@@ -113,25 +113,17 @@ def measure_variance(sites_file: Path, predictor: Predictor, dates: int) -> Vari
     """
     predictor.model.check_dates(dates)
     settings = read_sites_file(sites_file)
-    plans = [
-        _site_series(name, site, settings.resolution_m, predictor, sites_file.parent)
-        for name, site in settings.sites.items()
-    ]
+    plans = [_site_series(name, settings, sites_file.parent, predictor) for name in settings.sites]
     sites = [_compare(series, predictor, dates) for series in track(plans, "comparing days")]
     return VarianceTable(dates=dates, sites=tuple(sites))
 
 
-def _site_series(
-    name: str, site: SiteSettings, resolution_m: float, predictor: Predictor, folder: Path
-) -> Series:
+def _site_series(name: str, settings: SitesFile, folder: Path, predictor: Predictor) -> Series:
     image = predictor.model.spec.image
-    scenes = find_scenes(site.scenes, folder)
-    if len(scenes) < 2:
+    series = plan_series(name, settings, folder, image.bands)
+    if len(series.scenes) < 2:
         raise InputError(f"site {name!r} has one date only; days are compared: give two or more")
-    for scene in scenes:
-        scene.band_indexes(image.bands)
-    grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs, resolution_m=resolution_m)
-    return Series(name, grid, tuple(scene_source(scene, grid, image) for scene in scenes))
+    return warped_series(series, image)
 
 
 def _compare(series: Series, predictor: Predictor, dates: int) -> SiteVariance:

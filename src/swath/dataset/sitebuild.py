@@ -1,0 +1,209 @@
+"""One site of a dataset: planned from headers, then its images, labels and vectors are written."""
+
+import datetime as dt
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.dataset.site import Acquisition, Region, Site
+from swath.dataset.splits import plan_regions
+from swath.errors import InputError, SettingsError
+from swath.files import replacing, sha256
+from swath.grid import Grid
+from swath.labels.burn import burn, burn_mask, margin_px
+from swath.labels.features import read_polygons
+from swath.labels.source import Labelled, LabelSettings, read_labels_source
+from swath.legend import IGNORE, Legend
+from swath.scenes.raster import write_raster
+from swath.scenes.scene import Scene
+from swath.scenes.warp import read_on_grid
+from swath.sentinel2 import ImageSettings, valid_mask
+from swath.sites.schema import SiteSettings, SitesFile
+from swath.sites.series import SceneSeries, plan_series
+
+
+@dataclass(frozen=True, slots=True)
+class SiteBuild:
+    """What is to be made for one site, known from headers only.
+
+    Attributes:
+        series: Its name, which is also that of its folder; its images, and where all will lie.
+        regions: What belongs to which split.
+        site: Its settings; all files that its labels need are there.
+        labels: Where the features of its labels come from.
+    """
+
+    series: SceneSeries
+    regions: tuple[Region, ...]
+    site: SiteSettings
+    labels: LabelSettings
+
+
+def plan_build(name: str, settings: SitesFile, folder: Path) -> SiteBuild:
+    """Plan one site: find its files, read their headers, lay its grid and its regions.
+
+    Args:
+        name: The site's name.
+        settings: The sites file it stands in.
+        folder: Where relative paths start.
+
+    Raises:
+        SettingsError: A setting does not fit the files, or the site names no scenes or no labels.
+        InputError: A file is missing, or an image is not what it should be.
+        GridError: The grid cannot be made.
+    """
+    site = settings.sites[name]
+    series = plan_series(name, settings, folder, settings.image.bands)
+    if site.split is not None:
+        regions: tuple[Region, ...] = (Region(site.split, series.grid.window),)
+    else:
+        regions = plan_regions(site.regions, series.grid.shape, site.guard_px, name)
+    if site.labels is None:
+        raise SettingsError(f"site {name!r} names no labels; give `labels:` in the sites file")
+    for path in (site.labels.path, site.coverage, site.ignore):
+        if path is not None and not (folder / path).exists():
+            raise InputError(f"{folder / path}: no such file (site {name!r})")
+    return SiteBuild(series, regions, site, site.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteJob:
+    """What a worker needs to build one site.
+
+    Attributes:
+        plan: What is to be made.
+        settings: The sites file: image settings, widening, attribution.
+        legend: The classes of the labels.
+        base: The folder of the sites file.
+        root: The folder of the dataset.
+    """
+
+    plan: SiteBuild
+    settings: SitesFile
+    legend: Legend
+    base: Path
+    root: Path
+
+
+def build_site(job: SiteJob) -> tuple[Site, str]:
+    """Write one site's images, labels and vectors.
+
+    Returns:
+        The site, and who made its labels.
+
+    Raises:
+        InputError: A file is damaged or does not fit, or no pixel has both an image and a label.
+        RemoteError: An Overpass server refuses, or does not recover.
+        MissingExtraError: Labels from OpenStreetMap data without the extra `osm`.
+    """
+    series, settings = job.plan.series, job.plan.site
+    folder = job.root / series.name
+    folder.mkdir(exist_ok=True)  # a worker that was lost may have begun
+    source = _read_features(job)
+    acquisitions = []
+    seen = np.zeros(series.grid.shape, bool)
+    for scene in series.scenes:
+        acquisition, valid = _build_image(scene, series.grid, job.settings.image, folder)
+        acquisitions.append(acquisition)
+        seen |= valid
+    labels_path, roads_path = folder / "labels.tif", folder / "roads.parquet"
+    _write_labels(labels_path, _burn_labels(job, source, seen), job, source)
+    with replacing(roads_path) as temporary:
+        source.features.to_parquet(temporary)
+    date: str | None = source.features.attrs.get("date")
+    site = Site(
+        name=series.name,
+        grid=series.grid,
+        acquisitions=tuple(acquisitions),
+        labels=labels_path,
+        labels_sha256=sha256(labels_path),
+        roads=roads_path,
+        regions=job.plan.regions,
+        labels_date=settings.labels_date if date is None else dt.date.fromisoformat(date),
+        shift_m=settings.shift_m,
+    )
+    return site, source.attribution
+
+
+def _read_features(job: SiteJob) -> Labelled:
+    """The features of the labels, moved."""
+    grid, shift_m = job.plan.series.grid, job.plan.site.shift_m
+    # What will be moved into the grid lies outside it before.
+    moved_px = math.ceil(max(map(abs, shift_m)) / min(grid.resolution))
+    margin = margin_px(job.legend, grid, job.settings.widening) + moved_px
+    source = read_labels_source(job.plan.labels, job.legend, grid, job.base, margin)
+    return move_labels(source, shift_m)
+
+
+def move_labels(source: Labelled, shift_m: tuple[float, float]) -> Labelled:
+    """Labels with their features moved (east, north) by `shift_m`; nothing else is."""
+    if shift_m == (0.0, 0.0):
+        return source
+    features = source.features
+    moved = features.set_geometry(features.geometry.translate(*shift_m))
+    moved.attrs = features.attrs
+    return replace(source, features=moved)
+
+
+def _build_image(
+    scene: Scene, grid: Grid, image: ImageSettings, folder: Path
+) -> tuple[Acquisition, NDArray[np.bool_]]:
+    """Write one acquisition; also return where it has data, (H, W) bool."""
+    pixels = read_on_grid(scene, grid, image)
+    valid = valid_mask(pixels)
+    if not valid.any():
+        raise InputError(f"{scene.path}: the image has no data inside the site's grid")
+    path = folder / f"{scene.date}.tif"
+    tags = {"ACQUISITION_DATE": str(scene.date)}
+    write_raster(path, pixels, grid, nodata=0, names=image.bands, tags=tags)
+    kept = Acquisition(scene.date, path, sha256(path), scene.shift_m, scene.conditions, scene.masks)
+    return kept, valid
+
+
+def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(H, W) uint8 class ids; 255 where no date has data, or the labels are not complete."""
+    labels = burn(source.features, job.legend, job.plan.series.grid, job.settings.widening)
+    labels[~(seen & _labelled(job))] = IGNORE
+    if source.complete is not None:
+        labels[~source.complete] = IGNORE
+    if (labels == IGNORE).all():
+        raise InputError(
+            f"site {job.plan.series.name!r}: no pixel is left that has both an image and a label; "
+            "check the coverage, the ignore polygons and the no-data of the images"
+        )
+    return labels
+
+
+def _labelled(job: SiteJob) -> NDArray[np.bool_]:
+    """(H, W) bool: inside the coverage, and in no polygon to be ignored."""
+    site, grid = job.plan.site, job.plan.series.grid
+    mask = np.ones(grid.shape, bool)
+    if site.coverage is not None:
+        mask = burn_mask(read_polygons(job.base / site.coverage, grid), grid)
+        if not mask.any():
+            raise InputError(f"{job.base / site.coverage}: the coverage does not overlap the image")
+    if site.ignore is not None:
+        mask &= ~burn_mask(read_polygons(job.base / site.ignore, grid), grid)
+    return mask
+
+
+def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: Labelled) -> None:
+    """Write a label raster that says in its tags where it comes from."""
+    attribution = source.attribution or job.settings.attribution
+    origin = {
+        f"LABELS_{key.upper()}": value
+        for key, value in source.features.attrs.items()
+        if key != "attribution"
+    }
+    write_raster(
+        path,
+        labels[None],
+        job.plan.series.grid,
+        nodata=IGNORE,
+        names=["class"],
+        colors={c.id: c.rgb for c in job.legend.classes},
+        tags={"TIFFTAG_COPYRIGHT": attribution, **origin},
+    )

@@ -1,0 +1,50 @@
+"""A sites file that stands in another folder than the one that it was written for."""
+
+import os
+from pathlib import Path
+
+from swath.labels.source import LabelSettings
+from swath.scenes.clouds import CLOUD_MODEL
+from swath.scenes.scene import SceneSettings
+from swath.sites.schema import SiteSettings, SitesFile
+
+
+def move_sites(settings: SitesFile, folder: Path, out: Path) -> SitesFile:
+    """The same sites, with relative paths that lead to the same files from another folder.
+
+    Args:
+        settings: The sites file.
+        folder: Where its relative paths start.
+        out: Where they are to start; absolute paths stay as they are.
+    """
+
+    def led(path: str) -> str:
+        if Path(path).is_absolute():
+            return path
+        return Path(os.path.relpath((folder / path).resolve(), out.resolve())).as_posix()
+
+    def scene(entry: SceneSettings) -> SceneSettings:
+        moved = {"path": led(entry.path)}
+        if entry.mask is not None and entry.mask != CLOUD_MODEL:
+            moved["mask"] = led(entry.mask)
+        return entry.model_copy(update=moved)
+
+    def labels(source: LabelSettings) -> LabelSettings:
+        return source.model_copy(update={} if source.path is None else {"path": led(source.path)})
+
+    def site(place: SiteSettings) -> SiteSettings:
+        # Only what is set: what is not stays unset, and out of the file that is written.
+        moved: dict[str, object] = {}
+        if place.scenes:
+            moved["scenes"] = tuple(map(scene, place.scenes))
+        if place.labels is not None:
+            moved["labels"] = labels(place.labels)
+        for name in ("coverage", "ignore"):
+            if (path := getattr(place, name)) is not None:
+                moved[name] = led(path)
+        return place.model_copy(update=moved)
+
+    update: dict[str, object] = {"sites": {n: site(place) for n, place in settings.sites.items()}}
+    if settings.legend.endswith((".yaml", ".yml")):  # else the name of one that ships with swath
+        update["legend"] = led(settings.legend)
+    return settings.model_copy(update=update)

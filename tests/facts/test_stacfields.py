@@ -1,0 +1,48 @@
+"""What STAC items share: outlines that lie where the grid lies, and checksums that read back."""
+
+import numpy as np
+import pytest
+from affine import Affine
+from pyproj import Transformer
+
+from swath import stacfields as stac
+from swath.grid import Grid
+
+
+@pytest.mark.parametrize(
+    ("zone", "top"), [(32631, 300_000), (32631, 5_300_040), (32733, 2_500_000)]
+)
+def test_a_footprint_lies_on_the_edge_of_the_grid(zone: int, top: float) -> None:
+    """Between its corners too: a whole tile's, at the equator, at 48 degrees and at 67 south."""
+    grid = Grid(f"EPSG:{zone}", Affine(10, 0, 300_000, 0, -10, top), (10_980, 10_980))
+    outline = stac.footprint(grid)
+    (ring,) = np.asarray(outline["coordinates"])
+    assert outline["type"] == "Polygon"
+    assert (ring[0] == ring[-1]).all()
+    middles = (ring[1:] + ring[:-1]) / 2
+    back = Transformer.from_crs("EPSG:4326", grid.crs, always_xy=True)
+    x, y = back.transform(*np.concatenate([ring, middles]).T)
+    left, bottom, right, top = grid.bounds
+    off = np.min(np.abs([x - left, x - right, y - bottom, y - top]), axis=0)
+    assert off.max() < 1.5  # metres
+    # Counter-clockwise, as GeoJSON has it.
+    assert ((ring[1:, 0] - ring[:-1, 0]) * (ring[1:, 1] + ring[:-1, 1])).sum() < 0
+
+
+def test_a_system_without_a_code_is_told_as_text() -> None:
+    grid = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_400), (40, 50))
+    assert stac.projection(grid) == {
+        "proj:code": "EPSG:32630",
+        "proj:shape": [40, 50],
+        "proj:transform": [10, 0, 600_000, 0, -10, 5_330_400],
+    }
+    own = Grid("+proj=laea +lat_0=45 +lon_0=10 +type=crs", grid.transform, grid.shape)
+    fields = stac.projection(own)
+    assert fields["proj:code"] is None
+    assert Grid(str(fields["proj:wkt2"]), own.transform, own.shape) == own
+
+
+def test_checksums_read_back() -> None:
+    fields = stac.checksum_fields("ab" * 32)
+    assert fields == {"file:checksum": "1220" + "ab" * 32}
+    assert stac.read_checksum(fields) == "ab" * 32

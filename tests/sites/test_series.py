@@ -1,0 +1,160 @@
+"""From a sites file to scenes on one grid: what is found, checked and laid, and what is refused."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from numpy.typing import NDArray
+
+from swath.errors import InputError, SettingsError
+from swath.grid import Grid, Window
+from swath.scenes.raster import plan_source_window
+from swath.scenes.scene import SceneSettings, read_scene
+from swath.sites.schema import SitesFile
+from swath.sites.series import (
+    find_scenes,
+    plan_grid,
+    plan_loose_series,
+    plan_series,
+    read_series,
+)
+
+UTM = "EPSG:32630"
+GRID = Grid.from_bounds((600_000, 5_330_000, 600_400, 5_330_300), UTM)  # 30 x 40 px
+DEGREES = Grid("EPSG:4326", Affine(1e-4, 0, -1.66, 0, -1e-4, 48.12), (60, 80))
+RGB = ("B04", "B03", "B02")
+
+WriteScene = Callable[..., Path]
+
+
+def pattern(grid: Grid) -> NDArray[np.uint16]:
+    """Different numbers in every band and pixel, all of them data."""
+    rng = np.random.default_rng(1)
+    return rng.integers(1, 250, (3, *grid.shape)).astype(np.uint16)
+
+
+def sites_file(**settings: object) -> SitesFile:
+    """One site of all GeoTIFFs in a folder."""
+    site = {"scenes": [{"path": "*.tif"}], "split": "train"}
+    return SitesFile.model_validate({"sites": {"here": site}} | settings)
+
+
+# --- finding ---------------------------------------------------------------------------------
+
+
+def test_series_is_oldest_first_whatever_the_names(tmp_path: Path, write_scene: WriteScene) -> None:
+    for name in ("a_20200301", "b_20200101", "c_20200201"):
+        write_scene(tmp_path / f"{name}.tif", pattern(GRID), GRID, RGB)
+    found = find_scenes([SceneSettings(path="*.tif")], tmp_path)
+    assert [scene.date.month for scene in found] == [1, 2, 3]
+    kept = find_scenes([SceneSettings(path="*.tif", exclude=(dt.date(2020, 2, 1),))], tmp_path)
+    assert [scene.date.month for scene in kept] == [1, 3]
+    absolute = find_scenes([SceneSettings(path=f"{tmp_path}/a_*.tif")], Path("elsewhere"))
+    assert absolute[0].date == dt.date(2020, 3, 1)
+
+
+def test_what_cannot_be_found_is_one_clear_line(tmp_path: Path, write_scene: WriteScene) -> None:
+    for name in ("a_20200101", "b_20200101"):
+        write_scene(tmp_path / f"{name}.tif", pattern(GRID), GRID, RGB)
+    day = dt.date(2020, 1, 1)
+    with pytest.raises(InputError, match="no file matches"):
+        find_scenes([SceneSettings(path="gone/*.tif")], tmp_path)
+    with pytest.raises(InputError, match="no such file"):
+        find_scenes([SceneSettings(path="gone_20200101.tif")], tmp_path)
+    with pytest.raises(InputError, match=r"two files of 2020-01-01: .*a_.* and .*b_"):
+        find_scenes([SceneSettings(path="*.tif")], tmp_path)
+    with pytest.raises(SettingsError, match="matches 2 files"):
+        find_scenes([SceneSettings(path="*.tif", date=day)], tmp_path)
+    with pytest.raises(SettingsError, match="no file of the excluded date 2021-01-01"):
+        find_scenes([SceneSettings(path="a*.tif", exclude=(dt.date(2021, 1, 1),))], tmp_path)
+    with pytest.raises(SettingsError, match=r"every date .* is excluded"):
+        find_scenes([SceneSettings(path="a*.tif", exclude=(day,))], tmp_path)
+
+
+# --- the grid of a series --------------------------------------------------------------------
+
+
+def test_grid_is_the_box_where_all_scenes_overlap(tmp_path: Path, write_scene: WriteScene) -> None:
+    other = GRID.crop(Window(5, -10, 30, 40))
+    a = read_scene(write_scene(tmp_path / "2020-01-01.tif", pattern(GRID), GRID, RGB))
+    b = read_scene(write_scene(tmp_path / "2020-01-02.tif", pattern(other), other, RGB))
+    # Rows 5..30, columns 0..30 of the first: exactly, as both lie in that UTM zone.
+    assert plan_grid([a, b]) == GRID.crop(Window(5, 0, 25, 30))
+
+
+def test_grid_of_a_scene_in_degrees_covers_it(tmp_path: Path, write_scene: WriteScene) -> None:
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", pattern(DEGREES), DEGREES, RGB))
+    grid = plan_grid([scene])
+    assert grid.crs == UTM
+    assert grid.resolution == (10.0, 10.0)
+    assert plan_source_window(scene.grid, grid) == scene.grid.window
+    assert plan_grid([scene], resolution_m=20).resolution == (20.0, 20.0)
+    assert plan_grid([scene], crs="EPSG:2154").crs == "EPSG:2154"
+    west, south, east, north = DEGREES.lonlat_bounds
+    small = plan_grid([scene], bounds=(west, south, (west + east) / 2, north))
+    assert small.width < grid.width * 0.55
+
+
+def test_grid_refuses(tmp_path: Path, write_scene: WriteScene) -> None:
+    away = GRID.crop(Window(0, 400, 30, 40))
+    a = read_scene(write_scene(tmp_path / "2020-01-01.tif", pattern(GRID), GRID, RGB))
+    b = read_scene(write_scene(tmp_path / "2020-01-02.tif", pattern(away), away, RGB))
+    with pytest.raises(InputError, match=r"in common: 2020-01-01\.tif .*; 2020-01-02\.tif"):
+        plan_grid([a, b])
+    with pytest.raises(SettingsError, match="expected a projected system in metres"):
+        plan_grid([a], crs="EPSG:4326")
+
+
+# --- the whole stretch ------------------------------------------------------------------------
+
+
+def test_a_series_is_planned_from_headers_and_then_read(
+    tmp_path: Path, write_scene: WriteScene
+) -> None:
+    """The pixel size is the file's; reflectance is a share of 1, no data is 0 and told beside."""
+    image = np.full((3, *GRID.shape), 2500, np.uint16)
+    image[:, :, :2] = 0
+    for day in ("2020-03-01", "2020-01-01"):
+        write_scene(tmp_path / f"{day}.tif", image, GRID, RGB)
+    series = plan_series("here", sites_file(resolution_m=20), tmp_path, ("B04", "B02"))
+    assert series.dates == (dt.date(2020, 1, 1), dt.date(2020, 3, 1))
+    assert (series.grid.resolution, series.grid.shape) == ((20.0, 20.0), (15, 20))
+    images, valid = read_series(series, ("B04", "B02"))
+    assert (images.shape, valid.shape) == ((2, 2, 15, 20), (2, 15, 20))
+    np.testing.assert_allclose(images[:, :, :, 3:], 0.25)
+    assert valid[..., 3:].all()
+    assert not valid[..., 0].any()
+    assert not images[:, :, :, 0].any()
+    assert series.first(1).dates == (dt.date(2020, 1, 1),)
+    assert series.first(1).grid == series.grid
+
+
+def test_a_series_that_cannot_be_is_one_clear_line(tmp_path: Path, write_scene: WriteScene) -> None:
+    write_scene(tmp_path / "2020-01-01.tif", pattern(GRID), GRID, RGB)
+    bare = {"sites": {"here": {"split": "train"}}}
+    away = {"scenes": [{"path": "*.tif"}], "split": "train", "bounds": [2, 45, 2.01, 45.01]}
+    for settings, bands, kind, message in (
+        (bare, RGB, SettingsError, "'here' names no scenes"),
+        ({}, ("B08",), InputError, "no band B08; the file has B04, B03, B02"),
+        ({"sites": {"here": away}}, RGB, InputError, "does not meet the site's grid"),
+    ):
+        with pytest.raises(kind, match=message):
+            plan_series("here", sites_file(**settings), tmp_path, bands)
+
+
+def test_loose_scenes_of_one_system_stay_in_it(tmp_path: Path, write_scene: WriteScene) -> None:
+    """Even in another zone than their middle's; scenes in degrees go to their UTM zone."""
+    foreign = Grid.from_lonlat(DEGREES.lonlat_bounds, "EPSG:32631")
+    here = [
+        SceneSettings(
+            path=str(write_scene(tmp_path / f"{day}.tif", pattern(foreign), foreign, RGB))
+        )
+        for day in ("2020-01-01", "2020-01-02")
+    ]
+    assert plan_loose_series("x", here, RGB).grid == foreign
+    there = write_scene(tmp_path / "2020-01-03.tif", pattern(DEGREES), DEGREES, RGB)
+    mixed = plan_loose_series("x", [*here, SceneSettings(path=str(there))], RGB)
+    assert (mixed.name, mixed.grid.crs, len(mixed.scenes)) == ("x", UTM, 3)
