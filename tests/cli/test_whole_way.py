@@ -85,9 +85,10 @@ def test_build_train_map_evaluate(sites, tmp_path, capsys):
     mapped = swath(capsys, "map", trained, "--dataset", dataset, "--split", "all", "--out", maps)
     assert {site["fusion"] for site in mapped["sites"]} == {"convlstm"}
     evaluated = swath(capsys, "evaluate", maps, "--dataset", dataset, "--out", report)
-    rows = json.loads((report / "report.json").read_text())["rows"]
+    content = json.loads((report / "report.json").read_text())
+    rows, names = content["rows"], content["names"]["road"]
     assert evaluated["rows"] == len(rows)
-    test = {(row["model"], row["threshold_rule"]) for row in rows if row["split"] == "test"}
+    test = {(names[row["model"]], row["threshold_rule"]) for row in rows if row["split"] == "test"}
     for model in ("U-NET", "U-NET + ConvLSTM", "mean", "median", "vote", "max", "all-road"):
         assert {(model, "half"), (model, "validation")} <= test
     with (

@@ -62,8 +62,9 @@ def test_a_map_without_a_run_uses_them(
     assert "starter weights" in capsys.readouterr().err
     report = tmp_path / "report"
     assert run(["evaluate", str(maps), "--dataset", str(data), "--out", str(report)]) == 0
-    rows = json.loads((report / "report.json").read_text())["rows"]
-    found = {r["model"]: r["pr_auc"] for r in rows if r["site"] == "bercy"}
+    content = json.loads((report / "report.json").read_text())
+    names = content["names"]["road"]
+    found = {names[r["model"]]: r["pr_auc"] for r in content["rows"] if r["site"] == "bercy"}
     # Far above chance, and no worse than one of its dates alone.
     assert found["U-NET + attention"] > 1.3 * found["all-road"]
     assert found["U-NET + attention"] > found["U-NET, one date"]

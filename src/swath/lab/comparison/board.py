@@ -11,6 +11,9 @@ from swath.schema import Written
 Kind = Literal["model", "control", "date", "trivial"]
 """What a row is of: a model; a fusion without training; one date; a map that knows nothing."""
 
+Against = Literal["best control", "baseline"]
+"""What a model is held against."""
+
 T = TypeVar("T")
 
 
@@ -89,13 +92,13 @@ class BoardPair(Columns[Gain]):
     Attributes:
         model: Its name.
         minus: Name of the other row.
-        role: Why that.
+        role: What that row is to it.
         chosen_on: The split that the best control was chosen on.
     """
 
     model: str
     minus: str
-    role: Literal["best control", "baseline"]
+    role: Against
     chosen_on: str | None
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.evaluation.candidate import UNTRAINED, Candidate, names_of
 from swath.lab.comparison.board import (
+    Against,
     Board,
     BoardPair,
     BoardRow,
@@ -244,7 +244,7 @@ def spread(tally: Tally, score: str) -> Spread:
 def paired(
     tally: Tally,
     other: Tally,
-    role: Literal["best control", "baseline"],
+    role: Against,
     chosen_on: str | None,
 ) -> BoardPair:
     """What a model is better than another row by, with its interval over cities and seeds."""
