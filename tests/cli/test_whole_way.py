@@ -86,10 +86,10 @@ def test_build_train_map_evaluate(sites, tmp_path, capsys):
     assert {site["fusion"] for site in mapped["sites"]} == {"convlstm"}
     evaluated = swath(capsys, "evaluate", maps, "--dataset", dataset, "--out", report)
     content = json.loads((report / "report.json").read_text())
-    rows, names = content["rows"], content["names"]["road"]
+    rows = content["rows"]
     assert evaluated["rows"] == len(rows)
-    test = {(names[row["model"]], row["threshold_rule"]) for row in rows if row["split"] == "test"}
-    for model in ("U-NET", "U-NET + ConvLSTM", "mean", "median", "vote", "max", "all-road"):
+    test = {(row["model"], row["threshold_rule"]) for row in rows if row["split"] == "test"}
+    for model in ("dates", "fused", "mean", "median", "vote", "max", "all-class"):
         assert {(model, "half"), (model, "validation")} <= test
     with (
         rasterio.open(maps / "brasilia/pmap.tif") as fused,
