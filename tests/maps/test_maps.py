@@ -129,6 +129,7 @@ def test_without_xarray_one_line_says_what_to_install(
         maps.to_xarray()
 
 
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # rioxarray's
 def test_maps_of_several_axes_become_a_dataset(maps: Maps) -> None:
     xarray = pytest.importorskip("xarray")
     dataset = maps.to_xarray()
