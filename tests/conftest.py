@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 pytest_plugins = ["support.fetch_world", "support.overpass_server"]
 """Modules whose fixtures all tests may use."""
+
+if TYPE_CHECKING:
+    from swath.dataset.site import Dataset
 
 SceneWriter = Callable[..., Path]
 
@@ -50,6 +54,14 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = {"sim_train": "train", "sim_validation": "validation", "sim_test": "test"}
     out = tmp_path_factory.mktemp("tiny") / "world"
     return write_world(out, splits, seed=7, size_px=96, dates=2)
+
+
+@pytest.fixture(scope="session")
+def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
+    """The dataset of `tiny_world`; nobody writes to it."""
+    from swath.dataset.build import build_dataset
+
+    return build_dataset(tiny_world, tmp_path_factory.mktemp("tiny") / "dataset")
 
 
 def _write_scene(

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from support.drawn_maps import DATES, MODELS, draw_pmaps, map_all, row, write_maps
-from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, Region, read_labels
 from swath.errors import InputError
 from swath.evaluation.candidate import CONTROLS, UNTRAINED, Candidate, names_of
@@ -26,11 +25,6 @@ from swath.legend import IGNORE, Legend
 from swath.maps.sitemaps import read_maps, read_pmap
 from swath.models.fusion import FUSIONS
 from swath.scenes.raster import write_raster
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("data") / "dataset")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pystac
 import pytest
 from scipy.stats import multivariate_normal
 
-from swath.dataset.build import build_dataset
 from swath.dataset.patches import measure_scaling
 from swath.dataset.site import Dataset, read_image, read_labels
 from swath.errors import DatasetError, ModelError
@@ -19,11 +18,6 @@ from swath.legend import read_legend
 from swath.mapping.sources import site_series
 from swath.maps.sitemaps import read_maps, read_pmap
 from swath.scaling import Scaling
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("pixels") / "dataset")
 
 
 def gaussians(number: int, road_share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -42,11 +42,6 @@ TRIVIAL = {"all-background", "all-road", "shifted mean (50 px)"}
 TIMES = ("minutes",)
 
 
-@pytest.fixture(scope="module")
-def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("compare") / "dataset")
-
-
 def content(dataset: Dataset) -> dict[str, Any]:
     """Two models that share their U-Net, two folds, two seeds."""
     return {

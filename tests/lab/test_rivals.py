@@ -8,7 +8,6 @@ import pytest
 
 import swath.lab.networks  # noqa: F401 - makes them known
 from support.whole_maps import map_in_tiles
-from swath.dataset.build import build_dataset
 from swath.dataset.site import read_image
 from swath.errors import SettingsError
 from swath.mapping.predict import Predictor
@@ -22,11 +21,6 @@ STAGE = StageSettings(
     phases=(Phase(learning_rate=3e-3, epochs=2),), batches=3, batch_size=2, patch_px=32, ema=0.5
 )
 TINY = TrainSettings(width=2, hidden=4, jitter=0.1, fcn=STAGE, rnn=STAGE)
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world, tmp_path_factory):
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("rivals") / "dataset")
 
 
 @pytest.mark.parametrize(

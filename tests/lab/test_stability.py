@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from support.drawn_maps import row
 from support.saved_runs import save_mixed_run, save_run
 from swath.cli import run
-from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, read_image
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import evaluate
@@ -36,11 +35,6 @@ from swath.simulate.day import Day
 
 SPLITS = {"train": ["sim_train"], "validation": ["sim_validation"], "test": ["sim_test"]}
 DAY = Day(dt.date(2021, 6, 21), 45.0, cloud=CLOUD_SHARE, seed=3)
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("stability") / "dataset")
 
 
 @pytest.fixture(scope="module")

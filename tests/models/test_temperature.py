@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import swath.lab.networks  # noqa: F401 - makes the rivals known
 from support.saved_runs import save_run
 from support.whole_maps import map_in_tiles
-from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, read_image, read_labels
 from swath.grid import Window
 from swath.legend import IGNORE
@@ -64,11 +64,6 @@ def test_the_fit_stays_within_bounds() -> None:
     assert fit_temperature(pmap, np.ones(10, np.int64)) == pytest.approx(RANGE[0], rel=0.01)
     assert fit_temperature(pmap, np.zeros(10, np.int64)) == pytest.approx(RANGE[1], rel=0.01)
     assert fit_temperature(pmap[:, :0], np.zeros(0, np.int64)) == 1
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("temperature") / "dataset")
 
 
 SHORT = StageSettings(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from support.drawn_maps import draw_pmaps, map_all, row, write_maps
-from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, Site, read_labels
 from swath.errors import DatasetError, GridError, InputError, MissingExtraError, OutputExistsError
 from swath.evaluation.candidate import Candidate
@@ -21,11 +20,6 @@ from swath.report import folder as report_folder
 from swath.report.folder import check_report, write_report
 from swath.report.table import paper_table, table_text
 from swath.scenes.raster import write_raster
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("data") / "dataset")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from swath.dataset.build import build_dataset
 from swath.errors import DatasetError, OutputExistsError, SettingsError
 from swath.models.convlstm import ConvLSTM
 from swath.models.trained import load_model
@@ -26,11 +25,6 @@ STAGE = StageSettings(
     phases=(Phase(learning_rate=3e-3, epochs=2),), batches=3, batch_size=2, patch_px=32, ema=0.5
 )
 TINY = TrainSettings(width=2, hidden=4, jitter=0.1, fcn=STAGE, rnn=STAGE)
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world, tmp_path_factory):
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("train") / "dataset")
 
 
 def weights(folder):
