@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -19,12 +18,14 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, RemoteError, reason_of
-from swath.grid import Grid, Window, transform_bounds
+from swath.grid import Bounds, Grid, Window, transform_bounds
 from swath.retrieval.offset import Offset, apply_offset, check_offset
 from swath.retrieval.remote import RemoteFile, Server, shown
 from swath.retrieval.stacitem import StacAsset, StacItem
+from swath.retrieval.wholefile import download
 from swath.scenes.raster import plan_source_window, rasterio_window, write_raster
 from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
+from swath.sites.schema import FetchSettings
 
 SNOW = 11
 """Snow or ice in the scene classification: valid, but no road is seen under it."""
@@ -45,47 +46,41 @@ class Order:
 
     Attributes:
         item: The item.
-        source: `visual`: its 8-bit True Colour Image; `bands`: reflectance.
-        access: `window`, `download`, or `auto`: by the kind of file.
+        wanted: Which of its files are read and how; `source` is `visual` or `bands`.
         bands: Names of the bands of the result.
-        offset_dn: What to add to stored numbers; None: as the metadata say.
-        mask: Whether what the scene classification calls cloud becomes no data.
         grid: The site's grid; the result covers it on the item's own pixels.
     """
 
     item: StacItem
-    source: Literal["visual", "bands"]
-    access: Literal["auto", "window", "download"]
+    wanted: FetchSettings
     bands: tuple[str, ...]
-    offset_dn: int | None
-    mask: bool
     grid: Grid
 
     @property
     def assets(self) -> tuple[str, ...]:
         """Names of the files that are read."""
-        image = ("visual",) if self.source == "visual" else self.bands
-        return (*image, "SCL") if self.mask and "SCL" in self.item.assets else image
+        image = ("visual",) if self.wanted.source == "visual" else self.bands
+        masked = self.wanted.mask == "scl" and "SCL" in self.item.assets
+        return (*image, "SCL") if masked else image
 
 
 def measure_clear(server: Server, order: Order, cache: Path) -> float:
-    """Share of a site that is clear on one date, by the item's scene classification.
+    """Share 0..1 of a site that is clear, by an item's scene classification.
+
+    Clear is what is neither cloud, cirrus, shadow, snow, defective nor no data.
 
     Args:
         server: Where requests go through.
         order: Which item, and the grid of the site.
-        cache: Folder for files that cannot be read in windows.
-
-    Returns:
-        0..1: the pixels that are neither cloud, cirrus, shadow, snow, defective nor no data.
+        cache: Folder for files that are downloaded whole.
 
     Raises:
         RemoteError: The file cannot be had, or is not what it should be.
     """
-    with _open(server, order.item.assets["SCL"], order.access, cache) as source:
+    with _open(server, order, "SCL", cache) as source:
         grid = _grid(source, order.item)
         # The site alone, without the margin that resampling its images needs.
-        window = grid_window(grid, order.grid).intersect(_window(grid, order))
+        window = _site_window(grid, order.grid).intersect(_window(grid, order))
         coarser = max(1, math.ceil(max(window.height, window.width) / OVERVIEW_PX))
         shape = (math.ceil(window.height / coarser), math.ceil(window.width / coarser))
         classes = source.read(
@@ -113,11 +108,14 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
         RemoteError: A file cannot be had, or is not what it should be.
     """
     stored, valid, grid = _read(server, order, cache)
-    if order.source == "visual":
+    if order.wanted.source == "visual":
         image: NDArray[np.generic] = stored
         offset = Offset(0, "the True Colour Image needs none")
     else:
-        offset = _offset(order, stored)
+        given = order.wanted.offset_dn
+        offset = check_offset(order.item.offset(order.bands), stored)
+        if given is not None:
+            offset = Offset(given, "given in the sites file")
         if offset.dn is None:
             raise RemoteError(f"{order.item.id}: {offset.why}; give `offset_dn`")
         scales = [order.item.assets[band].scale for band in order.bands]
@@ -126,8 +124,7 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     image[:, ~valid] = NODATA
     if not (image != NODATA).any():
         raise RemoteError(f"{order.item.id}: no clear pixel with data lies inside the site")
-    tags = _tags(order)
-    write_raster(path, image, grid, nodata=NODATA, names=order.bands, tags=tags)
+    write_raster(path, image, grid, nodata=NODATA, names=order.bands, tags=_tags(order))
     for name in order.assets:
         _cached(order.item.assets[name], cache).unlink(missing_ok=True)
     return offset
@@ -147,12 +144,6 @@ def _tags(order: Order) -> dict[str, str]:
     return tags | {"ACQUISITION_DATE": str(item.date), "STAC_ITEM": item.id}
 
 
-def _offset(order: Order, stored: NDArray[np.generic]) -> Offset:
-    if order.offset_dn is not None:
-        return Offset(order.offset_dn, "given in the sites file")
-    return check_offset(order.item.offset(order.bands), stored)
-
-
 def _read(
     server: Server, order: Order, cache: Path
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_], Grid]:
@@ -163,7 +154,7 @@ def _read(
     # The finest first: its pixels are the result's.
     for name in sorted(order.assets, key=_coarseness):
         asset = order.item.assets[name]
-        with _open(server, asset, order.access, cache) as source:
+        with _open(server, order, name, cache) as source:
             grid = _grid(source, order.item)
             if where is None:
                 where = grid.crop(_window(grid, order))
@@ -176,8 +167,7 @@ def _read(
                 continue
             for number, band in enumerate(TCI_BANDS if name == "visual" else (name,), start=1):
                 layers[band] = _read_as(source, grid, where, number, Resampling.cubic)
-    if where is None:
-        raise ValueError("an order without files")
+    assert where is not None, "an order has files"
     stored = np.stack([layers[band] for band in order.bands])
     return stored, np.ones(where.shape, bool) if valid is None else valid, where
 
@@ -192,15 +182,8 @@ def _read_as(
     source: DatasetReader, grid: Grid, where: Grid, number: int, resampling: Resampling
 ) -> NDArray[np.generic]:
     """Band `number` on the pixels of `where`, whose CRS is the file's."""
-    left, _, _, top = grid.bounds
-    x_size, y_size = grid.resolution
-    where_left, where_bottom, where_right, where_top = where.bounds
-    window = RasterioWindow(
-        (where_left - left) / x_size,
-        (top - where_top) / y_size,
-        (where_right - where_left) / x_size,
-        (where_top - where_bottom) / y_size,
-    )
+    row, col, end_row, end_col = _place(grid, where.bounds)
+    window = RasterioWindow(col, row, end_col - col, end_row - row)
     values: NDArray[np.generic] = source.read(
         number,
         window=window,
@@ -213,30 +196,38 @@ def _read_as(
 
 
 @contextmanager
-def _open(
-    server: Server, asset: StacAsset, access: Literal["auto", "window", "download"], cache: Path
-) -> Iterator[DatasetReader]:
+def _open(server: Server, order: Order, name: str, cache: Path) -> Iterator[DatasetReader]:
     """Open a file of an item with rasterio, where it is or after a download.
 
     Raises:
         RemoteError: It cannot be had, or is no raster.
     """
+    asset, access = order.item.assets[name], order.wanted.access
     if access == "window" and not asset.is_tiff:
         raise RemoteError(
             f"{shown(asset.href)}: only GeoTIFFs can be read in windows; use `access: download`"
         )
-    if access == "download" or not asset.is_tiff:
-        path = _cached(asset, cache)
-        if not path.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            server.download(asset.href, path, asset.size, asset.checksum)
-        try:
-            with rasterio.Env(), rasterio.open(path, driver=_driver(path)) as source:
-                yield source
-        except RasterioError as error:
-            path.unlink(missing_ok=True)
-            raise RemoteError(f"{shown(asset.href)}: no image ({reason_of(error)[:200]})") from None
-        return
+    whole = access == "download" or not asset.is_tiff
+    with _open_whole(server, asset, cache) if whole else _open_windows(server, asset) as source:
+        yield source
+
+
+@contextmanager
+def _open_whole(server: Server, asset: StacAsset, cache: Path) -> Iterator[DatasetReader]:
+    path = _cached(asset, cache)
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        download(server, asset.href, path, asset.size, asset.checksum)
+    try:
+        with rasterio.open(path, driver=_driver(path)) as source:
+            yield source
+    except RasterioError as error:
+        path.unlink(missing_ok=True)
+        raise RemoteError(f"{shown(asset.href)}: no image ({reason_of(error)[:200]})") from None
+
+
+@contextmanager
+def _open_windows(server: Server, asset: StacAsset) -> Iterator[DatasetReader]:
     remote = RemoteFile(server, asset.href)
     # GDAL looks for files of its own beside the image, and keeps what it has read by name.
     name = f"{uuid.uuid4().hex}.tif"
@@ -303,19 +294,24 @@ def _window(grid: Grid, order: Order) -> Window:
     return window
 
 
-def grid_window(grid: Grid, site: Grid) -> Window:
-    """The pixels of `grid` that lie in the box around `site`, by their centres; at least one.
+def _site_window(grid: Grid, site: Grid) -> Window:
+    """The pixels of `grid` whose centres lie in the box around `site`; at least one."""
+    place = _place(grid, transform_bounds(site.bounds, site.crs, grid.crs))
+    row, col, end_row, end_col = map(round, place)
+    return Window(row, col, max(1, end_row - row), max(1, end_col - col))
 
-    Args:
-        grid: Of an image.
-        site: In any CRS.
-    """
-    left, bottom, right, top = transform_bounds(site.bounds, site.crs, grid.crs)
+
+def _place(grid: Grid, bounds: Bounds) -> tuple[float, float, float, float]:
+    """First row and column, last row and column of a box in the grid's CRS, in pixels."""
+    left, bottom, right, top = bounds
     x_size, y_size = grid.resolution
     grid_left, _, _, grid_top = grid.bounds
-    row, col = round((grid_top - top) / y_size), round((left - grid_left) / x_size)
-    end_row, end_col = round((grid_top - bottom) / y_size), round((right - grid_left) / x_size)
-    return Window(row, col, max(1, end_row - row), max(1, end_col - col))
+    return (
+        (grid_top - top) / y_size,
+        (left - grid_left) / x_size,
+        (grid_top - bottom) / y_size,
+        (right - grid_left) / x_size,
+    )
 
 
 def _check_kind(source: DatasetReader, name: str, asset: StacAsset) -> None:

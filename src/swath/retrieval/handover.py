@@ -41,39 +41,27 @@ def write_sites(
         Whether the file is what this run would write; False: someone has changed it.
     """
     path = out / SITES
-    text = yaml.safe_dump(
-        _contents(settings, folder, fetched, snapshots, out),
-        sort_keys=False,
-        allow_unicode=True,
-        width=100,
-    )
-    whole = f"{_HEAD} {hashlib.sha256(text.encode()).hexdigest()}\n{text}"
-    if path.exists():
-        there = path.read_text("utf-8")
-        if there == whole:
-            return True
-        if not _is_ours(there):
-            return False
+    contents = _contents(move_sites(settings, folder, out), fetched, snapshots, out)
+    whole = _signed(yaml.safe_dump(contents, sort_keys=False, allow_unicode=True, width=100))
+    there = path.read_text("utf-8") if path.exists() else None
+    if there == whole:
+        return True
+    if there is not None and _signed(there.partition("\n")[2]) != there:
+        return False
     with replacing(path) as temporary:
         temporary.write_text(whole, encoding="utf-8")
     return True
 
 
-def _is_ours(text: str) -> bool:
-    """Whether nobody has changed the file since it was written."""
-    head, _, rest = text.partition("\n")
-    return head == f"{_HEAD} {hashlib.sha256(rest.encode()).hexdigest()}"
+def _signed(text: str) -> str:
+    """A text below a line that tells whether someone has changed it since."""
+    return f"{_HEAD} {hashlib.sha256(text.encode()).hexdigest()}\n{text}"
 
 
 def _contents(
-    settings: SitesFile,
-    folder: Path,
-    fetched: Sequence[Fetched],
-    snapshots: Sequence[Snapshot],
-    out: Path,
+    moved: SitesFile, fetched: Sequence[Fetched], snapshots: Sequence[Snapshot], out: Path
 ) -> dict[str, object]:
     """The new file: what was fetched in place of scenes, servers and wishes."""
-    moved = move_sites(settings, folder, out)
 
     def led(path: Path) -> dict[str, str]:
         return {"path": path.relative_to(out).as_posix()}

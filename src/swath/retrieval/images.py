@@ -11,11 +11,11 @@ from swath.files import sha256
 from swath.locks import locked
 from swath.progress import track
 from swath.retrieval.download import fetch_image
-from swath.retrieval.note import Note, read_note, write_note
+from swath.retrieval.note import Note
 from swath.retrieval.offset import Offset
 from swath.retrieval.remote import shown
 from swath.retrieval.selection import Pick
-from swath.retrieval.sitefetch import Servers, SiteFetch, check_complete, readdressed
+from swath.retrieval.sitefetch import Servers, SiteFetch, readdressed
 
 WORK = ".fetch"
 """Folder, beside the sites, of what is being downloaded; gone when all is there."""
@@ -23,16 +23,7 @@ WORK = ".fetch"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One image that is there.
-
-    Attributes:
-        site: Its site.
-        pick: Its date and item.
-        path: The GeoTIFF.
-        sha256: Of its bytes.
-        offset: How its numbers became reflectance.
-        fresh: Whether this run has fetched it.
-    """
+    """A GeoTIFF that is there; `fresh`: this run has fetched it."""
 
     site: str
     pick: Pick
@@ -59,22 +50,20 @@ def fetch_sites(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tu
         The images by site, oldest first.
 
     Raises:
-        InputError: A plan is short of dates.
         RemoteError: A file cannot be had; what has come already stays.
     """
-    check_complete(plans)
     fetched: list[Fetched] = []
     todo = [(plan, pick) for plan in plans for pick in plan.choice.picks]
     for plan, pick in track(todo, "fetching", total=len(todo)):
         path = out / plan.name / f"{pick.item.date}.tif"
-        note = read_note(path.with_suffix(".json"), path, plan.key, _ImageNote)
+        note = _ImageNote.read(path, plan.key)
         fresh = note is None or note.item != pick.item.id
         if note is None or fresh:
-            item = readdressed(plan, pick.item, servers)
-            order = plan.order(item)
-            offset = fetch_image(servers.of(plan, item), order, path, out / WORK)
+            order = plan.order(readdressed(plan, pick.item, servers))
+            server = servers.of(plan, order.item)
+            offset = fetch_image(server, order, path, out / WORK)
             note = _note(plan, pick, sha256(path), offset)
-            write_note(path.with_suffix(".json"), note)
+            note.write(path)
         fetched.append(Fetched(plan.name, pick, path, note.sha256, note.offset, fresh))
     return tuple(fetched)
 
@@ -105,7 +94,7 @@ def working_folder(out: Path) -> Iterator[Path]:
 
 def _note(plan: SiteFetch, pick: Pick, digest: str, offset: Offset) -> _ImageNote:
     """What is kept beside an image. No secret, no time of day."""
-    item, order = pick.item, plan.order(pick.item)
+    item = pick.item
     return _ImageNote(
         key=plan.key,
         sha256=digest,
@@ -114,11 +103,10 @@ def _note(plan: SiteFetch, pick: Pick, digest: str, offset: Offset) -> _ImageNot
         collection=item.collection,
         time=item.time.isoformat(),
         clear=pick.clear,
-        source=order.source,
-        bands=order.bands,
+        source=plan.wanted.source,
+        bands=plan.bands,
         files={
             name: {"href": shown(asset.href), "size": asset.size, "checksum": asset.checksum}
             for name, asset in item.assets.items()
-            if name in order.assets
         },
     )

@@ -10,9 +10,9 @@ from pydantic import BaseModel, JsonValue
 
 from swath.errors import RemoteError, SettingsError, optional_import, reason_of
 from swath.grid import Bounds
-from swath.retrieval.rawitem import parse_item
+from swath.retrieval.credentials import TIMEOUT_S, repeated
 from swath.retrieval.stacapi import StacApi
-from swath.retrieval.stacitem import StacItem
+from swath.retrieval.stacitem import StacItem, parse_item
 
 MAX_ITEMS = 2000
 """More items than this for one site: the dates span too much, or the server repeats itself."""
@@ -44,7 +44,7 @@ def search(
     start: dt.date,
     end: dt.date,
     *,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str],
 ) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
     """All items of a collection that touch a box between two days.
 
@@ -57,7 +57,7 @@ def search(
         bounds: (west, south, east, north) in degrees.
         start: First day.
         end: Last day.
-        headers: What the server is shown, where it wants to see something.
+        headers: What the server is shown.
 
     Returns:
         The items by time, then by name (one that the server gives twice is there once), and what
@@ -68,63 +68,51 @@ def search(
         SettingsError: The server has no such collection.
         MissingExtraError: pystac-client is not installed.
     """
+    with optional_import("swath fetch", "fetch"):
+        from pystac_client import Client
+        from pystac_client.stac_api_io import StacApiIO
     # What pystac-client warns of, a link that is missing say, is for those who run a server.
     with _told_plainly(api, collection), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pages = _pages(api, collection, bounds, f"{start}T00:00:00Z/{end}T23:59:59Z", headers or {})
+        retry = repeated(SEARCH_TRIES, SEARCH_BACKOFF_S)
+        stac_io = StacApiIO(dict(headers), timeout=TIMEOUT_S, max_retries=retry)
+        pages = (
+            Client.open(api.url, stac_io=stac_io)
+            .search(
+                collections=[collection],
+                bbox=list(bounds),
+                datetime=f"{start}T00:00:00Z/{end}T23:59:59Z",
+                limit=PAGE_ITEMS,
+            )
+            .pages_as_dicts()
+        )
         return _collect(pages, api.url, bounds)
-
-
-def _pages(
-    api: StacApi, collection: str, bounds: Bounds, days: str, headers: Mapping[str, str]
-) -> Iterator[Mapping[str, object]]:
-    """Ask for one page after the other, each when it is wanted."""
-    from pystac_client import Client
-    from pystac_client.stac_api_io import StacApiIO
-    from urllib3 import Retry
-
-    retry = Retry(
-        SEARCH_TRIES,
-        backoff_factor=SEARCH_BACKOFF_S,
-        backoff_max=30,
-        status_forcelist=(429, 500, 502, 503, 504),
-        allowed_methods=None,
-        # Else the server alone would say how long we wait.
-        respect_retry_after_header=False,
-    )
-    stac_io = StacApiIO(dict(headers), timeout=(10, 60), max_retries=retry)
-    client = Client.open(api.url, stac_io=stac_io)
-    answer = client.search(
-        collections=[collection], bbox=list(bounds), datetime=days, limit=PAGE_ITEMS
-    )
-    yield from answer.pages_as_dicts()
 
 
 @contextmanager
 def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
     """Turn what libraries raise over a server into one line."""
-    with optional_import("swath fetch", "fetch"):
-        import requests
-        from pystac import STACError, STACTypeError
-        from pystac_client.errors import ClientTypeError
-        from pystac_client.exceptions import APIError
+    import requests
+    from pystac import STACError, STACTypeError
+    from pystac_client.errors import ClientTypeError
+    from pystac_client.exceptions import APIError
+
     try:
         yield
+        return
     except APIError as error:
+        brief = reason_of(error)[:_MOST_REASON]
         if getattr(error, "status_code", None) in (400, 404):
             raise SettingsError(
-                f"{api.url}: the search is refused ({_brief(error)}); check `api:` and "
+                f"{api.url}: the search is refused ({brief}); check `api:` and "
                 f"`collection: {collection}`"
             ) from None
-        raise RemoteError(f"{api.url}: {_brief(error)}") from None
+        problem = brief
     except (STACError, STACTypeError, ClientTypeError, requests.RequestException) as error:
-        raise RemoteError(f"{api.url}: no STAC API answers there ({_brief(error)})") from None
+        problem = f"no STAC API answers there ({reason_of(error)[:_MOST_REASON]})"
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RemoteError(f"{api.url}: not the answer of a STAC API ({_brief(error)})") from None
-
-
-def _brief(error: BaseException) -> str:
-    return reason_of(error)[:_MOST_REASON]
+        problem = f"not the answer of a STAC API ({reason_of(error)[:_MOST_REASON]})"
+    raise RemoteError(f"{api.url}: {problem}")
 
 
 def _collect(
