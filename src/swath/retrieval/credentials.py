@@ -19,6 +19,7 @@ from swath.retrieval.stacapi import StacApi
 from swath.schema import Frozen, read_yaml
 
 if TYPE_CHECKING:  # an extra
+    from requests import Session
     from urllib3 import Retry
 
 _VARIABLES = {
@@ -207,25 +208,31 @@ def repeated(times: int, wait_s: float) -> "Retry":
     )
 
 
-def _ask(method: str, url: str, key: str, form: dict[str, str | None] | None = None) -> str:
-    """The token under `key` in the JSON answer of a token server."""
+def new_session(retries: "Retry | int" = 0) -> "Session":
+    """A session that shows servers nothing of its own accord."""
     with optional_import("swath fetch", "fetch"):
         import requests
+    session = requests.Session()
+    # Without this, requests looks into ~/.netrc.
+    session.auth = lambda request: request
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retries))
+    return session
+
+
+def _ask(method: str, url: str, key: str, form: dict[str, str | None] | None = None) -> str:
+    """The token under `key` in the JSON answer of a token server."""
     gives_none = f"{urlsplit(url).hostname} gives no token"
-    with requests.Session() as session:
-        # Without this, requests looks into ~/.netrc on its own.
-        session.auth = lambda request: request
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=repeated(2, 1.0)))
-        try:
-            # A redirect of a login is refused: the password must not travel on.
-            answer = session.request(
-                method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False
-            )
-            value = answer.json() if answer.status_code == 200 else None
-        except (requests.RequestException, ValueError):
-            message = f"{gives_none}: it cannot be reached, or answers nonsense"
-            raise RemoteError(message) from None
+    try:
+        # A redirect of a login is refused: the password must not travel on.
+        answer = new_session(repeated(2, 1.0)).request(
+            method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False
+        )
+        value = answer.json() if answer.status_code == 200 else None
+    # What requests raises is an OSError, and a ValueError where it is about JSON.
+    except (OSError, ValueError):
+        message = f"{gives_none}: it cannot be reached, or answers nonsense"
+        raise RemoteError(message) from None
     if answer.status_code != 200:
         raise RemoteError(f"{gives_none} (status {answer.status_code}); check user and password")
     token = value.get(key) if isinstance(value, dict) else None

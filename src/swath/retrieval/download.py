@@ -4,7 +4,7 @@ import hashlib
 import math
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -58,21 +58,18 @@ class Order:
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """Names of the files that are read."""
-        image = ("visual",) if self.wanted.source == "visual" else self.bands
+        """Names of the files that are read, the finest first: its pixels are the result's."""
+        bands = sorted(self.bands, key=lambda band: BANDS[band].resolution_m)
         masked = self.wanted.mask == "scl" and "SCL" in self.item.assets
-        return (*image, "SCL") if masked else image
+        image = ["visual"] if self.wanted.source == "visual" else bands
+        return (*image, *(["SCL"] if masked else []))
 
 
 def measure_clear(server: Server, order: Order, cache: Path) -> float:
     """Share 0..1 of a site that is clear, by an item's scene classification.
 
-    Clear is what is neither cloud, cirrus, shadow, snow, defective nor no data.
-
-    Args:
-        server: Where requests go through.
-        order: Which item, and the grid of the site.
-        cache: Folder for files that are downloaded whole.
+    Clear is what is neither cloud, cirrus, shadow, snow, defective nor no data. A file that has to
+    be downloaded whole goes to the folder `cache`.
 
     Raises:
         RemoteError: The file cannot be had, or is not what it should be.
@@ -107,21 +104,19 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     Raises:
         RemoteError: A file cannot be had, or is not what it should be.
     """
-    stored, valid, grid = _read(server, order, cache)
+    layers, grid = _read(server, order, cache)
+    image = np.stack([layers[band] for band in order.bands])
     if order.wanted.source == "visual":
-        image: NDArray[np.generic] = stored
         offset = Offset(0, "the True Colour Image needs none")
     else:
-        given = order.wanted.offset_dn
-        offset = check_offset(order.item.offset(order.bands), stored)
-        if given is not None:
-            offset = Offset(given, "given in the sites file")
+        offset = _offset(order, image)
         if offset.dn is None:
             raise RemoteError(f"{order.item.id}: {offset.why}; give `offset_dn`")
         scales = [order.item.assets[band].scale for band in order.bands]
-        layers = zip(stored, scales, strict=True)
-        image = np.stack([apply_offset(layer, scale, offset.dn) for layer, scale in layers])
-    image[:, ~valid] = NODATA
+        stored = zip(image, scales, strict=True)
+        image = np.stack([apply_offset(layer, scale, offset.dn) for layer, scale in stored])
+    if "SCL" in layers:
+        image[:, np.isin(layers["SCL"], SCL_INVALID)] = NODATA
     if not (image != NODATA).any():
         raise RemoteError(f"{order.item.id}: no clear pixel with data lies inside the site")
     write_raster(path, image, grid, nodata=NODATA, names=order.bands, tags=_tags(order))
@@ -144,15 +139,17 @@ def _tags(order: Order) -> dict[str, str]:
     return tags | {"ACQUISITION_DATE": str(item.date), "STAC_ITEM": item.id}
 
 
-def _read(
-    server: Server, order: Order, cache: Path
-) -> tuple[NDArray[np.generic], NDArray[np.bool_], Grid]:
-    """(C, h, w) as stored, (h, w) where to use it, and where these pixels lie."""
+def _offset(order: Order, stored: NDArray[np.generic]) -> Offset:
+    if order.wanted.offset_dn is not None:
+        return Offset(order.wanted.offset_dn, "given in the sites file")
+    return check_offset(order.item.offset(order.bands), stored)
+
+
+def _read(server: Server, order: Order, cache: Path) -> tuple[dict[str, NDArray[np.generic]], Grid]:
+    """(h, w) as stored, by band and `SCL`, and where these pixels lie."""
     layers: dict[str, NDArray[np.generic]] = {}
-    valid: NDArray[np.bool_] | None = None
     where: Grid | None = None
-    # The finest first: its pixels are the result's.
-    for name in sorted(order.assets, key=_coarseness):
+    for name in order.assets:
         asset = order.item.assets[name]
         with _open(server, order, name, cache) as source:
             grid = _grid(source, order.item)
@@ -161,21 +158,11 @@ def _read(
             if grid.crs != where.crs:
                 raise RemoteError(f"{shown(asset.href)}: in {grid.crs}, other bands in {where.crs}")
             _check_kind(source, name, asset)
-            if name == "SCL":
-                classes = _read_as(source, grid, where, 1, Resampling.nearest)
-                valid = ~np.isin(classes, SCL_INVALID)
-                continue
+            resampling = Resampling.nearest if name == "SCL" else Resampling.cubic
             for number, band in enumerate(TCI_BANDS if name == "visual" else (name,), start=1):
-                layers[band] = _read_as(source, grid, where, number, Resampling.cubic)
+                layers[band] = _read_as(source, grid, where, number, resampling)
     assert where is not None, "an order has files"
-    stored = np.stack([layers[band] for band in order.bands])
-    return stored, np.ones(where.shape, bool) if valid is None else valid, where
-
-
-def _coarseness(name: str) -> int:
-    if name == "SCL":
-        return 1000
-    return BANDS[name].resolution_m if name in BANDS else 0
+    return layers, where
 
 
 def _read_as(
@@ -195,21 +182,18 @@ def _read_as(
     return values
 
 
-@contextmanager
-def _open(server: Server, order: Order, name: str, cache: Path) -> Iterator[DatasetReader]:
-    """Open a file of an item with rasterio, where it is or after a download.
-
-    Raises:
-        RemoteError: It cannot be had, or is no raster.
-    """
+def _open(
+    server: Server, order: Order, name: str, cache: Path
+) -> AbstractContextManager[DatasetReader]:
+    """A file of an item, opened where it is or after a download."""
     asset, access = order.item.assets[name], order.wanted.access
-    if access == "window" and not asset.is_tiff:
+    if access == "download" or (access == "auto" and not asset.is_tiff):
+        return _open_whole(server, asset, cache)
+    if not asset.is_tiff:
         raise RemoteError(
             f"{shown(asset.href)}: only GeoTIFFs can be read in windows; use `access: download`"
         )
-    whole = access == "download" or not asset.is_tiff
-    with _open_whole(server, asset, cache) if whole else _open_windows(server, asset) as source:
-        yield source
+    return _open_windows(server, asset)
 
 
 @contextmanager

@@ -22,14 +22,14 @@ from swath.sites.schema import read_sites_file
 
 @dataclass(frozen=True, slots=True)
 class FetchFolder:
-    """What is to be fetched, and what of it is there.
+    """What is to be fetched, and, unless it was planned only, what is there.
 
     Attributes:
         plans: The dates, a plan a site.
         snapshot_plans: What OpenStreetMap servers are asked for.
-        images: Those that are there; none where it was planned only.
-        snapshots: As the images.
-        sites_file: For `swath build`; None where it was planned only.
+        images: Of all plans.
+        snapshots: Of all snapshot plans.
+        sites_file: For `swath build`.
         changed: Whether someone has changed that file, so that it was left as it is.
         bytes_read: Bytes of files that have come (not of searches).
     """

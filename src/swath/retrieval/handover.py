@@ -28,17 +28,15 @@ def write_sites(
 ) -> bool:
     """Write `out/sites.yaml`: the sites as they were, with scenes and OpenStreetMap files.
 
-    A file there that someone has changed is left alone.
-
     Args:
         settings: The sites file that the images were fetched for.
         folder: Where its relative paths start.
-        fetched: The images, all under `out`.
-        snapshots: OpenStreetMap of sites whose labels name a server, all under `out`.
-        out: Where the new file goes; its paths are relative to it.
+        fetched: The images.
+        snapshots: OpenStreetMap of sites whose labels name a server.
+        out: Where all these are; paths in the new file are relative to it.
 
     Returns:
-        Whether the file is what this run would write; False: someone has changed it.
+        False: someone has changed the file that is there, and it is left alone.
     """
     path = out / SITES
     contents = _contents(move_sites(settings, folder, out), fetched, snapshots, out)

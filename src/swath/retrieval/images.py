@@ -41,13 +41,10 @@ class _ImageNote(Note):
 def fetch_sites(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tuple[Fetched, ...]:
     """Bring the images of a plan under `out`; what is there and whole is left alone.
 
-    Args:
-        plans: One a site, none short of dates.
-        servers: Where files come from.
-        out: The folder; `<site>/<date>.tif` with a note `<date>.json` beside it.
+    An image is `<site>/<date>.tif` with a note `<date>.json` beside it.
 
     Returns:
-        The images by site, oldest first.
+        By site, oldest first.
 
     Raises:
         RemoteError: A file cannot be had; what has come already stays.
@@ -70,14 +67,10 @@ def fetch_sites(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tu
 
 @contextmanager
 def working_folder(out: Path) -> Iterator[Path]:
-    """Lock `out` against a second fetch and clear what a killed one left.
+    """Lock `out` against a second fetch (`BusyError`) and clear what a killed one left.
 
     Yields:
         The folder for downloads; it goes away when all went well, and else stays, to go on from.
-
-    Raises:
-        BusyError: Another fetch is at work there.
-        InputError: `out` is a file.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder")

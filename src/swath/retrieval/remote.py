@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from swath.errors import RemoteError, optional_import
-from swath.retrieval.credentials import TIMEOUT_S, Access
+from swath.errors import RemoteError
+from swath.retrieval.credentials import TIMEOUT_S, Access, new_session
 
 if TYPE_CHECKING:  # an extra
     from requests import Response, Session
@@ -74,14 +74,7 @@ class Server:
 
     access: Access
     bytes_read: int = 0
-    _session: "Session" = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        with optional_import("swath fetch", "fetch"):
-            import requests
-        self._session = requests.Session()
-        # Without this, requests looks into ~/.netrc on its own.
-        self._session.auth = lambda request: request
+    _session: "Session" = field(default_factory=new_session, repr=False)
 
     @contextmanager
     def get(self, url: str, headers: dict[str, str]) -> "Iterator[Response]":

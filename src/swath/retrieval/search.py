@@ -46,18 +46,10 @@ def search(
     *,
     headers: Mapping[str, str],
 ) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
-    """All items of a collection that touch a box between two days.
+    """All items of a collection that touch a box, in degrees, from the first day to the last.
 
     Clouds and tiles are not searched for but looked at afterwards: so that the plan can say why a
     date was left out, and since not every server can filter.
-
-    Args:
-        api: The API.
-        collection: Which collection.
-        bounds: (west, south, east, north) in degrees.
-        start: First day.
-        end: Last day.
-        headers: What the server is shown.
 
     Returns:
         The items by time, then by name (one that the server gives twice is there once), and what

@@ -70,7 +70,7 @@ def sift(
     kept: list[StacItem] = []
     out: list[Rejection] = []
     for item in items:
-        reason = _refusal(item, wanted) or _lack(item, wanted, bands)
+        reason = _refusal(item, wanted, bands)
         if reason:
             out.append(Rejection(item.id, item.date, reason))
         else:
@@ -217,7 +217,7 @@ def _is_clear(share: float, wanted: FetchSettings) -> bool:
     return 1 - share <= wanted.max_cloud / 100 + 1e-9
 
 
-def _refusal(item: StacItem, wanted: FetchSettings) -> str | None:
+def _refusal(item: StacItem, wanted: FetchSettings, bands: tuple[str, ...]) -> str | None:
     """What speaks against an item before its clouds over the site are known."""
     tile = wanted.mgrs_tile.lstrip("0") if wanted.mgrs_tile else None
     if tile is not None and item.mgrs_tile != tile:
@@ -230,11 +230,6 @@ def _refusal(item: StacItem, wanted: FetchSettings) -> str | None:
         return f"{item.cloud:.0f} % of the tile is cloud (max_tile_cloud {wanted.max_tile_cloud:g})"
     if item.cloud is None and (wanted.clear_by == "tile" or "SCL" not in item.assets):
         return "it says nothing about clouds: no scene classification, no eo:cloud_cover"
-    return None
-
-
-def _lack(item: StacItem, wanted: FetchSettings, bands: tuple[str, ...]) -> str | None:
-    """What an item lacks of what is to be fetched."""
     if wanted.source == "visual":
         return None if "visual" in item.assets else "it has no true-colour image (`source: bands`?)"
     if missing := [band for band in bands if band not in item.assets]:

@@ -107,13 +107,9 @@ class Servers:
 def plan_sites(
     settings: SitesFile, servers: Servers, *, known: Mapping[str, KeptPlan], cache: Path
 ) -> tuple[SiteFetch, ...]:
-    """Choose the dates of all sites.
+    """Choose the dates of all sites; a known plan of an earlier run is used if its key fits.
 
-    Args:
-        settings: The sites file.
-        servers: Where files come from.
-        known: Plans of an earlier run, by site; one whose key fits is used as it is.
-        cache: Folder for files that cannot be read in windows.
+    Files that cannot be read in windows go to the folder `cache`.
 
     Raises:
         SettingsError: A site lacks bounds or a range of dates, or names an unknown API.
@@ -184,12 +180,7 @@ def _shareable(item: StacItem) -> StacItem:
 
 
 def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
-    """An item whose addresses the plan kept without their signatures, with new ones.
-
-    Args:
-        plan: Of the item's site.
-        item: One of its picks; as it is where no address was shortened.
-        servers: Where it is searched for again.
+    """A pick's item with new addresses, if the plan kept them without their signatures.
 
     Raises:
         RemoteError: The catalogue has the item no more, or cannot be searched.

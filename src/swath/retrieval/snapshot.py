@@ -32,7 +32,7 @@ class SnapshotPlan:
         site: Its name.
         server: URL of the interpreter.
         date: The day, at 0:00 UTC.
-        box: (west, south, east, north) in degrees, outside which the snapshot is not complete.
+        box: In degrees; outside it the snapshot is not complete.
         queries: Asked one after the other.
         key: Changes with everything that the answers depend on.
     """
@@ -60,11 +60,6 @@ def plan_snapshots(
 ) -> tuple[SnapshotPlan, ...]:
     """What to ask Overpass for: nothing for a site whose labels come from a file.
 
-    Args:
-        settings: The sites file.
-        grids: Of each site, as the dataset will have it.
-        legend: Whose tags are asked for.
-
     Raises:
         SettingsError: An unknown server, or a day that no server can know.
         MissingExtraError: The package osmium, which writes the snapshots, is not installed.
@@ -85,10 +80,8 @@ def plan_snapshots(
 def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> tuple[Snapshot, ...]:
     """Bring the snapshots of a plan under `out`; what is there and whole is left alone.
 
-    Args:
-        plans: One a site.
-        out: The folder; `<site>/osm_<date>.osm.pbf` with a note `osm_<date>.json` beside it.
-        work: Keeps the answers, so that a run that was broken off goes on.
+    A snapshot is `<site>/osm_<date>.osm.pbf` with a note beside it. The folder `work` keeps the
+    answers, so that a run that was broken off goes on.
 
     Raises:
         RemoteError: The server refuses, or does not recover; what has come already stays.

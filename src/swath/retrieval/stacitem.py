@@ -102,11 +102,7 @@ class StacItem(Frozen):
 
 
 def parse_item(raw: Mapping[str, Any], bounds: Bounds) -> StacItem:
-    """Read one item of a STAC API.
-
-    Args:
-        raw: The item as JSON gives it.
-        bounds: (west, south, east, north) of the site in degrees.
+    """Read one item of a STAC API that was searched within `bounds`, in degrees.
 
     Raises:
         RemoteError: It lacks what every item has, or holds nonsense.

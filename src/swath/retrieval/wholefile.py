@@ -2,8 +2,8 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -18,9 +18,6 @@ from swath.retrieval.remote import (
     version_tag,
 )
 from swath.schema import read_model
-
-if TYPE_CHECKING:  # an extra
-    from requests import Response
 
 MOST_BYTES = 8 << 30
 """No file whose size the catalogue does not say may be longer: a whole product has about 1 GiB."""
@@ -112,7 +109,10 @@ def _length_of(part: Path) -> int:
 def _append(server: Server, url: str, part: Path, note: Path, most: int) -> None:
     """One request for the rest of a file; raises `BrokenError` where it breaks off."""
     have = _length_of(part)
-    version = _read_version(note) if have else _Version()
+    version = _Version()
+    if have:
+        with suppress(InputError):
+            version = read_model(note, _Version)
     size = version.size
     headers = {}
     if version.tag and size is not None:
@@ -126,8 +126,9 @@ def _append(server: Server, url: str, part: Path, note: Path, most: int) -> None
                 part.unlink(missing_ok=True)
                 raise BrokenError("another range came than was asked for")
         else:
-            have, size = 0, header_number(answer, "Content-Length")
-            version = _Version(tag=_strong_tag(answer), size=size)
+            have, size, tag = 0, header_number(answer, "Content-Length"), version_tag(answer)
+            # `If-Range` takes no weak tag: it does not promise the same bytes.
+            version = _Version(tag=None if tag.startswith("W/") else tag, size=size)
             note.write_text(version.model_dump_json(), "utf-8")
         with part.open("ab" if have else "wb") as target:
             for piece in server.pieces(answer, most - have):
@@ -135,16 +136,3 @@ def _append(server: Server, url: str, part: Path, note: Path, most: int) -> None
                 have += len(piece)
     if size is not None and have < size:
         raise BrokenError(f"{have} of {size} bytes came")
-
-
-def _read_version(note: Path) -> _Version:
-    try:
-        return read_model(note, _Version)
-    except InputError:
-        return _Version()
-
-
-def _strong_tag(answer: "Response") -> str | None:
-    """A tag that `If-Range` may carry: weak ones do not promise the same bytes."""
-    tag = version_tag(answer)
-    return tag if tag and not tag.startswith("W/") else None
