@@ -10,8 +10,7 @@ from swath.cli.options import JsonOption, OutOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.retrieval.fetchfolder import FetchFolder
-    from swath.retrieval.images import Fetched
+    from swath.retrieval.fetchfolder import Fetched, FetchFolder
     from swath.retrieval.selection import Pick
     from swath.retrieval.sitefetch import SiteFetch
     from swath.retrieval.snapshot import Snapshot, SnapshotPlan

@@ -6,7 +6,6 @@ sites file, which people pass on: a stranger's sites file must not be able to se
 
 import os
 import stat
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
@@ -86,9 +85,7 @@ def read_credentials(file: Path | None = None) -> Credentials:
     try:
         return Credentials.model_validate(values)
     except ValueError:
-        raise SettingsError(
-            "set both SWATH_FETCH_USER and SWATH_FETCH_PASSWORD, or neither"
-        ) from None
+        raise SettingsError("SWATH_FETCH_USER and SWATH_FETCH_PASSWORD belong together") from None
 
 
 def _check_private(path: Path) -> None:
@@ -120,7 +117,6 @@ class Access:
     collection: str
     _token: str | None = field(default=None, repr=False)
     _sas: str | None = field(default=None, repr=False)
-    _sas_until: float = field(default=0.0, repr=False)
 
     def headers(self, url: str) -> dict[str, str]:
         """Headers for a request; a token only for the hosts that may see it."""
@@ -140,11 +136,9 @@ class Access:
         host = urlsplit(url).hostname or ""
         if self.api.sas_url is None or not host.endswith(self.api.sas_hosts):
             return url
-        if self._sas is None or time.monotonic() > self._sas_until:
+        if self._sas is None:
             address = self.api.sas_url.format(collection=self.collection)
             self._sas = _ask("GET", address, "token")
-            # They live for about an hour; half of that is always safe, and renew() mends the rest.
-            self._sas_until = time.monotonic() + 1800
         return f"{url}{'&' if urlsplit(url).query else '?'}{self._sas}"
 
     def renew(self) -> bool:
@@ -225,9 +219,10 @@ def _ask(method: str, url: str, key: str, form: dict[str, str | None] | None = N
     gives_none = f"{urlsplit(url).hostname} gives no token"
     try:
         # A redirect of a login is refused: the password must not travel on.
-        answer = new_session(repeated(2, 1.0)).request(
-            method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False
-        )
+        with new_session(repeated(2, 1.0)) as session:
+            answer = session.request(
+                method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False
+            )
         value = answer.json() if answer.status_code == 200 else None
     # What requests raises is an OSError, and a ValueError where it is about JSON.
     except (OSError, ValueError):

@@ -95,7 +95,7 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     Args:
         server: Where requests go through.
         order: What is to be made.
-        path: The GeoTIFF: uint8 (`visual`) or uint16 reflectance x 10000 (`bands`), 0 = no data.
+        path: uint8 (`visual`) or uint16 reflectance x 10000 (`bands`), 0 = no data.
         cache: Folder for files that are downloaded whole; what is used up is removed.
 
     Returns:
@@ -171,13 +171,10 @@ def _read_as(
     """Band `number` on the pixels of `where`, whose CRS is the file's."""
     row, col, end_row, end_col = _place(grid, where.bounds)
     window = RasterioWindow(col, row, end_col - col, end_row - row)
+    # A band of the same pixels is copied, not resampled.
+    how = Resampling.nearest if grid.resolution == where.resolution else resampling
     values: NDArray[np.generic] = source.read(
-        number,
-        window=window,
-        out_shape=where.shape,
-        # A band of the same pixels is copied, not resampled.
-        resampling=Resampling.nearest if grid.resolution == where.resolution else resampling,
-        boundless=False,
+        number, window=window, out_shape=where.shape, resampling=how
     )
     return values
 
@@ -203,7 +200,7 @@ def _open_whole(server: Server, asset: StacAsset, cache: Path) -> Iterator[Datas
         cache.mkdir(parents=True, exist_ok=True)
         download(server, asset.href, path, asset.size, asset.checksum)
     try:
-        with rasterio.open(path, driver=_driver(path)) as source:
+        with rasterio.Env(), rasterio.open(path, driver=_driver(path)) as source:
             yield source
     except RasterioError as error:
         path.unlink(missing_ok=True)
@@ -299,11 +296,10 @@ def _place(grid: Grid, bounds: Bounds) -> tuple[float, float, float, float]:
 
 
 def _check_kind(source: DatasetReader, name: str, asset: StacAsset) -> None:
-    dtype = source.dtypes[0]
-    wanted = {"visual": ("uint8",), "SCL": ("uint8",)}.get(name, ("uint16",))
     bands = len(TCI_BANDS) if name == "visual" else 1
-    if dtype not in wanted or source.count < bands:
+    dtype = "uint8" if name in ("visual", "SCL") else "uint16"
+    if source.dtypes[0] != dtype or source.count < bands:
         raise RemoteError(
-            f"{shown(asset.href)}: {source.count} bands of {dtype}; expected {bands} of "
-            f"{wanted[0]} as {name}"
+            f"{shown(asset.href)}: {source.count} bands of {source.dtypes[0]}; expected {bands} of "
+            f"{dtype} as {name}"
         )

@@ -14,13 +14,7 @@ FORMAT = 1
 
 
 class Note(BaseModel):
-    """What every note says; more keys tell people where the file comes from.
-
-    Attributes:
-        format: See `FORMAT`.
-        key: Of what decides the file.
-        sha256: Of its bytes.
-    """
+    """The key of what decides a file, and its hash; more tells people where it comes from."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 

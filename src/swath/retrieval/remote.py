@@ -65,12 +65,7 @@ class Part:
 
 @dataclass(slots=True)
 class Server:
-    """Makes requests, patiently but not for ever.
-
-    Attributes:
-        access: What servers are shown.
-        bytes_read: Bytes that have come, for the report.
-    """
+    """Makes requests, patiently but not for ever, and counts the bytes that come."""
 
     access: Access
     bytes_read: int = 0
@@ -145,9 +140,7 @@ class Server:
 class RemoteFile(io.RawIOBase):
     """A file on a server that GDAL can read in: small reads are joined, chunks kept.
 
-    Attributes:
-        size: Bytes.
-        error: What went wrong: raised through GDAL it would be lost.
+    What goes wrong stays in `error`: raised through GDAL it would be lost.
     """
 
     def __init__(self, server: Server, url: str) -> None:
@@ -170,7 +163,7 @@ class RemoteFile(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes; empty at the end, and after an error, which stays in `error`."""
+        """Up to `size` bytes; empty at the end, and after an error."""
         end = self.size if size < 0 else min(self._at + size, self.size)
         if self._at >= end or self.error is not None:
             return b""
@@ -200,10 +193,10 @@ class RemoteFile(io.RawIOBase):
 
 
 def patiently(attempt: Callable[[], T], url: str, have: Callable[[], int] = lambda: 0) -> T:
-    """Make an attempt until it succeeds, waiting longer after each that fails.
+    """Make an attempt until it raises no `BrokenError`, waiting longer each time.
 
     Args:
-        attempt: Raises `BrokenError` where it may succeed another time.
+        attempt: What to do.
         url: What to name in an error.
         have: Bytes that have come so far; each that comes renews the patience.
 

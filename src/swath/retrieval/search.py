@@ -5,12 +5,11 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-
-from pydantic import BaseModel, JsonValue
+from typing import Any
 
 from swath.errors import RemoteError, SettingsError, optional_import, reason_of
 from swath.grid import Bounds
-from swath.retrieval.credentials import TIMEOUT_S, repeated
+from swath.retrieval.credentials import TIMEOUT_S, Access, repeated
 from swath.retrieval.stacapi import StacApi
 from swath.retrieval.stacitem import StacItem, parse_item
 
@@ -33,18 +32,8 @@ _MOST_REASON = 200
 """Characters of what a server says that go into an error."""
 
 
-class _Page(BaseModel):
-    features: list[dict[str, JsonValue]]
-
-
 def search(
-    api: StacApi,
-    collection: str,
-    bounds: Bounds,
-    start: dt.date,
-    end: dt.date,
-    *,
-    headers: Mapping[str, str],
+    access: Access, bounds: Bounds, start: dt.date, end: dt.date
 ) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
     """All items of a collection that touch a box, in degrees, from the first day to the last.
 
@@ -64,34 +53,30 @@ def search(
         from pystac_client import Client
         from pystac_client.stac_api_io import StacApiIO
     # What pystac-client warns of, a link that is missing say, is for those who run a server.
+    api, collection = access.api, access.collection
     with _told_plainly(api, collection), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         retry = repeated(SEARCH_TRIES, SEARCH_BACKOFF_S)
-        stac_io = StacApiIO(dict(headers), timeout=TIMEOUT_S, max_retries=retry)
-        pages = (
-            Client.open(api.url, stac_io=stac_io)
-            .search(
-                collections=[collection],
-                bbox=list(bounds),
-                datetime=f"{start}T00:00:00Z/{end}T23:59:59Z",
-                limit=PAGE_ITEMS,
-            )
-            .pages_as_dicts()
+        stac_io = StacApiIO(access.headers(api.url), timeout=TIMEOUT_S, max_retries=retry)
+        client = Client.open(api.url, stac_io=stac_io)
+        days = f"{start}T00:00:00Z/{end}T23:59:59Z"
+        answer = client.search(
+            collections=[collection], bbox=list(bounds), datetime=days, limit=PAGE_ITEMS
         )
-        return _collect(pages, api.url, bounds)
+        return _collect(answer.pages_as_dicts(), api.url, bounds)
 
 
 @contextmanager
 def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
     """Turn what libraries raise over a server into one line."""
-    import requests
     from pystac import STACError, STACTypeError
     from pystac_client.errors import ClientTypeError
     from pystac_client.exceptions import APIError
+    from requests import RequestException
 
+    nonsense = (STACError, STACTypeError, ClientTypeError, LookupError, TypeError, AttributeError)
     try:
         yield
-        return
     except APIError as error:
         brief = reason_of(error)[:_MOST_REASON]
         if getattr(error, "status_code", None) in (400, 404):
@@ -99,30 +84,27 @@ def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
                 f"{api.url}: the search is refused ({brief}); check `api:` and "
                 f"`collection: {collection}`"
             ) from None
-        problem = brief
-    except (STACError, STACTypeError, ClientTypeError, requests.RequestException) as error:
-        problem = f"no STAC API answers there ({reason_of(error)[:_MOST_REASON]})"
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"not the answer of a STAC API ({reason_of(error)[:_MOST_REASON]})"
-    raise RemoteError(f"{api.url}: {problem}")
+        raise RemoteError(f"{api.url}: {brief}") from None
+    except (RequestException, ValueError, *nonsense) as error:
+        brief = reason_of(error)[:_MOST_REASON]
+        raise RemoteError(f"{api.url}: no STAC API answers there ({brief})") from None
 
 
 def _collect(
-    pages: Iterable[Mapping[str, object]], url: str, bounds: Bounds
+    pages: Iterable[Mapping[str, Any]], url: str, bounds: Bounds
 ) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
     """The items of all pages, and what is wrong with others; bounded in count and time."""
     by_id: dict[str, StacItem] = {}
     broken: list[str] = []
     began, seen = time.monotonic(), 0
     for page in pages:
-        features = _Page.model_validate(page).features
-        for raw in features:
+        for raw in page["features"]:
             try:
                 item = parse_item(raw, bounds)
                 by_id[item.id] = item
             except RemoteError as error:
                 broken.append(str(error))
-        seen += len(features)
+        seen += len(page["features"])
         if seen > MAX_ITEMS or time.monotonic() - began > MAX_SEARCH_S:
             raise RemoteError(f"{url}: {seen} items came and more would; shorten start..end")
     items = tuple(sorted(by_id.values(), key=lambda item: (item.time, item.id)))

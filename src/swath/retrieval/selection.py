@@ -70,8 +70,7 @@ def sift(
     kept: list[StacItem] = []
     out: list[Rejection] = []
     for item in items:
-        reason = _refusal(item, wanted, bands)
-        if reason:
+        if reason := _refusal(item, wanted, bands):
             out.append(Rejection(item.id, item.date, reason))
         else:
             kept.append(item)
@@ -93,10 +92,7 @@ def sift(
 def choose(items: Sequence[StacItem], clear: Mapping[str, float], wanted: FetchSettings) -> Choice:
     """Choose the dates; fewer than `wanted` where there are not enough that are clear.
 
-    Args:
-        items: At most one a day.
-        clear: Share 0..1 of the site that is clear, by item name.
-        wanted: How many dates, or which.
+    Of `items` there is at most one a day; `clear` is a share 0..1 of the site, by item name.
     """
     enough = [item for item in items if _is_clear(clear[item.id], wanted)]
     chosen = _granted(enough, clear, wanted) if wanted.wishes else _spread(enough, clear, wanted)

@@ -88,11 +88,9 @@ class Servers:
         self._credentials = credentials
         self._servers: dict[tuple[str, str], Server] = {}
 
-    def of(self, plan: SiteFetch, item: StacItem | None = None) -> Server:
-        """The server for the files of an item, or for the search of a site."""
+    def of(self, plan: SiteFetch) -> Server:
+        """The server for the items of a site."""
         api, collection = plan.wanted.api, str(plan.wanted.collection)
-        if item is not None and item.collection:
-            collection = item.collection
         if (api, collection) not in self._servers:
             access = Access(self._credentials, find_api(api), collection)
             self._servers[api, collection] = Server(access)
@@ -187,7 +185,7 @@ def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
     """
     if not any(asset.shortened for asset in item.assets.values()):
         return item
-    for other in _search(plan, servers, item.date, item.date)[0]:
+    for other in search(servers.of(plan).access, plan.bounds, item.date, item.date)[0]:
         if other.id == item.id and set(item.assets) <= set(other.assets):
             return _only(other, tuple(item.assets))
     raise RemoteError(
@@ -200,15 +198,6 @@ def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
 def _only(item: StacItem, names: tuple[str, ...]) -> StacItem:
     """An item with some of its files."""
     return item.model_copy(update={"assets": {name: item.assets[name] for name in names}})
-
-
-def _search(
-    plan: SiteFetch, servers: Servers, start: dt.date, end: dt.date
-) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
-    """The items of a site between two days; see `swath.retrieval.search.search`."""
-    api = find_api(plan.wanted.api)
-    headers = servers.of(plan).access.headers(api.url)
-    return search(api, str(plan.wanted.collection), plan.bounds, start, end, headers=headers)
 
 
 def _blank(name: str, settings: SitesFile) -> SiteFetch:
@@ -255,7 +244,7 @@ def _plan_site(blank: SiteFetch, settings: SitesFile, servers: Servers, cache: P
     wanted = blank.wanted
     assert wanted.start is not None, "worked out for a blank plan"
     assert wanted.end is not None, "worked out for a blank plan"
-    items, broken = _search(blank, servers, wanted.start, wanted.end)
+    items, broken = search(servers.of(blank).access, blank.bounds, wanted.start, wanted.end)
     if wanted.source == "auto":
         visual = _may_be_visual(settings) and any("visual" in item.assets for item in items)
         wanted = wanted.model_copy(update={"source": "visual" if visual else "bands"})
@@ -283,5 +272,5 @@ def _plan_site(blank: SiteFetch, settings: SitesFile, servers: Servers, cache: P
 def _clear(plan: SiteFetch, item: StacItem, servers: Servers, cache: Path) -> float:
     """Share 0..1 of the site that is clear, as well as can be known."""
     if plan.wanted.clear_by == "scl" and "SCL" in item.assets:
-        return measure_clear(servers.of(plan, item), plan.order(item), cache)
+        return measure_clear(servers.of(plan), plan.order(item), cache)
     return 1 - (100.0 if item.cloud is None else item.cloud) / 100

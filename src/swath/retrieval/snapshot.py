@@ -26,16 +26,7 @@ MARGIN_M = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPlan:
-    """What is to be asked for one site.
-
-    Attributes:
-        site: Its name.
-        server: URL of the interpreter.
-        date: The day, at 0:00 UTC.
-        box: In degrees; outside it the snapshot is not complete.
-        queries: Asked one after the other.
-        key: Changes with everything that the answers depend on.
-    """
+    """What is to be asked for one site; outside `box` (degrees) the answers are not complete."""
 
     site: str
     server: str

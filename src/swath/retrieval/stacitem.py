@@ -110,11 +110,9 @@ def parse_item(raw: Mapping[str, Any], bounds: Bounds) -> StacItem:
     name = str(raw.get("id", "(no id)"))
     try:
         return _item(name, raw, bounds)
-    except ValidationError as error:
-        problem = first_problem(error)
     except _NONSENSE as error:
-        problem = reason_of(error)
-    raise RemoteError(f"item {name[:100]!r} is no Sentinel-2 item: {problem[:120]}")
+        why = first_problem(error) if isinstance(error, ValidationError) else reason_of(error)
+        raise RemoteError(f"item {name[:100]!r} is no Sentinel-2 item: {why[:120]}") from None
 
 
 def _item(name: str, raw: Mapping[str, Any], bounds: Bounds) -> StacItem:
@@ -151,8 +149,8 @@ def _assets(raw: Mapping[str, Mapping[str, Any]]) -> dict[str, StacAsset]:
     for key, fields in raw.items():
         # `B04_10m` in the Copernicus Data Space, `red` in Earth Search, `B04` elsewhere.
         stem, _, size = key.partition("_")
-        name = _IMAGES.get(stem.lower()) or _band(stem)
-        if name is None or key.endswith(("-jp2", "_jp2")):
+        name = _IMAGES.get(stem.lower()) or _RED_EDGE.get(stem) or band_name(stem)
+        if name not in (*BANDS, "visual", "SCL") or key.endswith(("-jp2", "_jp2")):
             continue
         asset = _asset(fields)
         several = len(fields.get("eo:bands") or fields.get("bands") or ()) > 1
@@ -215,11 +213,6 @@ def _time(text: str | None) -> dt.datetime:
         raise ValueError("no datetime")
     time = dt.datetime.fromisoformat(text)
     return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
-
-
-def _band(stem: str) -> str | None:
-    name = band_name(stem)
-    return name if name in BANDS else _RED_EDGE.get(stem)
 
 
 def _mgrs_tile(name: str, code: str | None) -> str | None:

@@ -33,20 +33,11 @@ class _Version(BaseModel):
     size: int | None = None
 
 
-def download(
-    server: Server, url: str, path: Path, size: int | None = None, checksum: str | None = None
-) -> None:
-    """Download a file whole; what is there of it already is kept.
+def download(server: Server, url: str, path: Path, size: int | None, checksum: str | None) -> None:
+    """Download a file whole, to `path`; what is there of it already is kept.
 
     The bytes go to `path` + `.part`; only a file of the right length and checksum gets its
     name. A part is continued where the server can say that the file is still the same.
-
-    Args:
-        server: Where requests go through.
-        url: The file.
-        path: Where it goes; its folder exists.
-        size: Bytes that it should have, where known.
-        checksum: Multihash in hexadecimal digits, where known.
 
     Raises:
         RemoteError: It cannot be had, or is not what was announced.
@@ -74,8 +65,7 @@ def find_problem(path: Path, size: int | None, checksum: str | None) -> str | No
     Args:
         path: The file.
         size: Bytes that it should have, where known.
-        checksum: Multihash in hexadecimal digits, where known. One of a kind that swath does not
-            know says nothing.
+        checksum: Multihash in hexadecimal digits; one that swath does not know says nothing.
     """
     got = path.stat().st_size
     if size is not None and got != size:
