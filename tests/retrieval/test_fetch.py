@@ -26,8 +26,8 @@ from support.stac_server import (
 from swath.locks import locked
 from swath.retrieval import remote
 from swath.retrieval import search as search_module
-from swath.retrieval.checksum import find_problem, parse_multihash
-from swath.retrieval.rawitem import parse_item
+from swath.retrieval.stacitem import parse_item
+from swath.retrieval.wholefile import find_problem, parse_multihash
 
 pytestmark = pytest.mark.usefixtures("loopback_only")
 

@@ -149,7 +149,7 @@ socket.socket.connect = guarded
 # All that a run imports, so that the moments fall into its work.
 import pystac_client, rasterio, requests
 from swath import cli
-import swath.retrieval.images, swath.retrieval.handover, swath.retrieval.remote
+import swath.retrieval.fetchfolder, swath.retrieval.remote
 def run(out, kill_after):
     child = os.fork()
     if child == 0:

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from swath.errors import RemoteError, SettingsError
 from swath.retrieval.offset import apply_offset, check_offset, decide_offset, parse_baseline
-from swath.retrieval.rawitem import parse_item
 from swath.retrieval.selection import STEP_DAYS, YEAR_DAYS, choose, days_apart, farthest, sift
 from swath.retrieval.stacapi import find_api
-from swath.retrieval.stacitem import StacAsset, StacItem
+from swath.retrieval.stacitem import StacAsset, StacItem, parse_item
 from swath.sites.schema import FetchSettings
 
 BANDS = ("B04", "B03", "B02")

@@ -10,8 +10,7 @@ from swath.cli.options import JsonOption, OutOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.retrieval.fetchfolder import FetchFolder
-    from swath.retrieval.images import Fetched
+    from swath.retrieval.fetchfolder import Fetched, FetchFolder
     from swath.retrieval.selection import Pick
     from swath.retrieval.sitefetch import SiteFetch
     from swath.retrieval.snapshot import Snapshot, SnapshotPlan
@@ -104,8 +103,7 @@ class _Row:
             "why": pick.why,
         }
         if image := self.images.get(pick.item.id):
-            row |= {"path": str(image.path), "sha256": image.sha256, "fetched": image.fresh}
-            row["offset"] = asdict(image.offset)
+            row |= _there(image) | {"offset": asdict(image.offset)}
         return row
 
     def _labels(self) -> dict[str, object] | None:
@@ -117,9 +115,7 @@ class _Row:
             "date": str(self.asked.date),
             "requests": len(self.asked.queries),
         }
-        if there := self.snapshot:
-            row |= {"path": str(there.path), "sha256": there.sha256, "fetched": there.fresh}
-        return row
+        return row if self.snapshot is None else row | _there(self.snapshot)
 
     def lines(self, *, everything: bool) -> list[str]:
         """The plan for people; `everything`: also what is not taken."""
@@ -141,6 +137,10 @@ class _Row:
         lines += [f"  not  {text}" for text in plan.broken]
         lines += [f"  short: {text}" for text in choice.missing]
         return lines
+
+
+def _there(file: "Fetched | Snapshot") -> dict[str, object]:
+    return {"path": str(file.path), "sha256": file.sha256, "fetched": file.fresh}
 
 
 def _rows(folder: "FetchFolder") -> list[_Row]:

@@ -1,7 +1,7 @@
 """`swath simulate`: Sentinel-2-like images over a real OpenStreetMap layout."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -93,8 +93,6 @@ def _bounds(text: str) -> "Bounds":
 def _split(text: str) -> "SplitName":
     from swath.sites.schema import SplitName
 
-    names: tuple[SplitName, ...] = get_args(SplitName)
-    for name in names:
-        if name == text:
-            return name
-    raise typer.BadParameter(f"--split is train, validation or test, got {text!r}.")
+    if text not in get_args(SplitName):
+        raise typer.BadParameter(f"--split is train, validation or test, got {text!r}.")
+    return cast("SplitName", text)

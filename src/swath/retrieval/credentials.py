@@ -6,19 +6,22 @@ sites file, which people pass on: a stranger's sites file must not be able to se
 
 import os
 import stat
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, SecretStr, model_validator
+from pydantic import BeforeValidator, ConfigDict, SecretStr, model_validator
 
 from swath.errors import RemoteError, SettingsError, optional_import
 from swath.retrieval.stacapi import StacApi
 from swath.schema import Frozen, read_yaml
 
-VARIABLES = {
+if TYPE_CHECKING:  # an extra
+    from requests import Session
+    from urllib3 import Retry
+
+_VARIABLES = {
     "token": "SWATH_FETCH_TOKEN",
     "username": "SWATH_FETCH_USER",
     "password": "SWATH_FETCH_PASSWORD",
@@ -28,11 +31,15 @@ VARIABLES = {
 }
 """Environment variable of each entry."""
 
-FILE_VARIABLE = "SWATH_FETCH_CREDENTIALS"
-"""Environment variable with the path of a credentials file."""
-
 TIMEOUT_S = (10, 60)
 """To connect, and between two pieces of an answer."""
+
+
+def _hosts(value: object) -> object:
+    """A list of hosts; as one text they have commas between."""
+    if isinstance(value, str):
+        return tuple(host.strip() for host in value.split(",") if host.strip())
+    return value
 
 
 class Credentials(Frozen):
@@ -42,9 +49,9 @@ class Credentials(Frozen):
         token: A bearer token.
         username: With `password`: a token is asked for, and again when it runs out.
         password: See `username`.
-        token_url: Where tokens are given; None: as the API has it.
-        client_id: Of the public client there; None: as the API has it.
-        hosts: Hosts that may see the token; empty: as the API has it.
+        token_url: See `StacApi`, of which this and what follows take the place.
+        client_id: Of the public client there.
+        hosts: Hosts that may see the token.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -54,15 +61,7 @@ class Credentials(Frozen):
     password: SecretStr | None = None
     token_url: str | None = None
     client_id: str | None = None
-    hosts: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, value: object) -> object:
-        if isinstance(value, dict) and isinstance(value.get("hosts"), str):
-            hosts = tuple(host.strip() for host in value["hosts"].split(",") if host.strip())
-            return {**value, "hosts": hosts}
-        return value
+    hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -72,28 +71,24 @@ class Credentials(Frozen):
 
 
 def read_credentials(file: Path | None = None) -> Credentials:
-    """Read the credentials: a file, else the environment.
-
-    Args:
-        file: A YAML file; None: as `SWATH_FETCH_CREDENTIALS` says, else single variables.
+    """Read the credentials: a YAML file, else the one that the environment names, else variables.
 
     Raises:
         SettingsError: The file is missing, not private, or breaks the format.
     """
-    named = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
-    if named is not None:
-        check_private(named)
-        return read_yaml(named, Credentials)
-    values = {key: os.environ[name] for key, name in VARIABLES.items() if os.environ.get(name)}
+    if file is None and (named := os.environ.get("SWATH_FETCH_CREDENTIALS")):
+        file = Path(named)
+    if file is not None:
+        _check_private(file)
+        return read_yaml(file, Credentials)
+    values = {key: os.environ[name] for key, name in _VARIABLES.items() if os.environ.get(name)}
     try:
         return Credentials.model_validate(values)
     except ValueError:
-        raise SettingsError(
-            f"set both {VARIABLES['username']} and {VARIABLES['password']}, or neither"
-        ) from None
+        raise SettingsError("SWATH_FETCH_USER and SWATH_FETCH_PASSWORD belong together") from None
 
 
-def check_private(path: Path) -> None:
+def _check_private(path: Path) -> None:
     """Raise `SettingsError` unless `path` is a file that only its owner may read and write."""
     try:
         status = path.stat()
@@ -115,42 +110,35 @@ def check_private(path: Path) -> None:
 
 @dataclass(slots=True)
 class Access:
-    """Gives requests what they need to be let in, and renews it when it has run out.
-
-    Attributes:
-        credentials: What the user may show.
-        api: The API; says where tokens come from.
-        collection: Which collection's files are wanted.
-    """
+    """Gives requests for files of a collection what lets them in; renews what has run out."""
 
     credentials: Credentials
     api: StacApi
     collection: str
     _token: str | None = field(default=None, repr=False)
     _sas: str | None = field(default=None, repr=False)
-    _sas_until: float = field(default=0.0, repr=False)
 
     def headers(self, url: str) -> dict[str, str]:
         """Headers for a request; a token only for the hosts that may see it."""
+        credentials = self.credentials
         if not self._trusted(url):
             return {}
-        if self.credentials.token is not None:
-            return {"Authorization": f"Bearer {self.credentials.token.get_secret_value()}"}
-        if self.credentials.username is not None:
-            self._token = self._token or self._log_in()
-            return {"Authorization": f"Bearer {self._token}"}
-        return {}
+        if credentials.token is not None:
+            token = credentials.token.get_secret_value()
+        elif credentials.username is not None:
+            token = self._token = self._token or self._log_in()
+        else:
+            return {}
+        return {"Authorization": f"Bearer {token}"}
 
     def sign(self, url: str) -> str:
         """The address with the storage token appended, where the API has such tokens."""
         host = urlsplit(url).hostname or ""
         if self.api.sas_url is None or not host.endswith(self.api.sas_hosts):
             return url
-        if self._sas is None or time.monotonic() > self._sas_until:
-            answer = _ask("GET", self.api.sas_url.format(collection=self.collection))
-            self._sas = _text(answer, "token", self.api.sas_url)
-            # They live for about an hour; half of that is always safe, and renew() mends the rest.
-            self._sas_until = time.monotonic() + 1800
+        if self._sas is None:
+            address = self.api.sas_url.format(collection=self.collection)
+            self._sas = _ask("GET", address, "token")
         return f"{url}{'&' if urlsplit(url).query else '?'}{self._sas}"
 
     def renew(self) -> bool:
@@ -161,16 +149,14 @@ class Access:
 
     def advice(self, url: str) -> str:
         """What to do when a server refuses, without saying what it was shown."""
-        host = urlsplit(url).hostname
         if self.credentials.token is None and self.credentials.username is None:
             return (
-                f"set {VARIABLES['token']}, or {VARIABLES['username']} and "
-                f"{VARIABLES['password']}, or {FILE_VARIABLE}"
+                "set SWATH_FETCH_TOKEN, or SWATH_FETCH_USER and SWATH_FETCH_PASSWORD, or "
+                "SWATH_FETCH_CREDENTIALS"
             )
         if not self._trusted(url):
-            return (
-                f"{host} is not among the hosts that may see your token; see {VARIABLES['hosts']}"
-            )
+            host = urlsplit(url).hostname
+            return f"{host} is not among the hosts that may see your token; see SWATH_FETCH_HOSTS"
         return "your token or password is wrong, or has run out"
 
     def _trusted(self, url: str) -> bool:
@@ -181,10 +167,10 @@ class Access:
         url = self.credentials.token_url or self.api.token_url
         if url is None:
             raise SettingsError(
-                f"no address where a password becomes a token: set {VARIABLES['token_url']}"
+                "no address where a password becomes a token: set SWATH_FETCH_TOKEN_URL"
             )
         if not _private(url):
-            raise SettingsError(f"{VARIABLES['token_url']} must start with https://")
+            raise SettingsError("SWATH_FETCH_TOKEN_URL must start with https://")
         secret = self.credentials.password
         form = {
             "grant_type": "password",
@@ -192,7 +178,7 @@ class Access:
             "username": self.credentials.username,
             "password": secret.get_secret_value() if secret else "",
         }
-        return _text(_ask("POST", url, form), "access_token", url)
+        return _ask("POST", url, "access_token", form)
 
 
 def _private(url: str) -> bool:
@@ -201,37 +187,50 @@ def _private(url: str) -> bool:
     return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
 
 
-def _ask(method: str, url: str, form: dict[str, str | None] | None = None) -> object:
-    """The JSON answer of a token server, tried three times."""
+def repeated(times: int, wait_s: float) -> "Retry":
+    """How often, and after which wait, a request is repeated that is small and answered whole."""
+    with optional_import("swath fetch", "fetch"):
+        from urllib3 import Retry
+    return Retry(
+        times,
+        backoff_factor=wait_s,
+        backoff_max=30,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods=None,
+        # Else the server alone would say how long we wait.
+        respect_retry_after_header=False,
+    )
+
+
+def new_session(retries: "Retry | int" = 0) -> "Session":
+    """A session that shows servers nothing of its own accord."""
     with optional_import("swath fetch", "fetch"):
         import requests
-    host = urlsplit(url).hostname
-    for attempt in range(3):
-        if attempt:
-            time.sleep(attempt)
-        try:
-            # A redirect of a login is refused: the password must not travel on.
-            answer = requests.request(
+    session = requests.Session()
+    # Without this, requests looks into ~/.netrc.
+    session.auth = lambda request: request
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retries))
+    return session
+
+
+def _ask(method: str, url: str, key: str, form: dict[str, str | None] | None = None) -> str:
+    """The token under `key` in the JSON answer of a token server."""
+    gives_none = f"{urlsplit(url).hostname} gives no token"
+    try:
+        # A redirect of a login is refused: the password must not travel on.
+        with new_session(repeated(2, 1.0)) as session:
+            answer = session.request(
                 method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False
             )
-        except requests.RequestException:
-            continue
-        if answer.status_code >= 500 or answer.status_code == 429:
-            continue
-        if answer.status_code != 200:
-            raise RemoteError(
-                f"{host} gives no token (status {answer.status_code}); check user and password"
-            )
-        try:
-            value: object = answer.json()
-            return value
-        except ValueError:
-            break
-    raise RemoteError(f"{host} gives no token: it cannot be reached, or answers nonsense")
-
-
-def _text(answer: object, key: str, url: str) -> str:
-    value = answer.get(key) if isinstance(answer, dict) else None
-    if not isinstance(value, str) or not value:
-        raise RemoteError(f"{urlsplit(url).hostname} gives no token: no {key!r} in its answer")
-    return value
+        value = answer.json() if answer.status_code == 200 else None
+    # What requests raises is an OSError, and a ValueError where it is about JSON.
+    except (OSError, ValueError):
+        message = f"{gives_none}: it cannot be reached, or answers nonsense"
+        raise RemoteError(message) from None
+    if answer.status_code != 200:
+        raise RemoteError(f"{gives_none} (status {answer.status_code}); check user and password")
+    token = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(token, str) or not token:
+        raise RemoteError(f"{gives_none}: no {key!r} in its answer")
+    return token

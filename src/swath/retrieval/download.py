@@ -4,10 +4,9 @@ import hashlib
 import math
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -19,12 +18,14 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, RemoteError, reason_of
-from swath.grid import Grid, Window, transform_bounds
+from swath.grid import Bounds, Grid, Window, transform_bounds
 from swath.retrieval.offset import Offset, apply_offset, check_offset
 from swath.retrieval.remote import RemoteFile, Server, shown
 from swath.retrieval.stacitem import StacAsset, StacItem
+from swath.retrieval.wholefile import download
 from swath.scenes.raster import plan_source_window, rasterio_window, write_raster
 from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
+from swath.sites.schema import FetchSettings
 
 SNOW = 11
 """Snow or ice in the scene classification: valid, but no road is seen under it."""
@@ -45,47 +46,38 @@ class Order:
 
     Attributes:
         item: The item.
-        source: `visual`: its 8-bit True Colour Image; `bands`: reflectance.
-        access: `window`, `download`, or `auto`: by the kind of file.
+        wanted: Which of its files are read and how; `source` is `visual` or `bands`.
         bands: Names of the bands of the result.
-        offset_dn: What to add to stored numbers; None: as the metadata say.
-        mask: Whether what the scene classification calls cloud becomes no data.
         grid: The site's grid; the result covers it on the item's own pixels.
     """
 
     item: StacItem
-    source: Literal["visual", "bands"]
-    access: Literal["auto", "window", "download"]
+    wanted: FetchSettings
     bands: tuple[str, ...]
-    offset_dn: int | None
-    mask: bool
     grid: Grid
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """Names of the files that are read."""
-        image = ("visual",) if self.source == "visual" else self.bands
-        return (*image, "SCL") if self.mask and "SCL" in self.item.assets else image
+        """Names of the files that are read, the finest first: its pixels are the result's."""
+        bands = sorted(self.bands, key=lambda band: BANDS[band].resolution_m)
+        masked = self.wanted.mask == "scl" and "SCL" in self.item.assets
+        image = ["visual"] if self.wanted.source == "visual" else bands
+        return (*image, *(["SCL"] if masked else []))
 
 
 def measure_clear(server: Server, order: Order, cache: Path) -> float:
-    """Share of a site that is clear on one date, by the item's scene classification.
+    """Share 0..1 of a site that is clear, by an item's scene classification.
 
-    Args:
-        server: Where requests go through.
-        order: Which item, and the grid of the site.
-        cache: Folder for files that cannot be read in windows.
-
-    Returns:
-        0..1: the pixels that are neither cloud, cirrus, shadow, snow, defective nor no data.
+    Clear is what is neither cloud, cirrus, shadow, snow, defective nor no data. A file that has to
+    be downloaded whole goes to the folder `cache`.
 
     Raises:
         RemoteError: The file cannot be had, or is not what it should be.
     """
-    with _open(server, order.item.assets["SCL"], order.access, cache) as source:
+    with _open(server, order, "SCL", cache) as source:
         grid = _grid(source, order.item)
         # The site alone, without the margin that resampling its images needs.
-        window = grid_window(grid, order.grid).intersect(_window(grid, order))
+        window = _site_window(grid, order.grid).intersect(_window(grid, order))
         coarser = max(1, math.ceil(max(window.height, window.width) / OVERVIEW_PX))
         shape = (math.ceil(window.height / coarser), math.ceil(window.width / coarser))
         classes = source.read(
@@ -103,7 +95,7 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     Args:
         server: Where requests go through.
         order: What is to be made.
-        path: The GeoTIFF: uint8 (`visual`) or uint16 reflectance x 10000 (`bands`), 0 = no data.
+        path: uint8 (`visual`) or uint16 reflectance x 10000 (`bands`), 0 = no data.
         cache: Folder for files that are downloaded whole; what is used up is removed.
 
     Returns:
@@ -112,22 +104,22 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
     Raises:
         RemoteError: A file cannot be had, or is not what it should be.
     """
-    stored, valid, grid = _read(server, order, cache)
-    if order.source == "visual":
-        image: NDArray[np.generic] = stored
+    layers, grid = _read(server, order, cache)
+    image = np.stack([layers[band] for band in order.bands])
+    if order.wanted.source == "visual":
         offset = Offset(0, "the True Colour Image needs none")
     else:
-        offset = _offset(order, stored)
+        offset = _offset(order, image)
         if offset.dn is None:
             raise RemoteError(f"{order.item.id}: {offset.why}; give `offset_dn`")
         scales = [order.item.assets[band].scale for band in order.bands]
-        layers = zip(stored, scales, strict=True)
-        image = np.stack([apply_offset(layer, scale, offset.dn) for layer, scale in layers])
-    image[:, ~valid] = NODATA
+        stored = zip(image, scales, strict=True)
+        image = np.stack([apply_offset(layer, scale, offset.dn) for layer, scale in stored])
+    if "SCL" in layers:
+        image[:, np.isin(layers["SCL"], SCL_INVALID)] = NODATA
     if not (image != NODATA).any():
         raise RemoteError(f"{order.item.id}: no clear pixel with data lies inside the site")
-    tags = _tags(order)
-    write_raster(path, image, grid, nodata=NODATA, names=order.bands, tags=tags)
+    write_raster(path, image, grid, nodata=NODATA, names=order.bands, tags=_tags(order))
     for name in order.assets:
         _cached(order.item.assets[name], cache).unlink(missing_ok=True)
     return offset
@@ -148,95 +140,75 @@ def _tags(order: Order) -> dict[str, str]:
 
 
 def _offset(order: Order, stored: NDArray[np.generic]) -> Offset:
-    if order.offset_dn is not None:
-        return Offset(order.offset_dn, "given in the sites file")
+    if order.wanted.offset_dn is not None:
+        return Offset(order.wanted.offset_dn, "given in the sites file")
     return check_offset(order.item.offset(order.bands), stored)
 
 
-def _read(
-    server: Server, order: Order, cache: Path
-) -> tuple[NDArray[np.generic], NDArray[np.bool_], Grid]:
-    """(C, h, w) as stored, (h, w) where to use it, and where these pixels lie."""
+def _read(server: Server, order: Order, cache: Path) -> tuple[dict[str, NDArray[np.generic]], Grid]:
+    """(h, w) as stored, by band and `SCL`, and where these pixels lie."""
     layers: dict[str, NDArray[np.generic]] = {}
-    valid: NDArray[np.bool_] | None = None
     where: Grid | None = None
-    # The finest first: its pixels are the result's.
-    for name in sorted(order.assets, key=_coarseness):
+    for name in order.assets:
         asset = order.item.assets[name]
-        with _open(server, asset, order.access, cache) as source:
+        with _open(server, order, name, cache) as source:
             grid = _grid(source, order.item)
             if where is None:
                 where = grid.crop(_window(grid, order))
             if grid.crs != where.crs:
                 raise RemoteError(f"{shown(asset.href)}: in {grid.crs}, other bands in {where.crs}")
             _check_kind(source, name, asset)
-            if name == "SCL":
-                classes = _read_as(source, grid, where, 1, Resampling.nearest)
-                valid = ~np.isin(classes, SCL_INVALID)
-                continue
+            resampling = Resampling.nearest if name == "SCL" else Resampling.cubic
             for number, band in enumerate(TCI_BANDS if name == "visual" else (name,), start=1):
-                layers[band] = _read_as(source, grid, where, number, Resampling.cubic)
-    if where is None:
-        raise ValueError("an order without files")
-    stored = np.stack([layers[band] for band in order.bands])
-    return stored, np.ones(where.shape, bool) if valid is None else valid, where
-
-
-def _coarseness(name: str) -> int:
-    if name == "SCL":
-        return 1000
-    return BANDS[name].resolution_m if name in BANDS else 0
+                layers[band] = _read_as(source, grid, where, number, resampling)
+    assert where is not None, "an order has files"
+    return layers, where
 
 
 def _read_as(
     source: DatasetReader, grid: Grid, where: Grid, number: int, resampling: Resampling
 ) -> NDArray[np.generic]:
     """Band `number` on the pixels of `where`, whose CRS is the file's."""
-    left, _, _, top = grid.bounds
-    x_size, y_size = grid.resolution
-    where_left, where_bottom, where_right, where_top = where.bounds
-    window = RasterioWindow(
-        (where_left - left) / x_size,
-        (top - where_top) / y_size,
-        (where_right - where_left) / x_size,
-        (where_top - where_bottom) / y_size,
-    )
+    row, col, end_row, end_col = _place(grid, where.bounds)
+    window = RasterioWindow(col, row, end_col - col, end_row - row)
+    # A band of the same pixels is copied, not resampled.
+    how = Resampling.nearest if grid.resolution == where.resolution else resampling
     values: NDArray[np.generic] = source.read(
-        number,
-        window=window,
-        out_shape=where.shape,
-        # A band of the same pixels is copied, not resampled.
-        resampling=Resampling.nearest if grid.resolution == where.resolution else resampling,
-        boundless=False,
+        number, window=window, out_shape=where.shape, resampling=how
     )
     return values
 
 
-@contextmanager
 def _open(
-    server: Server, asset: StacAsset, access: Literal["auto", "window", "download"], cache: Path
-) -> Iterator[DatasetReader]:
-    """Open a file of an item with rasterio, where it is or after a download.
-
-    Raises:
-        RemoteError: It cannot be had, or is no raster.
-    """
-    if access == "window" and not asset.is_tiff:
+    server: Server, order: Order, name: str, cache: Path
+) -> AbstractContextManager[DatasetReader]:
+    """A file of an item, opened where it is or after a download."""
+    asset, access = order.item.assets[name], order.wanted.access
+    if access == "download" or (access == "auto" and not asset.is_tiff):
+        return _open_whole(server, asset, cache)
+    if not asset.is_tiff:
         raise RemoteError(
             f"{shown(asset.href)}: only GeoTIFFs can be read in windows; use `access: download`"
         )
-    if access == "download" or not asset.is_tiff:
-        path = _cached(asset, cache)
-        if not path.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            server.download(asset.href, path, asset.size, asset.checksum)
-        try:
-            with rasterio.Env(), rasterio.open(path, driver=_driver(path)) as source:
-                yield source
-        except RasterioError as error:
-            path.unlink(missing_ok=True)
-            raise RemoteError(f"{shown(asset.href)}: no image ({reason_of(error)[:200]})") from None
-        return
+    return _open_windows(server, asset)
+
+
+@contextmanager
+def _open_whole(server: Server, asset: StacAsset, cache: Path) -> Iterator[DatasetReader]:
+    path = _cached(asset, cache)
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        download(server, asset.href, path, asset.size, asset.checksum)
+    try:
+        with rasterio.Env(), rasterio.open(path, driver=_driver(path)) as source:
+            yield source
+    except RasterioError as error:
+        path.unlink(missing_ok=True)
+        raise RemoteError(f"{shown(asset.href)}: no image ({reason_of(error)[:200]})") from None
+
+
+@contextmanager
+def _open_windows(server: Server, asset: StacAsset) -> Iterator[DatasetReader]:
     remote = RemoteFile(server, asset.href)
     # GDAL looks for files of its own beside the image, and keeps what it has read by name.
     name = f"{uuid.uuid4().hex}.tif"
@@ -303,27 +275,31 @@ def _window(grid: Grid, order: Order) -> Window:
     return window
 
 
-def grid_window(grid: Grid, site: Grid) -> Window:
-    """The pixels of `grid` that lie in the box around `site`, by their centres; at least one.
-
-    Args:
-        grid: Of an image.
-        site: In any CRS.
-    """
-    left, bottom, right, top = transform_bounds(site.bounds, site.crs, grid.crs)
-    x_size, y_size = grid.resolution
-    grid_left, _, _, grid_top = grid.bounds
-    row, col = round((grid_top - top) / y_size), round((left - grid_left) / x_size)
-    end_row, end_col = round((grid_top - bottom) / y_size), round((right - grid_left) / x_size)
+def _site_window(grid: Grid, site: Grid) -> Window:
+    """The pixels of `grid` whose centres lie in the box around `site`; at least one."""
+    place = _place(grid, transform_bounds(site.bounds, site.crs, grid.crs))
+    row, col, end_row, end_col = map(round, place)
     return Window(row, col, max(1, end_row - row), max(1, end_col - col))
 
 
+def _place(grid: Grid, bounds: Bounds) -> tuple[float, float, float, float]:
+    """First row and column, last row and column of a box in the grid's CRS, in pixels."""
+    left, bottom, right, top = bounds
+    x_size, y_size = grid.resolution
+    grid_left, _, _, grid_top = grid.bounds
+    return (
+        (grid_top - top) / y_size,
+        (left - grid_left) / x_size,
+        (grid_top - bottom) / y_size,
+        (right - grid_left) / x_size,
+    )
+
+
 def _check_kind(source: DatasetReader, name: str, asset: StacAsset) -> None:
-    dtype = source.dtypes[0]
-    wanted = {"visual": ("uint8",), "SCL": ("uint8",)}.get(name, ("uint16",))
     bands = len(TCI_BANDS) if name == "visual" else 1
-    if dtype not in wanted or source.count < bands:
+    dtype = "uint8" if name in ("visual", "SCL") else "uint16"
+    if source.dtypes[0] != dtype or source.count < bands:
         raise RemoteError(
-            f"{shown(asset.href)}: {source.count} bands of {dtype}; expected {bands} of "
-            f"{wanted[0]} as {name}"
+            f"{shown(asset.href)}: {source.count} bands of {source.dtypes[0]}; expected {bands} of "
+            f"{dtype} as {name}"
         )

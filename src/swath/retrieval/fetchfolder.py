@@ -1,35 +1,63 @@
 """A fetch as a whole: dates chosen, images and OpenStreetMap brought, the sites file to build."""
 
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from swath.errors import InputError
+from swath.files import sha256
 from swath.legend import read_legend
+from swath.locks import locked
+from swath.progress import track
 from swath.retrieval.credentials import Credentials
+from swath.retrieval.download import fetch_image
 from swath.retrieval.handover import SITES, write_sites
-from swath.retrieval.images import Fetched, fetch_sites, working_folder
+from swath.retrieval.note import Note
+from swath.retrieval.offset import Offset
+from swath.retrieval.remote import shown
+from swath.retrieval.selection import Pick
 from swath.retrieval.sitefetch import (
     Servers,
     SiteFetch,
     check_complete,
     plan_sites,
     read_plans,
+    readdressed,
     write_plans,
 )
 from swath.retrieval.snapshot import Snapshot, SnapshotPlan, fetch_snapshots, plan_snapshots
 from swath.sites.schema import read_sites_file
 
+WORK = ".fetch"
+"""Folder, beside the sites, of what is being downloaded; gone when all is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A GeoTIFF that is there; `fresh`: this run has fetched it."""
+
+    site: str
+    pick: Pick
+    path: Path
+    sha256: str
+    offset: Offset
+    fresh: bool
+
+
+class _ImageNote(Note):
+    item: str
+    offset: Offset
+
 
 @dataclass(frozen=True, slots=True)
 class FetchFolder:
-    """What is to be fetched, and what of it is there.
+    """What is to be fetched, and, unless it was planned only, what is there.
 
     Attributes:
-        plans: The dates, a plan a site.
-        snapshot_plans: What OpenStreetMap servers are asked for.
-        images: Those that are there; none where it was planned only.
-        snapshots: As the images.
-        sites_file: For `swath build`; None where it was planned only.
+        sites_file: For `swath build`.
         changed: Whether someone has changed that file, so that it was left as it is.
         bytes_read: Bytes of files that have come (not of searches).
     """
@@ -79,13 +107,16 @@ def fetch_folder(
     if plan_only:
         with tempfile.TemporaryDirectory(prefix="swath-") as cache:
             return plan(Path(cache))
-    with working_folder(out) as work:
+    with _working_folder(out) as work:
         planned = plan(work)
-        check_complete(planned.plans)
-        write_plans(planned.plans, out)
-        images = fetch_sites(planned.plans, servers, out)
+        plans = planned.plans
+        check_complete(plans)
+        write_plans(plans, out)
+        images = _fetch_images(plans, servers, out)
         snapshots = fetch_snapshots(planned.snapshot_plans, out, work)
-        written = write_sites(settings, sites.parent, images, snapshots, out)
+        paths = {plan.name: [i.path for i in images if i.site == plan.name] for plan in plans}
+        maps = {snapshot.plan.site: snapshot.path for snapshot in snapshots}
+        written = write_sites(settings, sites.parent, paths, maps, out)
     return replace(
         planned,
         images=images,
@@ -93,4 +124,60 @@ def fetch_folder(
         sites_file=out / SITES,
         changed=not written,
         bytes_read=servers.bytes_read,
+    )
+
+
+def _fetch_images(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tuple[Fetched, ...]:
+    """Bring images to `<site>/<date>.tif`, by site, oldest first; see `fetch_folder`."""
+    fetched: list[Fetched] = []
+    todo = [(plan, pick) for plan in plans for pick in plan.choice.picks]
+    for plan, pick in track(todo, "fetching", total=len(todo)):
+        path = out / plan.name / f"{pick.item.date}.tif"
+        note = _ImageNote.read(path, plan.key)
+        fresh = note is None or note.item != pick.item.id
+        if note is None or fresh:
+            order = plan.order(readdressed(plan, pick.item, servers))
+            offset = fetch_image(servers.of(plan), order, path, out / WORK)
+            note = _note(plan, pick, sha256(path), offset)
+            note.write(path)
+        fetched.append(Fetched(plan.name, pick, path, note.sha256, note.offset, fresh))
+    return tuple(fetched)
+
+
+@contextmanager
+def _working_folder(out: Path) -> Iterator[Path]:
+    """Lock `out` and clear what a killed fetch left; give it a folder for downloads.
+
+    That goes away when all went well, and else stays, to go on from.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        work = out / WORK
+        work.mkdir(exist_ok=True)
+        for leftover in [*out.glob(".tmp-*"), *out.glob("*/.tmp-*")]:
+            if leftover.is_file():
+                leftover.unlink()
+        yield work
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _note(plan: SiteFetch, pick: Pick, digest: str, offset: Offset) -> _ImageNote:
+    """What is kept beside an image. No secret, no time of day."""
+    item = pick.item
+    return _ImageNote(
+        key=plan.key,
+        sha256=digest,
+        item=item.id,
+        offset=offset,
+        collection=item.collection,
+        time=item.time.isoformat(),
+        clear=pick.clear,
+        source=plan.wanted.source,
+        bands=plan.bands,
+        files={
+            name: {"href": shown(asset.href), "size": asset.size, "checksum": asset.checksum}
+            for name, asset in item.assets.items()
+        },
     )

@@ -1,15 +1,13 @@
 """The sites file that `swath fetch` leaves, ready for `swath build`."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
 from swath.files import replacing
 from swath.labels.source import LabelSettings
-from swath.retrieval.images import Fetched
-from swath.retrieval.snapshot import Snapshot
 from swath.scenes.scene import SceneSettings
 from swath.sites.moved import move_sites
 from swath.sites.schema import SitesFile
@@ -22,73 +20,52 @@ _HEAD = "# Written by swath fetch; checksum"
 def write_sites(
     settings: SitesFile,
     folder: Path,
-    fetched: Sequence[Fetched],
-    snapshots: Sequence[Snapshot],
+    images: Mapping[str, Sequence[Path]],
+    snapshots: Mapping[str, Path],
     out: Path,
 ) -> bool:
     """Write `out/sites.yaml`: the sites as they were, with scenes and OpenStreetMap files.
 
-    A file there that someone has changed is left alone.
-
     Args:
         settings: The sites file that the images were fetched for.
         folder: Where its relative paths start.
-        fetched: The images, all under `out`.
-        snapshots: OpenStreetMap of sites whose labels name a server, all under `out`.
-        out: Where the new file goes; its paths are relative to it.
+        images: By site, under `out`, as all that was fetched.
+        snapshots: By site, where labels name a server.
+        out: Where paths in the new file start.
 
     Returns:
-        Whether the file is what this run would write; False: someone has changed it.
+        False: someone has changed the file that is there, and it is left alone.
     """
-    path = out / SITES
-    text = yaml.safe_dump(
-        _contents(settings, folder, fetched, snapshots, out),
-        sort_keys=False,
-        allow_unicode=True,
-        width=100,
+
+    def led(path: Path) -> dict[str, str]:
+        return {"path": path.relative_to(out).as_posix()}
+
+    moved = move_sites(settings, folder, out)
+    sites = {}
+    for name, site in moved.sites.items():
+        update: dict[str, object] = {
+            "scenes": tuple(SceneSettings(**led(image)) for image in images[name])
+        }
+        if name in snapshots:
+            update["labels"] = LabelSettings(**led(snapshots[name]))
+        sites[name] = site.model_copy(update=update)
+    contents = moved.model_copy(update={"sites": sites}).model_dump(
+        mode="json",
+        exclude_unset=True,
+        exclude={"fetch": True, "sites": {"__all__": {"fetch": True}}},
     )
-    whole = f"{_HEAD} {hashlib.sha256(text.encode()).hexdigest()}\n{text}"
-    if path.exists():
-        there = path.read_text("utf-8")
-        if there == whole:
-            return True
-        if not _is_ours(there):
-            return False
+    whole = _signed(yaml.safe_dump(contents, sort_keys=False, allow_unicode=True, width=100))
+    path = out / SITES
+    there = path.read_text("utf-8") if path.exists() else None
+    if there == whole:
+        return True
+    if there is not None and _signed(there.partition("\n")[2]) != there:
+        return False
     with replacing(path) as temporary:
         temporary.write_text(whole, encoding="utf-8")
     return True
 
 
-def _is_ours(text: str) -> bool:
-    """Whether nobody has changed the file since it was written."""
-    head, _, rest = text.partition("\n")
-    return head == f"{_HEAD} {hashlib.sha256(rest.encode()).hexdigest()}"
-
-
-def _contents(
-    settings: SitesFile,
-    folder: Path,
-    fetched: Sequence[Fetched],
-    snapshots: Sequence[Snapshot],
-    out: Path,
-) -> dict[str, object]:
-    """The new file: what was fetched in place of scenes, servers and wishes."""
-    moved = move_sites(settings, folder, out)
-
-    def led(path: Path) -> dict[str, str]:
-        return {"path": path.relative_to(out).as_posix()}
-
-    labels = {snapshot.plan.site: snapshot.path for snapshot in snapshots}
-    sites = {}
-    for name, site in moved.sites.items():
-        update: dict[str, object] = {
-            "scenes": tuple(SceneSettings(**led(i.path)) for i in fetched if i.site == name)
-        }
-        if name in labels:
-            update["labels"] = LabelSettings(**led(labels[name]))
-        sites[name] = site.model_copy(update=update)
-    return moved.model_copy(update={"sites": sites}).model_dump(
-        mode="json",
-        exclude_unset=True,
-        exclude={"fetch": True, "sites": {"__all__": {"fetch": True}}},
-    )
+def _signed(text: str) -> str:
+    """A text below a line that tells whether someone has changed it since."""
+    return f"{_HEAD} {hashlib.sha256(text.encode()).hexdigest()}\n{text}"

@@ -1,7 +1,7 @@
 """The note beside a fetched file: what it was made of, and the hash of its bytes."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,13 +14,7 @@ FORMAT = 1
 
 
 class Note(BaseModel):
-    """What every note says; more keys tell people where the file comes from.
-
-    Attributes:
-        format: See `FORMAT`.
-        key: Of what decides the file.
-        sha256: Of its bytes.
-    """
+    """The key of what decides a file, and its hash; more tells people where it comes from."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -28,29 +22,22 @@ class Note(BaseModel):
     key: str
     sha256: str
 
+    def write(self, file: Path) -> None:
+        """Write the note beside a file, as JSON."""
+        write_json(_beside(file), self.model_dump(mode="json"))
 
-N = TypeVar("N", bound=Note)
+    @classmethod
+    def read(cls, file: Path, key: str) -> Self | None:
+        """The note of a file that is there, whole, and was made for this key; None without one."""
+        if not file.is_file():
+            return None
+        try:
+            note = read_model(_beside(file), cls)
+        except InputError:
+            return None
+        current = (note.format, note.key) == (FORMAT, key)
+        return note if current and sha256(file) == note.sha256 else None
 
 
-def write_note(path: Path, note: Note) -> None:
-    """Write a note as JSON."""
-    write_json(path, note.model_dump(mode="json"))
-
-
-def read_note(path: Path, file: Path, key: str, kind: type[N]) -> N | None:
-    """The note of a file that is there, whole, and was made for this key; None if it is not.
-
-    Args:
-        path: The note.
-        file: What it describes.
-        key: Of what decides the file.
-        kind: What the note says.
-    """
-    if not file.is_file():
-        return None
-    try:
-        note = read_model(path, kind)
-    except InputError:
-        return None
-    current = (note.format, note.key) == (FORMAT, key)
-    return note if current and sha256(file) == note.sha256 else None
+def _beside(file: Path) -> Path:
+    return file.with_name(file.name.partition(".")[0] + ".json")

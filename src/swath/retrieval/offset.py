@@ -40,23 +40,16 @@ class Offset:
 
 
 def decide_offset(baseline: str | None, declared: int | None, applied: bool | None) -> Offset:
-    """Weigh what an item says about its radiometric offset.
+    """Weigh what an item says of its offset, never the date.
 
-    Args:
-        baseline: Processing baseline, such as `05.09`.
-        declared: Offset in the item's band metadata, in 1/10000 reflectance.
-        applied: A flag that the offset is in the numbers already.
-
-    Returns:
-        The decision. The order: a flag that says *applied*; a baseline that has no offset; the
-        declared offset; the baseline alone. Never the date.
+    In this order: the flag that it is applied already; a processing baseline that has none; what
+    its bands declare, in 1/10000 reflectance; the baseline alone.
     """
     number = parse_baseline(baseline)
+    contradicted = f"the bands declare {declared}" if declared else ""
     if applied:
-        contradicted = f"the bands still declare {declared}" if declared else ""
         return Offset(0, "the item's flag says that the offset is applied already", contradicted)
     if number is not None and number < FIRST_BASELINE:
-        contradicted = f"the bands declare {declared}" if declared else ""
         return Offset(0, f"baseline {baseline} has no offset", contradicted)
     if declared is not None:
         missing = "" if number is not None else "the item names no processing baseline"
@@ -75,11 +68,7 @@ def parse_baseline(text: str | None) -> tuple[int, int] | None:
 
 
 def check_offset(offset: Offset, stored: NDArray[np.generic]) -> Offset:
-    """Hold a decision against the pixels.
-
-    Args:
-        offset: What the metadata say; `dn` is known.
-        stored: (..., H, W) numbers of reflectance bands as stored; 0 = no data.
+    """Hold a decision against the pixels: numbers as stored, any shape, 0 = no data.
 
     Returns:
         The same, or, where more than 5 % of the pixels would have a reflectance below 0, an offset
@@ -100,16 +89,12 @@ def check_offset(offset: Offset, stored: NDArray[np.generic]) -> Offset:
 
 
 def apply_offset(stored: NDArray[np.generic], scale: float, dn: int) -> NDArray[np.uint16]:
-    """Stored numbers as reflectance x 10000.
+    """Numbers as stored to reflectance x 10000, at least 1; 0 = no data, 65535 = saturated.
 
     Args:
-        stored: Numbers as stored, any shape; 0 = no data.
+        stored: Any shape.
         scale: Reflectance of one stored unit, 0.0001 in ESA's products.
         dn: Offset in 1/10000 reflectance.
-
-    Returns:
-        The same shape, uint16: 1..65535; what is dark or negative is 1; 0 = no data. Saturated
-        (65535) stays saturated.
     """
     values = np.rint(stored.astype(np.float64) * (scale * QUANTIFICATION) + dn)
     out = np.clip(values, 1, SATURATED).astype(np.uint16)

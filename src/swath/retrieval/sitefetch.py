@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel
 
 from swath.errors import InputError, Remedy, RemoteError, SettingsError
 from swath.files import write_json
@@ -22,9 +22,9 @@ from swath.retrieval.download import Order, measure_clear
 from swath.retrieval.note import FORMAT
 from swath.retrieval.remote import Server, shown
 from swath.retrieval.search import search
-from swath.retrieval.selection import Choice, Pick, Rejection, choose, sift
+from swath.retrieval.selection import Choice, Pick, Rejection, by_date, choose, sift
 from swath.retrieval.stacapi import find_api
-from swath.retrieval.stacitem import StacItem
+from swath.retrieval.stacitem import StacAsset, StacItem
 from swath.schema import Frozen, read_model
 from swath.sentinel2 import TCI_BANDS
 from swath.sites.schema import FetchSettings, SitesFile
@@ -60,42 +60,25 @@ class SiteFetch:
     choice: Choice
     broken: tuple[str, ...] = ()
 
-    @property
-    def source(self) -> Literal["visual", "bands"]:
-        """Which files of an item its image is made of."""
-        return "visual" if self.wanted.source == "visual" else "bands"
-
     def order(self, item: StacItem) -> Order:
         """How an item becomes an image of this site."""
-        wanted, mask = self.wanted, self.wanted.mask == "scl"
-        return Order(
-            item, self.source, wanted.access, self.bands, wanted.offset_dn, mask, self.grid
-        )
+        return Order(item, self.wanted, self.bands, self.grid)
 
 
 class KeptPlan(Frozen):
-    """A site's plan as it is kept for a later run.
-
-    Attributes:
-        key: See `SiteFetch`.
-        source: See `SiteFetch`.
-        picks: The dates, the addresses of their items without what may be secret.
-        rejections: What was not taken.
-        missing: What could not be had, in words.
-        broken: What was wrong with items that could not be used.
-    """
+    """A site's complete plan, as it is kept for a later run; see `SiteFetch` and `Choice`."""
 
     key: str
     source: Literal["visual", "bands"]
     picks: tuple[Pick, ...]
     rejections: tuple[Rejection, ...]
-    missing: tuple[str, ...]
+    missing: tuple[str, ...] = ()
     broken: tuple[str, ...]
 
 
 class _PlanFile(BaseModel):
-    format: int
-    sites: dict[str, JsonValue]
+    format: int = FORMAT
+    sites: dict[str, KeptPlan]
 
 
 class Servers:
@@ -105,17 +88,13 @@ class Servers:
         self._credentials = credentials
         self._servers: dict[tuple[str, str], Server] = {}
 
-    def server(self, api: str, collection: str) -> Server:
-        """The server for the files of a collection."""
-        key = api, collection
-        if key not in self._servers:
+    def of(self, plan: SiteFetch) -> Server:
+        """The server for the items of a site."""
+        api, collection = plan.wanted.api, str(plan.wanted.collection)
+        if (api, collection) not in self._servers:
             access = Access(self._credentials, find_api(api), collection)
-            self._servers[key] = Server(access)
-        return self._servers[key]
-
-    def of(self, plan: SiteFetch, item: StacItem) -> Server:
-        """The server for the files of an item."""
-        return self.server(plan.wanted.api, item.collection or str(plan.wanted.collection))
+            self._servers[api, collection] = Server(access)
+        return self._servers[api, collection]
 
     @property
     def bytes_read(self) -> int:
@@ -126,13 +105,9 @@ class Servers:
 def plan_sites(
     settings: SitesFile, servers: Servers, *, known: Mapping[str, KeptPlan], cache: Path
 ) -> tuple[SiteFetch, ...]:
-    """Choose the dates of all sites.
+    """Choose the dates of all sites; a known plan of an earlier run is used if its key fits.
 
-    Args:
-        settings: The sites file.
-        servers: Where files come from.
-        known: Plans of an earlier run, by site; one whose key fits is used as it is.
-        cache: Folder for files that cannot be read in windows.
+    Files that cannot be read in windows go to the folder `cache`.
 
     Raises:
         SettingsError: A site lacks bounds or a range of dates, or names an unknown API.
@@ -142,8 +117,13 @@ def plan_sites(
     blanks = [_blank(name, settings) for name in settings.sites]
     plans = []
     for blank in track(blanks, "choosing dates", total=len(blanks)):
-        earlier = _recall(blank, known.get(blank.name))
-        plans.append(earlier or _plan_site(blank, settings, servers, cache))
+        kept = known.get(blank.name)
+        if kept is not None and kept.key == blank.key:
+            wanted = blank.wanted.model_copy(update={"source": kept.source})
+            choice = Choice(kept.picks, kept.rejections)
+            plans.append(replace(blank, wanted=wanted, choice=choice, broken=kept.broken))
+        else:
+            plans.append(_plan_site(blank, settings, servers, cache))
     return tuple(plans)
 
 
@@ -160,69 +140,54 @@ def check_complete(plans: tuple[SiteFetch, ...]) -> None:
 
 
 def read_plans(out: Path) -> dict[str, KeptPlan]:
-    """The plans of an earlier run, by site; those that can be used."""
+    """The plans of an earlier run, by site; none where they cannot be used."""
     try:
         file = read_model(out / PLAN, _PlanFile)
     except InputError:
         return {}
-    plans = {}
-    for name, value in file.sites.items() if file.format == FORMAT else ():
-        try:
-            plans[name] = KeptPlan.model_validate(value)
-        except ValidationError:
-            continue
-    return plans
+    return file.sites if file.format == FORMAT else {}
 
 
 def write_plans(plans: tuple[SiteFetch, ...], out: Path) -> None:
-    """Keep the plans that are complete for a later run."""
-    kept = {plan.name: _kept(plan) for plan in plans if not plan.choice.missing}
-    if not (out / PLAN).exists() or read_plans(out) != kept:
-        sites: dict[str, JsonValue] = {k: v.model_dump(mode="json") for k, v in kept.items()}
-        write_json(out / PLAN, _PlanFile(format=FORMAT, sites=sites).model_dump())
-
-
-def _kept(plan: SiteFetch) -> KeptPlan:
-    picks = tuple(replace(pick, item=_shareable(pick.item)) for pick in plan.choice.picks)
-    return KeptPlan(
-        key=plan.key,
-        source=plan.source,
-        picks=picks,
-        rejections=plan.choice.rejections,
-        missing=plan.choice.missing,
-        broken=plan.broken,
-    )
+    """Keep complete plans for a later run, their addresses without what may be secret."""
+    kept = {
+        plan.name: KeptPlan(
+            key=plan.key,
+            source="visual" if plan.wanted.source == "visual" else "bands",
+            picks=tuple(replace(p, item=_shareable(p.item)) for p in plan.choice.picks),
+            rejections=plan.choice.rejections,
+            broken=plan.broken,
+        )
+        for plan in plans
+    }
+    if read_plans(out) != kept:
+        write_json(out / PLAN, _PlanFile(sites=kept).model_dump(mode="json"))
 
 
 def _shareable(item: StacItem) -> StacItem:
     """An item with addresses without what may be a signature or a password."""
-    assets = {
-        name: asset.model_copy(
-            update={"href": shown(asset.href), "shortened": shown(asset.href) != asset.href}
+
+    def shortened(asset: StacAsset) -> StacAsset:
+        href = shown(asset.href)
+        return asset.model_copy(
+            update={"href": href, "shortened": asset.shortened or href != asset.href}
         )
-        if not asset.shortened
-        else asset
-        for name, asset in item.assets.items()
-    }
+
+    assets = {name: shortened(asset) for name, asset in item.assets.items()}
     return item.model_copy(update={"assets": assets})
 
 
 def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
-    """An item whose addresses the plan kept without their signatures, with new ones.
-
-    Args:
-        plan: Of the item's site.
-        item: One of its picks; as it is where no address was shortened.
-        servers: Where it is searched for again.
+    """A pick's item with new addresses, if the plan kept them without their signatures.
 
     Raises:
         RemoteError: The catalogue has the item no more, or cannot be searched.
     """
     if not any(asset.shortened for asset in item.assets.values()):
         return item
-    for other in _search(plan, servers, item.date, item.date)[0]:
+    for other in search(servers.of(plan).access, plan.bounds, item.date, item.date)[0]:
         if other.id == item.id and set(item.assets) <= set(other.assets):
-            return item.model_copy(update={"assets": {n: other.assets[n] for n in item.assets}})
+            return _only(other, tuple(item.assets))
     raise RemoteError(
         f"{item.id}: its addresses were signed and have run out, and the catalogue has the item no "
         "more",
@@ -230,33 +195,28 @@ def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
     )
 
 
-def _search(
-    plan: SiteFetch, servers: Servers, start: dt.date, end: dt.date
-) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
-    """The items of a site between two days; see `swath.retrieval.search.search`."""
-    api, collection = find_api(plan.wanted.api), str(plan.wanted.collection)
-    headers = servers.server(plan.wanted.api, collection).access.headers(api.url)
-    return search(api, collection, plan.bounds, start, end, headers=headers)
+def _only(item: StacItem, names: tuple[str, ...]) -> StacItem:
+    """An item with some of its files."""
+    return item.model_copy(update={"assets": {name: item.assets[name] for name in names}})
 
 
 def _blank(name: str, settings: SitesFile) -> SiteFetch:
     """A site's plan before anything is asked."""
-    site = settings.sites[name]
+    site, image = settings.sites[name], settings.image
     wanted = settings.fetch.merged(site.fetch)
     if site.bounds is None:
         raise SettingsError(
             f"site {name!r} needs bounds: [west, south, east, north] in degrees, to be fetched"
         )
+    start, end = wanted.start, wanted.end
     if wanted.wishes:
         margin = dt.timedelta(days=wanted.within_days)
-        start = wanted.start or min(wanted.wishes) - margin
-        end = wanted.end or max(wanted.wishes) + margin
-        wanted = wanted.model_copy(update={"start": start, "end": end})
-    if wanted.start is None or wanted.end is None:
+        start = start or min(wanted.wishes) - margin
+        end = end or max(wanted.wishes) + margin
+    if start is None or end is None:
         raise SettingsError(f"site {name!r}: `fetch:` needs start and end, or wishes")
     collection = wanted.collection or find_api(wanted.api).collection
-    wanted = wanted.model_copy(update={"collection": collection})
-    image = settings.image
+    wanted = wanted.model_copy(update={"collection": collection, "start": start, "end": end})
     grid = plan_grid((), bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
     if wanted.source == "visual" and not _may_be_visual(settings):
         raise SettingsError(
@@ -282,9 +242,9 @@ def _may_be_visual(settings: SitesFile) -> bool:
 def _plan_site(blank: SiteFetch, settings: SitesFile, servers: Servers, cache: Path) -> SiteFetch:
     """Search, look at the clouds over the site, choose."""
     wanted = blank.wanted
-    if wanted.start is None or wanted.end is None:
-        raise ValueError("a blank plan is complete but for its dates")
-    items, broken = _search(blank, servers, wanted.start, wanted.end)
+    assert wanted.start is not None, "worked out for a blank plan"
+    assert wanted.end is not None, "worked out for a blank plan"
+    items, broken = search(servers.of(blank).access, blank.bounds, wanted.start, wanted.end)
     if wanted.source == "auto":
         visual = _may_be_visual(settings) and any("visual" in item.assets for item in items)
         wanted = wanted.model_copy(update={"source": "visual" if visual else "bands"})
@@ -300,31 +260,17 @@ def _plan_site(blank: SiteFetch, settings: SitesFile, servers: Servers, cache: P
             unread.append(Rejection(item.id, item.date, f"its clouds cannot be read: {error}"))
             if not clear and len(unread) >= _UNREAD:
                 raise
-    read = [item for item in kept if item.id in clear]
-    choice = choose(read, clear, wanted)
-    everything = sorted((*rejections, *unread, *choice.rejections), key=lambda r: (r.date, r.id))
+    choice = choose([item for item in kept if item.id in clear], clear, wanted)
     # What is kept of an item is what its images need.
-    picks = tuple(replace(pick, item=_slim(plan, pick.item)) for pick in choice.picks)
-    return replace(plan, choice=Choice(picks, tuple(everything), choice.missing))
+    picks = tuple(
+        replace(pick, item=_only(pick.item, plan.order(pick.item).assets)) for pick in choice.picks
+    )
+    everything = by_date((*rejections, *unread, *choice.rejections))
+    return replace(plan, choice=Choice(picks, everything, choice.missing))
 
 
 def _clear(plan: SiteFetch, item: StacItem, servers: Servers, cache: Path) -> float:
     """Share 0..1 of the site that is clear, as well as can be known."""
     if plan.wanted.clear_by == "scl" and "SCL" in item.assets:
-        server = servers.of(plan, item)
-        return measure_clear(server, plan.order(item), cache)
-    return 1 - (item.cloud if item.cloud is not None else 100.0) / 100
-
-
-def _slim(plan: SiteFetch, item: StacItem) -> StacItem:
-    names = plan.order(item).assets
-    return item.model_copy(update={"assets": {name: item.assets[name] for name in names}})
-
-
-def _recall(blank: SiteFetch, kept: KeptPlan | None) -> SiteFetch | None:
-    """The plan of an earlier run, if it was made for the same wishes and is complete."""
-    if kept is None or kept.key != blank.key or kept.missing or not kept.picks:
-        return None
-    wanted = blank.wanted.model_copy(update={"source": kept.source})
-    choice = Choice(kept.picks, kept.rejections)
-    return replace(blank, wanted=wanted, choice=choice, broken=kept.broken)
+        return measure_clear(servers.of(plan), plan.order(item), cache)
+    return 1 - (100.0 if item.cloud is None else item.cloud) / 100

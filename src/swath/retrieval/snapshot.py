@@ -17,7 +17,7 @@ from swath.labels.osm import ATTRIBUTION, check_osmium, merge_extracts, reading_
 from swath.labels.overpass import Query, fetch, plan_queries
 from swath.legend import Legend
 from swath.progress import track
-from swath.retrieval.note import FORMAT, Note, read_note, write_note
+from swath.retrieval.note import FORMAT, Note
 from swath.sites.schema import SitesFile
 
 MARGIN_M = 1000.0
@@ -26,16 +26,7 @@ MARGIN_M = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPlan:
-    """What is to be asked for one site.
-
-    Attributes:
-        site: Its name.
-        server: URL of the interpreter.
-        date: The day, at 0:00 UTC.
-        box: (west, south, east, north) in degrees, outside which the snapshot is not complete.
-        queries: Asked one after the other.
-        key: Changes with everything that the answers depend on.
-    """
+    """What is to be asked for one site; outside `box` (degrees) the answers are not complete."""
 
     site: str
     server: str
@@ -47,14 +38,7 @@ class SnapshotPlan:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """OpenStreetMap of a site that is there.
-
-    Attributes:
-        plan: What it was made by.
-        path: An `.osm.pbf`.
-        sha256: Of its bytes.
-        fresh: Whether this run has fetched it.
-    """
+    """An `.osm.pbf` that is there; `fresh`: this run has fetched it."""
 
     plan: SnapshotPlan
     path: Path
@@ -67,11 +51,6 @@ def plan_snapshots(
 ) -> tuple[SnapshotPlan, ...]:
     """What to ask Overpass for: nothing for a site whose labels come from a file.
 
-    Args:
-        settings: The sites file.
-        grids: Where the dataset's pixels of each site will lie.
-        legend: Whose tags are asked for.
-
     Raises:
         SettingsError: An unknown server, or a day that no server can know.
         MissingExtraError: The package osmium, which writes the snapshots, is not installed.
@@ -80,9 +59,7 @@ def plan_snapshots(
     for name, site in settings.sites.items():
         if site.labels is None or site.labels.overpass is None or site.labels.date is None:
             continue
-        grid = grids[name]
-        margin_px = round(MARGIN_M / min(grid.resolution))
-        box = lonlat_box(grid, margin_px)
+        box = lonlat_box(grids[name], round(MARGIN_M / min(grids[name].resolution)))
         queries = plan_queries(site.labels.overpass, box, legend, site.labels.date)
         key = Decided("snapshot", FORMAT, {"queries": [query.name for query in queries]}).key
         plans.append(SnapshotPlan(name, queries[0].server, site.labels.date, box, queries, key))
@@ -94,10 +71,8 @@ def plan_snapshots(
 def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> tuple[Snapshot, ...]:
     """Bring the snapshots of a plan under `out`; what is there and whole is left alone.
 
-    Args:
-        plans: One a site.
-        out: The folder; `<site>/osm_<date>.osm.pbf` with a note `osm_<date>.json` beside it.
-        work: Keeps the answers, so that a run that was broken off goes on.
+    A snapshot is `<site>/osm_<date>.osm.pbf` with a note beside it. The folder `work` keeps the
+    answers, so that a run that was broken off goes on.
 
     Raises:
         RemoteError: The server refuses, or does not recover; what has come already stays.
@@ -106,13 +81,20 @@ def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> t
     done = []
     for plan in track(plans, "fetching OpenStreetMap", total=len(plans)):
         path = out / plan.site / f"osm_{plan.date}.osm.pbf"
-        beside = path.with_name(f"osm_{plan.date}.json")
-        note = read_note(beside, path, plan.key, Note)
+        note = Note.read(path, plan.key)
         fresh = note is None
         if note is None:
             _write(plan, fetch(plan.queries, work / "overpass"), path)
-            note = _note(plan, sha256(path))
-            write_note(beside, note)
+            note = Note(
+                key=plan.key,
+                sha256=sha256(path),
+                server=plan.server,
+                date=str(plan.date),
+                box=plan.box,
+                query=plan.queries[0].text,
+                attribution=ATTRIBUTION,
+            )
+            note.write(path)
         done.append(Snapshot(plan, path, note.sha256, fresh))
     return tuple(done)
 
@@ -122,9 +104,7 @@ def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
     import osmium
 
     header = osmium.io.Header()
-    west, south, east, north = plan.box
-    corners = osmium.osm.Location(west, south), osmium.osm.Location(east, north)
-    header.add_box(osmium.osm.Box(*corners))
+    header.add_box(osmium.osm.Box(*plan.box))
     header.set("generator", "swath")
     header.set("osmosis_replication_timestamp", f"{plan.date}T00:00:00Z")
     with replacing(path) as temporary:
@@ -137,16 +117,3 @@ def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
                 f"{plan.server}: an answer for site {plan.site!r} is not readable "
                 f"({reason_of(error)}); run again to ask anew"
             ) from None
-
-
-def _note(plan: SnapshotPlan, digest: str) -> Note:
-    """What is kept beside a snapshot."""
-    return Note(
-        key=plan.key,
-        sha256=digest,
-        server=plan.server,
-        date=str(plan.date),
-        box=plan.box,
-        query=plan.queries[0].text,
-        attribution=ATTRIBUTION,
-    )
