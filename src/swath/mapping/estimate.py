@@ -3,8 +3,6 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.request import Request, run_of
 from swath.mapping.sources import Source
+from swath.mapping.stages import Stages
 from swath.maps.rasters import classify, composite, writing_rasters
 from swath.maps.vectors import write_vectors
 from swath.memory import peak_bytes, return_freed_memory
@@ -101,13 +100,7 @@ class Estimate:
 def estimate_request(
     request: Request, model: TrainedModel, out: Path, options: MapOptions = DEFAULTS
 ) -> tuple[Estimate, ...]:
-    """What mapping what is asked for would cost: one tile of each site is mapped. Nothing is kept.
-
-    Args:
-        request: What.
-        model: Of `find_model`.
-        out: Where the maps would go.
-        options: How.
+    """What `map_request` would cost: one tile of each site is mapped. Nothing is kept.
 
     Raises:
         InputError: An image cannot be read, or none has data.
@@ -126,13 +119,7 @@ def estimate_request(
 
 
 def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimate:
-    """Scale rates up to a site. Every tile counts as if it had data: an upper bound.
-
-    Args:
-        plan: What is to be mapped.
-        predictor: The model.
-        rates: Of `measure_rates` for the same plan.
-    """
+    """Scale rates up to a site. Every tile counts as if it had data: an upper bound."""
     dates, pixels = len(plan.maps.dates), plan.grid.window.size
     classes = len(plan.maps.legend.classes)
     tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
@@ -161,14 +148,11 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
 def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
     """Map one tile of the scene near its middle, on one date, and time every stage.
 
-    Args:
-        plan: What is to be mapped.
-        predictor: The model.
-
     Raises:
         InputError: No tile has data, or an image cannot be read.
     """
-    seconds: dict[str, float] = {}
+    stages = Stages()
+    dates = plan.maps.dates
     with tempfile.TemporaryDirectory(prefix="swath-") as temporary:
         folder = Path(temporary)
         source, chosen = _find_tile(plan, predictor, folder)
@@ -178,43 +162,40 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         grid, whole = plan.grid.crop(chosen.core), chosen.core.relative_to(chosen.core)
         seen, tile = Tile(chosen.kept, part.relative_to(part)), Tile(whole, whole)
         image_s, image_once_s, image = _time_image(source, part, scratch)
-        job = PmapJob(image)
-        codes, seconds["pmap"] = _settled(
-            lambda: job.compute(predictor, seen, job.read(predictor, seen))
-        )
+        codes, pmap_s = _time_job(PmapJob(image), predictor, seen)
         raster = plan.pmap(source.date)
-        with (
-            _timed(seconds, "write_pmap"),
-            writing_rasters(folder, grid, [raster]) as write,
-        ):
+        with stages.time("write_pmap_s"), writing_rasters(folder, grid, [raster]) as write:
             write(whole, [codes])
         pmap = folder / raster.name
-        dates = plan.maps.dates
         return_freed_memory()
         fusion: Job = FusionJob((pmap,) * len(dates), plan.grid.window.size)
         if predictor.series is not None:
             fusion, tile = SeriesJob((image,) * len(dates)), seen
-        fused, seconds["fusion"] = _settled(
-            lambda: fusion.compute(predictor, tile, fusion.read(predictor, tile))
-        )
-        with _timed(seconds, "write_fused"), writing_rasters(folder, grid, plan.fused) as write:
+        fused, fusion_s = _time_job(fusion, predictor, tile)
+        with stages.time("write_fused_s"), writing_rasters(folder, grid, plan.fused) as write:
             dated = np.stack([codes] * len(dates))
             write(whole, [fused, classify(fused)[None], composite(dated, dates)])
         return_freed_memory()
-        with _timed(seconds, "vectors"):
+        with stages.time("vectors_s"):
             write_vectors(plan.at(folder))
-        stored = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        pixels, pmap_bytes = whole.size, pmap.stat().st_size
-        image_bytes = sum(path.stat().st_size for path in scratch.glob("*"))
+        stored, pmap_bytes = _bytes(folder), pmap.stat().st_size
+        image_bytes = _bytes(scratch)
     return Rates(
-        **{f"{stage}_s": spent / pixels for stage, spent in seconds.items()},
+        **{stage: spent / whole.size for stage, spent in stages.seconds.items()},
+        pmap_s=pmap_s / whole.size,
+        fusion_s=fusion_s / whole.size,
         image_s=image_s,
         image_once_s=image_once_s,
         image_bytes=image_bytes / part.size,
-        pmap_bytes=pmap_bytes / pixels,
-        fused_bytes=(stored - pmap_bytes) / pixels,
+        pmap_bytes=pmap_bytes / whole.size,
+        fused_bytes=(stored - pmap_bytes) / whole.size,
         tile_mb=None if (peak := peak_bytes()) is None else peak / 1e6,
     )
+
+
+def _bytes(folder: Path) -> int:
+    """Size of the files of a folder; none if it is not there."""
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
 
 
 def _time_image(source: Source, part: Window, scratch: Path) -> tuple[float, float, DatedImage]:
@@ -270,19 +251,11 @@ def _middle(window: Window, side: int = WARM_UP_PX) -> Window:
     return Window(row, window.col + (window.width - width) // 2, height, width)
 
 
-def _settled(work: Callable[[], Codes]) -> tuple[Codes, float]:
-    """What it makes, and the lowest of its seconds once the memory that it needs is there."""
-    codes = work()
+def _time_job(job: Job, predictor: Predictor, tile: Tile) -> tuple[Codes, float]:
+    """What a job makes of a tile, and the lower of two times, once the memory it needs is there."""
     spent = []
-    for _ in range(2):
+    for _ in range(3):
         began = time.perf_counter()
-        codes = work()
+        codes = job.compute(predictor, tile, job.read(predictor, tile))
         spent.append(time.perf_counter() - began)
-    return codes, min(spent)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[stage] = time.perf_counter() - began
+    return codes, min(spent[1:])

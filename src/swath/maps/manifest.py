@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
+from affine import Affine
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from swath.errors import DatasetError, InputError, Remedy
@@ -27,8 +28,7 @@ class Output(Frozen):
     Attributes:
         key: Hash of all that the file depends on.
         sha256: Hash of its bytes.
-        threshold: Of the class map of two classes: above which score of the foreground, 0..1, a
-            pixel is of that class. A result of the making, not part of the key.
+        threshold: Of a class map; see `Manifest.threshold`. A result, not part of the key.
     """
 
     key: str
@@ -97,6 +97,11 @@ class Manifest(Frozen):
     outputs: dict[str, Output] = Field(default_factory=dict)
 
     @property
+    def grid(self) -> Grid:
+        """Where the maps lie."""
+        return Grid(self.crs, Affine(*self.transform), self.shape)
+
+    @property
     def threshold(self) -> float | None:
         """Above which score of the foreground, 0..1, a pixel of the class map is of that class.
 
@@ -107,10 +112,7 @@ class Manifest(Frozen):
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a site's maps.
-
-    Args:
-        folder: MAPS/<site>.
+    """Read the manifest of MAPS/<site>.
 
     Raises:
         DatasetError: There is none, or it is of another version.

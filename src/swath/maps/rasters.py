@@ -24,7 +24,6 @@ from swath.scenes.raster import RGB, rasterio_window, tiff_profile
 COMPOSITE_NODATA = 0
 """In the composite, 1..255 stand for probabilities 0..1."""
 
-
 CHANGES_NODATA = 65535
 """In the change layer: the class never changed."""
 
@@ -229,23 +228,15 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
     written once all its pixels are known. `folder` should be a temporary one: an error leaves
     it half-filled.
 
-    Args:
-        folder: An existing folder.
-        grid: Of the rasters. What is never written reads as no data.
-        rasters: What to write.
-
-    Yields:
-        The function that writes a piece.
+    What is never written reads as no data.
     """
     parts = [folder / f".part-{raster.name}" for raster in rasters]
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         with ExitStack() as stack:
             files = [
-                stack.enter_context(rasterio.open(part, "w", **_profile(grid, raster)))
+                stack.enter_context(_open(part, grid, raster))
                 for part, raster in zip(parts, rasters, strict=True)
             ]
-            for file, raster in zip(files, rasters, strict=True):
-                _describe(file, raster)
 
             def write(window: Window, layers: Sequence[NDArray[np.generic]]) -> None:
                 box = rasterio_window(window)
@@ -269,15 +260,14 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
             part.unlink()
 
 
-def _describe(file: DatasetWriter, raster: Raster) -> None:
+def _open(path: Path, grid: Grid, raster: Raster) -> DatasetWriter:
+    """A plain GeoTIFF to write the pieces to; its blocks fit the cores of the default tiles."""
+    profile = tiff_profile(grid, len(raster.bands), raster.dtype, raster.nodata, sparse=True)
+    file = rasterio.open(path, "w", **profile)
     file.descriptions = raster.bands
     file.update_tags(**raster.tags)
     if raster.colors:
         file.write_colormap(1, raster.colors)
     if raster.rgb:
         file.colorinterp = RGB
-
-
-def _profile(grid: Grid, raster: Raster) -> dict[str, object]:
-    # The blocks fit the cores of the default tiles.
-    return tiff_profile(grid, len(raster.bands), raster.dtype, raster.nodata, sparse=True)
+    return file

@@ -54,7 +54,7 @@ STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""
 
 
-def write_vectors(maps: SiteMaps) -> int:
+def write_vectors(maps: SiteMaps) -> None:
     """Write the foreground of a site's map as roads.gpkg and roads.parquet, in the map's CRS.
 
     The GeoPackage has a layer a class, named after it; the GeoParquet file has all in one table.
@@ -70,9 +70,6 @@ def write_vectors(maps: SiteMaps) -> int:
     Args:
         maps: The site; its classes.tif and pmap.tif are in place.
 
-    Returns:
-        Number of features.
-
     Raises:
         InputError: A map cannot be read.
     """
@@ -82,7 +79,6 @@ def write_vectors(maps: SiteMaps) -> int:
         with pq.ParquetFile(table) as source, _dated(maps.dates[-1]):
             for c in maps.legend.foreground:
                 _write_layer(package, maps, grid, c, source, groups[c.name])
-            return int(source.metadata.num_rows)
 
 
 def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int]]:
