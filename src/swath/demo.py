@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.errors import MissingExtraError
@@ -23,7 +21,6 @@ from swath.mapping.options import MapOptions
 from swath.mapping.request import map_scenes
 from swath.progress import console
 from swath.report.folder import write_report
-from swath.report.table import table_text
 from swath.simulate.world import write_world
 from swath.sites.schema import SplitName
 from swath.training.presets import TrainSettings, preset
@@ -76,16 +73,6 @@ class DemoResult:
     page: Path
     report: Report
     seconds: float
-
-    @property
-    def table(self) -> list[dict[str, JsonValue]]:
-        """The paper's table; see `Report.table`."""
-        return [row.as_json() for row in self.report.table()]
-
-    @property
-    def table_text(self) -> str:
-        """The same as text."""
-        return table_text(self.report)
 
 
 def run_demo(

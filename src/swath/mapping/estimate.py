@@ -33,21 +33,20 @@ SMALL_PX = 640
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a pixel costs here: seconds, or bytes.
+    """What a pixel costs here: seconds, or bytes on disk.
 
     Attributes:
         image_s: To bring one date onto the grid.
         image_once_s: What that takes a date, however large it is (its dark levels, say).
-        pmap_s: To run the U-Net, its margins included.
+        pmap_s: To run the U-Net on one date, its margins included.
         fusion_s: To fuse all dates.
         write_pmap_s: To write the PMap of one date.
         write_fused_s: To write the fused PMap, classes and composite.
         vectors_s: To trace the vectors.
-        image_bytes: Of the image of one date on the grid, while it is mapped.
-        pmap_bytes: Of the PMap of one date, compressed.
-        fused_bytes: Of all other files, compressed.
-        tile_mb: Peak memory with the tile, in MB; None where the system does not tell. The U-Net
-            maps it thrice: what one pass leaves does not quite fit the next.
+        image_bytes: Of the image of one date, while it is mapped.
+        pmap_bytes: Of the PMap of one date.
+        fused_bytes: Of all other files.
+        tile_mb: Peak memory with the tile, in MB; None where the system does not tell.
     """
 
     image_s: float
@@ -74,9 +73,8 @@ class Estimate:
         tiles: How many the scene has; the U-Net maps each once a date, the ConvLSTM once.
         read_mpx: Megapixels that the U-Net sees in all, margins included.
         stages_s: Stage -> seconds.
-        memory_mb: Peak memory: that of a tile, which all tiles share, with the libraries and the
-            model; None where the system does not tell. Not counted: GDAL's cache, and lines
-            where they take more than the networks (about 1.2 GB in all, where roads are dense).
+        memory_mb: Peak memory: `Rates.tile_mb`. Not counted: GDAL's cache, and lines where they
+            take more than the networks (about 1.2 GB in all, where roads are dense).
         disk_mb: What the maps will take.
         temporary_mb: What the work takes besides, at most.
     """
@@ -123,25 +121,24 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
     dates, pixels = len(plan.maps.dates), plan.grid.window.size
     classes = len(plan.maps.legend.classes)
     tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
-    read = sum(tile.read.size for tile in tiles)
     # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
     temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
     return Estimate(
-        plan.maps.site,
-        dates,
-        plan.grid.shape,
-        len(tiles),
-        dates * read / 1e6,
-        {
+        site=plan.maps.site,
+        dates=dates,
+        shape=plan.grid.shape,
+        tiles=len(tiles),
+        read_mpx=dates * sum(tile.read.size for tile in tiles) / 1e6,
+        stages_s={
             "images": dates * (rates.image_once_s + pixels * rates.image_s),
             "pmaps": dates * pixels * rates.pmap_s,
             "fusion": pixels * rates.fusion_s,
             "write": pixels * (dates * rates.write_pmap_s + rates.write_fused_s),
             "vectors": pixels * rates.vectors_s,
         },
-        rates.tile_mb,
-        pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
-        pixels * temporary / 1e6,
+        memory_mb=rates.tile_mb,
+        disk_mb=pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
+        temporary_mb=pixels * temporary / 1e6,
     )
 
 

@@ -69,7 +69,7 @@ def plan_series(
         run: The run's folder.
         series: What to map.
         home: MAPS/<site>.
-        tile_px: Largest side of a tile.
+        tile_px: See `Settings`.
         threshold: See `Settings`.
 
     Raises:

@@ -109,22 +109,11 @@ class Request:
             return None
         return tuple(map(Path, self.scenes))
 
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """Folders that are read tile by tile, by whoever maps."""
-        return (self.scenes.root,) if isinstance(self.scenes, Dataset) else ()
-
     @contextmanager
     def series(self, spec: ModelSpec) -> Iterator[tuple[Series, ...]]:
-        """Read the headers, and find what is to be mapped.
+        """Read the headers; give the series for a model, which can be read while the block lasts.
 
         Images in memory are written as files first, and mapped as files are.
-
-        Args:
-            spec: Of the model that maps.
-
-        Yields:
-            The series, which can be read as long as the block lasts.
 
         Raises:
             InputError: An image that is missing or unusable.
@@ -222,40 +211,22 @@ def map_scenes(
 def map_request(
     request: Request, model: TrainedModel, out: Path, options: MapOptions = DEFAULTS
 ) -> tuple[MappedSite, ...]:
-    """Map what is asked for, and tell what was done; see `map_scenes`.
-
-    Args:
-        request: What.
-        model: Of `find_model`.
-        out: MAPS.
-        options: How.
-    """
+    """Map what is asked for, and tell what was done; see `map_scenes`."""
     predictor = options.predictor(model)
+    reads = (request.scenes.root,) if isinstance(request.scenes, Dataset) else ()
     with request.series(model.spec) as wanted:
-        return map_sites(predictor, run_of(model), wanted, out, options, request.reads)
+        return map_sites(predictor, run_of(model), wanted, out, options, reads)
 
 
 def find_model(model: Model) -> TrainedModel:
-    """A model as it is given, or read from its run.
-
-    Args:
-        model: A model; a run's folder; or `starter`.
-
-    Raises:
-        InputError: No model there.
-        ModelError: It cannot be used.
-    """
+    """A model as it is given, or read from its run's folder, or the `starter`."""
     if isinstance(model, TrainedModel):
         return model
     return load_model(STARTER if model == STARTER_NAME else Path(model))
 
 
 def run_of(model: TrainedModel) -> Path:
-    """The folder that a model was read from.
-
-    Raises:
-        ModelError: It was not read from one.
-    """
+    """The folder that a model was read from; ModelError if there is none."""
     if model.folder is None:
         raise ModelError("the model lies in memory only; save it, and load it from its folder")
     return model.folder

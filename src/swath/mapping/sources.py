@@ -132,11 +132,7 @@ def select_sites(
 
 
 def check_images(dataset: Dataset, spec: ModelSpec) -> None:
-    """Check that a dataset's images are what the model reads.
-
-    Raises:
-        ModelError: Other bands, another order, or another encoding.
-    """
+    """Raise `ModelError` if a dataset has other bands, or another encoding, than a model reads."""
     if dataset.image != spec.image:
         raise ModelError(
             f"the images of {dataset.root} are {_describe(dataset.image)}, but the model reads "
@@ -172,25 +168,14 @@ def scene_series(
 
 
 def warped_series(series: SceneSeries, image: ImageSettings) -> Series:
-    """Scenes, to be warped onto the grid of their series.
-
-    Args:
-        series: Its scenes have the bands that `image` names.
-        image: Which bands the model reads, in which encoding.
-    """
+    """Scenes that have the bands of `image`, to be warped onto the grid of their series."""
     grid = series.grid
     sources = tuple(scene_source(scene, grid, image) for scene in series.scenes)
     return Series(series.name, grid, sources)
 
 
 def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
-    """A scene, to be warped onto a grid.
-
-    Args:
-        scene: It has the bands that `image` names.
-        grid: Where its map will lie.
-        image: Which bands the model reads, in which encoding.
-    """
+    """A scene that has the bands of `image`, to be warped onto a grid."""
     return Source(
         scene.date,
         f"{COPERNICUS} {scene.date.year}",

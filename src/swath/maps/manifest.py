@@ -28,7 +28,7 @@ class Output(Frozen):
     Attributes:
         key: Hash of all that the file depends on.
         sha256: Hash of its bytes.
-        threshold: Of a class map; see `Manifest.threshold`. A result, not part of the key.
+        threshold: Of a class map of two classes. A result, not part of the key.
     """
 
     key: str
@@ -37,16 +37,15 @@ class Output(Frozen):
 
 
 class Settings(Frozen):
-    """How the maps were computed.
+    """How the maps were computed: what became of `swath.mapping.options.MapOptions`.
 
     Attributes:
         tile_px: Largest side of a tile.
         precision: Of the networks.
-        orientations: In how many orientations they looked at the images: 1 or 8.
+        orientations: In how many they looked at the images.
         device: Type of the device they ran on.
         max_dates: T: how many dates, the newest ones, are fused.
-        threshold: Of the foreground's score, with two classes; `scene`: where the scene's own
-            scores lead one to expect the highest IoU.
+        threshold: As it was asked for.
     """
 
     tile_px: int = Field(ge=1)
@@ -77,9 +76,9 @@ class Manifest(Frozen):
         run: The run's folder, relative to the maps' folder.
         model_sha256: Hash of the run's weights file.
         settings: How the maps were computed.
-        crs: Coordinate system of the maps.
-        transform: Their affine transform, (a, b, c, d, e, f).
-        shape: Their (height, width) in px.
+        crs: Of the grid, as `transform` (a, b, c, d, e, f) and `shape` (height, width).
+        transform: See `crs`.
+        shape: See `crs`.
         dates: All dates that have a PMap.
         outputs: The files by name. Files that any run rewrites alike (item.json) are not listed.
     """
@@ -103,10 +102,7 @@ class Manifest(Frozen):
 
     @property
     def threshold(self) -> float | None:
-        """Above which score of the foreground, 0..1, a pixel of the class map is of that class.
-
-        None with more than two classes, where the likeliest wins.
-        """
+        """Of the class map; see `swath.maps.sitemaps.SiteMaps.threshold`."""
         classes = self.outputs.get(CLASSES_NAME)
         return None if classes is None else classes.threshold
 

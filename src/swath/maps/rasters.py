@@ -172,11 +172,11 @@ def classify(fused: NDArray[np.uint8], edge: int = HALF) -> NDArray[np.uint8]:
 
     Args:
         fused: (lc, h, w) uint8 as stored.
-        edge: With two classes, the edge of the threshold of the foreground's score, see
-            `swath.metrics`; 500 is where the likelier class wins.
+        edge: With two classes, of the threshold of the foreground's score, see `swath.metrics`;
+            with more the likeliest wins.
 
     Returns:
-        (h, w) uint8 ids; 255 where there is no data. Of more than two classes, the largest.
+        (h, w) uint8 ids; 255 where there is no data.
     """
     if len(fused) == 2:
         ids = selected(foreground_bins(fused), edge).astype(np.uint8)
@@ -205,11 +205,10 @@ def _bin_table() -> NDArray[np.uint16]:
 def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
     """The edge at which a scene's own scores lead one to expect the highest IoU.
 
+    See `swath.metrics.expected_edge`; `HALF` for more than two classes, where it is not used.
+
     Args:
         parts: (lc, h, w) uint8 as stored, all of the scene's.
-
-    Returns:
-        See `swath.metrics.expected_edge`; 500 for more than two classes, where it is not used.
     """
     pixels = np.zeros(BINS, np.int64)
     for codes in parts:

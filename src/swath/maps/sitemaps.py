@@ -122,7 +122,6 @@ class SiteMaps(BaseModel):
 
         Raises:
             DatasetError: The site was not mapped on that date.
-            InputError: The file is missing or unreadable.
         """
         day = dt.date.fromisoformat(date) if isinstance(date, str) else date
         pmap, known = read_pmap(self.fused_path if day is None else self.pmap_path(day))
@@ -130,11 +129,7 @@ class SiteMaps(BaseModel):
         return np.ma.MaskedArray(pmap, mask, fill_value=np.nan)
 
     def classes(self) -> NDArray[np.uint8]:
-        """The class map: (H, W) uint8 class ids of `legend`; 255 = no data.
-
-        Raises:
-            InputError: The file is missing or unreadable.
-        """
+        """The class map: (H, W) uint8 class ids of `legend`; 255 = no data."""
         ids: NDArray[np.uint8] = read_bytes(self.classes_path)[0]
         return ids
 
@@ -173,9 +168,8 @@ class SiteMaps(BaseModel):
         """One line: where, when, of which classes, made how."""
         days = f"{self.dates[0]}..{self.dates[-1]}" if len(self.dates) > 1 else str(self.dates[0])
         names = ", ".join(self.legend.names)
-        return (
-            f"SiteMaps({self.site}: {len(self.dates)} dates {days} fused by {self.fusion}; {names})"
-        )
+        dates = f"{len(self.dates)} dates {days}"
+        return f"SiteMaps({self.site}: {dates} fused by {self.fusion}; {names})"
 
     __str__ = __repr__
 
@@ -192,11 +186,7 @@ class SiteMaps(BaseModel):
 
     @property
     def grid(self) -> Grid:
-        """Where the maps lie.
-
-        Raises:
-            InputError: The class map is missing or unreadable.
-        """
+        """Where the maps lie."""
         return read_grid(self.classes_path)
 
     @property
@@ -204,9 +194,6 @@ class SiteMaps(BaseModel):
         """Above which score of the foreground, 0..1, a pixel is of that class.
 
         None with more than two classes, where the likeliest wins.
-
-        Raises:
-            DatasetError: The maps have no manifest, or one of another version.
         """
         return read_manifest(self.folder).threshold
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -44,12 +44,6 @@ MEASURES: dict[str | None, str] = {"line": "length_m", "area": "area_m2"}
 GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
 
 
-class GeoParquet(TypedDict):
-    """What GeoParquet says of a table; the columns by name."""
-
-    columns: dict[str, dict[str, object]]
-
-
 STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""
 
@@ -67,11 +61,8 @@ def write_vectors(maps: SiteMaps) -> None:
     when they are traced, so no more than a few sheets are in memory; where the legend has area
     classes, the class map is, and their outlines.
 
-    Args:
-        maps: The site; its classes.tif and pmap.tif are in place.
-
     Raises:
-        InputError: A map cannot be read.
+        InputError: classes.tif or pmap.tif cannot be read.
     """
     grid = read_grid(maps.classes_path)
     with replacing(maps.parquet_path) as table, replacing(maps.gpkg_path) as package:
@@ -82,11 +73,7 @@ def write_vectors(maps: SiteMaps) -> None:
 
 
 def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int]]:
-    """Write all features as GeoParquet, sheet by sheet.
-
-    Returns:
-        Class -> its row groups.
-    """
+    """Write all features as GeoParquet, sheet by sheet: class -> its row groups."""
     schema, geo = _schema(maps, grid)
     groups: dict[str, list[int]] = {}
     boxes: list[NDArray[np.float64]] = []
@@ -137,7 +124,7 @@ def _write_layer(
     )
 
 
-def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, GeoParquet]:
+def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     """The columns of the table of all features, and what GeoParquet says of its geometry."""
     kinds = list(dict.fromkeys(c.geometry for c in maps.legend.foreground))
     sample = gpd.GeoDataFrame(
@@ -152,7 +139,7 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, GeoParquet]:
     sample.to_parquet(stream, index=False)
     sampled = pq.read_schema(stream)
     described = dict(sampled.metadata)
-    geo: GeoParquet = json.loads(described.pop(b"geo"))
+    geo: dict[str, Any] = json.loads(described.pop(b"geo"))
     geo["columns"]["geometry"]["geometry_types"] = [GEOMETRIES[kind] for kind in kinds]
     del geo["columns"]["geometry"]["bbox"]
     return sampled.with_metadata(described), geo
@@ -264,9 +251,8 @@ def _pixel_centres(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float6
     """(n, 2) columns and rows -> (n, 2) x and y of the pixels' centres."""
     left, _, _, top = grid.bounds
     x_size, y_size = grid.resolution
-    x = left + (pixels[:, 0] + 0.5) * x_size
-    y = top - (pixels[:, 1] + 0.5) * y_size
-    return np.stack([x, y], axis=1)
+    places: NDArray[np.float64] = (pixels + 0.5) * [x_size, -y_size] + [left, top]
+    return places
 
 
 def _table(
