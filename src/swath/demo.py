@@ -37,14 +37,7 @@ SPLITS: dict[str, SplitName] = {
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """How large the demo is.
-
-    Attributes:
-        splits: Name and split of every town.
-        size_px: Side of a town in pixels of 10 m.
-        dates: Acquisitions of every town.
-        settings: Of the training.
-    """
+    """How large the demo is: towns with their splits, side and dates of each; and the training."""
 
     splits: Mapping[str, SplitName] = field(default_factory=lambda: dict(SPLITS))
     size_px: int = 512
@@ -54,13 +47,13 @@ class DemoPlan:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo left in its folder.
+    """What the demo left in its folder, as the commands leave it.
 
     Attributes:
         sites_file: The simulated world as a user would have it.
-        dataset: DATASET of `swath build`.
-        run: RUN of `swath train`.
-        maps: MAPS of `swath map`.
+        dataset: DATASET.
+        run: RUN.
+        maps: MAPS.
         page: The report as a page.
         report: What it holds.
         seconds: Wall time of all steps.

@@ -1,7 +1,4 @@
-"""What `import swath` gives beside maps: datasets, models, trainings and their scores.
-
-Each is a room's own function, with paths as text where that is handier.
-"""
+"""What `import swath` gives beside maps: the rooms' own functions, with paths as text if wanted."""
 
 from dataclasses import replace
 from pathlib import Path

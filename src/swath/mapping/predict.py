@@ -166,14 +166,12 @@ class Predictor:
         Returns:
             (lc, h, w) float32, 0..1, anything where there is no data; (h, w) bool, True = data.
         """
-        spec = self.model.spec
-        known = valid_mask(pixels)
-        valid: NDArray[np.bool_] = known[kept.slices]
+        valid: NDArray[np.bool_] = valid_mask(pixels)[kept.slices]
         if not valid.any():
-            return np.zeros((len(spec.legend.classes), *valid.shape), np.float32), valid
-        image = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
-        image = image.contiguous(memory_format=torch.channels_last)
-        seen = image, torch.from_numpy(known)[None].to(self.device)
+            classes = len(self.model.spec.legend.classes)
+            return np.zeros((classes, *valid.shape), np.float32), valid
+        image, known = self._seen(pixels)
+        seen = image.contiguous(memory_format=torch.channels_last), known
         with torch.inference_mode(), autocast(self.device, self.precision):
             if self.orientations == 1:  # no more is computed than is kept
                 pmap = probabilities(self.fcn(*seen, kept))
@@ -229,13 +227,16 @@ class Predictor:
             (lc, h, w) float32, 0..1; meaningless where no date has data.
         """
         assert self.series is not None
-        stacked = np.stack(pixels)
-        images = torch.from_numpy(self.model.spec.scaling.apply(stacked))[None].to(self.device)
-        known = torch.from_numpy(valid_mask(stacked))[None].to(self.device)
+        seen = self._seen(np.stack(pixels))
         with torch.inference_mode(), autocast(self.device, self.precision):
-            whole = mapped(self.series, (images, known), self.model.stride, self.orientations)
+            whole = mapped(self.series, seen, self.model.stride, self.orientations)
             pmap: NDArray[np.float32] = whole[0][(..., *kept.slices)].cpu().contiguous().numpy()
         return tempered(pmap, self.model.spec.temperature)
+
+    def _seen(self, pixels: NDArray[np.generic]) -> tuple[Tensor, Tensor]:
+        """(..., C, H, W) pixels as the networks take them: scaled, and where they have data."""
+        scaled = torch.from_numpy(self.model.spec.scaling.apply(pixels))[None]
+        return scaled.to(self.device), torch.from_numpy(valid_mask(pixels))[None].to(self.device)
 
     def _fuse(
         self, network: FusionNetwork, pmaps: Tensor, valid: Tensor, core: Window

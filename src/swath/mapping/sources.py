@@ -108,7 +108,7 @@ def select_sites(
         names: Only these sites, where any are given.
 
     Raises:
-        DatasetError: A name that the dataset does not have or that is not in the split, or no site.
+        DatasetError: A name that is not in the split, or no site.
     """
     seen = {name for members in spec.splits.values() for name in members}
 
@@ -134,9 +134,10 @@ def select_sites(
 def check_images(dataset: Dataset, spec: ModelSpec) -> None:
     """Raise `ModelError` if a dataset has other bands, or another encoding, than a model reads."""
     if dataset.image != spec.image:
+        have, reads = (f"{', '.join(i.bands)} as {i.encoding}" for i in (dataset.image, spec.image))
         raise ModelError(
-            f"the images of {dataset.root} are {_describe(dataset.image)}, but the model reads "
-            f"{_describe(spec.image)}; build the dataset with the model's image settings"
+            f"the images of {dataset.root} are {have}, but the model reads {reads}; build the "
+            "dataset with the model's image settings"
         )
 
 
@@ -155,9 +156,8 @@ def scene_series(
         paths: GeoTIFFs whose names hold their dates, or Sentinel-2 products.
         bands: Band names in the files' order; None: as the files say.
         image: Which bands the model reads, in which encoding.
-        mask: Which pixels are not to be used, as in a sites file: a raster, `{date}` in its path
-            standing for the date, or the name of the cloud model.
-        level: Processing level of image files, for the cloud model.
+        mask: As in a sites file.
+        level: As in a sites file.
 
     Raises:
         InputError: A file that is missing or unusable, lacks a band, or two files of one day.
@@ -225,10 +225,6 @@ def _identify(scene: Scene, image: ImageSettings) -> str:
             "masks": scene.masks,
         }
     )
-
-
-def _describe(image: ImageSettings) -> str:
-    return f"{', '.join(image.bands)} as {image.encoding}"
 
 
 def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> DatedImage:

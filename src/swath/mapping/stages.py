@@ -122,8 +122,8 @@ def map_sites(
 ) -> tuple[MappedSite, ...]:
     """Map every series into `out`/<site>: of each site all of its files, or none.
 
-    What a run that broke off had finished is taken up; the result has the same bytes as if nothing
-    had happened. Other sites in `out` stay as they are. All are planned before the first is mapped.
+    What a run that broke off had finished is taken up; the bytes are the same as if nothing had
+    happened. Other sites in `out` stay as they are. All are planned before the first is mapped.
 
     Args:
         predictor: The run's model.
@@ -191,15 +191,7 @@ def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """The making of a site's rasters and vectors.
-
-    Attributes:
-        place: Where.
-        plan: What.
-        predictor: The model.
-        runner: Runs the networks.
-        stages: Gets the times.
-    """
+    """The making of a site's rasters and vectors: where, what, by what and whom, in which time."""
 
     place: WorkFolder
     plan: SitePlan

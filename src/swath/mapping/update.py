@@ -18,14 +18,12 @@ from swath.mapping.stages import Making, MappedSite, Stages, finish
 from swath.mapping.workfolder import WorkFolder, matches, working
 from swath.maps.changes import count_changes, write_changes
 from swath.maps.manifest import CLASSES_NAME, Manifest, Mapped, read_manifest
-from swath.maps.maps import Maps, open_maps
-from swath.maps.sitemaps import SiteMaps
+from swath.maps.maps import Maps
+from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.models.trained import load_model, weights_hash
 from swath.scenes.raster import plan_source_window
 from swath.scenes.scene import Scene, SceneSettings
 from swath.sites.series import find_scenes
-
-CHANGES = "changes.tif"
 
 CHANGES_VERSION = 1
 """Of the change layer's bytes: raised when the same maps give others."""
@@ -71,7 +69,7 @@ def update(
     folder = maps.folder if isinstance(maps, Maps) else Path(maps)
     add_scene(folder, scene, site=site, run=run, bands=bands, options=options)
     keeper = maps.keeper if isinstance(maps, Maps) else None
-    return Maps(folder, list(open_maps(folder).values()), keeper)
+    return Maps(folder, read_maps(folder), keeper)
 
 
 def add_scene(
@@ -90,7 +88,7 @@ def add_scene(
     """
     names = None if bands is None else tuple(bands)
     (new,) = find_scenes([SceneSettings(path=str(scene), bands=names)], Path())
-    maps = _choose_site(list(open_maps(folder).values()), new, site)
+    maps = _choose_site(read_maps(folder), new, site)
     manifest = read_manifest(maps.folder)
     home = _find_run(maps.folder, manifest, None if run is None else Path(run))
     then = manifest.settings
@@ -200,17 +198,18 @@ def _add_changes(
     same = outputs[CLASSES_NAME].key == plan.keys[CLASSES_NAME]
     if same and not old.changes:
         return plan
-    key = outputs[CHANGES].key if CHANGES in outputs else None
+    name = old.changes_path.name
+    key = outputs[name].key if name in outputs else None
     if not same:
         classes = {"old": outputs[CLASSES_NAME].key, "new": plan.keys[CLASSES_NAME]}
         inputs = {"before": key, **classes, "date": str(date)}
         key = Decided("changes", CHANGES_VERSION, inputs).key
     assert key is not None
-    if not place.reuse(CHANGES, key):
+    if not place.reuse(name, key):
         write_changes(old, new, date, plan.grid)
-        place.record(CHANGES, key)
+        place.record(name, key)
     changes = old.changes
     if not same:
         changes = (*changes, count_changes(old, new, date, plan.grid))
     maps = plan.maps.model_copy(update={"changes": changes})
-    return replace(plan, maps=maps, keys={**plan.keys, CHANGES: key})
+    return replace(plan, maps=maps, keys={**plan.keys, name: key})

@@ -64,12 +64,9 @@ class WorkFolder:
         return self._finished[name]
 
     def commit(self, manifest: Manifest, keys: Mapping[str, str], others: tuple[str, ...]) -> None:
-        """Put the folder in the place of the final one.
+        """Put the folder, with its manifest, in the place of the final one.
 
-        Args:
-            manifest: To be written, with the hashes of the outputs.
-            keys: The outputs, by name; all of them were reused or recorded.
-            others: Further files that belong to the folder.
+        Only the outputs `keys`, which were reused or recorded, and the files `others` stay.
         """
         outputs = {name: self._finished[name] for name in keys}
         write_manifest(self.folder, manifest.model_copy(update={"outputs": outputs}))

@@ -69,11 +69,7 @@ class Maps(Mapping[str, SiteMaps]):
 
     @property
     def only(self) -> SiteMaps:
-        """The maps of the one site.
-
-        Raises:
-            DatasetError: There are several.
-        """
+        """The maps of the one site; `DatasetError` if there are several."""
         if len(self) > 1:
             raise DatasetError(
                 f"{self.folder} has maps of several sites, {self._names}; choose one by its name: "

@@ -89,10 +89,7 @@ def fused_rasters(
 
 
 def with_threshold(rasters: Sequence[Raster], threshold: float) -> tuple[Raster, ...]:
-    """The same rasters; a tag of the classes tells people with which threshold they were made.
-
-    Nothing reads it back: the threshold that counts stands in the manifest.
-    """
+    """The same rasters; a tag of the classes, for people, tells their threshold."""
     tag = {"THRESHOLD": f"{threshold:g}"}
     return tuple(
         replace(raster, tags=raster.tags | tag) if raster.name == CLASSES_NAME else raster
@@ -117,9 +114,6 @@ def composite_dates(dates: Sequence[dt.date]) -> tuple[tuple[dt.date, ...], ...]
 
     Three dates give a colour each; of more, the first, the middle and the last are shown. With two,
     blue is their mean, so that agreement is grey as with three; one date is grey all over.
-
-    Args:
-        dates: The series, oldest first, at least one.
 
     Source: section 1.6 (red, green, blue = day 1, 2, 3); follows for T = 3.
     """

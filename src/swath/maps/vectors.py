@@ -44,6 +44,9 @@ MEASURES: dict[str | None, str] = {"line": "length_m", "area": "area_m2"}
 GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
 
 
+Columns = dict[str, NDArray[Any]]
+"""Features: a value each, by column."""
+
 STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""
 
@@ -81,12 +84,17 @@ def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int
     with pq.ParquetWriter(path, schema) as writer:
         for c in maps.legend.foreground:
             groups[c.name] = []
-            for table in _tables(maps, grid, c):
-                if len(table):
-                    boxes.append(shapely.total_bounds(table.geometry.values))
-                    writer.write_table(_arrow(table, schema))
-                    groups[c.name].append(number)
-                    number += 1
+            for columns in _features(maps, grid, c):
+                geometry = columns["geometry"]
+                if not len(geometry):
+                    continue
+                boxes.append(shapely.total_bounds(geometry))
+                columns["geometry"] = shapely.to_wkb(geometry)
+                none = [None] * len(geometry)
+                arrays = [pa.array(columns.get(f.name, none), f.type) for f in schema]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                groups[c.name].append(number)
+                number += 1
         if boxes:
             corners = np.stack(boxes)
             box = [*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()]
@@ -145,18 +153,6 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     return sampled.with_metadata(described), geo
 
 
-def _arrow(table: gpd.GeoDataFrame, schema: pa.Schema) -> pa.Table:
-    columns = [
-        pa.array(shapely.to_wkb(table.geometry.values), field.type)
-        if field.name == "geometry"
-        else pa.array(table[field.name], field.type)
-        if field.name in table
-        else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
 @contextmanager
 def _dated(day: dt.date) -> Iterator[None]:
     """Let GeoPackages say that they were last changed on `day`, not now: same maps, same bytes."""
@@ -167,7 +163,7 @@ def _dated(day: dt.date) -> Iterator[None]:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
-def _tables(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[gpd.GeoDataFrame]:
+def _features(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[Columns]:
     """The features of a class: lines sheet by sheet, areas all at once."""
     if c.geometry != "line":
         yield _areas(maps, grid, c)
@@ -175,7 +171,7 @@ def _tables(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[gpd.GeoDataF
     sheets = plan_tiles(grid.shape, SHEET_PX, SHEET_MARGIN_PX, 1)
     # GEOS lets other threads run. No more sheets are begun than can be taken.
     with ThreadPoolExecutor(TRACERS) as pool:
-        coming: deque[Future[gpd.GeoDataFrame]] = deque()
+        coming: deque[Future[Columns]] = deque()
         for sheet in sheets:
             coming.append(pool.submit(_sheet_lines, maps, grid, sheet, c))
             if len(coming) >= TRACERS:
@@ -184,7 +180,7 @@ def _tables(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[gpd.GeoDataF
             yield coming.popleft().result()
 
 
-def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> gpd.GeoDataFrame:
+def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> Columns:
     mask = read_bytes(maps.classes_path, sheet.read)[0] == c.id
     traced = trace_lines(mask, sheet.kept)
     pixels, owner = shapely.get_coordinates(traced, return_index=True)
@@ -199,10 +195,10 @@ def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> gpd
         mean.add(owner[here], band[rows[here] + whole.row - strip.row, cols[here]])
     simple = shapely.simplify(traced, SIMPLIFY_PX)
     placed = shapely.transform(simple, lambda xy: _pixel_centres(xy, grid.crop(whole)))
-    return _table(c, mean, shapely.length(placed), placed, grid)
+    return _columns(c, mean, shapely.length(placed), placed)
 
 
-def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> gpd.GeoDataFrame:
+def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> Columns:
     """The outlines of a class and its mean PMap over them."""
     mask = read_bytes(maps.classes_path)[0] == c.id
     fused = maps.fused_path
@@ -225,7 +221,7 @@ def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> gpd.GeoDataFrame:
         )
         inside = owner >= 0
         mean.add(owner[inside], read_bytes(fused, strip)[c.id][inside])
-    return _table(c, mean, shapely.area(outlines), outlines, grid)
+    return _columns(c, mean, shapely.area(outlines), outlines)
 
 
 class _Mean:
@@ -255,16 +251,12 @@ def _pixel_centres(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float6
     return places
 
 
-def _table(
-    c: LegendClass,
-    mean: _Mean,
-    measured: NDArray[np.float64],
-    geometry: NDArray[np.object_],
-    grid: Grid,
-) -> gpd.GeoDataFrame:
-    columns = {
+def _columns(
+    c: LegendClass, mean: _Mean, measured: NDArray[np.float64], geometry: NDArray[np.object_]
+) -> Columns:
+    return {
         "class": np.full(len(geometry), c.name, dtype=object),
         "probability": mean.value.astype(np.float32),
         MEASURES[c.geometry]: measured,
+        "geometry": geometry,
     }
-    return gpd.GeoDataFrame(columns, geometry=geometry, crs=grid.crs)
