@@ -24,8 +24,8 @@ from swath.models.trained import TrainedModel
 from swath.progress import track
 from swath.tiles import Tile
 
-WARM_UP_PX = 256
-"""Side of what is mapped before the clock starts: libraries set themselves up at first use."""
+LOOK_PX = 256
+"""Side of the middle of a tile, where data is looked for: with it, libraries set themselves up."""
 
 SMALL_PX = 640
 """Side of what is prepared beside a whole tile, to tell what a date costs and what a pixel."""
@@ -154,7 +154,6 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         folder = Path(temporary)
         source, chosen = _find_tile(plan, predictor, folder)
         part = chosen.read
-        _warm_up(plan, predictor, source, part)
         scratch = folder / "scratch"
         grid, whole = plan.grid.crop(chosen.core), chosen.core.relative_to(chosen.core)
         seen, tile = Tile(chosen.kept, part.relative_to(part)), Tile(whole, whole)
@@ -231,18 +230,7 @@ def _find_tile(plan: SitePlan, predictor: Predictor, folder: Path) -> tuple[Sour
     raise InputError(f"the images of {plan.maps.site} have no data")
 
 
-def _warm_up(plan: SitePlan, predictor: Predictor, source: Source, part: Window) -> None:
-    small = _middle(part)
-    here = small.relative_to(small)
-    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
-        image = source.crop(small).prepare(Path(folder))
-        pmap, valid = predictor.pmap(predictor.read(image, here), here)
-        dates = len(plan.maps.dates)
-        whole = plan.grid.window.size
-        predictor.fuse(np.stack([pmap] * dates), np.stack([valid] * dates), here, whole)
-
-
-def _middle(window: Window, side: int = WARM_UP_PX) -> Window:
+def _middle(window: Window, side: int = LOOK_PX) -> Window:
     height, width = min(side, window.height), min(side, window.width)
     row = window.row + (window.height - height) // 2
     return Window(row, window.col + (window.width - width) // 2, height, width)

@@ -86,14 +86,13 @@ class Request:
                 f"a site's name becomes a folder: letters, digits, _ and -; got {self.name!r}"
             )
         placed = self.grid is not None or len(self.dates) > 0
-        chosen = self.split != "all" or bool(self.sites)
-        facts = (self.name, self.bands, self.mask, self.level, self.grid)
         if isinstance(self.scenes, Dataset):
+            facts = (self.name, self.bands, self.mask, self.level, self.grid)
             if any(fact is not None for fact in facts):
                 raise SettingsError(
                     "name, bands, mask, level and grid are for images; a dataset has its own"
                 )
-        elif chosen:
+        elif self.split != "all" or self.sites:
             raise SettingsError("split and sites choose from a dataset; images are all mapped")
         elif self.paths is not None and placed:
             raise SettingsError("grid and dates are for arrays; files have their own")
@@ -126,7 +125,11 @@ class Request:
                 raise InputError("no images to map")
             yield (self._of_files(paths, spec, self.name or folder_name(paths[0])),)
         elif isinstance(self.scenes, Dataset):
-            yield self._of_dataset(self.scenes, spec)
+            check_images(self.scenes, spec)
+            split = None if self.split == "all" else self.split
+            sites = select_sites(self.scenes, spec, split, self.sites)
+            days = as_dates(self.dates)
+            yield tuple(site_series(site, self.scenes, spec.dates, days) for site in sites)
         else:
             with TemporaryDirectory(prefix="swath-") as folder:
                 written = self._stack(spec).write(Path(folder))
@@ -136,13 +139,6 @@ class Request:
     def _of_files(self, paths: Sequence[Path], spec: ModelSpec, name: str) -> Series:
         bands = None if self.bands is None else tuple(self.bands)
         return scene_series(name, paths, bands, spec.image, self.mask, self.level)
-
-    def _of_dataset(self, dataset: Dataset, spec: ModelSpec) -> tuple[Series, ...]:
-        check_images(dataset, spec)
-        split = None if self.split == "all" else self.split
-        sites = select_sites(dataset, spec, split, self.sites)
-        days = as_dates(self.dates)
-        return tuple(site_series(site, dataset, spec.dates, days) for site in sites)
 
     def _stack(self, spec: ModelSpec) -> Stack:
         if isinstance(self.scenes, np.ndarray):

@@ -169,9 +169,8 @@ def scene_series(
 
 def warped_series(series: SceneSeries, image: ImageSettings) -> Series:
     """Scenes that have the bands of `image`, to be warped onto the grid of their series."""
-    grid = series.grid
-    sources = tuple(scene_source(scene, grid, image) for scene in series.scenes)
-    return Series(series.name, grid, sources)
+    sources = tuple(scene_source(scene, series.grid, image) for scene in series.scenes)
+    return Series(series.name, series.grid, sources)
 
 
 def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
