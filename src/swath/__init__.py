@@ -45,24 +45,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "swath.dataset.site",
-    "Grid": "swath.grid",
-    "Legend": "swath.legend",
-    "MapOptions": "swath.mapping.options",
-    "Maps": "swath.maps.maps",
-    "SiteMaps": "swath.maps.sitemaps",
-    "SwathError": "swath.errors",
-    "TrainedModel": "swath.models.trained",
-    "Workers": "swath.workers",
-    "build": "swath.library",
-    "evaluate": "swath.library",
-    "fetch": "swath.library",
-    "load_model": "swath.library",
-    "map_scenes": "swath.mapping.request",
-    "open_dataset": "swath.library",
-    "open_maps": "swath.maps.maps",
-    "train": "swath.library",
-    "update": "swath.mapping.update",
+    name: f"swath.{home}"
+    for home, names in {
+        "dataset.site": ["Dataset"],
+        "errors": ["SwathError"],
+        "grid": ["Grid"],
+        "legend": ["Legend"],
+        "library": ["build", "evaluate", "fetch", "load_model", "open_dataset", "train"],
+        "mapping.options": ["MapOptions"],
+        "mapping.request": ["map_scenes"],
+        "mapping.update": ["update"],
+        "maps.maps": ["Maps", "open_maps"],
+        "maps.sitemaps": ["SiteMaps"],
+        "models.trained": ["TrainedModel"],
+        "workers": ["Workers"],
+    }.items()
+    for name in names
 }
 """Public name -> the module that it comes from."""
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import JsonValue
-
 from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.errors import MissingExtraError
@@ -23,7 +21,6 @@ from swath.mapping.options import MapOptions
 from swath.mapping.request import map_scenes
 from swath.progress import console
 from swath.report.folder import write_report
-from swath.report.table import table_text
 from swath.simulate.world import write_world
 from swath.sites.schema import SplitName
 from swath.training.presets import TrainSettings, preset
@@ -40,14 +37,7 @@ SPLITS: dict[str, SplitName] = {
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """How large the demo is.
-
-    Attributes:
-        splits: Name and split of every town.
-        size_px: Side of a town in pixels of 10 m.
-        dates: Acquisitions of every town.
-        settings: Of the training.
-    """
+    """How large the demo is: towns with their splits, side and dates of each; and the training."""
 
     splits: Mapping[str, SplitName] = field(default_factory=lambda: dict(SPLITS))
     size_px: int = 512
@@ -57,13 +47,13 @@ class DemoPlan:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demo left in its folder.
+    """What the demo left in its folder, as the commands leave it.
 
     Attributes:
         sites_file: The simulated world as a user would have it.
-        dataset: DATASET of `swath build`.
-        run: RUN of `swath train`.
-        maps: MAPS of `swath map`.
+        dataset: DATASET.
+        run: RUN.
+        maps: MAPS.
         page: The report as a page.
         report: What it holds.
         seconds: Wall time of all steps.
@@ -76,16 +66,6 @@ class DemoResult:
     page: Path
     report: Report
     seconds: float
-
-    @property
-    def table(self) -> list[dict[str, JsonValue]]:
-        """The paper's table; see `Report.table`."""
-        return [row.as_json() for row in self.report.table()]
-
-    @property
-    def table_text(self) -> str:
-        """The same as text."""
-        return table_text(self.report)
 
 
 def run_demo(

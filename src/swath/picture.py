@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 
 SIDE_PX = 256
 """Longest side of a picture."""
@@ -17,18 +20,11 @@ STRETCH = (2, 98)
 
 
 def thumbnail(path: Path, side_px: int = SIDE_PX) -> NDArray[np.uint8] | None:
-    """A raster as a small picture: its first three bands, or its first.
-
-    Args:
-        path: A raster whose pixels without data are 0 in all bands.
-        side_px: Longest side of the picture.
+    """A raster as a small picture: its first three bands, or its first; 0 in all = no data.
 
     Returns:
         (4, h, w) uint8: red, green, blue and alpha; None where the file cannot be read.
     """
-    import rasterio
-    from rasterio.errors import RasterioError
-
     try:
         with rasterio.open(path) as source:
             scale = max(1.0, max(source.shape) / side_px)
@@ -53,10 +49,6 @@ def _colors(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 def png(image: NDArray[np.uint8]) -> bytes:
     """A (bands, h, w) uint8 image as a PNG file; 1 band, or 3 or 4 as red, green, blue, alpha."""
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
-    from rasterio.io import MemoryFile
-
     count, height, width = image.shape
     with rasterio.Env(), MemoryFile() as memory, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -69,12 +61,12 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 
 def card(title: str, facts: Mapping[str, str], image: NDArray[np.uint8] | None = None) -> str:
-    """A piece of HTML that says what a value is.
+    """A piece of HTML that says what a value is; facts without a text are left out.
 
     Args:
         title: Its head.
-        facts: Name -> text, a row each; empty texts are left out.
-        image: (1, 3 or 4, h, w) uint8.
+        facts: Name -> text, a row each.
+        image: As `png` takes it.
     """
     rows = "".join(
         f"<tr><th style='text-align:left'>{html.escape(name)}</th>"

@@ -25,11 +25,12 @@ def command(
 ) -> None:
     """Simulate a small world, train on it, map it and evaluate the maps: offline, in minutes."""
     from swath.demo import run_demo
+    from swath.report.table import table_text
 
     result = run_demo(out, seed=seed, device=device, overwrite=overwrite)
     emit(
         {
-            "table": result.table,
+            "table": [row.as_json() for row in result.report.table()],
             "stands_on": result.report.stands_on,
             "sites_file": str(result.sites_file),
             "dataset": str(result.dataset),
@@ -41,7 +42,7 @@ def command(
         },
         as_json,
         [
-            result.table_text,
+            table_text(result.report),
             "",
             f"report: {result.page}",
             f"maps: {result.maps}",

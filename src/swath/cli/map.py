@@ -95,10 +95,7 @@ ThresholdOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Which series a user wants mapped: the arguments that `map` and `plan` share.
-
-    The attributes are the command's, `paths` its RUN and SCENES.
-    """
+    """Which series a user wants mapped, as `map` and `plan` take it; `paths` is RUN and SCENES."""
 
     paths: list[Path]
     name: str | None
@@ -245,11 +242,7 @@ def read_orientations(text: Literal["1", "8"] | None) -> Literal[1, 8] | None:
 
 
 def read_threshold(text: str) -> "Threshold":
-    """The value of --threshold.
-
-    Raises:
-        SettingsError: It is neither `scene` nor a number of 0 to below 1.
-    """
+    """The value of --threshold; `SettingsError` if it is none."""
     if text == "scene":
         return "scene"
     try:

@@ -49,16 +49,16 @@ def command(
     options = MapOptions(device, precision, map_.read_orientations(orientations), tile)
     folder = out or Path()
     costs = estimate_request(arguments.request(options.workers), model, folder, options)
-    free = _free_mb(folder)
+    free, disk = _free_mb(folder), sum(cost.disk_mb for cost in costs)
+    temporary = max(cost.temporary_mb for cost in costs)
     total = {
         "seconds": round(sum(cost.seconds for cost in costs), 3),
-        "disk_mb": round(sum(cost.disk_mb for cost in costs), 1),
-        "temporary_mb": round(max(cost.temporary_mb for cost in costs), 1),
+        "disk_mb": round(disk, 1),
+        "temporary_mb": round(temporary, 1),
         "free_mb": round(free, 1),
     }
-    need = sum(cost.disk_mb for cost in costs) + max(cost.temporary_mb for cost in costs)
     lines = [_line(cost) for cost in costs]
-    if need > free:
+    if (need := disk + temporary) > free:
         lines.append(f"not enough room in {folder}: {need:.0f} MB are needed, {free:.0f} MB free")
     emit({"sites": [_report(cost) for cost in costs], **total}, as_json, lines)
 
@@ -72,14 +72,12 @@ def _free_mb(folder: Path) -> float:
 
 
 def _report(cost: "Estimate") -> dict[str, object]:
-    stages = {stage: round(seconds, 3) for stage, seconds in cost.stages_s.items()}
-    numbers = {
+    rounded: dict[str, object] = {
         field: round(value, 1) if isinstance(value, float) else value
         for field, value in dataclasses.asdict(cost).items()
     }
-    return {**numbers, "shape": list(cost.shape), "stages_s": stages} | {
-        "seconds": round(cost.seconds, 3)
-    }
+    stages = {stage: round(seconds, 3) for stage, seconds in cost.stages_s.items()}
+    return rounded | {"stages_s": stages, "seconds": round(cost.seconds, 3)}
 
 
 def _line(cost: "Estimate") -> str:

@@ -41,14 +41,16 @@ def command(
     from swath.workers import Workers
 
     options = MapOptions(device, workers=Workers(workers))
-    added = add_scene(maps, scene, site=site, run=run, bands=split_names(bands), options=options)
-    done = added.site
+    date, done = add_scene(
+        maps, scene, site=site, run=run, bands=split_names(bands), options=options
+    )
+    changes = [change for change in done.maps.changes if done.new_files and change.date == date]
     result = report(done) | {
-        "added": str(added.date) if done.new_files else None,
-        "changes": [change.model_dump(mode="json") for change in added.changes],
+        "added": str(date) if done.new_files else None,
+        "changes": [change.model_dump(mode="json") for change in changes],
     }
     changed = [
         f"{change.changed_px} of {change.compared_px} pixels changed their class"
-        for change in added.changes
+        for change in changes
     ]
     emit({"maps": str(maps), "sites": [result]}, as_json, [line(done), *changed, f"maps: {maps}"])

@@ -13,14 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from swath.errors import InputError
 from swath.grid import Grid
+from swath.maps.labelled import GRID_MAPPING
 from swath.scenes.scene import DTYPES
 from swath.sentinel2 import NODATA
 
 AXES = ("time", "band", "y", "x")
 """Of an array with named axes, in the order in which they are written."""
-
-GRID_MAPPING = "spatial_ref"
-"""The coordinate that says what `x` and `y` are, where an array names no other."""
 
 EVEN = 1e-3
 """Share of a step by which the steps between the pixels' centres may differ."""
@@ -49,14 +47,18 @@ class Stack:
 
     Attributes:
         pixels: (T, C, H, W) uint8 (a True Colour Image), or uint16, int16 or float32 (reflectance x
-            10000); anything that NumPy makes an array of, one date at a time.
+            10000); masked or lazy arrays are read one date at a time.
         grid: Where the pixels lie.
         dates: Day of every image.
         bands: Name of every band.
         nodata: The number of pixels without data, beside those that are 0 in all bands, NaN or
             masked.
         scale: Number x scale + offset is reflectance, where that is not (1, 0).
-        offset: See there.
+        offset: See `scale`.
+
+    Raises:
+        InputError: Grid, dates or bands do not fit the array, or its numbers are none that images
+            have.
     """
 
     pixels: NDArray[np.generic]
@@ -67,66 +69,7 @@ class Stack:
     scale: float = 1.0
     offset: float = 0.0
 
-    @classmethod
-    def of_numpy(
-        cls,
-        pixels: NDArray[np.generic],
-        grid: Grid | None,
-        dates: Sequence[Date],
-        bands: Sequence[str],
-    ) -> Self:
-        """Images as a plain array, or a masked one.
-
-        Raises:
-            InputError: Not four axes, or a grid, dates or bands that do not fit them.
-        """
-        if pixels.ndim != 4:
-            raise InputError(
-                f"an array of images has the axes (dates, bands, rows, columns), got {pixels.shape}"
-            )
-        if grid is None or not len(dates):
-            raise InputError(
-                "an array does not say where and when it was taken; give its grid and its dates"
-            )
-        return cls(pixels, grid, as_dates(dates), tuple(bands)).checked()
-
-    @classmethod
-    def of_labelled(cls, array: Labelled, bands: Sequence[str]) -> Self:
-        """Images with the axes `time`, `band`, `y` and `x`, as rioxarray has them.
-
-        The CRS stands in the attributes of the coordinate `spatial_ref` (or another that the array
-        names as its grid mapping).
-
-        Raises:
-            InputError: An axis or the CRS is missing, bands that do not fit, or pixels that are not
-                evenly spaced.
-        """
-        if set(array.dims) != set(AXES):
-            raise InputError(
-                f"an array of images has the axes {', '.join(AXES)}, got "
-                f"{', '.join(map(str, array.dims))}"
-            )
-        ordered = array.transpose(*AXES)
-        pixels = ordered.data
-        grid, flipped = _grid(ordered)
-        fill = _note(ordered, "_FillValue")
-        return cls(
-            pixels[:, :, ::-1] if flipped else pixels,
-            grid,
-            as_dates(list(_coordinate(ordered, "time").data)),
-            tuple(bands),
-            NODATA if fill is None or np.isnan(fill) else fill,
-            _number(ordered.attrs.get("scale_factor"), 1.0),
-            _number(ordered.attrs.get("add_offset"), 0.0),
-        ).checked()
-
-    def checked(self) -> Self:
-        """The same.
-
-        Raises:
-            InputError: Grid, dates or bands do not fit the array, or its numbers are none that
-                images have.
-        """
+    def __post_init__(self) -> None:
         dates, bands, *shape = self.pixels.shape
         if tuple(shape) != self.grid.shape:
             raise InputError(
@@ -147,7 +90,55 @@ class Stack:
                 f"the array is {self.pixels.dtype}; expected a uint8 True Colour Image, or "
                 "reflectance x 10000 as uint16, int16 or float32"
             )
-        return self
+
+    @classmethod
+    def of_numpy(
+        cls,
+        pixels: NDArray[np.generic],
+        grid: Grid | None,
+        dates: Sequence[Date],
+        bands: Sequence[str],
+    ) -> Self:
+        """Images as a plain array, or a masked one; their grid and dates must be given."""
+        if pixels.ndim != 4:
+            raise InputError(
+                f"an array of images has the axes (dates, bands, rows, columns), got {pixels.shape}"
+            )
+        if grid is None or not len(dates):
+            raise InputError(
+                "an array does not say where and when it was taken; give its grid and its dates"
+            )
+        return cls(pixels, grid, as_dates(dates), tuple(bands))
+
+    @classmethod
+    def of_labelled(cls, array: Labelled, bands: Sequence[str]) -> Self:
+        """Images with the axes `time`, `band`, `y` and `x`, as rioxarray has them.
+
+        The CRS stands in the attributes of the coordinate `spatial_ref` (or another that the array
+        names as its grid mapping).
+
+        Raises:
+            InputError: An axis or the CRS is missing, or pixels that are not evenly spaced.
+        """
+        if set(array.dims) != set(AXES):
+            raise InputError(
+                f"an array of images has the axes {', '.join(AXES)}, got "
+                f"{', '.join(map(str, array.dims))}"
+            )
+        ordered = array.transpose(*AXES)
+        pixels = ordered.data
+        grid, flipped = _grid(ordered)
+        notes = {**ordered.encoding, **ordered.attrs}  # what was read from a file is encoding
+        fill = _number(notes.get("_FillValue"), NODATA)
+        return cls(
+            pixels[:, :, ::-1] if flipped else pixels,
+            grid,
+            as_dates(list(_coordinate(ordered, "time").data)),
+            tuple(bands),
+            NODATA if np.isnan(fill) else fill,
+            _number(ordered.attrs.get("scale_factor"), 1.0),
+            _number(ordered.attrs.get("add_offset"), 0.0),
+        )
 
     def write(self, folder: Path) -> list[Path]:
         """Write every image as a plain GeoTIFF, named by its date; only one is in memory."""
@@ -185,11 +176,7 @@ def as_dates(days: Sequence[Date]) -> tuple[dt.date, ...]:
 
 
 def band_names(array: Labelled) -> tuple[str, ...]:
-    """What an array calls its bands: its coordinate `band`, or `long_name` as of rioxarray.
-
-    Returns:
-        The names in order; none where it has none.
-    """
+    """What an array calls its bands: its coordinate `band`, or `long_name` as of rioxarray."""
     if "band" in array.coords:
         names = np.atleast_1d(array.coords["band"].data).tolist()
         if all(isinstance(name, str) for name in names):
@@ -245,12 +232,6 @@ def _coordinate(array: Labelled, name: str) -> Labelled:
     if name not in array.coords:
         raise InputError(f"the array has no coordinate {name!r}")
     return array.coords[name]
-
-
-def _note(array: Labelled, name: str) -> float | None:
-    """A number that is kept as an attribute, or as encoding once it was read."""
-    value = array.attrs.get(name, array.encoding.get(name))
-    return None if value is None else _number(value, NODATA)
 
 
 def _number(value: object, default: float) -> float:

@@ -3,8 +3,6 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.request import Request, run_of
 from swath.mapping.sources import Source
+from swath.mapping.stages import Stages
 from swath.maps.rasters import classify, composite, writing_rasters
 from swath.maps.vectors import write_vectors
 from swath.memory import peak_bytes, return_freed_memory
@@ -25,8 +24,8 @@ from swath.models.trained import TrainedModel
 from swath.progress import track
 from swath.tiles import Tile
 
-WARM_UP_PX = 256
-"""Side of what is mapped before the clock starts: libraries set themselves up at first use."""
+LOOK_PX = 256
+"""Side of the middle of a tile, where data is looked for: with it, libraries set themselves up."""
 
 SMALL_PX = 640
 """Side of what is prepared beside a whole tile, to tell what a date costs and what a pixel."""
@@ -34,21 +33,20 @@ SMALL_PX = 640
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a pixel costs here: seconds, or bytes.
+    """What a pixel costs here: seconds, or bytes on disk.
 
     Attributes:
         image_s: To bring one date onto the grid.
         image_once_s: What that takes a date, however large it is (its dark levels, say).
-        pmap_s: To run the U-Net, its margins included.
+        pmap_s: To run the U-Net on one date, its margins included.
         fusion_s: To fuse all dates.
         write_pmap_s: To write the PMap of one date.
         write_fused_s: To write the fused PMap, classes and composite.
         vectors_s: To trace the vectors.
-        image_bytes: Of the image of one date on the grid, while it is mapped.
-        pmap_bytes: Of the PMap of one date, compressed.
-        fused_bytes: Of all other files, compressed.
-        tile_mb: Peak memory with the tile, in MB; None where the system does not tell. The U-Net
-            maps it thrice: what one pass leaves does not quite fit the next.
+        image_bytes: Of the image of one date, while it is mapped.
+        pmap_bytes: Of the PMap of one date.
+        fused_bytes: Of all other files.
+        tile_mb: Peak memory with the tile, in MB; None where the system does not tell.
     """
 
     image_s: float
@@ -75,9 +73,8 @@ class Estimate:
         tiles: How many the scene has; the U-Net maps each once a date, the ConvLSTM once.
         read_mpx: Megapixels that the U-Net sees in all, margins included.
         stages_s: Stage -> seconds.
-        memory_mb: Peak memory: that of a tile, which all tiles share, with the libraries and the
-            model; None where the system does not tell. Not counted: GDAL's cache, and lines
-            where they take more than the networks (about 1.2 GB in all, where roads are dense).
+        memory_mb: Peak memory: `Rates.tile_mb`. Not counted: GDAL's cache, and lines where they
+            take more than the networks (about 1.2 GB in all, where roads are dense).
         disk_mb: What the maps will take.
         temporary_mb: What the work takes besides, at most.
     """
@@ -101,13 +98,7 @@ class Estimate:
 def estimate_request(
     request: Request, model: TrainedModel, out: Path, options: MapOptions = DEFAULTS
 ) -> tuple[Estimate, ...]:
-    """What mapping what is asked for would cost: one tile of each site is mapped. Nothing is kept.
-
-    Args:
-        request: What.
-        model: Of `find_model`.
-        out: Where the maps would go.
-        options: How.
+    """What `map_request` would cost: one tile of each site is mapped. Nothing is kept.
 
     Raises:
         InputError: An image cannot be read, or none has data.
@@ -126,95 +117,81 @@ def estimate_request(
 
 
 def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimate:
-    """Scale rates up to a site. Every tile counts as if it had data: an upper bound.
-
-    Args:
-        plan: What is to be mapped.
-        predictor: The model.
-        rates: Of `measure_rates` for the same plan.
-    """
+    """Scale rates up to a site. Every tile counts as if it had data: an upper bound."""
     dates, pixels = len(plan.maps.dates), plan.grid.window.size
     classes = len(plan.maps.legend.classes)
     tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
-    read = sum(tile.read.size for tile in tiles)
     # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
     temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
     return Estimate(
-        plan.maps.site,
-        dates,
-        plan.grid.shape,
-        len(tiles),
-        dates * read / 1e6,
-        {
+        site=plan.maps.site,
+        dates=dates,
+        shape=plan.grid.shape,
+        tiles=len(tiles),
+        read_mpx=dates * sum(tile.read.size for tile in tiles) / 1e6,
+        stages_s={
             "images": dates * (rates.image_once_s + pixels * rates.image_s),
             "pmaps": dates * pixels * rates.pmap_s,
             "fusion": pixels * rates.fusion_s,
             "write": pixels * (dates * rates.write_pmap_s + rates.write_fused_s),
             "vectors": pixels * rates.vectors_s,
         },
-        rates.tile_mb,
-        pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
-        pixels * temporary / 1e6,
+        memory_mb=rates.tile_mb,
+        disk_mb=pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
+        temporary_mb=pixels * temporary / 1e6,
     )
 
 
 def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
     """Map one tile of the scene near its middle, on one date, and time every stage.
 
-    Args:
-        plan: What is to be mapped.
-        predictor: The model.
-
     Raises:
         InputError: No tile has data, or an image cannot be read.
     """
-    seconds: dict[str, float] = {}
+    stages = Stages()
+    dates = plan.maps.dates
     with tempfile.TemporaryDirectory(prefix="swath-") as temporary:
         folder = Path(temporary)
         source, chosen = _find_tile(plan, predictor, folder)
         part = chosen.read
-        _warm_up(plan, predictor, source, part)
         scratch = folder / "scratch"
         grid, whole = plan.grid.crop(chosen.core), chosen.core.relative_to(chosen.core)
         seen, tile = Tile(chosen.kept, part.relative_to(part)), Tile(whole, whole)
         image_s, image_once_s, image = _time_image(source, part, scratch)
-        job = PmapJob(image)
-        codes, seconds["pmap"] = _settled(
-            lambda: job.compute(predictor, seen, job.read(predictor, seen))
-        )
+        codes, pmap_s = _time_job(PmapJob(image), predictor, seen)
         raster = plan.pmap(source.date)
-        with (
-            _timed(seconds, "write_pmap"),
-            writing_rasters(folder, grid, [raster]) as write,
-        ):
+        with stages.time("write_pmap_s"), writing_rasters(folder, grid, [raster]) as write:
             write(whole, [codes])
         pmap = folder / raster.name
-        dates = plan.maps.dates
         return_freed_memory()
         fusion: Job = FusionJob((pmap,) * len(dates), plan.grid.window.size)
         if predictor.series is not None:
             fusion, tile = SeriesJob((image,) * len(dates)), seen
-        fused, seconds["fusion"] = _settled(
-            lambda: fusion.compute(predictor, tile, fusion.read(predictor, tile))
-        )
-        with _timed(seconds, "write_fused"), writing_rasters(folder, grid, plan.fused) as write:
+        fused, fusion_s = _time_job(fusion, predictor, tile)
+        with stages.time("write_fused_s"), writing_rasters(folder, grid, plan.fused) as write:
             dated = np.stack([codes] * len(dates))
             write(whole, [fused, classify(fused)[None], composite(dated, dates)])
         return_freed_memory()
-        with _timed(seconds, "vectors"):
+        with stages.time("vectors_s"):
             write_vectors(plan.at(folder))
-        stored = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        pixels, pmap_bytes = whole.size, pmap.stat().st_size
-        image_bytes = sum(path.stat().st_size for path in scratch.glob("*"))
+        stored, pmap_bytes = _bytes(folder), pmap.stat().st_size
+        image_bytes = _bytes(scratch)
     return Rates(
-        **{f"{stage}_s": spent / pixels for stage, spent in seconds.items()},
+        **{stage: spent / whole.size for stage, spent in stages.seconds.items()},
+        pmap_s=pmap_s / whole.size,
+        fusion_s=fusion_s / whole.size,
         image_s=image_s,
         image_once_s=image_once_s,
         image_bytes=image_bytes / part.size,
-        pmap_bytes=pmap_bytes / pixels,
-        fused_bytes=(stored - pmap_bytes) / pixels,
+        pmap_bytes=pmap_bytes / whole.size,
+        fused_bytes=(stored - pmap_bytes) / whole.size,
         tile_mb=None if (peak := peak_bytes()) is None else peak / 1e6,
     )
+
+
+def _bytes(folder: Path) -> int:
+    """Size of the files of a folder; none if it is not there."""
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
 
 
 def _time_image(source: Source, part: Window, scratch: Path) -> tuple[float, float, DatedImage]:
@@ -253,36 +230,17 @@ def _find_tile(plan: SitePlan, predictor: Predictor, folder: Path) -> tuple[Sour
     raise InputError(f"the images of {plan.maps.site} have no data")
 
 
-def _warm_up(plan: SitePlan, predictor: Predictor, source: Source, part: Window) -> None:
-    small = _middle(part)
-    here = small.relative_to(small)
-    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
-        image = source.crop(small).prepare(Path(folder))
-        pmap, valid = predictor.pmap(predictor.read(image, here), here)
-        dates = len(plan.maps.dates)
-        whole = plan.grid.window.size
-        predictor.fuse(np.stack([pmap] * dates), np.stack([valid] * dates), here, whole)
-
-
-def _middle(window: Window, side: int = WARM_UP_PX) -> Window:
+def _middle(window: Window, side: int = LOOK_PX) -> Window:
     height, width = min(side, window.height), min(side, window.width)
     row = window.row + (window.height - height) // 2
     return Window(row, window.col + (window.width - width) // 2, height, width)
 
 
-def _settled(work: Callable[[], Codes]) -> tuple[Codes, float]:
-    """What it makes, and the lowest of its seconds once the memory that it needs is there."""
-    codes = work()
+def _time_job(job: Job, predictor: Predictor, tile: Tile) -> tuple[Codes, float]:
+    """What a job makes of a tile, and the lower of two times, once the memory it needs is there."""
     spent = []
-    for _ in range(2):
+    for _ in range(3):
         began = time.perf_counter()
-        codes = work()
+        codes = job.compute(predictor, tile, job.read(predictor, tile))
         spent.append(time.perf_counter() - began)
-    return codes, min(spent)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    seconds[stage] = time.perf_counter() - began
+    return codes, min(spent[1:])

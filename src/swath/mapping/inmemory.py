@@ -21,35 +21,18 @@ class InMemoryMapper:
     def __init__(
         self, predictor: Predictor, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX
     ) -> None:
-        """Prepare a place.
-
-        Args:
-            predictor: The model.
-            shape: (height, width) of its images in px.
-            tile_px: Largest side of a tile.
-        """
+        """Prepare a place, whose images are of `shape` (height, width) in px."""
         self._predictor, self._shape, self._tile_px = predictor, shape, tile_px
 
     def pmap(self, image: DatedImage) -> Codes:
-        """The PMap of one image.
-
-        Raises:
-            SettingsError: A tile size that is not a positive multiple of the model's stride.
-            ModelError: The image has not the model's number of bands.
-            InputError: It cannot be read.
-        """
+        """The PMap of one image; raises what `Predictor.read` does."""
         tiles = self._predictor.plan_pmaps(self._shape, self._tile_px)
         return self._compute(PmapJob(image), tiles)
 
     def fuse(self, images: Sequence[DatedImage], pmaps: Sequence[Codes]) -> Codes:
-        """The fused map of a sequence.
-
-        Args:
-            images: At least one, in the order in which the model is to see them.
-            pmaps: Their PMaps.
+        """The fused map of a sequence of images and their PMaps, as the model is to see them.
 
         Raises:
-            SettingsError: A tile size that is not a positive multiple of the model's stride.
             ModelError: The model takes another number of dates only.
         """
         self._predictor.model.check_dates(len(images))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class Job(Protocol):
     """What is computed for every tile: reading apart from computing, so that they overlap."""
 
     def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
-        """What the tile is computed from, an array for every date."""
+        """What the tile is computed from, an array a date."""
 
     def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
         """(lc, h, w) uint8 of the tile's core, as stored: probability x 254, 255 = no data."""
@@ -40,16 +40,12 @@ class Job(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PmapJob:
-    """The PMap of one date.
-
-    Attributes:
-        image: The date.
-    """
+    """The PMap of one date."""
 
     image: DatedImage
 
     def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
-        """The pixels that the U-Net sees."""
+        """The image."""
         return [predictor.read(self.image, tile.read)]
 
     def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
@@ -87,16 +83,12 @@ class FusionJob:
 
 @dataclass(frozen=True, slots=True)
 class SeriesJob:
-    """The map of a network for whole series, from the images themselves.
-
-    Attributes:
-        images: The dates, oldest first.
-    """
+    """The map of a network for whole series, from the images themselves, oldest first."""
 
     images: tuple[DatedImage, ...]
 
     def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
-        """The pixels of every date that the network sees."""
+        """The images."""
         return [predictor.read(image, tile.read) for image in self.images]
 
     def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
@@ -116,7 +108,7 @@ Runner = Callable[[Job, TileStore, str], None]
 def running(
     predictor: Predictor, run: Path, out: Path, workers: Workers = HERE, reads: Sequence[Path] = ()
 ) -> Iterator[Runner]:
-    """Give a function that runs jobs.
+    """Give a function that runs jobs; `WorkerError` comes if workers die again and again.
 
     The maps have the same bytes whoever makes them: one process computes a tile as a whole.
 
@@ -126,29 +118,19 @@ def running(
         out: MAPS, below which jobs write.
         workers: Who computes.
         reads: Where jobs read, apart from `run` and `out`.
-
-    Yields:
-        The runner. It raises `WorkerError` if workers die again and again, and what the job raises.
     """
     if workers.alone:
         yield lambda job, store, label: _run_here(predictor, job, store, label)
         return
     threads = max(1, torch.get_num_threads() // workers.processes) if not workers.scheduler else 1
-    model = _Model(
-        workers.locate(run),
-        weights_hash(run),
-        predictor.device.type,
-        predictor.precision,
-        predictor.orientations,
-        threads,
-    )
-    with open_crew(workers, out, [model.run, *reads], threads=threads) as crew:
+    home = workers.locate(run)
+    how = predictor.device.type, predictor.precision, predictor.orientations
+    load = partial(_load, home, weights_hash(run), threads, *how)
+    with open_crew(workers, out, [home, *reads], threads=threads) as crew:
 
         def run_there(job: Job, store: TileStore, label: str) -> None:
-            pieces = [
-                _Piece(model, job, store, tile) for tile in sorted(store.missing(), key=_size)
-            ]
-            for _ in track(crew.run(_work, pieces), label, len(pieces)):
+            tiles = sorted(store.missing(), key=_size)
+            for _ in track(crew.run(partial(_work, load, job, store), tiles), label, len(tiles)):
                 pass
 
         yield run_there
@@ -186,35 +168,20 @@ def _size(tile: Tile) -> tuple[int, int, int]:
     return -tile.read.size, tile.read.height, tile.read.width
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """What a worker needs to make the predictor of its own."""
-
-    run: Path
-    sha256: str
-    device: str
-    precision: Precision
-    orientations: Orientations
-    threads: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A tile of a job."""
-
-    model: _Model
-    job: Job
-    store: TileStore
-    tile: Tile
-
-
 @lru_cache(maxsize=1)
-def _load(model: _Model) -> Predictor:
+def _load(
+    run: Path,
+    digest: str,
+    threads: int,
+    device: str,
+    precision: Precision,
+    orientations: Orientations,
+) -> Predictor:
     """The predictor of a worker process, kept for its next tiles."""
-    torch.set_num_threads(model.threads)
-    if weights_hash(model.run) != model.sha256:
-        raise ModelError(f"{model.run} holds another model on a worker than on this machine")
-    return Predictor(load_model(model.run), model.device, model.precision, model.orientations)
+    torch.set_num_threads(threads)
+    if weights_hash(run) != digest:
+        raise ModelError(f"{run} holds another model on a worker than on this machine")
+    return Predictor(load_model(run), device, precision, orientations)
 
 
 @lru_cache(maxsize=1)
@@ -223,8 +190,7 @@ def _make_room(size: tuple[int, int, int]) -> None:
     return_freed_memory()
 
 
-def _work(piece: _Piece) -> None:
-    predictor = _load(piece.model)
-    _make_room(_size(piece.tile))
-    data = piece.job.read(predictor, piece.tile)
-    piece.store.write(piece.tile.core, piece.job.compute(predictor, piece.tile, data))
+def _work(load: Callable[[], Predictor], job: Job, store: TileStore, tile: Tile) -> None:
+    predictor = load()
+    _make_room(_size(tile))
+    store.write(tile.core, job.compute(predictor, tile, job.read(predictor, tile)))

@@ -69,8 +69,8 @@ def plan_series(
         run: The run's folder.
         series: What to map.
         home: MAPS/<site>.
-        tile_px: Largest side of a tile.
-        threshold: See `Settings`.
+        tile_px: See `Settings`, as `threshold`.
+        threshold: See there.
 
     Raises:
         SettingsError: A tile size that is not a positive multiple of the model's stride.

@@ -59,11 +59,7 @@ class MapOptions:
             raise SettingsError(f"orientations must be 1 or 8, got {self.orientations!r}")
 
     def predictor(self, model: TrainedModel) -> Predictor:
-        """A model on the wanted device, ready to map as these options say.
-
-        Raises:
-            SettingsError: Such a device or precision does not exist.
-        """
+        """A model on the wanted device, ready to map as these options say."""
         return Predictor(model, self.device, self.precision, self.orientations)
 
 

@@ -18,12 +18,7 @@ from swath.grid import Window
 from swath.maps.sitemaps import Fusion
 from swath.memory import keep_freed_memory
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
-from swath.models.device import (
-    Precision,
-    autocast,
-    best_precision,
-    pick_device,
-)
+from swath.models.device import Precision, autocast, best_precision, pick_device
 from swath.models.fusion import FUSIONS
 from swath.models.head import probabilities
 from swath.models.network import FusionNetwork, OneDate
@@ -67,10 +62,9 @@ class Predictor:
 
     Args:
         model: What `load_model` gave.
-        device: `auto`, `cpu` or `cuda`.
-        precision: `fp32`, `bf16`, or `auto`: bf16 where the device computes it in hardware.
-        orientations: In how many orientations the network looks at an image, 1 or 8; None: as the
-            model says.
+        device: See `swath.mapping.options.MapOptions`, as `precision` and `orientations`.
+        precision: See there.
+        orientations: See there.
 
     Attributes:
         fuse_from_px: Pixels x dates of the scenes for which the gates are compiled.
@@ -105,7 +99,7 @@ class Predictor:
 
     @property
     def fusion(self) -> Fusion:
-        """How this model fuses dates: by a network, or as the mean where it has none for that."""
+        """How this model fuses dates: by a network, or as the mean where it has none."""
         if self.series is not None:
             return "series"
         return "mean" if self.fusion_network is None else self.fusion_network.kind
@@ -131,10 +125,6 @@ class Predictor:
     ) -> tuple[Tile, ...]:
         """The tiles of the PMap of one date: as far as the U-Net sees is read around each.
 
-        Args:
-            shape: (height, width) of the scene.
-            tile_px: Largest side of a tile.
-
         Raises:
             SettingsError: A tile size that is not a positive multiple of the model's stride.
         """
@@ -146,15 +136,7 @@ class Predictor:
         """The tiles of the fused map of `dates` dates; their cores are the same.
 
         Around each is read as far as is seen of what it is made from: the PMaps of the dates, or,
-        by a network for whole series, the images.
-
-        Args:
-            shape: (height, width) of the scene.
-            dates: T.
-            tile_px: Largest side of a tile.
-
-        Raises:
-            SettingsError: A tile size that is not a positive multiple of the model's stride.
+        by a network for whole series, the images. See `plan_pmaps`.
         """
         return plan_tiles(shape, tile_px, self.fusion_radius(dates), self.model.stride)
 
@@ -184,14 +166,12 @@ class Predictor:
         Returns:
             (lc, h, w) float32, 0..1, anything where there is no data; (h, w) bool, True = data.
         """
-        spec = self.model.spec
-        known = valid_mask(pixels)
-        valid: NDArray[np.bool_] = known[kept.slices]
+        valid: NDArray[np.bool_] = valid_mask(pixels)[kept.slices]
         if not valid.any():
-            return np.zeros((len(spec.legend.classes), *valid.shape), np.float32), valid
-        image = torch.from_numpy(spec.scaling.apply(pixels))[None].to(self.device)
-        image = image.contiguous(memory_format=torch.channels_last)
-        seen = image, torch.from_numpy(known)[None].to(self.device)
+            classes = len(self.model.spec.legend.classes)
+            return np.zeros((classes, *valid.shape), np.float32), valid
+        image, known = self._seen(pixels)
+        seen = image.contiguous(memory_format=torch.channels_last), known
         with torch.inference_mode(), autocast(self.device, self.precision):
             if self.orientations == 1:  # no more is computed than is kept
                 pmap = probabilities(self.fcn(*seen, kept))
@@ -223,10 +203,12 @@ class Predictor:
             nothing: NDArray[np.float32] = pmaps[0][(..., *core.slices)]
             return nothing
         if self.fusion_network is None:
-            return self._tempered(FUSIONS["mean"](pmaps[(..., *core.slices)], known))
-        self.choose_gates(scene_px, len(pmaps))
-        seen = torch.from_numpy(pmaps), torch.from_numpy(valid)
-        return self._tempered(self._fuse(self.fusion_network, *seen, core))
+            fused = FUSIONS["mean"](pmaps[(..., *core.slices)], known)
+        else:
+            self.choose_gates(scene_px, len(pmaps))
+            seen = torch.from_numpy(pmaps), torch.from_numpy(valid)
+            fused = self._fuse(self.fusion_network, *seen, core)
+        return tempered(fused, self.model.spec.temperature)
 
     def fusion_radius(self, dates: int) -> int:
         """How far in px around a pixel of the fused map is seen of what it is made from."""
@@ -245,16 +227,16 @@ class Predictor:
             (lc, h, w) float32, 0..1; meaningless where no date has data.
         """
         assert self.series is not None
-        stacked = np.stack(pixels)
-        images = torch.from_numpy(self.model.spec.scaling.apply(stacked))[None].to(self.device)
-        known = torch.from_numpy(valid_mask(stacked))[None].to(self.device)
+        seen = self._seen(np.stack(pixels))
         with torch.inference_mode(), autocast(self.device, self.precision):
-            whole = mapped(self.series, (images, known), self.model.stride, self.orientations)
+            whole = mapped(self.series, seen, self.model.stride, self.orientations)
             pmap: NDArray[np.float32] = whole[0][(..., *kept.slices)].cpu().contiguous().numpy()
-        return self._tempered(pmap)
+        return tempered(pmap, self.model.spec.temperature)
 
-    def _tempered(self, fused: NDArray[np.float32]) -> NDArray[np.float32]:
-        return tempered(fused, self.model.spec.temperature)
+    def _seen(self, pixels: NDArray[np.generic]) -> tuple[Tensor, Tensor]:
+        """(..., C, H, W) pixels as the networks take them: scaled, and where they have data."""
+        scaled = torch.from_numpy(self.model.spec.scaling.apply(pixels))[None]
+        return scaled.to(self.device), torch.from_numpy(valid_mask(pixels))[None].to(self.device)
 
     def _fuse(
         self, network: FusionNetwork, pmaps: Tensor, valid: Tensor, core: Window

@@ -86,14 +86,13 @@ class Request:
                 f"a site's name becomes a folder: letters, digits, _ and -; got {self.name!r}"
             )
         placed = self.grid is not None or len(self.dates) > 0
-        chosen = self.split != "all" or bool(self.sites)
-        facts = (self.name, self.bands, self.mask, self.level, self.grid)
         if isinstance(self.scenes, Dataset):
+            facts = (self.name, self.bands, self.mask, self.level, self.grid)
             if any(fact is not None for fact in facts):
                 raise SettingsError(
                     "name, bands, mask, level and grid are for images; a dataset has its own"
                 )
-        elif chosen:
+        elif self.split != "all" or self.sites:
             raise SettingsError("split and sites choose from a dataset; images are all mapped")
         elif self.paths is not None and placed:
             raise SettingsError("grid and dates are for arrays; files have their own")
@@ -109,22 +108,11 @@ class Request:
             return None
         return tuple(map(Path, self.scenes))
 
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """Folders that are read tile by tile, by whoever maps."""
-        return (self.scenes.root,) if isinstance(self.scenes, Dataset) else ()
-
     @contextmanager
     def series(self, spec: ModelSpec) -> Iterator[tuple[Series, ...]]:
-        """Read the headers, and find what is to be mapped.
+        """Read the headers; give the series for a model, which can be read while the block lasts.
 
         Images in memory are written as files first, and mapped as files are.
-
-        Args:
-            spec: Of the model that maps.
-
-        Yields:
-            The series, which can be read as long as the block lasts.
 
         Raises:
             InputError: An image that is missing or unusable.
@@ -137,7 +125,11 @@ class Request:
                 raise InputError("no images to map")
             yield (self._of_files(paths, spec, self.name or folder_name(paths[0])),)
         elif isinstance(self.scenes, Dataset):
-            yield self._of_dataset(self.scenes, spec)
+            check_images(self.scenes, spec)
+            split = None if self.split == "all" else self.split
+            sites = select_sites(self.scenes, spec, split, self.sites)
+            days = as_dates(self.dates)
+            yield tuple(site_series(site, self.scenes, spec.dates, days) for site in sites)
         else:
             with TemporaryDirectory(prefix="swath-") as folder:
                 written = self._stack(spec).write(Path(folder))
@@ -147,13 +139,6 @@ class Request:
     def _of_files(self, paths: Sequence[Path], spec: ModelSpec, name: str) -> Series:
         bands = None if self.bands is None else tuple(self.bands)
         return scene_series(name, paths, bands, spec.image, self.mask, self.level)
-
-    def _of_dataset(self, dataset: Dataset, spec: ModelSpec) -> tuple[Series, ...]:
-        check_images(dataset, spec)
-        split = None if self.split == "all" else self.split
-        sites = select_sites(dataset, spec, split, self.sites)
-        days = as_dates(self.dates)
-        return tuple(site_series(site, dataset, spec.dates, days) for site in sites)
 
     def _stack(self, spec: ModelSpec) -> Stack:
         if isinstance(self.scenes, np.ndarray):
@@ -222,40 +207,22 @@ def map_scenes(
 def map_request(
     request: Request, model: TrainedModel, out: Path, options: MapOptions = DEFAULTS
 ) -> tuple[MappedSite, ...]:
-    """Map what is asked for, and tell what was done; see `map_scenes`.
-
-    Args:
-        request: What.
-        model: Of `find_model`.
-        out: MAPS.
-        options: How.
-    """
+    """Map what is asked for, and tell what was done; see `map_scenes`."""
     predictor = options.predictor(model)
+    reads = (request.scenes.root,) if isinstance(request.scenes, Dataset) else ()
     with request.series(model.spec) as wanted:
-        return map_sites(predictor, run_of(model), wanted, out, options, request.reads)
+        return map_sites(predictor, run_of(model), wanted, out, options, reads)
 
 
 def find_model(model: Model) -> TrainedModel:
-    """A model as it is given, or read from its run.
-
-    Args:
-        model: A model; a run's folder; or `starter`.
-
-    Raises:
-        InputError: No model there.
-        ModelError: It cannot be used.
-    """
+    """A model as it is given, or read from its run's folder, or the `starter`."""
     if isinstance(model, TrainedModel):
         return model
     return load_model(STARTER if model == STARTER_NAME else Path(model))
 
 
 def run_of(model: TrainedModel) -> Path:
-    """The folder that a model was read from.
-
-    Raises:
-        ModelError: It was not read from one.
-    """
+    """The folder that a model was read from; ModelError if there is none."""
     if model.folder is None:
         raise ModelError("the model lies in memory only; save it, and load it from its folder")
     return model.folder

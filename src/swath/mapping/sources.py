@@ -108,7 +108,7 @@ def select_sites(
         names: Only these sites, where any are given.
 
     Raises:
-        DatasetError: A name that the dataset does not have or that is not in the split, or no site.
+        DatasetError: A name that is not in the split, or no site.
     """
     seen = {name for members in spec.splits.values() for name in members}
 
@@ -132,15 +132,12 @@ def select_sites(
 
 
 def check_images(dataset: Dataset, spec: ModelSpec) -> None:
-    """Check that a dataset's images are what the model reads.
-
-    Raises:
-        ModelError: Other bands, another order, or another encoding.
-    """
+    """Raise `ModelError` if a dataset has other bands, or another encoding, than a model reads."""
     if dataset.image != spec.image:
+        have, reads = (f"{', '.join(i.bands)} as {i.encoding}" for i in (dataset.image, spec.image))
         raise ModelError(
-            f"the images of {dataset.root} are {_describe(dataset.image)}, but the model reads "
-            f"{_describe(spec.image)}; build the dataset with the model's image settings"
+            f"the images of {dataset.root} are {have}, but the model reads {reads}; build the "
+            "dataset with the model's image settings"
         )
 
 
@@ -159,9 +156,8 @@ def scene_series(
         paths: GeoTIFFs whose names hold their dates, or Sentinel-2 products.
         bands: Band names in the files' order; None: as the files say.
         image: Which bands the model reads, in which encoding.
-        mask: Which pixels are not to be used, as in a sites file: a raster, `{date}` in its path
-            standing for the date, or the name of the cloud model.
-        level: Processing level of image files, for the cloud model.
+        mask: As in a sites file.
+        level: As in a sites file.
 
     Raises:
         InputError: A file that is missing or unusable, lacks a band, or two files of one day.
@@ -172,25 +168,13 @@ def scene_series(
 
 
 def warped_series(series: SceneSeries, image: ImageSettings) -> Series:
-    """Scenes, to be warped onto the grid of their series.
-
-    Args:
-        series: Its scenes have the bands that `image` names.
-        image: Which bands the model reads, in which encoding.
-    """
-    grid = series.grid
-    sources = tuple(scene_source(scene, grid, image) for scene in series.scenes)
-    return Series(series.name, grid, sources)
+    """Scenes that have the bands of `image`, to be warped onto the grid of their series."""
+    sources = tuple(scene_source(scene, series.grid, image) for scene in series.scenes)
+    return Series(series.name, series.grid, sources)
 
 
 def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
-    """A scene, to be warped onto a grid.
-
-    Args:
-        scene: It has the bands that `image` names.
-        grid: Where its map will lie.
-        image: Which bands the model reads, in which encoding.
-    """
+    """A scene that has the bands of `image`, to be warped onto a grid."""
     return Source(
         scene.date,
         f"{COPERNICUS} {scene.date.year}",
@@ -240,10 +224,6 @@ def _identify(scene: Scene, image: ImageSettings) -> str:
             "masks": scene.masks,
         }
     )
-
-
-def _describe(image: ImageSettings) -> str:
-    return f"{', '.join(image.bands)} as {image.encoding}"
 
 
 def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> DatedImage:

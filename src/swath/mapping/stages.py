@@ -1,36 +1,39 @@
 """All the maps of one site: rasters, vectors and the item that describes them."""
 
+import datetime as dt
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from swath.errors import OutputExistsError, Remedy
-from swath.grid import Grid
+from swath.files import check_free
 from swath.mapping.jobs import FusionJob, Job, PmapJob, Runner, SeriesJob, running
 from swath.mapping.mapplan import VECTORS, SitePlan, plan_series
 from swath.mapping.options import DEFAULTS, MapOptions
-from swath.mapping.predict import Predictor
-from swath.mapping.sources import Series, Source
+from swath.mapping.predict import DatedImage, Predictor
+from swath.mapping.sources import Series
 from swath.mapping.tilestore import TileStore, open_store
 from swath.mapping.workfolder import WorkFolder, matches, recover, working
-from swath.maps.item import Maker, write_item
+from swath.maps.item import write_item
 from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
 from swath.maps.rasters import (
+    Raster,
     classify,
     composite,
     scene_edge,
     with_threshold,
     writing_rasters,
 )
-from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes, read_grid
+from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes
 from swath.maps.vectors import write_vectors
 from swath.metrics import STEPS, threshold
 from swath.models.trained import WEIGHTS
+from swath.tiles import Tile
 
 STRIP_PX = 512
 """Rows of a scene that are in memory at a time."""
@@ -59,15 +62,17 @@ class MappedSite:
     mpx_per_s: float
 
 
-@dataclass(slots=True)
 class Stages:
     """Wall time by stage.
 
     Attributes:
+        began: When all began, of `time.perf_counter`.
         seconds: Stage -> seconds.
     """
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
@@ -77,6 +82,22 @@ class Stages:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+    def describe(self, maps: SiteMaps, names: Sequence[str] = ()) -> MappedSite:
+        """Sum up what was done for a site: the files `names` were made."""
+        new_dates = [date for date in maps.all_dates if maps.pmap_path(date).name in names]
+        stages = ("images", "pmaps", "fusion", "write")
+        busy = sum(self.seconds.get(stage, 0.0) for stage in stages)
+        mapped = maps.grid.window.size * len(new_dates) / 1e6
+        return MappedSite(
+            maps,
+            tuple(names),
+            maps.threshold,
+            _class_share(maps),
+            time.perf_counter() - self.began,
+            self.seconds,
+            mapped / busy if new_dates else 0.0,
+        )
 
 
 def map_site(
@@ -101,8 +122,8 @@ def map_sites(
 ) -> tuple[MappedSite, ...]:
     """Map every series into `out`/<site>: of each site all of its files, or none.
 
-    What a run that broke off had finished is taken up; the result has the same bytes as if nothing
-    had happened. Other sites in `out` stay as they are. All are planned before the first is mapped.
+    What a run that broke off had finished is taken up; the bytes are the same as if nothing had
+    happened. Other sites in `out` stay as they are. All are planned before the first is mapped.
 
     Args:
         predictor: The run's model.
@@ -125,157 +146,128 @@ def map_sites(
         for series in wanted
     ]
     for plan in plans:
-        is_made(plan, options)
+        _is_there(plan, options)
     with running(predictor, run, home, options.workers, reads) as runner:
-        return tuple(_make_site(plan, predictor, run, runner, options) for plan in plans)
+        return tuple(_map_plan(plan, predictor, run, runner, options) for plan in plans)
 
 
-def _make_site(
+def _map_plan(
     plan: SitePlan, predictor: Predictor, run: Path, runner: Runner, options: MapOptions
 ) -> MappedSite:
-    began = time.perf_counter()
     stages = Stages()
-    names: list[str] = []
-    if not is_made(plan, options):
-        with working(plan.maps.folder, anew=options.overwrite) as place:
-            fill(place, plan, predictor, runner, stages)
-            finish(place, plan, predictor, run)
-            names = place.new_files
-    return describe(plan.maps, names, plan.grid, stages, began)
+    if _is_there(plan, options):
+        return stages.describe(plan.maps)
+    with working(plan.maps.folder, anew=options.overwrite) as place:
+        Making(place, plan, predictor, runner, stages).fill()
+        finish(place, plan, predictor, run)
+    return stages.describe(plan.maps, place.new_files)
 
 
-def is_made(plan: SitePlan, options: MapOptions) -> bool:
-    """Whether the maps of a plan are there already.
-
-    Raises:
-        OutputExistsError: Something else is there, and may not be replaced.
-    """
+def _is_there(plan: SitePlan, options: MapOptions) -> bool:
+    """Whether the maps of a plan are there already; OutputExistsError if others are, to be kept."""
     home = plan.maps.folder
     recover(home)
-    if options.overwrite or not (home.is_file() or (home.is_dir() and any(home.iterdir()))):
+    if options.overwrite:
         return False
     if matches(home, plan.keys) and plan.maps.item_path.is_file():
         return True
-    if (home / MANIFEST_NAME).is_file():
-        if options.resume:
-            return False
+    if not (home / MANIFEST_NAME).is_file():
+        check_free(home, overwrite=False)
+    elif not options.resume:
         raise OutputExistsError(
             home,
             ", made from other images, another model or other settings",
             Remedy.OVERWRITE_OR_RESUME,
         )
-    raise OutputExistsError(home)
-
-
-def fill(
-    place: WorkFolder, plan: SitePlan, predictor: Predictor, runner: Runner, stages: Stages
-) -> None:
-    """Make the rasters and vectors of a plan that the work folder cannot take over.
-
-    Args:
-        place: Where.
-        plan: What.
-        predictor: The model.
-        runner: Runs the networks.
-        stages: Gets the times.
-    """
-    for date in plan.maps.all_dates:
-        name = plan.pmap(date).name
-        if not place.reuse(name, plan.keys[name]):
-            _make_pmap(place, plan, plan.sources[date], predictor, runner, stages)
-    fused = [raster.name for raster in plan.fused]
-    if not all(place.reuse(name, plan.keys[name]) for name in fused):
-        _make_fused(place, plan, predictor, runner, stages)
-    if not all(place.reuse(name, plan.keys[name]) for name in VECTORS):
-        with stages.time("vectors"):
-            write_vectors(plan.at(place.folder))
-            for name in VECTORS:
-                place.record(name, plan.keys[name])
+    return False
 
 
 def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -> None:
     """Write the item, and put the finished folder in its place."""
-    spec = predictor.model.spec
-    maker = Maker(spec.name, spec.image.bands, spec.scaling, run / WEIGHTS)
     edge = place.output(CLASSES_NAME).threshold
-    write_item(plan.at(place.folder), maker, plan.grid, edge)
+    write_item(plan.at(place.folder), predictor.model.spec, run / WEIGHTS, plan.grid, edge)
     place.commit(plan.manifest, plan.keys, (ITEM_NAME,))
 
 
-def describe(
-    maps: SiteMaps, names: list[str], grid: Grid, stages: Stages, began: float
-) -> MappedSite:
-    """Sum up what was done since `began` (of `time.perf_counter`): the files `names` were made."""
-    new_dates = [date for date in maps.all_dates if maps.pmap_path(date).name in names]
-    busy = sum(stages.seconds.get(stage, 0.0) for stage in ("images", "pmaps", "fusion", "write"))
-    mapped = grid.window.size * len(new_dates) / 1e6
-    return MappedSite(
-        maps,
-        tuple(names),
-        maps.threshold,
-        _class_share(maps),
-        time.perf_counter() - began,
-        stages.seconds,
-        mapped / busy if new_dates else 0.0,
-    )
+@dataclass(frozen=True, slots=True)
+class Making:
+    """The making of a site's rasters and vectors: where, what, by what and whom, in which time."""
 
+    place: WorkFolder
+    plan: SitePlan
+    predictor: Predictor
+    runner: Runner
+    stages: Stages
 
-def _make_pmap(
-    place: WorkFolder,
-    plan: SitePlan,
-    source: Source,
-    predictor: Predictor,
-    runner: Runner,
-    stages: Stages,
-) -> None:
-    raster = plan.pmap(source.date)
-    key = plan.keys[raster.name]
-    tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
-    store = open_store(place.tiles, key, len(raster.bands), tiles)
-    scratch = place.scratch / key[:32]
-    if store.missing():
-        with stages.time("images"):
-            image = source.prepare(scratch)
-        with stages.time("pmaps"):
-            runner(PmapJob(image), store, f"mapping {plan.maps.site} {source.date}")
-    with stages.time("write"):
-        with writing_rasters(place.folder, plan.grid, [raster]) as write:
-            for window, codes in store.read():
-                write(window, [codes])
-        place.record(raster.name, key)
-    shutil.rmtree(store.folder)
-    shutil.rmtree(scratch, ignore_errors=True)
+    def fill(self) -> None:
+        """Make the files of the plan that the work folder cannot take over."""
+        for date in self.plan.maps.all_dates:
+            if not self._reuse(self.plan.pmap(date).name):
+                self._make_pmap(date)
+        if not self._reuse(*(raster.name for raster in self.plan.fused)):
+            self._make_fused()
+        if not self._reuse(*VECTORS):
+            with self.stages.time("vectors"):
+                write_vectors(self.plan.at(self.place.folder))
+                for name in VECTORS:
+                    self.place.record(name, self.plan.keys[name])
 
+    def _reuse(self, *names: str) -> bool:
+        return all(self.place.reuse(name, self.plan.keys[name]) for name in names)
 
-def _make_fused(
-    place: WorkFolder, plan: SitePlan, predictor: Predictor, runner: Runner, stages: Stages
-) -> None:
-    dates, rasters = plan.maps.dates, plan.fused
-    key = plan.keys[rasters[0].name]
-    tile_px = plan.manifest.settings.tile_px
-    tiles = predictor.plan_fusion(plan.grid.shape, len(dates), tile_px)
-    store = open_store(place.tiles, key, len(rasters[0].bands), tiles)
-    maps = plan.at(place.folder)
-    paths = tuple(maps.pmap_path(date) for date in dates)
-    scratch = place.scratch / key[:32]
-    job: Job = FusionJob(paths, plan.grid.window.size)
-    if predictor.series is not None and store.missing():
-        with stages.time("images"):
-            job = SeriesJob(tuple(plan.sources[date].prepare(scratch) for date in dates))
-    with stages.time("fusion"):
-        runner(job, store, f"fusing {plan.maps.site}")
-    with stages.time("write"):
-        edge = _edge(plan.manifest.settings.threshold, store)
-        cut = threshold(edge) if len(plan.maps.legend.classes) == 2 else None
-        tagged = rasters if cut is None else with_threshold(rasters, cut)
-        with writing_rasters(place.folder, plan.grid, tagged) as write:
-            for window, codes in store.read():
-                dated = np.stack([read_bytes(path, window) for path in paths])
-                write(window, [codes, classify(codes, edge)[None], composite(dated, dates)])
-        for raster in rasters:
-            place.record(raster.name, key, cut if raster.name == CLASSES_NAME else None)
-    shutil.rmtree(store.folder)
-    shutil.rmtree(scratch, ignore_errors=True)
+    def _make_pmap(self, date: dt.date) -> None:
+        plan, raster = self.plan, self.plan.pmap(date)
+        tiles = self.predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
+        with self._computed(raster, tiles, [date], "pmaps", lambda ready: PmapJob(*ready)) as store:
+            with writing_rasters(self.place.folder, plan.grid, [raster]) as write:
+                for window, codes in store.read():
+                    write(window, [codes])
+            self.place.record(raster.name, plan.keys[raster.name])
+
+    def _make_fused(self) -> None:
+        plan, rasters, dates = self.plan, self.plan.fused, self.plan.maps.dates
+        settings = plan.manifest.settings
+        tiles = self.predictor.plan_fusion(plan.grid.shape, len(dates), settings.tile_px)
+        paths = tuple(plan.at(self.place.folder).pmap_path(date) for date in dates)
+        whole = self.predictor.series is not None
+
+        def job(ready: tuple[DatedImage, ...]) -> Job:
+            return SeriesJob(ready) if whole else FusionJob(paths, plan.grid.window.size)
+
+        with self._computed(rasters[0], tiles, dates if whole else (), "fusion", job) as store:
+            edge = _edge(settings.threshold, store)
+            cut = threshold(edge) if len(plan.maps.legend.classes) == 2 else None
+            tagged = rasters if cut is None else with_threshold(rasters, cut)
+            with writing_rasters(self.place.folder, plan.grid, tagged) as write:
+                for window, codes in store.read():
+                    dated = np.stack([read_bytes(path, window) for path in paths])
+                    write(window, [codes, classify(codes, edge)[None], composite(dated, dates)])
+            for raster in rasters:
+                at = cut if raster.name == CLASSES_NAME else None
+                self.place.record(raster.name, plan.keys[raster.name], at)
+
+    @contextmanager
+    def _computed(
+        self,
+        raster: Raster,
+        tiles: Sequence[Tile],
+        dates: Sequence[dt.date],
+        stage: str,
+        job: Callable[[tuple[DatedImage, ...]], Job],
+    ) -> Iterator[TileStore]:
+        """The tiles of a raster, computed from the images of `dates`; the block writes them."""
+        key = self.plan.keys[raster.name]
+        store = open_store(self.place.tiles, key, len(raster.bands), tiles)
+        scratch = self.place.scratch / key[:32]
+        if store.missing():
+            with self.stages.time("images"):
+                ready = tuple(self.plan.sources[date].prepare(scratch) for date in dates)
+            with self.stages.time(stage):
+                self.runner(job(ready), store, f"mapping {self.plan.maps.site}: {raster.name}")
+        with self.stages.time("write"):
+            yield store
+        shutil.rmtree(store.folder)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _edge(wanted: Threshold, store: TileStore) -> int:
@@ -288,7 +280,7 @@ def _edge(wanted: Threshold, store: TileStore) -> int:
 def _class_share(maps: SiteMaps) -> dict[str, float]:
     names = maps.legend.names
     counts = np.zeros(PMAP_NODATA + 1, np.int64)
-    for strip in read_grid(maps.classes_path).window.strips(STRIP_PX):
+    for strip in maps.grid.window.strips(STRIP_PX):
         classes = read_bytes(maps.classes_path, strip)
         counts += np.bincount(classes.ravel(), minlength=len(counts))
     known = max(1, int(counts[: len(names)].sum()))

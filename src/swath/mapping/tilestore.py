@@ -14,16 +14,10 @@ from swath.tiles import Tile
 
 @dataclass(frozen=True, slots=True)
 class TileStore:
-    """The tiles of one raster in a folder.
+    """The tiles of one raster in a folder, which is named by the raster's key.
 
     A tile's file appears whole, by renaming. So the files that are there are the journal: the next
     run computes what is missing, and several processes can write at the same time.
-
-    Attributes:
-        folder: Where; its name holds the key of the raster, so that tiles of other inputs are
-            never taken for its own.
-        bands: Bands of the raster.
-        tiles: The plan.
     """
 
     folder: Path

@@ -11,13 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from swath.errors import DatasetError, InputError
 from swath.files import read_json, sha256, write_json
 from swath.locks import locked
-from swath.maps.manifest import (
-    MANIFEST_NAME,
-    Manifest,
-    Output,
-    read_manifest,
-    write_manifest,
-)
+from swath.maps.manifest import MANIFEST_NAME, Manifest, Output, read_manifest, write_manifest
 
 _JOURNAL = "journal.json"
 _OUTPUTS = TypeAdapter(dict[str, Output])
@@ -70,23 +64,16 @@ class WorkFolder:
         return self._finished[name]
 
     def commit(self, manifest: Manifest, keys: Mapping[str, str], others: tuple[str, ...]) -> None:
-        """Put the folder in the place of the final one.
+        """Put the folder, with its manifest, in the place of the final one.
 
-        Args:
-            manifest: To be written, with the hashes of the outputs.
-            keys: The outputs, by name; all of them were reused or recorded.
-            others: Further files that belong to the folder.
+        Only the outputs `keys`, which were reused or recorded, and the files `others` stay.
         """
         outputs = {name: self._finished[name] for name in keys}
         write_manifest(self.folder, manifest.model_copy(update={"outputs": outputs}))
         kept = {*keys, *others, MANIFEST_NAME}
         for path in self.folder.iterdir():
-            if path.name in kept:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            if path.name not in kept:
+                _remove(path)
         old = _old(self.home)
         if self.home.exists():
             self.home.rename(old)
@@ -121,7 +108,7 @@ def working(home: Path, *, anew: bool) -> Iterator[WorkFolder]:
     with locked(folder):
         if anew:
             for path in folder.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                _remove(path)
         try:
             yield WorkFolder(folder, home, {} if anew else _existing(home))
         finally:
@@ -182,6 +169,10 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _old(home: Path) -> Path:

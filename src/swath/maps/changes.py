@@ -39,7 +39,7 @@ def write_changes(old: SiteMaps, new: SiteMaps, date: dt.date, grid: Grid) -> No
             layer = np.full(shape, CHANGES_NODATA, np.uint16)
             if old.changes:
                 layer = read_raster(old.changes_path, strip)
-            changed = _changed(before, after)
+            changed = (before != after) & (before != PMAP_NODATA) & (after != PMAP_NODATA)
             layer[0][changed] = stamp
             layer[1][changed] = before[changed]
             write(strip, [layer])
@@ -69,7 +69,3 @@ def _pairs(old: SiteMaps, new: SiteMaps, grid: Grid) -> Iterator[tuple[Window, C
     for strip in grid.window.strips(STRIP_PX):
         before = read_bytes(old.classes_path, strip)[0]
         yield strip, before, read_bytes(new.classes_path, strip)[0]
-
-
-def _changed(before: Classes, after: Classes) -> NDArray[np.bool_]:
-    return np.asarray((before != after) & (before != PMAP_NODATA) & (after != PMAP_NODATA))

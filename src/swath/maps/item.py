@@ -1,7 +1,7 @@
 """The STAC item of a site's maps: where, when, which files, and which model made them."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import pystac
@@ -12,31 +12,16 @@ from swath.grid import Grid
 from swath.legend import Legend
 from swath.maps.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps
-from swath.scaling import Scaling
+from swath.models.spec import ModelSpec
 
 EXTENSIONS = (stac.MLM, stac.PROJECTION, stac.RASTER, stac.EO, stac.CLASSIFICATION, stac.FILE)
 
 SAFETENSORS = "application/octet-stream; application=safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class Maker:
-    """The model that made maps.
-
-    Attributes:
-        name: Of its architecture.
-        bands: What it reads.
-        scaling: From digital numbers to its input.
-        weights: Its weights file.
-    """
-
-    name: str
-    bands: tuple[str, ...]
-    scaling: Scaling
-    weights: Path
-
-
-def write_item(maps: SiteMaps, maker: Maker, grid: Grid, threshold: float | None) -> None:
+def write_item(
+    maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid, threshold: float | None
+) -> None:
     """Write item.json beside the maps that it describes.
 
     The fields `mlm:*` follow the Machine Learning Model extension; `swath:*` are what
@@ -44,7 +29,8 @@ def write_item(maps: SiteMaps, maker: Maker, grid: Grid, threshold: float | None
 
     Args:
         maps: What was written; all its files are in place.
-        maker: Its weights are named relative to the item.
+        spec: Of the model that made them.
+        weights: The model's weights file, which is named relative to the item.
         grid: Of the maps.
         threshold: Of the class map, see `swath.maps.manifest.Manifest.threshold`.
     """
@@ -59,47 +45,37 @@ def write_item(maps: SiteMaps, maker: Maker, grid: Grid, threshold: float | None
             "title": f"{' and '.join(c.name for c in maps.legend.foreground)} at {maps.site}",
             "license": "other",
             "providers": [{"name": maps.attribution, "roles": ["licensor"]}],
-            "bands": [stac.band_fields(name) for name in maker.bands],
+            "bands": [stac.band_fields(name) for name in spec.image.bands],
             **stac.projection(grid),
             "proj:bbox": list(grid.bounds),
-            **_model_fields(maps.legend, maker),
+            **_model_fields(maps.legend, spec),
             **maps.fields(),
         },
         stac_extensions=list(EXTENSIONS),
+        assets=_assets(maps, threshold),
     )
-    for date in maps.all_dates:
-        path = maps.pmap_path(date)
-        item.add_asset(path.stem, _pmap_asset(path, maps.legend, f"Probabilities of {date}"))
-    fused = f"Probabilities of {len(maps.dates)} dates fused ({maps.fusion})"
-    item.add_asset("pmap", _pmap_asset(maps.fused_path, maps.legend, fused))
-    item.add_asset("classes", _classes_asset(maps, threshold))
-    item.add_asset("composite", _composite_asset(maps))
-    if maps.changes:
-        item.add_asset("changes", _changes_asset(maps))
-    for key, path, kind in (
-        ("roads_gpkg", maps.gpkg_path, pystac.MediaType.GEOPACKAGE),
-        ("roads_parquet", maps.parquet_path, stac.PARQUET),
-    ):
-        item.add_asset(key, _asset(path, "Foreground as vectors", kind, ["data"], {}))
-    item.add_asset("model", _model_asset(maps, maker.weights))
+    href = Path(os.path.relpath(weights, maps.folder)).as_posix()
+    fields = {"mlm:artifact_type": "safetensors", **stac.checksum_fields(maps.model_sha256)}
+    roles = ["mlm:model", "mlm:weights"]
+    item.add_asset("model", pystac.Asset(href, "Weights", None, SAFETENSORS, roles, fields))
     write_json(maps.item_path, item.to_dict(include_self_link=False))
 
 
-def _model_fields(legend: Legend, maker: Maker) -> dict[str, object]:
+def _model_fields(legend: Legend, spec: ModelSpec) -> dict[str, object]:
     """The properties `mlm:*`; -1 stands for any size."""
-    scaling = zip(maker.scaling.offset, maker.scaling.scale, strict=True)
+    scaling = zip(spec.scaling.offset, spec.scaling.scale, strict=True)
     return {
-        "mlm:name": f"swath-{maker.name}",
-        "mlm:architecture": maker.name,
+        "mlm:name": f"swath-{spec.name}",
+        "mlm:architecture": spec.name,
         "mlm:framework": "PyTorch",
         "mlm:tasks": ["semantic-segmentation"],
         "mlm:input": [
             {
                 "name": "series",
                 "description": "Images of one place, oldest first; pixels without data are 0",
-                "bands": list(maker.bands),
+                "bands": list(spec.image.bands),
                 "input": {
-                    "shape": [-1, -1, len(maker.bands), -1, -1],
+                    "shape": [-1, -1, len(spec.image.bands), -1, -1],
                     "dim_order": ["batch", "time", "channel", "height", "width"],
                     "data_type": "float32",
                 },
@@ -128,66 +104,62 @@ def _model_fields(legend: Legend, maker: Maker) -> dict[str, object]:
     }
 
 
-def _asset(
-    path: Path, title: str, media_type: str, roles: list[str], fields: dict[str, object]
-) -> pystac.Asset:
-    more = {"file:size": path.stat().st_size, **fields}
-    return pystac.Asset(f"./{path.name}", title, None, media_type, roles, more)
-
-
-def _pmap_asset(path: Path, legend: Legend, title: str) -> pystac.Asset:
-    fields = {
+def _assets(maps: SiteMaps, threshold: float | None) -> dict[str, pystac.Asset]:
+    """The files of the maps, by what the item calls them."""
+    pmap = {
         "data_type": "uint8",
         "nodata": PMAP_NODATA,
         "raster:scale": 1 / PMAP_SCALE,
-        "bands": [{"name": name} for name in legend.names],
+        "bands": [{"name": name} for name in maps.legend.names],
     }
-    return _asset(path, title, pystac.MediaType.COG, ["data"], fields)
-
-
-def _classes_asset(maps: SiteMaps, threshold: float | None) -> pystac.Asset:
-    fields = {
+    legend = {"classification:classes": stac.class_fields(maps.legend)}
+    classes = {
         **({} if threshold is None else {"swath:threshold": threshold}),
         "data_type": "uint8",
         "nodata": PMAP_NODATA,
         "bands": [{"name": "class"}],
-        "classification:classes": stac.class_fields(maps.legend),
+        **legend,
     }
-    return _asset(maps.classes_path, "Classes", pystac.MediaType.COG, ["data"], fields)
-
-
-def _composite_asset(maps: SiteMaps) -> pystac.Asset:
     days = composite_dates(maps.dates)
-    fields = {
+    composite = {
         "data_type": "uint8",
         "nodata": COMPOSITE_NODATA,
         "bands": [
-            {"name": color, "description": f"{' and '.join(map(str, shown))}"}
+            {"name": color, "description": " and ".join(map(str, shown))}
             for color, shown in zip(("red", "green", "blue"), days, strict=True)
         ],
     }
-    title = "Three days as red, green and blue; white where all agree"
-    return _asset(maps.composite_path, title, pystac.MediaType.COG, ["visual"], fields)
-
-
-def _changes_asset(maps: SiteMaps) -> pystac.Asset:
-    fields = {
+    changes = {
         "data_type": "uint16",
         "nodata": CHANGES_NODATA,
         "bands": [
             {"name": "date", "description": "Days since 1970-01-01 of the added date"},
             {"name": "before", "description": "Class before that date was added"},
         ],
-        "classification:classes": stac.class_fields(maps.legend),
+        **legend,
     }
-    title = "Where the class last changed when a date was added"
-    return _asset(maps.changes_path, title, pystac.MediaType.COG, ["data"], fields)
+    dated = {date: maps.pmap_path(date) for date in maps.all_dates}
+    fused = f"Probabilities of {len(maps.dates)} dates fused ({maps.fusion})"
+    agreement = "Three days as red, green and blue; white where all agree"
+    changed = "Where the class last changed when a date was added"
+    vectors = "Foreground as vectors"
+    return {
+        **{path.stem: _asset(path, f"Probabilities of {d}", pmap) for d, path in dated.items()},
+        "pmap": _asset(maps.fused_path, fused, pmap),
+        "classes": _asset(maps.classes_path, "Classes", classes),
+        "composite": _asset(maps.composite_path, agreement, composite, role="visual"),
+        **({"changes": _asset(maps.changes_path, changed, changes)} if maps.changes else {}),
+        "roads_gpkg": _asset(maps.gpkg_path, vectors, {}, pystac.MediaType.GEOPACKAGE),
+        "roads_parquet": _asset(maps.parquet_path, vectors, {}, stac.PARQUET),
+    }
 
 
-def _model_asset(maps: SiteMaps, weights: Path) -> pystac.Asset:
-    fields = {
-        "mlm:artifact_type": "safetensors",
-        **stac.checksum_fields(maps.model_sha256),
-    }
-    href = Path(os.path.relpath(weights, maps.folder)).as_posix()
-    return pystac.Asset(href, "Weights", None, SAFETENSORS, ["mlm:model", "mlm:weights"], fields)
+def _asset(
+    path: Path,
+    title: str,
+    fields: Mapping[str, object],
+    kind: str = pystac.MediaType.COG,
+    role: str = "data",
+) -> pystac.Asset:
+    more = {"file:size": path.stat().st_size, **fields}
+    return pystac.Asset(f"./{path.name}", title, None, kind, [role], more)

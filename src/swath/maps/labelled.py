@@ -1,14 +1,12 @@
 """Arrays with named axes and coordinates: the maps as an xarray Dataset."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pyproj import CRS
 
-from swath.errors import MissingExtraError
+from swath.errors import optional_import
 from swath.grid import Grid
 
 if TYPE_CHECKING:
@@ -21,28 +19,13 @@ Variable = tuple[tuple[str, ...], object, dict[str, object]]
 """Names of the axes, values, attributes: as xarray takes them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
-    """One array of a dataset.
-
-    Attributes:
-        axes: Name of every axis; the last two are `y` and `x`.
-        pixels: Its values.
-        notes: Its attributes.
-    """
-
-    axes: tuple[str, ...]
-    pixels: NDArray[np.generic]
-    notes: Mapping[str, object]
-
-
 def labelled(
-    layers: Mapping[str, Layer], axes: Mapping[str, object], grid: Grid, notes: Mapping[str, str]
+    layers: Mapping[str, Variable], axes: Mapping[str, object], grid: Grid, notes: Mapping[str, str]
 ) -> "xr.Dataset":
     """Layers on a grid as an xarray Dataset that rioxarray and GDAL can place.
 
     Args:
-        layers: Name -> layer.
+        layers: By name; their last two axes are `y` and `x`.
         axes: Name of a further axis -> its coordinates.
         grid: Where the pixels lie.
         notes: Attributes of the dataset.
@@ -50,16 +33,12 @@ def labelled(
     Raises:
         MissingExtraError: xarray is not installed.
     """
-    try:
+    with optional_import("to_xarray", "xarray"):
         import xarray as xr
-    except ModuleNotFoundError:
-        raise MissingExtraError("to_xarray", "xarray", "xarray") from None
-    dataset = xr.Dataset(
-        {name: (layer.axes, layer.pixels, dict(layer.notes)) for name, layer in layers.items()},
-        coordinates(grid)
-        | {name: ((name,), np.asarray(values), {}) for name, values in axes.items()},
-        dict(notes),
-    )
+    places = coordinates(grid)
+    for name, values in axes.items():
+        places[name] = ((name,), np.asarray(values), {})
+    dataset = xr.Dataset(layers, places, notes)
     for name in layers:
         # Not an attribute: there it would stand in the way of to_netcdf.
         dataset[name].encoding["grid_mapping"] = GRID_MAPPING

@@ -154,13 +154,10 @@ def _join(links: Links) -> _Chains:
 
 
 def _last_steps(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every step the last one of its chain, and how many steps that is away.
+    """For every step the last one of its chain, and how many steps that is away, both (n,).
 
-    Args:
-        following: The step after each; itself for a last one.
-
-    Returns:
-        Both (n,). Steps round a ring have some step of the ring instead.
+    `following` is the step after each, itself for a last one. Steps round a ring have some step of
+    the ring instead.
     """
     ahead = following
     left = (ahead != np.arange(len(ahead))).astype(np.int64)

@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal
 
+from affine import Affine
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from swath.errors import DatasetError, InputError, Remedy
@@ -27,8 +28,7 @@ class Output(Frozen):
     Attributes:
         key: Hash of all that the file depends on.
         sha256: Hash of its bytes.
-        threshold: Of the class map of two classes: above which score of the foreground, 0..1, a
-            pixel is of that class. A result of the making, not part of the key.
+        threshold: Of a class map of two classes. A result, not part of the key.
     """
 
     key: str
@@ -37,16 +37,15 @@ class Output(Frozen):
 
 
 class Settings(Frozen):
-    """How the maps were computed.
+    """How the maps were computed: what became of `swath.mapping.options.MapOptions`.
 
     Attributes:
         tile_px: Largest side of a tile.
         precision: Of the networks.
-        orientations: In how many orientations they looked at the images: 1 or 8.
+        orientations: In how many they looked at the images.
         device: Type of the device they ran on.
         max_dates: T: how many dates, the newest ones, are fused.
-        threshold: Of the foreground's score, with two classes; `scene`: where the scene's own
-            scores lead one to expect the highest IoU.
+        threshold: As it was asked for.
     """
 
     tile_px: int = Field(ge=1)
@@ -77,9 +76,9 @@ class Manifest(Frozen):
         run: The run's folder, relative to the maps' folder.
         model_sha256: Hash of the run's weights file.
         settings: How the maps were computed.
-        crs: Coordinate system of the maps.
-        transform: Their affine transform, (a, b, c, d, e, f).
-        shape: Their (height, width) in px.
+        crs: Of the grid, as `transform` (a, b, c, d, e, f) and `shape` (height, width).
+        transform: See `crs`.
+        shape: See `crs`.
         dates: All dates that have a PMap.
         outputs: The files by name. Files that any run rewrites alike (item.json) are not listed.
     """
@@ -97,20 +96,19 @@ class Manifest(Frozen):
     outputs: dict[str, Output] = Field(default_factory=dict)
 
     @property
-    def threshold(self) -> float | None:
-        """Above which score of the foreground, 0..1, a pixel of the class map is of that class.
+    def grid(self) -> Grid:
+        """Where the maps lie."""
+        return Grid(self.crs, Affine(*self.transform), self.shape)
 
-        None with more than two classes, where the likeliest wins.
-        """
+    @property
+    def threshold(self) -> float | None:
+        """Of the class map; see `swath.maps.sitemaps.SiteMaps.threshold`."""
         classes = self.outputs.get(CLASSES_NAME)
         return None if classes is None else classes.threshold
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a site's maps.
-
-    Args:
-        folder: MAPS/<site>.
+    """Read the manifest of MAPS/<site>.
 
     Raises:
         DatasetError: There is none, or it is of another version.

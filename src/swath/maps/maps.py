@@ -53,19 +53,13 @@ class Maps(Mapping[str, SiteMaps]):
         self.keeper = keeper
         kept = sites if keeper is None else [maps.kept_by(keeper) for maps in sites]
         self._sites = {maps.site: maps for maps in kept}
+        self._names = ", ".join(self._sites)
 
     def __getitem__(self, site: str) -> SiteMaps:
-        """The maps of a site.
-
-        Raises:
-            NoSuchSiteError: There is none of that name.
-        """
+        """The maps of a site; `NoSuchSiteError` if there are none."""
         if site not in self._sites:
             raise NoSuchSiteError(f"{self.folder} has no maps of {site!r}; it has {self._names}")
         return self._sites[site]
-
-    def __contains__(self, site: object) -> bool:
-        return site in self._sites
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sites)
@@ -75,11 +69,7 @@ class Maps(Mapping[str, SiteMaps]):
 
     @property
     def only(self) -> SiteMaps:
-        """The maps of the one site.
-
-        Raises:
-            DatasetError: There are several.
-        """
+        """The maps of the one site; `DatasetError` if there are several."""
         if len(self) > 1:
             raise DatasetError(
                 f"{self.folder} has maps of several sites, {self._names}; choose one by its name: "
@@ -122,10 +112,6 @@ class Maps(Mapping[str, SiteMaps]):
     def to_xarray(self) -> "xr.Dataset":
         """All arrays of the one site with their coordinates."""
         return self.only.to_xarray()
-
-    @property
-    def _names(self) -> str:
-        return ", ".join(self._sites)
 
     def __repr__(self) -> str:
         """The folder and its sites."""

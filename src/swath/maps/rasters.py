@@ -24,7 +24,6 @@ from swath.scenes.raster import RGB, rasterio_window, tiff_profile
 COMPOSITE_NODATA = 0
 """In the composite, 1..255 stand for probabilities 0..1."""
 
-
 CHANGES_NODATA = 65535
 """In the change layer: the class never changed."""
 
@@ -90,10 +89,7 @@ def fused_rasters(
 
 
 def with_threshold(rasters: Sequence[Raster], threshold: float) -> tuple[Raster, ...]:
-    """The same rasters; a tag of the classes tells people with which threshold they were made.
-
-    Nothing reads it back: the threshold that counts stands in the manifest.
-    """
+    """The same rasters; a tag of the classes, for people, tells their threshold."""
     tag = {"THRESHOLD": f"{threshold:g}"}
     return tuple(
         replace(raster, tags=raster.tags | tag) if raster.name == CLASSES_NAME else raster
@@ -118,9 +114,6 @@ def composite_dates(dates: Sequence[dt.date]) -> tuple[tuple[dt.date, ...], ...]
 
     Three dates give a colour each; of more, the first, the middle and the last are shown. With two,
     blue is their mean, so that agreement is grey as with three; one date is grey all over.
-
-    Args:
-        dates: The series, oldest first, at least one.
 
     Source: section 1.6 (red, green, blue = day 1, 2, 3); follows for T = 3.
     """
@@ -173,11 +166,11 @@ def classify(fused: NDArray[np.uint8], edge: int = HALF) -> NDArray[np.uint8]:
 
     Args:
         fused: (lc, h, w) uint8 as stored.
-        edge: With two classes, the edge of the threshold of the foreground's score, see
-            `swath.metrics`; 500 is where the likelier class wins.
+        edge: With two classes, of the threshold of the foreground's score, see `swath.metrics`;
+            with more the likeliest wins.
 
     Returns:
-        (h, w) uint8 ids; 255 where there is no data. Of more than two classes, the largest.
+        (h, w) uint8 ids; 255 where there is no data.
     """
     if len(fused) == 2:
         ids = selected(foreground_bins(fused), edge).astype(np.uint8)
@@ -206,11 +199,10 @@ def _bin_table() -> NDArray[np.uint16]:
 def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
     """The edge at which a scene's own scores lead one to expect the highest IoU.
 
+    See `swath.metrics.expected_edge`; `HALF` for more than two classes, where it is not used.
+
     Args:
         parts: (lc, h, w) uint8 as stored, all of the scene's.
-
-    Returns:
-        See `swath.metrics.expected_edge`; 500 for more than two classes, where it is not used.
     """
     pixels = np.zeros(BINS, np.int64)
     for codes in parts:
@@ -229,23 +221,15 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
     written once all its pixels are known. `folder` should be a temporary one: an error leaves
     it half-filled.
 
-    Args:
-        folder: An existing folder.
-        grid: Of the rasters. What is never written reads as no data.
-        rasters: What to write.
-
-    Yields:
-        The function that writes a piece.
+    What is never written reads as no data.
     """
     parts = [folder / f".part-{raster.name}" for raster in rasters]
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         with ExitStack() as stack:
             files = [
-                stack.enter_context(rasterio.open(part, "w", **_profile(grid, raster)))
+                stack.enter_context(_open(part, grid, raster))
                 for part, raster in zip(parts, rasters, strict=True)
             ]
-            for file, raster in zip(files, rasters, strict=True):
-                _describe(file, raster)
 
             def write(window: Window, layers: Sequence[NDArray[np.generic]]) -> None:
                 box = rasterio_window(window)
@@ -269,15 +253,14 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
             part.unlink()
 
 
-def _describe(file: DatasetWriter, raster: Raster) -> None:
+def _open(path: Path, grid: Grid, raster: Raster) -> DatasetWriter:
+    """A plain GeoTIFF to write the pieces to; its blocks fit the cores of the default tiles."""
+    profile = tiff_profile(grid, len(raster.bands), raster.dtype, raster.nodata, sparse=True)
+    file = rasterio.open(path, "w", **profile)
     file.descriptions = raster.bands
     file.update_tags(**raster.tags)
     if raster.colors:
         file.write_colormap(1, raster.colors)
     if raster.rgb:
         file.colorinterp = RGB
-
-
-def _profile(grid: Grid, raster: Raster) -> dict[str, object]:
-    # The blocks fit the cores of the default tiles.
-    return tiff_profile(grid, len(raster.bands), raster.dtype, raster.nodata, sparse=True)
+    return file

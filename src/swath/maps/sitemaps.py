@@ -15,7 +15,7 @@ from swath.errors import DatasetError, InputError
 from swath.files import read_json
 from swath.grid import Grid, Window
 from swath.legend import Legend
-from swath.maps.labelled import Layer, labelled
+from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
 from swath.picture import card, thumbnail
 from swath.scenes.raster import open_raster, rasterio_window
@@ -122,7 +122,6 @@ class SiteMaps(BaseModel):
 
         Raises:
             DatasetError: The site was not mapped on that date.
-            InputError: The file is missing or unreadable.
         """
         day = dt.date.fromisoformat(date) if isinstance(date, str) else date
         pmap, known = read_pmap(self.fused_path if day is None else self.pmap_path(day))
@@ -130,11 +129,7 @@ class SiteMaps(BaseModel):
         return np.ma.MaskedArray(pmap, mask, fill_value=np.nan)
 
     def classes(self) -> NDArray[np.uint8]:
-        """The class map: (H, W) uint8 class ids of `legend`; 255 = no data.
-
-        Raises:
-            InputError: The file is missing or unreadable.
-        """
+        """The class map: (H, W) uint8 class ids of `legend`; 255 = no data."""
         ids: NDArray[np.uint8] = read_bytes(self.classes_path)[0]
         return ids
 
@@ -160,10 +155,10 @@ class SiteMaps(BaseModel):
             MissingExtraError: xarray is not installed.
         """
         dated = np.stack([self.pmap(date).filled() for date in self.all_dates])
-        layers = {
-            "pmap": Layer(("class", "y", "x"), self.pmap().filled(), {"long_name": "probability"}),
-            "pmaps": Layer(("time", "class", "y", "x"), dated, {"long_name": "probability"}),
-            "classes": Layer(("y", "x"), self.classes(), {"_FillValue": PMAP_NODATA}),
+        layers: dict[str, Variable] = {
+            "pmap": (("class", "y", "x"), self.pmap().filled(), {"long_name": "probability"}),
+            "pmaps": (("time", "class", "y", "x"), dated, {"long_name": "probability"}),
+            "classes": (("y", "x"), self.classes(), {"_FillValue": PMAP_NODATA}),
         }
         axes = {"time": np.array(self.all_dates, "datetime64[ns]"), "class": self.legend.names}
         notes = {"site": self.site, "model": self.model, "attribution": self.attribution}
@@ -173,9 +168,8 @@ class SiteMaps(BaseModel):
         """One line: where, when, of which classes, made how."""
         days = f"{self.dates[0]}..{self.dates[-1]}" if len(self.dates) > 1 else str(self.dates[0])
         names = ", ".join(self.legend.names)
-        return (
-            f"SiteMaps({self.site}: {len(self.dates)} dates {days} fused by {self.fusion}; {names})"
-        )
+        dates = f"{len(self.dates)} dates {days}"
+        return f"SiteMaps({self.site}: {dates} fused by {self.fusion}; {names})"
 
     __str__ = __repr__
 
@@ -192,11 +186,7 @@ class SiteMaps(BaseModel):
 
     @property
     def grid(self) -> Grid:
-        """Where the maps lie.
-
-        Raises:
-            InputError: The class map is missing or unreadable.
-        """
+        """Where the maps lie."""
         return read_grid(self.classes_path)
 
     @property
@@ -204,9 +194,6 @@ class SiteMaps(BaseModel):
         """Above which score of the foreground, 0..1, a pixel is of that class.
 
         None with more than two classes, where the likeliest wins.
-
-        Raises:
-            DatasetError: The maps have no manifest, or one of another version.
         """
         return read_manifest(self.folder).threshold
 
@@ -278,13 +265,7 @@ class SiteMaps(BaseModel):
 
 
 def read_maps(folder: Path) -> tuple[SiteMaps, ...]:
-    """Read what a MAPS folder holds, by the `item.json` of its sites.
-
-    Args:
-        folder: MAPS, the `--out` of `swath map`.
-
-    Returns:
-        The maps of all sites, by name.
+    """The maps of all sites of a MAPS folder, by name, as their `item.json` tell them.
 
     Raises:
         DatasetError: No maps there, an item that breaks the contract, or a raster is missing.
@@ -298,13 +279,12 @@ def read_maps(folder: Path) -> tuple[SiteMaps, ...]:
 def _read_item(path: Path) -> SiteMaps:
     try:
         content = read_json(path)
+        properties = content.get("properties") if isinstance(content, dict) else None
+        if not isinstance(properties, dict):
+            raise DatasetError(f"{path}: not a STAC item (no properties); run swath map again")
+        maps = SiteMaps.model_validate({**properties, "swath:folder": path.parent})
     except InputError as error:
         raise DatasetError(str(error)) from None
-    properties = content.get("properties") if isinstance(content, dict) else None
-    if not isinstance(properties, dict):
-        raise DatasetError(f"{path}: not a STAC item (no properties); run swath map again")
-    try:
-        maps = SiteMaps.model_validate({**properties, "swath:folder": path.parent})
     except ValidationError as error:
         raise DatasetError(f"{path}: not an item of swath map: {first_problem(error)}") from None
     missing = [raster.name for raster in maps.raster_paths if not raster.is_file()]
@@ -314,10 +294,7 @@ def _read_item(path: Path) -> SiteMaps:
 
 
 def read_grid(path: Path) -> Grid:
-    """The grid of a map.
-
-    Args:
-        path: Any raster of a MAPS folder.
+    """The grid of any raster of a MAPS folder.
 
     Raises:
         InputError: Missing or unreadable.
@@ -331,31 +308,12 @@ def read_grid(path: Path) -> Grid:
 def read_pmap(
     path: Path, window: Window | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Read a PMap, of one date or fused.
-
-    Args:
-        path: A `pmap*.tif`.
-        window: Which pixels, inside the map; None for all.
-
-    Returns:
-        (lc, h, w) float32 probabilities 0..1, in steps of 1/254, and (h, w) bool, True where the
-        map has data; there alone the probabilities mean anything.
-
-    Raises:
-        InputError: Missing or unreadable, or the window reaches outside the map.
-    """
+    """Read a PMap, of one date or fused, or a window inside it; see `read_bytes`, `decode_pmap`."""
     return decode_pmap(read_bytes(path, window))
 
 
 def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
-    """Read a raster of a MAPS folder as it is stored.
-
-    Args:
-        path: Any of its rasters.
-        window: Which pixels, inside the raster; None for all.
-
-    Returns:
-        (bands, h, w) uint8.
+    """Read a raster of a MAPS folder, or a window inside it, as it is stored: (bands, h, w) uint8.
 
     Raises:
         InputError: Missing or unreadable, or the window reaches outside the raster.
@@ -370,13 +328,10 @@ def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
 
 
 def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """PMaps from what is stored.
-
-    Args:
-        codes: (..., lc, h, w) uint8: probability x 254; 255 = no data.
+    """PMaps from what is stored, (..., lc, h, w) uint8: probability x 254; 255 = no data.
 
     Returns:
-        (..., lc, h, w) float32 probabilities 0..1, 0 in all classes where there is no data;
+        (..., lc, h, w) float32 probabilities 0..1 in steps of 1/254, 0 where there is no data;
         (..., h, w) bool, True where there is.
     """
     valid = codes[..., 0, :, :] != PMAP_NODATA
@@ -385,14 +340,11 @@ def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A PMap as it is stored.
+    """A PMap as it is stored, (lc, h, w) uint8: probability x 254, rounded; 255 = no data.
 
     Args:
         pmap: (lc, h, w) float32 probabilities 0..1; anything where `valid` is False.
         valid: (h, w) bool, True where there is data.
-
-    Returns:
-        (lc, h, w) uint8: probability x 254, rounded; 255 = no data.
     """
     known = np.where(valid, pmap, 0)
     codes = np.rint(known * PMAP_SCALE).astype(np.uint8)

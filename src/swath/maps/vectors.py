@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -44,17 +44,14 @@ MEASURES: dict[str | None, str] = {"line": "length_m", "area": "area_m2"}
 GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
 
 
-class GeoParquet(TypedDict):
-    """What GeoParquet says of a table; the columns by name."""
-
-    columns: dict[str, dict[str, object]]
-
+Columns = dict[str, NDArray[Any]]
+"""Features: a value each, by column."""
 
 STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""
 
 
-def write_vectors(maps: SiteMaps) -> int:
+def write_vectors(maps: SiteMaps) -> None:
     """Write the foreground of a site's map as roads.gpkg and roads.parquet, in the map's CRS.
 
     The GeoPackage has a layer a class, named after it; the GeoParquet file has all in one table.
@@ -67,14 +64,8 @@ def write_vectors(maps: SiteMaps) -> int:
     when they are traced, so no more than a few sheets are in memory; where the legend has area
     classes, the class map is, and their outlines.
 
-    Args:
-        maps: The site; its classes.tif and pmap.tif are in place.
-
-    Returns:
-        Number of features.
-
     Raises:
-        InputError: A map cannot be read.
+        InputError: classes.tif or pmap.tif cannot be read.
     """
     grid = read_grid(maps.classes_path)
     with replacing(maps.parquet_path) as table, replacing(maps.gpkg_path) as package:
@@ -82,15 +73,10 @@ def write_vectors(maps: SiteMaps) -> int:
         with pq.ParquetFile(table) as source, _dated(maps.dates[-1]):
             for c in maps.legend.foreground:
                 _write_layer(package, maps, grid, c, source, groups[c.name])
-            return int(source.metadata.num_rows)
 
 
 def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int]]:
-    """Write all features as GeoParquet, sheet by sheet.
-
-    Returns:
-        Class -> its row groups.
-    """
+    """Write all features as GeoParquet, sheet by sheet: class -> its row groups."""
     schema, geo = _schema(maps, grid)
     groups: dict[str, list[int]] = {}
     boxes: list[NDArray[np.float64]] = []
@@ -98,12 +84,17 @@ def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int
     with pq.ParquetWriter(path, schema) as writer:
         for c in maps.legend.foreground:
             groups[c.name] = []
-            for table in _tables(maps, grid, c):
-                if len(table):
-                    boxes.append(shapely.total_bounds(table.geometry.values))
-                    writer.write_table(_arrow(table, schema))
-                    groups[c.name].append(number)
-                    number += 1
+            for columns in _features(maps, grid, c):
+                geometry = columns["geometry"]
+                if not len(geometry):
+                    continue
+                boxes.append(shapely.total_bounds(geometry))
+                columns["geometry"] = shapely.to_wkb(geometry)
+                none = [None] * len(geometry)
+                arrays = [pa.array(columns.get(f.name, none), f.type) for f in schema]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                groups[c.name].append(number)
+                number += 1
         if boxes:
             corners = np.stack(boxes)
             box = [*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()]
@@ -141,7 +132,7 @@ def _write_layer(
     )
 
 
-def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, GeoParquet]:
+def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     """The columns of the table of all features, and what GeoParquet says of its geometry."""
     kinds = list(dict.fromkeys(c.geometry for c in maps.legend.foreground))
     sample = gpd.GeoDataFrame(
@@ -156,22 +147,10 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, GeoParquet]:
     sample.to_parquet(stream, index=False)
     sampled = pq.read_schema(stream)
     described = dict(sampled.metadata)
-    geo: GeoParquet = json.loads(described.pop(b"geo"))
+    geo: dict[str, Any] = json.loads(described.pop(b"geo"))
     geo["columns"]["geometry"]["geometry_types"] = [GEOMETRIES[kind] for kind in kinds]
     del geo["columns"]["geometry"]["bbox"]
     return sampled.with_metadata(described), geo
-
-
-def _arrow(table: gpd.GeoDataFrame, schema: pa.Schema) -> pa.Table:
-    columns = [
-        pa.array(shapely.to_wkb(table.geometry.values), field.type)
-        if field.name == "geometry"
-        else pa.array(table[field.name], field.type)
-        if field.name in table
-        else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
 
 
 @contextmanager
@@ -184,7 +163,7 @@ def _dated(day: dt.date) -> Iterator[None]:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
-def _tables(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[gpd.GeoDataFrame]:
+def _features(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[Columns]:
     """The features of a class: lines sheet by sheet, areas all at once."""
     if c.geometry != "line":
         yield _areas(maps, grid, c)
@@ -192,7 +171,7 @@ def _tables(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[gpd.GeoDataF
     sheets = plan_tiles(grid.shape, SHEET_PX, SHEET_MARGIN_PX, 1)
     # GEOS lets other threads run. No more sheets are begun than can be taken.
     with ThreadPoolExecutor(TRACERS) as pool:
-        coming: deque[Future[gpd.GeoDataFrame]] = deque()
+        coming: deque[Future[Columns]] = deque()
         for sheet in sheets:
             coming.append(pool.submit(_sheet_lines, maps, grid, sheet, c))
             if len(coming) >= TRACERS:
@@ -201,7 +180,7 @@ def _tables(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[gpd.GeoDataF
             yield coming.popleft().result()
 
 
-def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> gpd.GeoDataFrame:
+def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> Columns:
     mask = read_bytes(maps.classes_path, sheet.read)[0] == c.id
     traced = trace_lines(mask, sheet.kept)
     pixels, owner = shapely.get_coordinates(traced, return_index=True)
@@ -216,10 +195,10 @@ def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> gpd
         mean.add(owner[here], band[rows[here] + whole.row - strip.row, cols[here]])
     simple = shapely.simplify(traced, SIMPLIFY_PX)
     placed = shapely.transform(simple, lambda xy: _pixel_centres(xy, grid.crop(whole)))
-    return _table(c, mean, shapely.length(placed), placed, grid)
+    return _columns(c, mean, shapely.length(placed), placed)
 
 
-def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> gpd.GeoDataFrame:
+def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> Columns:
     """The outlines of a class and its mean PMap over them."""
     mask = read_bytes(maps.classes_path)[0] == c.id
     fused = maps.fused_path
@@ -242,7 +221,7 @@ def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> gpd.GeoDataFrame:
         )
         inside = owner >= 0
         mean.add(owner[inside], read_bytes(fused, strip)[c.id][inside])
-    return _table(c, mean, shapely.area(outlines), outlines, grid)
+    return _columns(c, mean, shapely.area(outlines), outlines)
 
 
 class _Mean:
@@ -268,21 +247,16 @@ def _pixel_centres(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float6
     """(n, 2) columns and rows -> (n, 2) x and y of the pixels' centres."""
     left, _, _, top = grid.bounds
     x_size, y_size = grid.resolution
-    x = left + (pixels[:, 0] + 0.5) * x_size
-    y = top - (pixels[:, 1] + 0.5) * y_size
-    return np.stack([x, y], axis=1)
+    places: NDArray[np.float64] = (pixels + 0.5) * [x_size, -y_size] + [left, top]
+    return places
 
 
-def _table(
-    c: LegendClass,
-    mean: _Mean,
-    measured: NDArray[np.float64],
-    geometry: NDArray[np.object_],
-    grid: Grid,
-) -> gpd.GeoDataFrame:
-    columns = {
+def _columns(
+    c: LegendClass, mean: _Mean, measured: NDArray[np.float64], geometry: NDArray[np.object_]
+) -> Columns:
+    return {
         "class": np.full(len(geometry), c.name, dtype=object),
         "probability": mean.value.astype(np.float32),
         MEASURES[c.geometry]: measured,
+        "geometry": geometry,
     }
-    return gpd.GeoDataFrame(columns, geometry=geometry, crs=grid.crs)

@@ -15,17 +15,15 @@ import numpy as np
 
 from swath.grid import Grid
 from swath.lab.bench.clock import Report, Timing, now, number
+from swath.mapping.options import MapOptions
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import scene_series
 from swath.mapping.stages import MappedSite, map_site
-from swath.mapping.update import choose_site, find_run, load_predictor, update_site
-from swath.maps.sitemaps import read_maps
+from swath.mapping.update import add_scene
 from swath.models.starter import STARTER
 from swath.models.trained import load_model
 from swath.scenes.raster import write_raster
-from swath.scenes.scene import SceneSettings
 from swath.simulate.world import BANDS, simulate_site
-from swath.sites.series import find_scenes
 
 TOWN_PX = 512
 """Side of the simulated town that fills the scene."""
@@ -92,10 +90,8 @@ def _map(folder: Path) -> MappedSite:
 
 def _update(folder: Path) -> MappedSite:
     newest = sorted(folder.glob("*.tif"))[-1]
-    (scene,) = find_scenes([SceneSettings(path=str(newest))], Path())
-    existing = choose_site(read_maps(folder / MAPS), scene, None)
-    run = find_run(existing, None)
-    return update_site(existing, run, scene, load_predictor(existing, run, "cpu"))
+    _, done = add_scene(folder / MAPS, newest, options=MapOptions("cpu"))
+    return done
 
 
 if __name__ == "__main__":
