@@ -5,8 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from swath.models.dates import weighted_sum
-from swath.models.network import FusionNetwork, NetworkSizes, fill
+from swath.models.network import FusionNetwork, NetworkSizes, fill, weighted_sum
 
 LEAST = 1e-3
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from swath.errors import ModelError
 from swath.models.attention import DateAttention
 from swath.models.convlstm import ConvLSTM
-from swath.models.names import Names, register_names
+from swath.models.names import NAMES
 from swath.models.network import FusionNetwork, ImageNetwork, NetworkSizes, SeriesNetwork
 from swath.models.unet import UNet
 
@@ -61,7 +61,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def register(name: str, entry: Architecture, names: Names) -> None:
+def register(name: str, entry: Architecture, names: tuple[str, str]) -> None:
     """Make an architecture known.
 
     Args:
@@ -70,7 +70,7 @@ def register(name: str, entry: Architecture, names: Names) -> None:
         names: What reports call its map of one date, and that of the whole series.
     """
     ARCHITECTURES[name] = entry
-    register_names(name, names)
+    NAMES[name] = names
 
 
 def architecture(name: str) -> Architecture:
@@ -101,21 +101,3 @@ def sizes_of(kind: type[NetworkSizes], given: Mapping[str, object]) -> Sizes:
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable weights."""
     return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
-
-
-def multiply_adds(module: nn.Module, *example: Tensor) -> int:
-    """Multiply-adds of all convolutions in one forward pass, counted by running it.
-
-    Args:
-        module: The network; it is run once, without gradients, in evaluation mode.
-        example: Its inputs.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    was_training = module.training
-    module.eval()
-    counter = FlopCounterMode(display=False)
-    with counter:
-        module(*example)
-    module.train(was_training)
-    return int(counter.get_total_flops()) // 2

@@ -79,20 +79,16 @@ class Stage(LightningModule):
         if gradient_clip_val:
             nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
-    def optimiser(self) -> torch.optim.Optimizer:
-        """Adam or AdamW, at the learning rate of the first step."""
-        rate = self.settings.learning_rate(0)
-        weights = self.network.parameters()
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam or AdamW, with the learning rate of every step from the settings."""
+        rate, weights = self.settings.learning_rate(0), self.network.parameters()
+        optimiser: torch.optim.Optimizer
         # Fused: one pass over the weights instead of ten.
         if self.settings.optimiser == "adam":
-            return torch.optim.Adam(weights, lr=rate, fused=True)
-        decay = self.settings.weight_decay
-        return torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimiser, with the learning rate of every step from the settings."""
-        rate = self.settings.learning_rate(0)
-        optimiser = self.optimiser()
+            optimiser = torch.optim.Adam(weights, lr=rate, fused=True)
+        else:
+            decay = self.settings.weight_decay
+            optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: self.settings.learning_rate(step) / rate
         )
@@ -121,11 +117,7 @@ class FusionStage(Stage):
     """Stage 2: the fusion on the PMaps of the frozen network for one image.
 
     Args:
-        network: The fusion.
-        fcn: The network that makes the PMaps.
-        settings: Of this stage.
-        loss: (logits, label) -> number.
-        classes: lc.
+        fcn: Makes the PMaps; the others as of `Stage`.
 
     Source: section 1.5; follows.
     """
@@ -135,10 +127,10 @@ class FusionStage(Stage):
     def __init__(
         self,
         network: FusionNetwork,
-        fcn: ImageNetwork,
         settings: StageSettings,
         loss: CrossEntropyLogIoU,
         classes: int,
+        fcn: ImageNetwork,
     ) -> None:
         super().__init__(network, settings, loss, classes)
         # In a plain tuple, so that Lightning neither trains, averages nor stores it.

@@ -9,7 +9,6 @@ from pydantic import Field, JsonValue, RootModel, ValidationError, model_validat
 
 from swath.errors import SettingsError
 from swath.models.orientations import Orientations
-from swath.models.registry import WholeSeries, architecture
 from swath.schema import Frozen, first_problem, read_yaml
 
 PresetName = Literal["paper", "best", "demo"]
@@ -125,21 +124,6 @@ class TrainSettings(Frozen):
     fcn: StageSettings
     rnn: StageSettings
 
-    def of_first_stage(self) -> dict[str, JsonValue]:
-        """What decides stage 1, as JSON: two runs that agree in it train the same network.
-
-        All but what is known to matter to the fusion alone, so that a new setting counts too. A
-        model of whole series has one stage only, and all settings decide it.
-        """
-        known = architecture(self.model)
-        if isinstance(known, WholeSeries):
-            return self.model_dump(mode="json")
-        settings = self.model_dump(mode="json", exclude=_OF_FUSION)
-        return {"network": known.fcn.__qualname__, **settings}
-
-
-_OF_FUSION = {"model", "rnn", "hidden", "layers", "dates", "orientations", "clouds"}
-"""Settings that no network for one image depends on; of the model, its class is what counts."""
 
 _PAPER_STAGE = StageSettings(
     phases=(

@@ -66,17 +66,6 @@ class TrainPlan:
         }
         return Decided("run", TRAINER, fields)
 
-    @property
-    def first_stage(self) -> Decided:
-        """What decides the network for one image, but where and how exactly it is computed."""
-        fields: dict[str, JsonValue] = {
-            "settings": self.settings.of_first_stage(),
-            "seed": self.seed,
-            **decided_by_data(self.dataset),
-            "start": self.start.hashes["fcn"] if self.start else None,
-        }
-        return Decided("first stage", TRAINER, fields)
-
     def check(self) -> None:
         """Check that the parts fit one another.
 
