@@ -26,10 +26,6 @@ class DateAttention(FusionNetwork):
     as if it were not there. Convolutions beside such a pixel see a z_t of 0 in it: 1/lc in every
     class, the PMap that says nothing.
 
-    Args:
-        classes: lc, channels of a PMap and of the output.
-        sizes: Its own.
-
     Source: not in the paper, whose ConvLSTM reads the same PMaps one after another (section 1.2).
     """
 

@@ -16,22 +16,16 @@ from swath.grid import Window
 
 
 class NetworkSizes(BaseModel):
-    """Sizes that a network leaves to choose; each architecture has its own.
+    """Whole numbers that a network leaves to choose; each architecture has its own.
 
-    Fields are whole numbers. Further keys are not looked at, so that one table of settings serves
-    all architectures.
+    Further keys are not looked at, so that one table of settings serves all architectures.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class ImageNetwork(nn.Module, ABC):
-    """Maps one image: (B, C, H, W) -> (B, lc, H, W) logits, at any H and W.
-
-    Args:
-        bands: C.
-        classes: lc.
-        sizes: Its own, of the class `Sizes`.
+    """Maps one image: (B, C, H, W) -> (B, lc, H, W) logits, at any H and W; bands: C, classes: lc.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.
@@ -53,22 +47,14 @@ class ImageNetwork(nn.Module, ABC):
         """Map images to logits.
 
         Args:
-            image: (B, C, H, W) float, scaled; anything where it is not known.
+            image: Float, scaled; anything where it is not known.
             known: (B, H, W) bool, True = data.
-            kept: The wanted part; None: all.
-
-        Returns:
-            (B, lc, H, W) logits, or those of `kept`.
+            kept: The part whose logits are wanted; None: all.
         """
 
 
 class FusionNetwork(nn.Module, ABC):
-    """Fuses the PMaps of dates: (B, T, lc, H, W) -> (B, lc, H, W) logits, at any T, H and W.
-
-    Args:
-        classes: lc.
-        sizes: Its own, of the class `Sizes`.
-    """
+    """Fuses the PMaps of dates: (B, T, lc, H, W) -> (B, lc, H, W) logits, at any T, H and W."""
 
     Sizes: ClassVar[type[NetworkSizes]]
     kind: ClassVar[Literal["convlstm", "attention"]]
@@ -86,22 +72,13 @@ class FusionNetwork(nn.Module, ABC):
         """Fuse a series.
 
         Args:
-            pmaps: (B, T, lc, H, W) in 0..1, oldest first, T >= 1; anything where not known.
+            pmaps: In 0..1, oldest first, T >= 1; anything where not known.
             known: (B, T, H, W) bool, True = the date has data.
-
-        Returns:
-            (B, lc, H, W) logits of the fused PMap.
         """
 
 
 class SeriesNetwork(nn.Module, ABC):
     """Maps a whole series at once: (B, T, C, H, W) -> (B, lc, H, W) logits, at any H and W.
-
-    Args:
-        bands: C.
-        classes: lc.
-        dates: T of the training.
-        sizes: Its own, of the class `Sizes`.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.
@@ -126,11 +103,8 @@ class SeriesNetwork(nn.Module, ABC):
         """Map series to logits.
 
         Args:
-            images: (B, T, C, H, W) float, scaled, oldest first; anything where not known.
+            images: Float, scaled, oldest first; anything where not known.
             known: (B, T, H, W) bool, True = the date has data.
-
-        Returns:
-            (B, lc, H, W) logits.
         """
 
 
@@ -138,9 +112,6 @@ class OneDate(ImageNetwork):
     """A network for series as one for images: it is shown that date, as often as it needs.
 
     So every model has a map of each date: what it says when it knows no other.
-
-    Args:
-        series: The network; it is used, not copied.
     """
 
     def __init__(self, series: SeriesNetwork) -> None:
@@ -162,16 +133,7 @@ class OneDate(ImageNetwork):
 
 
 def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
-    """Put one value in the place of what is not known.
-
-    Args:
-        x: (..., C, H, W).
-        known: (..., H, W) bool.
-        value: What the network takes for no news.
-
-    Returns:
-        As x, in the same layout.
-    """
+    """X (..., C, H, W) in its layout, with a value that is no news where not known (..., H, W)."""
     return x.masked_fill(~known.unsqueeze(-3), value)
 
 

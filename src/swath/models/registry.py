@@ -18,39 +18,25 @@ Sizes = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class TwoStages:
-    """A model that maps each date, then fuses the PMaps.
-
-    Attributes:
-        fcn: The network for one image.
-        fusion: The network that fuses PMaps.
-    """
+    """A model that maps each date, then fuses the PMaps."""
 
     fcn: type[ImageNetwork]
     fusion: type[FusionNetwork]
 
     def sizes(self, given: Mapping[str, object]) -> Sizes:
-        """The sizes that this model has; see `sizes_of`."""
-        return sizes_of(self.fcn.Sizes, given) | sizes_of(self.fusion.Sizes, given)
+        """The sizes that this model has, from those and whatever else is given by name."""
+        return _sizes_of(self.fcn.Sizes, given) | _sizes_of(self.fusion.Sizes, given)
 
 
 @dataclass(frozen=True, slots=True)
 class WholeSeries:
-    """A model of one network, trained end to end on series.
-
-    Attributes:
-        series: The network.
-    """
+    """A model of one network, trained end to end on series."""
 
     series: type[SeriesNetwork]
 
-    @property
-    def one_length(self) -> bool:
-        """Whether it takes series of the length that it was built for only."""
-        return self.series.one_length
-
     def sizes(self, given: Mapping[str, object]) -> Sizes:
-        """The sizes that this model has; see `sizes_of`."""
-        return sizes_of(self.series.Sizes, given)
+        """The sizes that this model has, from those and whatever else is given by name."""
+        return _sizes_of(self.series.Sizes, given)
 
 
 Architecture = TwoStages | WholeSeries
@@ -88,13 +74,8 @@ def architecture(name: str) -> Architecture:
         ) from None
 
 
-def sizes_of(kind: type[NetworkSizes], given: Mapping[str, object]) -> Sizes:
-    """The sizes of one network.
-
-    Args:
-        kind: Its `Sizes`.
-        given: Sizes and whatever else by name; what is missing is as by default.
-    """
+def _sizes_of(kind: type[NetworkSizes], given: Mapping[str, object]) -> Sizes:
+    """The sizes of one network; what is not given is as by default."""
     return kind.model_validate(given).model_dump()
 
 

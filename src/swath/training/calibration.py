@@ -20,7 +20,7 @@ PIXELS = 4_000_000
 
 
 def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
-    """The temperature of a model's fused maps.
+    """The temperature of a model's fused maps; 1 where there is no labelled pixel to fit it on.
 
     The maps are made as `swath map` makes them, orientations and all, but in patches of
     `VALIDATION_PX`.
@@ -29,9 +29,6 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
         model: The networks, on the CPU; they are there again in the end.
         source: Its validation regions have labels; it says where to compute.
         dates: T of the series that are mapped.
-
-    Returns:
-        The temperature; 1 where there is no labelled pixel to fit it on.
 
     Source: not in the paper; see `swath.models.temperature`.
     """

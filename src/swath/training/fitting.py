@@ -28,7 +28,6 @@ from swath.models.trained import (
 from swath.training.calibration import calibrate
 from swath.training.compute import Compute
 from swath.training.fit import Scores, fit_stage
-from swath.training.loss import CrossEntropyLogIoU
 from swath.training.module import FcnStage, FusionStage, SeriesStage, Stage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.trainplan import LONGEST_SERIES, TrainPlan
@@ -136,20 +135,17 @@ class Fitting:
     def fcn_stage(self) -> tuple[FcnStage, PatchModule]:
         """Stage 1 as it begins, and its patches."""
         patches = self._patches("fcn", 1)
-        network = self._fresh("fcn", build_fcn)
-        return FcnStage(network, patches.stage, self._loss, self._classes), patches
+        return FcnStage(self._fresh("fcn", build_fcn), patches), patches
 
     def fusion_stage(self, fcn: ImageNetwork) -> tuple[FusionStage, PatchModule]:
         """Stage 2 as it begins, on the PMaps of a trained network, and its patches."""
         patches = self._patches("rnn", self.spec.dates)
-        network = self._fresh("rnn", build_fusion)
-        return FusionStage(network, patches.stage, self._loss, self._classes, fcn), patches
+        return FusionStage(self._fresh("rnn", build_fusion), patches, fcn), patches
 
     def series_stage(self) -> tuple[SeriesStage, PatchModule]:
         """The only stage of a network for whole series as it begins, and its patches."""
         patches = self._patches("series", self.spec.dates)
-        network = self._fresh("series", build_series)
-        return SeriesStage(network, patches.stage, self._loss, self._classes), patches
+        return SeriesStage(self._fresh("series", build_series), patches), patches
 
     def calibrated(self, model: TrainedModel) -> TrainedModel:
         """The model with the temperature that the validation sites ask for, if there are any."""
@@ -165,14 +161,6 @@ class Fitting:
         temperature = calibrate(model, self.source, dates)
         spec = model.spec.model_copy(update={"temperature": temperature})
         return dataclasses.replace(model, spec=spec)
-
-    @property
-    def _classes(self) -> int:
-        return len(self.spec.legend.classes)
-
-    @property
-    def _loss(self) -> CrossEntropyLogIoU:
-        return CrossEntropyLogIoU(self.source.plan.settings.loss_weight)
 
     def _patches(self, name: NetworkName, dates: int) -> PatchModule:
         """What a network learns from."""

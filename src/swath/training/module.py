@@ -1,4 +1,4 @@
-"""The two stages as Lightning modules: they share loss, optimiser and scores."""
+"""The stages as Lightning modules: they share loss, optimiser and scores."""
 
 from abc import abstractmethod
 
@@ -13,29 +13,22 @@ from swath.legend import IGNORE
 from swath.models.head import probabilities
 from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
 from swath.training.loss import CrossEntropyLogIoU
-from swath.training.presets import StageSettings
+from swath.training.patchmodule import PatchModule
 
 AP_BINS = 200
 """Thresholds at which the average precision of the validation is computed during training."""
 
 
 class Stage(LightningModule):
-    """What both stages share.
+    """What all stages share: a network is trained on patches."""
 
-    Args:
-        network: The network that is trained.
-        settings: Of this stage.
-        loss: (logits, label) -> number.
-        classes: lc.
-    """
-
-    def __init__(
-        self, network: nn.Module, settings: StageSettings, loss: CrossEntropyLogIoU, classes: int
-    ) -> None:
+    def __init__(self, network: nn.Module, patches: PatchModule) -> None:
         super().__init__()
+        plan = patches.source.plan
+        classes = len(plan.dataset.legend.classes)
         self.network = network
-        self.settings = settings
-        self.loss = loss
+        self.settings = patches.stage
+        self.loss = CrossEntropyLogIoU(plan.settings.loss_weight)
         self.iou = MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORE)
         self.ap = BinaryAveragePrecision(thresholds=AP_BINS)
 
@@ -116,23 +109,13 @@ class FcnStage(Stage):
 class FusionStage(Stage):
     """Stage 2: the fusion on the PMaps of the frozen network for one image.
 
-    Args:
-        fcn: Makes the PMaps; the others as of `Stage`.
-
     Source: section 1.5; follows.
     """
 
     network: FusionNetwork
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        settings: StageSettings,
-        loss: CrossEntropyLogIoU,
-        classes: int,
-        fcn: ImageNetwork,
-    ) -> None:
-        super().__init__(network, settings, loss, classes)
+    def __init__(self, network: FusionNetwork, patches: PatchModule, fcn: ImageNetwork) -> None:
+        super().__init__(network, patches)
         # In a plain tuple, so that Lightning neither trains, averages nor stores it.
         self._frozen = (fcn.eval().requires_grad_(False),)
 

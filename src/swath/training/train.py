@@ -35,7 +35,7 @@ def train(
         title: How its lines on stderr start.
 
     Returns:
-        The model, on the CPU and in evaluation mode.
+        On the CPU and in evaluation mode.
 
     Raises:
         DatasetError: The dataset lacks a split, labels or dates.

@@ -48,11 +48,7 @@ class TrainPlan:
 
     @property
     def dates(self) -> int:
-        """T of the series that are learnt from; 1 for a network for one image alone.
-
-        Raises:
-            DatasetError: A site has too few dates.
-        """
+        """T of the series that are learnt from; 1 for a network for one image alone."""
         return 1 if self.stage == "fcn" else series_length(self.dataset, self.settings.dates)
 
     @property

@@ -72,7 +72,7 @@ class Model:
         if self.network is None:
             return True
         known = architecture(self.network.model)
-        return isinstance(known, WholeSeries) and known.one_length
+        return isinstance(known, WholeSeries) and known.series.one_length
 
     @property
     def group(self) -> str:

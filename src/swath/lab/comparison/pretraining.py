@@ -15,11 +15,11 @@ from swath.keys import Decided
 from swath.lab.comparison.stagestore import StageStore, settings_of_first_stage
 from swath.locks import locked
 from swath.models.registry import WholeSeries, architecture
-from swath.models.trained import SPEC
+from swath.models.trained import SPEC, load_model
 from swath.training.compute import Compute
 from swath.training.fit import COST
 from swath.training.presets import TrainSettings
-from swath.training.start import Start, difference, read_start, weights_meaning
+from swath.training.start import Start, difference, weights_meaning
 from swath.training.trainplan import StageName, TrainPlan, series_length
 
 
@@ -120,7 +120,7 @@ def pretrain(
             store = StageStore(root / "stages")
             store.train(pretraining.plan(stage, seed), run, compute, title)
     seconds = sum(read_json(path)["seconds"] for path in run.glob(f"*/{COST}"))
-    return read_start(run), float(seconds)
+    return Start(load_model(run)), float(seconds)
 
 
 @contextmanager
