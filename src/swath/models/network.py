@@ -25,7 +25,7 @@ class NetworkSizes(BaseModel):
 
 
 class ImageNetwork(nn.Module, ABC):
-    """Maps one image: (B, C, H, W) -> (B, lc, H, W) logits, at any H and W; bands: C, classes: lc.
+    """Maps one image: (B, C, H, W) -> (B, lc, H, W) logits, at any H and W.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.
@@ -80,6 +80,8 @@ class FusionNetwork(nn.Module, ABC):
 class SeriesNetwork(nn.Module, ABC):
     """Maps a whole series at once: (B, T, C, H, W) -> (B, lc, H, W) logits, at any H and W.
 
+    It is built for `dates`, the T of its training.
+
     Attributes:
         stride: Tile origins must be multiples of this many px.
         fixed_dates: The only T that it takes; None: any.
@@ -133,7 +135,7 @@ class OneDate(ImageNetwork):
 
 
 def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
-    """X (..., C, H, W) in its layout, with a value that is no news where not known (..., H, W)."""
+    """Put a value, no news, where x (..., C, H, W) is not known (..., H, W); its layout stays."""
     return x.masked_fill(~known.unsqueeze(-3), value)
 
 
