@@ -27,8 +27,7 @@ from swath.lab.comparison.board_write import board_text
 from swath.lab.comparison.comparisonfile import check_apart, read_comparison
 from swath.lab.comparison.rates import StageRates
 from swath.lab.comparison.result import SCORES, read_result
-from swath.lab.comparison.tally import Tally, make_board, paired, spread
-from swath.metrics import nested_resample
+from swath.lab.comparison.tally import Tally, make_board, nested_resample, paired, spread
 
 STAGE = {
     "phases": [{"learning_rate": 0.003, "epochs": 1}],

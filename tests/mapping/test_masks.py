@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from support.saved_runs import save_run
 from swath.grid import Window
-from swath.mapping.inmemory import InMemoryMapper
+from swath.lab.stability.inmemory import InMemoryMapper
 from swath.mapping.predict import DatedImage, Predictor
 from swath.maps.sitemaps import PMAP_NODATA
 from swath.models.trained import TrainedModel

@@ -24,8 +24,8 @@ from support.whole_maps import (
 )
 from swath.errors import ModelError, SettingsError
 from swath.grid import Grid, Window
+from swath.lab.stability.inmemory import InMemoryMapper
 from swath.legend import read_legend
-from swath.mapping.inmemory import InMemoryMapper
 from swath.mapping.jobs import PmapJob
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import scene_series

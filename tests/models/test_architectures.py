@@ -193,7 +193,7 @@ class TestWholeSeries:
     @pytest.mark.parametrize("dates", [1, 4])
     def test_other_lengths_work_or_are_refused(self, name, dates):
         model = build(name)
-        assert ARCHITECTURES[name].one_length == (model.series.fixed_dates is not None)
+        assert ARCHITECTURES[name].series.one_length == (model.series.fixed_dates is not None)
         if model.series.fixed_dates is None:
             with torch.inference_mode():
                 assert run(model.series, torch.rand(1, dates, 3, 16, 16)).shape == (1, 2, 16, 16)

@@ -9,9 +9,10 @@ from scipy.ndimage import correlate
 from torch.nn import functional
 
 from support.known import everywhere
+from swath.lab.bench.model import multiply_adds
 from swath.models import convlstm
 from swath.models.convlstm import ConvLSTM, PeepholeConvLSTMCell
-from swath.models.registry import count_parameters, multiply_adds
+from swath.models.registry import count_parameters
 
 
 def fuse(model, series):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from swath.models.dates import weighted_sum
+from swath.models.network import weighted_sum
 
 
 @pytest.mark.parametrize(("batch", "dates"), [(1, 1), (1, 3), (2, 4)])

@@ -8,7 +8,8 @@ from torch import nn
 
 from support.known import everywhere
 from swath.grid import Window
-from swath.models.registry import count_parameters, multiply_adds
+from swath.lab.bench.model import multiply_adds
+from swath.models.registry import count_parameters
 from swath.models.unet import Doubling, UNet, plan_levels
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from swath.grid import Window
-from swath.mapping.inmemory import InMemoryMapper
+from swath.lab.stability.inmemory import InMemoryMapper
 from swath.mapping.predict import DatedImage, Predictor
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, decode_pmap
 from swath.models.head import probabilities

@@ -18,7 +18,7 @@ from swath.simulate.world import write_world
 from swath.training.compute import Compute
 from swath.training.fitting import prepare
 from swath.training.presets import Phase, StageSettings, TrainSettings
-from swath.training.start import Start, read_start
+from swath.training.start import Start
 from swath.training.train import train
 from swath.training.trainplan import TrainPlan
 
@@ -60,7 +60,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 def test_both_stages_begin_with_exactly_those_weights(
     worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
 ) -> None:
-    start = read_start(before)
+    start = Start(load_model(before))
     cpu = Compute("cpu")
     fitting = prepare(TrainPlan(worlds[1], TINY, start=start), tmp_path, cpu)
     fcn_stage, _ = fitting.fcn_stage()
@@ -81,7 +81,7 @@ def test_a_step_of_no_length_leaves_them_as_they_were(
     """AdamW moves a weight by about the learning rate: 1e-12 is nothing."""
     still = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e-12, epochs=1),)})
     settings = TINY.model_copy(update={"fcn": still, "rnn": still})
-    made = train(TrainPlan(worlds[1], settings, start=read_start(before)), tmp_path / "run")
+    made = train(TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run")
     old = load_model(before)
     for ours, theirs in ((made.fcn, old.fcn), (made.fusion, old.fusion)):
         assert ours is not None
@@ -109,7 +109,9 @@ def test_the_run_says_where_it_began(
 def test_resume_without_them_says_what_changed(
     worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
 ) -> None:
-    train(TrainPlan(worlds[1], TINY, stage="fcn", start=read_start(before)), tmp_path / "run")
+    train(
+        TrainPlan(worlds[1], TINY, stage="fcn", start=Start(load_model(before))), tmp_path / "run"
+    )
     with pytest.raises(SettingsError, match="began with other start"):
         train(TrainPlan(worlds[1], TINY, stage="fcn"), tmp_path / "run", resume=True)
 
@@ -131,7 +133,7 @@ def test_other_networks_are_refused_before_anything_is_written(
 ) -> None:
     settings = TINY.model_copy(update=changes)
     with pytest.raises(SettingsError, match=says):
-        train(TrainPlan(worlds[1], settings, start=read_start(before)), tmp_path / "run")
+        train(TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -140,14 +142,14 @@ def test_other_images_and_known_test_sites_are_refused(
 ) -> None:
     from dataclasses import replace
 
-    start = read_start(before)
+    start = Start(load_model(before))
     image = worlds[1].image.model_copy(update={"bands": ("B04", "B03", "B08")})
     with pytest.raises(SettingsError, match="bands is B04,B03,B02, this run's B04,B03,B08"):
         start.check(replace(worlds[1], image=image), TINY)
     with pytest.raises(SettingsError, match="has learnt from site 'first'"):
         start.check(worlds[0].resplit([], ["first"]), TINY)
     # Nor what the start's own start has learnt from.
-    further = read_start(before)
+    further = Start(load_model(before))
     further.model.spec = further.model.spec.model_copy(
         update={
             "splits": {"train": ["a"], "validation": [], "test": []},
@@ -165,6 +167,6 @@ def test_other_images_and_known_test_sites_are_refused(
     with pytest.raises(SettingsError, match="has learnt from site 'first'"):
         start.check(replace(worlds[0], sites=(parted,)), TINY)
     # A run without ConvLSTM serves any.
-    alone = Start(load_model(before), "it")
+    alone = Start(load_model(before))
     alone.model.fusion = None
     alone.check(worlds[1], TINY.model_copy(update={"hidden": 9}))

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from swath.errors import DatasetError, OutputExistsError, SettingsError
+from swath.lab.comparison.stagestore import StageStore
 from swath.models.convlstm import ConvLSTM
 from swath.models.trained import load_model
 from swath.training import fitting, trainplan
 from swath.training.compute import Compute
 from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings, override
-from swath.training.store import StageStore
 from swath.training.train import train
 from swath.training.trainplan import TrainPlan
 
@@ -151,13 +151,13 @@ def test_resume_with_other_settings_is_refused(dataset, tmp_path):
 def test_what_another_trainer_began_is_not_gone_on_with(dataset, tmp_path, monkeypatch):
     """Neither a run nor a kept first stage outlives a change of what a plan computes."""
     plan, store = TrainPlan(dataset, TINY, stage="fcn"), StageStore(tmp_path / "stages")
-    train(plan, tmp_path / "run", store=store)
-    train(plan, tmp_path / "same", store=store)
+    store.train(plan, tmp_path / "run")
+    store.train(plan, tmp_path / "same")
     assert len(list(store.folder.iterdir())) == 1
     monkeypatch.setattr(trainplan, "TRAINER", trainplan.TRAINER + 1)
     with pytest.raises(SettingsError, match="another version of the trainer"):
         train(plan, tmp_path / "run", resume=True)
-    train(plan, tmp_path / "anew", store=store)
+    store.train(plan, tmp_path / "anew")
     assert len(list(store.folder.iterdir())) == 2
 
 

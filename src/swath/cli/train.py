@@ -1,5 +1,6 @@
 """`swath train`: from a dataset to a trained model."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -78,20 +79,22 @@ def command(
     if validation or test:
         data = data.resplit(validation or (), test or ())
     try:
+        from swath.models.trained import load_model
         from swath.training.compute import Compute
         from swath.training.presets import override
-        from swath.training.processes import Processes, other_command
-        from swath.training.start import read_start
+        from swath.training.processes import Processes
+        from swath.training.start import Start
         from swath.training.train import train
         from swath.training.trainplan import TrainPlan
     except ModuleNotFoundError as error:
         raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
     settings = override(preset, settings_file, model=model, dates=dates)
     processes = Processes(devices, nodes)
-    start = None if start_from is None else read_start(start_from)
+    start = None if start_from is None else Start(load_model(start_from))
     plan = TrainPlan(data, settings, stage, seed, start)
     exactness = None if precision == "auto" else precision
-    compute = Compute(device, exactness, workers, processes, other_command(context.obj))
+    command_line = (sys.executable, "-m", "swath", *context.obj)
+    compute = Compute(device, exactness, workers, processes, command_line)
     trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
     if not processes.first:
         return

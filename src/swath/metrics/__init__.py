@@ -5,7 +5,7 @@ and the others; tolerance.py counts matches within a distance, for areas and for
 bootstrap.py resamples blocks for confidence intervals. NumPy, SciPy and scikit-image only, no I/O.
 """
 
-from swath.metrics.bootstrap import block_weights, interval, nested_resample, resample
+from swath.metrics.bootstrap import block_weights, interval, resample
 from swath.metrics.histogram import (
     BINS,
     HALF,
@@ -67,7 +67,6 @@ __all__ = [
     "line_counts",
     "mcc",
     "near",
-    "nested_resample",
     "plan_blocks",
     "precision",
     "precision_recall_curve",

@@ -5,8 +5,6 @@ narrow. Whole blocks are drawn instead, with replacement. Two maps scored on the
 compared pair by pair. The interval speaks of the ground that was scored, not of other cities.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,34 +62,3 @@ def interval(samples: NDArray[np.float64]) -> tuple[float, float] | None:
     tail = (100.0 - LEVEL) / 2
     low, high = np.percentile(known, [tail, 100.0 - tail])
     return float(low), float(high)
-
-
-def nested_resample(
-    groups: Sequence[NDArray[np.float64]], resamples: int, seed: int | tuple[int, ...]
-) -> NDArray[np.float64]:
-    """Means over groups and their members, both drawn with replacement.
-
-    A hierarchical bootstrap: each resample draws as many groups (cities) as there are, and in each
-    group drawn as many members (trainings with other seeds) as it has. A group that is drawn twice
-    draws its members anew. With a single group only its members vary.
-
-    Args:
-        groups: One array of values a group, each with one value or more.
-        resamples: Number of resamples.
-        seed: Same seed, same draws.
-
-    Returns:
-        (resamples,) the mean over the groups drawn of the mean over the members drawn.
-
-    Source: A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application (1997),
-    section 3.8, strategy "with replacement at both stages".
-    """
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(len(groups), size=(resamples, len(groups)))
-    result = np.empty(drawn.shape)
-    for index, members in enumerate(groups):
-        where = drawn == index
-        picks = generator.integers(len(members), size=(int(where.sum()), len(members)))
-        result[where] = np.asarray(members, np.float64)[picks].mean(axis=1)
-    means: NDArray[np.float64] = result.mean(axis=1)
-    return means

@@ -5,8 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from swath.models.dates import weighted_sum
-from swath.models.network import FusionNetwork, NetworkSizes, fill
+from swath.models.network import FusionNetwork, NetworkSizes, fill, weighted_sum
 
 LEAST = 1e-3
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
@@ -26,10 +25,6 @@ class DateAttention(FusionNetwork):
     run over the dates that know the pixel: their order does not matter, and a date without data is
     as if it were not there. Convolutions beside such a pixel see a z_t of 0 in it: 1/lc in every
     class, the PMap that says nothing.
-
-    Args:
-        classes: lc, channels of a PMap and of the output.
-        sizes: Its own.
 
     Source: not in the paper, whose ConvLSTM reads the same PMaps one after another (section 1.2).
     """

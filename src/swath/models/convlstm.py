@@ -55,11 +55,7 @@ def _sigmoid(x: Tensor, exact: bool) -> Tensor:
 def first_gates(pre: Tensor) -> State:
     """The gates of the first date, where h and c are 0: there is nothing to forget.
 
-    Args:
-        pre: (N, 3 r) what the convolution gave for i, o, c.
-
-    Returns:
-        h (N, r) in the type of `pre`, and c (N, r) in float32 or wider.
+    `pre` (N, 3 r) is what the convolution gave for i, o, c; the rest as `next_gates`.
     """
     wide = pre.to(torch.promote_types(pre.dtype, torch.float32))
     exact = _exact(pre, wide)
@@ -106,7 +102,7 @@ def _compiled_gates() -> Gates:
 
 
 class PeepholeConvLSTMCell(nn.Module):
-    """One step of one layer.
+    """One step of one layer, with `channels_in` channels of x and `hidden` (r) of h and c.
 
     With * the convolution, . the Hadamard product, x_t the input, h_t the hidden and c_t the cell
     state:
@@ -121,10 +117,6 @@ class PeepholeConvLSTMCell(nn.Module):
     order. On the first date h and c are 0, so only the part that sees x is computed, and not for
     f. Under autocast the convolutions run in bfloat16, the gates and c in float32.
 
-    Args:
-        channels_in: Channels of x.
-        hidden: r, channels of h and c.
-
     Source: section 1.2, as printed; o_t looks at c_{t-1} (other texts use c_t). The peephole
     weights are one number a channel, (r, 1, 1), since the paper gives no shape and a weight a pixel
     would tie the network to one image size.
@@ -138,16 +130,7 @@ class PeepholeConvLSTMCell(nn.Module):
         self.peephole = nn.Parameter(torch.zeros(3, hidden, 1, 1))
 
     def forward(self, x: Tensor, state: State | None, gates: Gates = PLAIN_GATES) -> State:
-        """One date.
-
-        Args:
-            x: (B, C, H, W).
-            state: (h, c) of the date before, each (B, r, H, W); None on the first date.
-            gates: Who computes the gates.
-
-        Returns:
-            The new (h, c).
-        """
+        """One date, x (B, C, H, W): the state before, None on the first date -> the new one."""
         if state is None:
             hidden, cell = gates.first(_rows(self._first_convolution(x)))
         else:
@@ -240,10 +223,6 @@ class ConvLSTM(FusionNetwork):
     Where a date has no data it leaves the states as they are. Convolutions beside such a pixel see
     1/lc in it, the PMap that says nothing.
 
-    Args:
-        classes: lc, channels of a PMap and of the output.
-        sizes: Its own.
-
     Source: section 1.2 (two layers, k = 3, r = 32, then 1 x 1 convolution); follows. The paper is
     silent on dates without data.
     """
@@ -278,11 +257,8 @@ class ConvLSTM(FusionNetwork):
         """Compile the gates into one pass over memory; the same function but for rounding.
 
         Call it as the network will run: under the same autocast, in training or evaluation mode.
-        It takes a few seconds, and needs a C++ compiler; without one it says so on stderr and the
-        gates stay as they are.
-
-        Returns:
-            Whether the gates are fused now.
+        It takes a few seconds, and needs a C++ compiler; without one it says so on stderr, the
+        gates stay as they are, and it returns False.
         """
         gates = _compiled_gates()
         try:
@@ -321,7 +297,7 @@ class ConvLSTM(FusionNetwork):
                 torch.autograd.grad((hidden.float() + cell).sum(), [pre, peephole])
 
     def forward(self, pmaps: Tensor, known: Tensor) -> Tensor:
-        """Fuse a series; shapes as of `FusionNetwork`."""
+        """Fuse a series."""
         pmaps = fill(pmaps, known, 1 / pmaps.shape[2])
         logits: Tensor = self.head(last_hidden(self.cells, pmaps, self._gates, known))
         return logits

@@ -22,11 +22,9 @@ def median(pmaps: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.f
     # from their number, which spares the warnings of an all-NaN median.
     ordered = np.sort(np.where(valid[:, None], pmaps, np.float32(np.nan)), axis=0)
     count = valid.sum(axis=0)
-    low = np.maximum(count - 1, 0) // 2
-    high = count // 2
-    high = np.minimum(high, np.maximum(count - 1, 0))
-    pick = [np.take_along_axis(ordered, index[None, None], axis=0)[0] for index in (low, high)]
-    result: NDArray[np.float32] = (pick[0] + pick[1]) / np.float32(2)
+    middle = np.maximum(count - 1, 0) // 2, count // 2
+    low, high = (np.take_along_axis(ordered, index[None, None], axis=0)[0] for index in middle)
+    result: NDArray[np.float32] = (low + high) / np.float32(2)
     return result
 
 

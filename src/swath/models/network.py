@@ -7,6 +7,7 @@ not known is its own business; their values act on nothing, and may be anything,
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,10 +16,9 @@ from swath.grid import Window
 
 
 class NetworkSizes(BaseModel):
-    """Sizes that a network leaves to choose; each architecture has its own.
+    """Whole numbers that a network leaves to choose; each architecture has its own.
 
-    Fields are whole numbers. Further keys are not looked at, so that one table of settings serves
-    all architectures.
+    Further keys are not looked at, so that one table of settings serves all architectures.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -26,11 +26,6 @@ class NetworkSizes(BaseModel):
 
 class ImageNetwork(nn.Module, ABC):
     """Maps one image: (B, C, H, W) -> (B, lc, H, W) logits, at any H and W.
-
-    Args:
-        bands: C.
-        classes: lc.
-        sizes: Its own, of the class `Sizes`.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.
@@ -52,22 +47,14 @@ class ImageNetwork(nn.Module, ABC):
         """Map images to logits.
 
         Args:
-            image: (B, C, H, W) float, scaled; anything where it is not known.
+            image: Float, scaled; anything where it is not known.
             known: (B, H, W) bool, True = data.
-            kept: The wanted part; None: all.
-
-        Returns:
-            (B, lc, H, W) logits, or those of `kept`.
+            kept: The part whose logits are wanted; None: all.
         """
 
 
 class FusionNetwork(nn.Module, ABC):
-    """Fuses the PMaps of dates: (B, T, lc, H, W) -> (B, lc, H, W) logits, at any T, H and W.
-
-    Args:
-        classes: lc.
-        sizes: Its own, of the class `Sizes`.
-    """
+    """Fuses the PMaps of dates: (B, T, lc, H, W) -> (B, lc, H, W) logits, at any T, H and W."""
 
     Sizes: ClassVar[type[NetworkSizes]]
     kind: ClassVar[Literal["convlstm", "attention"]]
@@ -85,22 +72,15 @@ class FusionNetwork(nn.Module, ABC):
         """Fuse a series.
 
         Args:
-            pmaps: (B, T, lc, H, W) in 0..1, oldest first, T >= 1; anything where not known.
+            pmaps: In 0..1, oldest first, T >= 1; anything where not known.
             known: (B, T, H, W) bool, True = the date has data.
-
-        Returns:
-            (B, lc, H, W) logits of the fused PMap.
         """
 
 
 class SeriesNetwork(nn.Module, ABC):
     """Maps a whole series at once: (B, T, C, H, W) -> (B, lc, H, W) logits, at any H and W.
 
-    Args:
-        bands: C.
-        classes: lc.
-        dates: T of the training.
-        sizes: Its own, of the class `Sizes`.
+    It is built for `dates`, the T of its training.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.
@@ -125,11 +105,8 @@ class SeriesNetwork(nn.Module, ABC):
         """Map series to logits.
 
         Args:
-            images: (B, T, C, H, W) float, scaled, oldest first; anything where not known.
+            images: Float, scaled, oldest first; anything where not known.
             known: (B, T, H, W) bool, True = the date has data.
-
-        Returns:
-            (B, lc, H, W) logits.
         """
 
 
@@ -137,9 +114,6 @@ class OneDate(ImageNetwork):
     """A network for series as one for images: it is shown that date, as often as it needs.
 
     So every model has a map of each date: what it says when it knows no other.
-
-    Args:
-        series: The network; it is used, not copied.
     """
 
     def __init__(self, series: SeriesNetwork) -> None:
@@ -161,16 +135,7 @@ class OneDate(ImageNetwork):
 
 
 def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
-    """Put one value in the place of what is not known.
-
-    Args:
-        x: (..., C, H, W).
-        known: (..., H, W) bool.
-        value: What the network takes for no news.
-
-    Returns:
-        As x, in the same layout.
-    """
+    """Put a value, no news, where x (..., C, H, W) is not known (..., H, W); its layout stays."""
     return x.masked_fill(~known.unsqueeze(-3), value)
 
 
@@ -184,3 +149,24 @@ def cut(logits: Tensor, image: Tensor, kept: Window | None) -> Tensor:
     """The part of padded logits that is wanted: (..., H, W) of the image, or `kept` of it."""
     part = kept or Window(0, 0, *image.shape[-2:])
     return logits[(..., *part.slices)]
+
+
+def weighted_sum(x: Tensor, weight: Tensor) -> Tensor:
+    """The weighted sum of what is known of every date.
+
+    Date by date: the product of all dates at once, with its weights broadcast over channels that
+    lie innermost, takes fifty times as long on a CPU.
+
+    Args:
+        x: (B T, C, H, W), the dates of a series after one another.
+        weight: (B, T, 1, H, W).
+
+    Returns:
+        (B, C, H, W) of x's type, channels last.
+    """
+    dated = torch.unflatten(x, 0, weight.shape[:2])
+    weight = weight.to(x.dtype)
+    total = dated[:, 0] * weight[:, 0]
+    for date in range(1, weight.shape[1]):
+        total = torch.addcmul(total, dated[:, date], weight[:, date])
+    return total.contiguous(memory_format=torch.channels_last)

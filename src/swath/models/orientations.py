@@ -25,7 +25,7 @@ def mapped(
         network: An `ImageNetwork`, or a `SeriesNetwork`.
         inputs: What it takes: the image or the images, and where they are known.
         stride: Of the network.
-        orientations: 1, or `ORIENTATIONS`.
+        orientations: In how many it looks.
 
     Returns:
         (B, lc, H, W) float32, 0..1.
@@ -36,20 +36,12 @@ def mapped(
 
 
 def oriented_mean(network: nn.Module, inputs: Sequence[Tensor], stride: int) -> Tensor:
-    """The mean PMap over the eight orientations of the image, each turned back.
+    """The mean PMap over the eight orientations of the image, each turned back; see `mapped`.
 
     The image is first padded with zeros at the bottom and right to a multiple of the stride, as the
     network itself does. So the poolings fall on the same pixels in every orientation, and a tile
     whose origin is a multiple of the stride gives what the whole image gives. Its mask is padded
     alike: what is added is not known.
-
-    Args:
-        network: As in `mapped`.
-        inputs: As there.
-        stride: Of the network.
-
-    Returns:
-        (B, lc, H, W) float32, 0..1.
 
     Source: not in the paper (its training turns and flips patches; mapping does not).
     """

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from swath.errors import ModelError
 from swath.models.attention import DateAttention
 from swath.models.convlstm import ConvLSTM
-from swath.models.names import Names, register_names
+from swath.models.names import NAMES
 from swath.models.network import FusionNetwork, ImageNetwork, NetworkSizes, SeriesNetwork
 from swath.models.unet import UNet
 
@@ -18,39 +18,25 @@ Sizes = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class TwoStages:
-    """A model that maps each date, then fuses the PMaps.
-
-    Attributes:
-        fcn: The network for one image.
-        fusion: The network that fuses PMaps.
-    """
+    """A model that maps each date, then fuses the PMaps."""
 
     fcn: type[ImageNetwork]
     fusion: type[FusionNetwork]
 
     def sizes(self, given: Mapping[str, object]) -> Sizes:
-        """The sizes that this model has; see `sizes_of`."""
-        return sizes_of(self.fcn.Sizes, given) | sizes_of(self.fusion.Sizes, given)
+        """The sizes that this model has, from those and whatever else is given by name."""
+        return _sizes_of(self.fcn.Sizes, given) | _sizes_of(self.fusion.Sizes, given)
 
 
 @dataclass(frozen=True, slots=True)
 class WholeSeries:
-    """A model of one network, trained end to end on series.
-
-    Attributes:
-        series: The network.
-    """
+    """A model of one network, trained end to end on series."""
 
     series: type[SeriesNetwork]
 
-    @property
-    def one_length(self) -> bool:
-        """Whether it takes series of the length that it was built for only."""
-        return self.series.one_length
-
     def sizes(self, given: Mapping[str, object]) -> Sizes:
-        """The sizes that this model has; see `sizes_of`."""
-        return sizes_of(self.series.Sizes, given)
+        """The sizes that this model has, from those and whatever else is given by name."""
+        return _sizes_of(self.series.Sizes, given)
 
 
 Architecture = TwoStages | WholeSeries
@@ -61,7 +47,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def register(name: str, entry: Architecture, names: Names) -> None:
+def register(name: str, entry: Architecture, names: tuple[str, str]) -> None:
     """Make an architecture known.
 
     Args:
@@ -70,7 +56,7 @@ def register(name: str, entry: Architecture, names: Names) -> None:
         names: What reports call its map of one date, and that of the whole series.
     """
     ARCHITECTURES[name] = entry
-    register_names(name, names)
+    NAMES[name] = names
 
 
 def architecture(name: str) -> Architecture:
@@ -88,34 +74,11 @@ def architecture(name: str) -> Architecture:
         ) from None
 
 
-def sizes_of(kind: type[NetworkSizes], given: Mapping[str, object]) -> Sizes:
-    """The sizes of one network.
-
-    Args:
-        kind: Its `Sizes`.
-        given: Sizes and whatever else by name; what is missing is as by default.
-    """
+def _sizes_of(kind: type[NetworkSizes], given: Mapping[str, object]) -> Sizes:
+    """The sizes of one network; what is not given is as by default."""
     return kind.model_validate(given).model_dump()
 
 
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable weights."""
     return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
-
-
-def multiply_adds(module: nn.Module, *example: Tensor) -> int:
-    """Multiply-adds of all convolutions in one forward pass, counted by running it.
-
-    Args:
-        module: The network; it is run once, without gradients, in evaluation mode.
-        example: Its inputs.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    was_training = module.training
-    module.eval()
-    counter = FlopCounterMode(display=False)
-    with counter:
-        module(*example)
-    module.train(was_training)
-    return int(counter.get_total_flops()) // 2

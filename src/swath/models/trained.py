@@ -1,7 +1,6 @@
 """A trained model: its networks and everything needed to use them, as safetensors and JSON."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
@@ -16,7 +15,7 @@ from swath.errors import InputError, ModelError
 from swath.files import read_json, replacing, sha256, write_json
 from swath.models.names import names_of
 from swath.models.network import FusionNetwork, ImageNetwork, OneDate, SeriesNetwork
-from swath.models.registry import WholeSeries, architecture
+from swath.models.registry import TwoStages, WholeSeries, architecture
 from swath.models.spec import ModelSpec
 from swath.schema import first_problem
 
@@ -95,11 +94,7 @@ class TrainedModel:
 
 
 def maps_whole_series(spec: ModelSpec) -> bool:
-    """Whether one network maps the series, and none a date alone.
-
-    Raises:
-        ModelError: No such architecture is known.
-    """
+    """Whether one network maps the series, and none a date alone."""
     return isinstance(architecture(spec.name), WholeSeries)
 
 
@@ -108,34 +103,24 @@ def build_fcn(spec: ModelSpec) -> ImageNetwork:
     known = architecture(spec.name)
     if isinstance(known, WholeSeries):
         return OneDate(build_series(spec))
-    network, sizes = known.fcn, known.fcn.Sizes.model_validate(spec.sizes)
-    return network(len(spec.image.bands), len(spec.legend.classes), sizes)
+    sizes = known.fcn.Sizes.model_validate(spec.sizes)
+    return known.fcn(len(spec.image.bands), len(spec.legend.classes), sizes)
 
 
 def build_fusion(spec: ModelSpec) -> FusionNetwork:
-    """The network that fuses PMaps, with fresh weights.
-
-    Raises:
-        ModelError: The model is of one network for the whole series.
-    """
+    """The network of a model of two that fuses PMaps, with fresh weights."""
     known = architecture(spec.name)
-    if isinstance(known, WholeSeries):
-        raise ModelError(f"model {spec.name!r} maps whole series: it fuses no maps of dates")
+    assert isinstance(known, TwoStages)
     sizes = known.fusion.Sizes.model_validate(spec.sizes)
     return known.fusion(len(spec.legend.classes), sizes)
 
 
 def build_series(spec: ModelSpec) -> SeriesNetwork:
-    """The network for a whole series, with fresh weights.
-
-    Raises:
-        ModelError: The model is of two networks.
-    """
+    """The only network of a model of whole series, with fresh weights."""
     known = architecture(spec.name)
-    if not isinstance(known, WholeSeries):
-        raise ModelError(f"model {spec.name!r} maps one date at a time")
-    network, sizes = known.series, known.series.Sizes.model_validate(spec.sizes)
-    return network(len(spec.image.bands), len(spec.legend.classes), spec.dates, sizes)
+    assert isinstance(known, WholeSeries)
+    sizes = known.series.Sizes.model_validate(spec.sizes)
+    return known.series(len(spec.image.bands), len(spec.legend.classes), spec.dates, sizes)
 
 
 def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None:
@@ -147,11 +132,10 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
         half: Write float16 instead of float32, for a file that is passed on.
     """
     weights = {
-        f"{name}.{k}": v
+        f"{name}.{key}": value.detach().cpu().contiguous()
         for name, network in model.networks.items()
-        for k, v in network.state_dict().items()
+        for key, value in network.state_dict().items()
     }
-    weights = {k: v.detach().cpu().contiguous() for k, v in weights.items()}
     if half:
         weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     with replacing(folder / WEIGHTS) as temporary:
@@ -161,13 +145,7 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
 
 
 def load_model(folder: Path) -> TrainedModel:
-    """Read a run's model. Nothing is unpickled.
-
-    Args:
-        folder: A run's folder, with model.safetensors and model.json.
-
-    Returns:
-        The model on the CPU, in evaluation mode, float32.
+    """Read a run's model: on the CPU, in evaluation mode, float32. Nothing is unpickled.
 
     Raises:
         InputError: A file is missing or unreadable.
@@ -191,24 +169,23 @@ def load_model(folder: Path) -> TrainedModel:
     else:
         fused = any(name.startswith("rnn.") for name in weights)
         model = TrainedModel(spec, build_fcn(spec), build_fusion(spec) if fused else None)
-    for name, network in model.networks.items():
-        _fill(folder, f"{name}.", network, weights)
-    model.fcn.eval()
-    return replace(model, folder=folder)
-
-
-def _fill(
-    folder: Path, prefix: str, network: nn.Module, weights: Mapping[str, torch.Tensor]
-) -> None:
-    """Load the weights of a prefix into its network, and make that ready to be used."""
-    part = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     try:
-        network.load_state_dict(part)
+        for name, network in model.networks.items():
+            of_network = name + "."
+            network.load_state_dict(
+                {
+                    key.removeprefix(of_network): value
+                    for key, value in weights.items()
+                    if key.startswith(of_network)
+                }
+            )
+            network.eval()
     except RuntimeError:
         raise ModelError(
             f"{folder / WEIGHTS} does not hold the weights that {SPEC} describes"
         ) from None
-    network.eval()
+    model.fcn.eval()
+    return replace(model, folder=folder)
 
 
 def weights_hash(folder: Path) -> str:

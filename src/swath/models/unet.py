@@ -65,15 +65,12 @@ class UpBlock(nn.Module):
         self.conv = ConvBlock(channels_in, half, convs)
 
     def forward(self, deep: Tensor, skip: Tensor, kept: Window | None = None) -> Tensor:
-        """A decoder step.
+        """A decoder step: (B, C, H, W) and (B, C/2, h, w) -> (B, C/2, h, w).
 
         Args:
-            deep: (B, C, H, W).
-            skip: (B, C/2, h, w), the matching map of the contracting path.
+            deep: Of the level below.
+            skip: The matching map of the contracting path.
             kept: Which h x w of the 2H x 2W pixels of `deep` these are; None: all.
-
-        Returns:
-            (B, C/2, h, w).
         """
         up = self.up(deep)
         if kept is not None:
@@ -103,10 +100,10 @@ def plan_levels(shape: tuple[int, int], kept: Window, decoder_convs: int) -> lis
     Args:
         shape: (height, width) of the padded input, multiples of the stride.
         kept: The wanted part of it.
-        decoder_convs: 3 x 3 convolutions in each decoder step.
+        decoder_convs: Of each decoder step.
 
     Returns:
-        The levels, from full resolution to the lowest. Nothing reaches outside the input.
+        From full resolution to the lowest. Nothing reaches outside the input.
     """
     extents = [Window(0, 0, shape[0] >> n, shape[1] >> n) for n in range(DEPTH + 1)]
     decoded = [kept.grow(decoder_convs).intersect(extents[0])]
@@ -148,11 +145,6 @@ class UNet(ImageNetwork):
     It maps images of whatever size: the input is padded with zeros at the bottom and right to a
     multiple of the stride, and the output is cut to the size of the input. Pixels without data are
     zeros to it as well.
-
-    Args:
-        bands: Channels of the input.
-        classes: lc, channels of the output.
-        sizes: Its own.
 
     Source: section 1.1; follows with the sizes as they are by default (32, 64, 128, 256, 512
     filters; 6.98 M parameters; 147,360 multiply-adds a pixel with 3 bands and 2 classes).
@@ -200,10 +192,7 @@ class UNet(ImageNetwork):
         return encoder + decoder + (self.stride - 1)
 
     def forward(self, image: Tensor, known: Tensor, kept: Window | None = None) -> Tensor:
-        """Map images to logits; shapes as of `ImageNetwork`.
-
-        What `kept` does not depend on is not computed.
-        """
+        """Map images to logits; what `kept` does not depend on is not computed."""
         part = kept or Window(0, 0, *image.shape[-2:])
         levels = self.plan(image.shape[-2:], kept)
         logits = self.decode(self.encode(fill(image, known, 0), levels), levels)
@@ -215,14 +204,11 @@ class UNet(ImageNetwork):
         return plan_levels((height, width), kept or Window(0, 0, height, width), self.decoder_convs)
 
     def encode(self, image: Tensor, levels: Sequence[Level]) -> list[Tensor]:
-        """The contracting path.
+        """The contracting path: the features that the other path needs, finest level first.
 
         Args:
             image: (B, C, H, W), 0 where it is not known; it is padded to multiples of the stride.
             levels: Of `plan`.
-
-        Returns:
-            The features that the expansive path needs, finest level first: (B, width * 2**n, ...).
         """
         x = pad(image, self.stride)
         have = Window(0, 0, *x.shape[-2:])

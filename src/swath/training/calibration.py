@@ -7,7 +7,7 @@ from torch import Tensor
 from swath.dataset.index import plan_cover
 from swath.dataset.patches import PatchDataset, Sample
 from swath.legend import IGNORE
-from swath.models.device import Precision, autocast
+from swath.models.device import autocast
 from swath.models.fusion import mean
 from swath.models.head import probabilities
 from swath.models.orientations import mapped
@@ -19,39 +19,28 @@ PIXELS = 4_000_000
 """Pixels that the fit looks at: of larger sites, so many evenly spaced ones."""
 
 
-def calibrate(
-    model: TrainedModel,
-    source: PatchSource,
-    dates: int,
-    device: torch.device,
-    precision: Precision,
-) -> float:
-    """The temperature of a model's fused maps.
+def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
+    """The temperature of a model's fused maps; 1 where there is no labelled pixel to fit it on.
 
     The maps are made as `swath map` makes them, orientations and all, but in patches of
     `VALIDATION_PX`.
 
     Args:
         model: The networks, on the CPU; they are there again in the end.
-        source: Its validation regions have labels.
+        source: Its validation regions have labels; it says where to compute.
         dates: T of the series that are mapped.
-        device: Where to compute.
-        precision: Of the networks.
-
-    Returns:
-        The temperature; 1 where there is no labelled pixel to fit it on.
 
     Source: not in the paper; see `swath.models.temperature`.
     """
-    patches = PatchDataset(
-        source.dataset, plan_cover(source.validation, VALIDATION_PX, dates), source.scaling
-    )
+    device = source.compute.where
+    cover = plan_cover(source.validation, VALIDATION_PX, dates)
+    patches = PatchDataset(source.plan.dataset, cover, source.scaling)
     every = -(-len(patches) * VALIDATION_PX**2 // PIXELS)
     networks = model.networks.values()
     pmaps, labels = [], []
     for network in networks:
         network.to(device)
-    with torch.inference_mode(), autocast(device, precision):
+    with torch.inference_mode(), autocast(device, source.compute.exactness):
         for at in range(len(patches)):
             sample = patches[at]
             label = sample["label"].masked_fill(~sample["valid"].any(dim=0), IGNORE).flatten()

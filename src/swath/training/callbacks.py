@@ -1,4 +1,4 @@
-"""What happens after every epoch of a training: a line on stderr, the clock, the last scores."""
+"""What happens after every epoch of a training."""
 
 import time
 
@@ -7,79 +7,58 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from swath.progress import console
 
 
-class EpochLine(Callback):
-    """One line an epoch on stderr: losses, validation scores, time left."""
+class Progress(Callback):
+    """A line on stderr; and what a checkpoint keeps: the time taken and the last scores.
+
+    Attributes:
+        title: How the line starts.
+        scores: The last losses and scores that were logged.
+    """
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self._start = 0.0
+        self.scores: dict[str, float] = {}
+        self._before = 0.0
+        self._start: float | None = None
         self._first = 0
+
+    @property
+    def _spent(self) -> float:
+        """Seconds since this process took the training up."""
+        return 0.0 if self._start is None else time.perf_counter() - self._start
+
+    @property
+    def seconds(self) -> float:
+        """Of the training so far, over all its resumptions."""
+        return self._before + self._spent
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
         self._start, self._first = time.perf_counter(), trainer.current_epoch
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the scores down, before the checkpoint is written."""
+        self.scores = {k: float(v) for k, v in sorted(trainer.callback_metrics.items())}
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the line."""
+        """The same with the training's loss, or without validation; prints the line."""
+        self.on_validation_end(trainer, pl_module)
         if not trainer.is_global_zero:
             return
         done = trainer.current_epoch + 1
         total = trainer.max_epochs or done
-        spent = time.perf_counter() - self._start
-        left = spent / (done - self._first) * (total - done)
-        scores = "  ".join(f"{k} {v:.4f}" for k, v in read_scores(trainer).items())
+        left = self._spent / (done - self._first) * (total - done)
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
         console.print(
-            f"{self.title} epoch {done}/{total}  {scores}  {spent:.0f} s, {left:.0f} s left",
+            f"{self.title} epoch {done}/{total}  {scores}  {self._spent:.0f} s, {left:.0f} s left",
             highlight=False,
             soft_wrap=True,
         )
 
-
-class Clock(Callback):
-    """Counts the seconds of a training, over all its resumptions."""
-
-    def __init__(self) -> None:
-        self._before = 0.0
-        self._start: float | None = None
-
-    @property
-    def seconds(self) -> float:
-        """So far."""
-        now = 0.0 if self._start is None else time.perf_counter() - self._start
-        return self._before + now
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
-        self._start = time.perf_counter()
-
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, object]:
         """What a checkpoint keeps."""
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "scores": self.scores}
 
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
         """Goes on from a checkpoint."""
-        self._before = state_dict["seconds"]
-
-
-class LastScores(Callback):
-    """Keeps the scores in the checkpoint, for a run that is killed after its last epoch."""
-
-    def __init__(self) -> None:
-        self._scores: dict[str, float] = {}
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes them down before the checkpoint is written."""
-        self._scores = read_scores(trainer)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The same without validation."""
-        self._scores = read_scores(trainer)
-
-    def state_dict(self) -> dict[str, float]:
-        """What a checkpoint keeps."""
-        return dict(self._scores)
-
-
-def read_scores(trainer: Trainer) -> dict[str, float]:
-    """The last logged values as plain numbers."""
-    return {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
+        self._before, self.scores = state_dict["seconds"], state_dict["scores"]  # type: ignore[assignment]

@@ -28,11 +28,7 @@ class Compute:
 
     @property
     def where(self) -> torch.device:
-        """The device.
-
-        Raises:
-            SettingsError: There is none of that name, or it is not here.
-        """
+        """The device; see `pick_device`."""
         return pick_device(self.device)
 
     @property

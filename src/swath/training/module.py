@@ -1,4 +1,4 @@
-"""The two stages as Lightning modules: they share loss, optimiser and scores."""
+"""The stages as Lightning modules: they share loss, optimiser and scores."""
 
 from abc import abstractmethod
 
@@ -13,29 +13,22 @@ from swath.legend import IGNORE
 from swath.models.head import probabilities
 from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
 from swath.training.loss import CrossEntropyLogIoU
-from swath.training.presets import StageSettings
+from swath.training.patchmodule import PatchModule
 
 AP_BINS = 200
 """Thresholds at which the average precision of the validation is computed during training."""
 
 
 class Stage(LightningModule):
-    """What both stages share.
+    """What all stages share: a network is trained on patches."""
 
-    Args:
-        network: The network that is trained.
-        settings: Of this stage.
-        loss: (logits, label) -> number.
-        classes: lc.
-    """
-
-    def __init__(
-        self, network: nn.Module, settings: StageSettings, loss: CrossEntropyLogIoU, classes: int
-    ) -> None:
+    def __init__(self, network: nn.Module, patches: PatchModule) -> None:
         super().__init__()
+        plan = patches.source.plan
+        classes = len(plan.dataset.legend.classes)
         self.network = network
-        self.settings = settings
-        self.loss = loss
+        self.settings = patches.stage
+        self.loss = CrossEntropyLogIoU(plan.settings.loss_weight)
         self.iou = MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORE)
         self.ap = BinaryAveragePrecision(thresholds=AP_BINS)
 
@@ -79,20 +72,16 @@ class Stage(LightningModule):
         if gradient_clip_val:
             nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
-    def optimiser(self) -> torch.optim.Optimizer:
-        """Adam or AdamW, at the learning rate of the first step."""
-        rate = self.settings.learning_rate(0)
-        weights = self.network.parameters()
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam or AdamW, with the learning rate of every step from the settings."""
+        rate, weights = self.settings.learning_rate(0), self.network.parameters()
+        optimiser: torch.optim.Optimizer
         # Fused: one pass over the weights instead of ten.
         if self.settings.optimiser == "adam":
-            return torch.optim.Adam(weights, lr=rate, fused=True)
-        decay = self.settings.weight_decay
-        return torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimiser, with the learning rate of every step from the settings."""
-        rate = self.settings.learning_rate(0)
-        optimiser = self.optimiser()
+            optimiser = torch.optim.Adam(weights, lr=rate, fused=True)
+        else:
+            decay = self.settings.weight_decay
+            optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: self.settings.learning_rate(step) / rate
         )
@@ -120,27 +109,13 @@ class FcnStage(Stage):
 class FusionStage(Stage):
     """Stage 2: the fusion on the PMaps of the frozen network for one image.
 
-    Args:
-        network: The fusion.
-        fcn: The network that makes the PMaps.
-        settings: Of this stage.
-        loss: (logits, label) -> number.
-        classes: lc.
-
     Source: section 1.5; follows.
     """
 
     network: FusionNetwork
 
-    def __init__(
-        self,
-        network: FusionNetwork,
-        fcn: ImageNetwork,
-        settings: StageSettings,
-        loss: CrossEntropyLogIoU,
-        classes: int,
-    ) -> None:
-        super().__init__(network, settings, loss, classes)
+    def __init__(self, network: FusionNetwork, patches: PatchModule, fcn: ImageNetwork) -> None:
+        super().__init__(network, patches)
         # In a plain tuple, so that Lightning neither trains, averages nor stores it.
         self._frozen = (fcn.eval().requires_grad_(False),)
 

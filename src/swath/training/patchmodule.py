@@ -11,12 +11,12 @@ from torch.utils.data import Dataset as TorchDataset
 
 from swath.dataset.index import Patch, Survey, plan_cover, plan_patches
 from swath.dataset.patches import PatchDataset, Sample
-from swath.dataset.site import Dataset
 from swath.legend import IGNORE
 from swath.scaling import Scaling
 from swath.scenes.raster import OpenRasters
-from swath.training.presets import StageSettings, TrainSettings
-from swath.training.processes import ALONE, Processes
+from swath.training.compute import Compute
+from swath.training.presets import StageSettings
+from swath.training.trainplan import TrainPlan
 
 VALIDATION_PX = 256
 """Side of the validation patches."""
@@ -30,24 +30,18 @@ class PatchSource:
     """What both stages draw their patches from.
 
     Attributes:
-        dataset: The images and labels.
+        plan: What is trained, on which dataset.
+        compute: With what; its workers read, its processes share every mini-batch.
         train: Surveys of the training regions.
         validation: Surveys of the validation regions; may be empty.
         scaling: From digital numbers to the network's input.
-        settings: Of the run.
-        seed: Of the run.
-        workers: Processes that read patches; 0 reads in the main process.
-        processes: Share every mini-batch.
     """
 
-    dataset: Dataset
+    plan: TrainPlan
+    compute: Compute
     train: tuple[Survey, ...]
     validation: tuple[Survey, ...]
     scaling: Scaling
-    settings: TrainSettings
-    seed: int
-    workers: int
-    processes: Processes = ALONE
 
 
 class Padded(TorchDataset[Sample]):
@@ -74,13 +68,7 @@ class PatchModule(LightningDataModule):
         salt: Tells stages apart: each draws its own patches.
     """
 
-    def __init__(
-        self,
-        source: PatchSource,
-        stage: StageSettings,
-        dates: int,
-        salt: int,
-    ) -> None:
+    def __init__(self, source: PatchSource, stage: StageSettings, dates: int, salt: int) -> None:
         super().__init__()
         self.source = source
         self.stage = stage
@@ -93,7 +81,8 @@ class PatchModule(LightningDataModule):
 
         A whole one that comes up short is filled with patches that are ignored everywhere.
         """
-        processes = self.source.processes
+        compute = self.source.compute
+        processes = compute.processes
         share = -(-batch_size // processes.count)
         batches = [
             list(range(start + share * processes.rank, start + share * (processes.rank + 1)))
@@ -101,26 +90,27 @@ class PatchModule(LightningDataModule):
         ]
         if processes.count == 1:
             batches[-1] = [index for index in batches[-1] if index < len(dataset)]
-        return DataLoader(Padded(dataset), batch_sampler=batches, num_workers=self.source.workers)
+        return DataLoader(Padded(dataset), batch_sampler=batches, num_workers=compute.workers)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """The patches of the current epoch; Lightning asks for them anew every epoch."""
         epoch = self.trainer.current_epoch if self.trainer else 0
-        seed = (self.source.seed, self.salt, epoch)
+        plan = self.source.plan
+        settings, seed = plan.settings, (plan.seed, self.salt, epoch)
         patches = plan_patches(
             self.source.train,
             self.stage.batches * self.stage.batch_size,
             self.stage.patch_px,
             self.dates,
-            self.source.settings.foreground_share,
+            settings.foreground_share,
             np.random.default_rng(seed),
         )
         dataset = PatchDataset(
-            self.source.dataset,
+            plan.dataset,
             patches,
             self.source.scaling,
-            self.source.settings.jitter,
-            self.source.settings.clouds,
+            settings.jitter,
+            settings.clouds,
             seed,
             self.rasters,
         )
@@ -128,12 +118,10 @@ class PatchModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Patches that cover the validation regions once for each date or run of dates."""
-        patches = self._cover()
+        patches, source = self._cover(), self.source
         if not patches:
             return []
-        dataset = PatchDataset(
-            self.source.dataset, patches, self.source.scaling, rasters=self.rasters
-        )
+        dataset = PatchDataset(source.plan.dataset, patches, source.scaling, rasters=self.rasters)
         return self._loader(dataset, VALIDATION_BATCH)
 
     def validation_patches(self, batch: int) -> int:

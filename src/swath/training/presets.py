@@ -9,7 +9,6 @@ from pydantic import Field, JsonValue, RootModel, ValidationError, model_validat
 
 from swath.errors import SettingsError
 from swath.models.orientations import Orientations
-from swath.models.registry import WholeSeries, architecture
 from swath.schema import Frozen, first_problem, read_yaml
 
 PresetName = Literal["paper", "best", "demo"]
@@ -125,21 +124,6 @@ class TrainSettings(Frozen):
     fcn: StageSettings
     rnn: StageSettings
 
-    def of_first_stage(self) -> dict[str, JsonValue]:
-        """What decides stage 1, as JSON: two runs that agree in it train the same network.
-
-        All but what is known to matter to the fusion alone, so that a new setting counts too. A
-        model of whole series has one stage only, and all settings decide it.
-        """
-        known = architecture(self.model)
-        if isinstance(known, WholeSeries):
-            return self.model_dump(mode="json")
-        settings = self.model_dump(mode="json", exclude=_OF_FUSION)
-        return {"network": known.fcn.__qualname__, **settings}
-
-
-_OF_FUSION = {"model", "rnn", "hidden", "layers", "dates", "orientations", "clouds"}
-"""Settings that no network for one image depends on; of the model, its class is what counts."""
 
 _PAPER_STAGE = StageSettings(
     phases=(
@@ -157,7 +141,7 @@ _PAPER_STAGE = StageSettings(
     ema=None,
 )
 
-PRESETS: dict[PresetName, TrainSettings] = {
+PRESETS: dict[str, TrainSettings] = {
     # Section 1.5 to the letter; the paper does not give the size of a mini-batch.
     "paper": TrainSettings(fcn=_PAPER_STAGE, rnn=_PAPER_STAGE),
     "best": TrainSettings(
@@ -208,10 +192,9 @@ def preset(name: str) -> TrainSettings:
     Raises:
         SettingsError: There is none of that name.
     """
-    for known, settings in PRESETS.items():
-        if known == name:
-            return settings
-    raise SettingsError(f"no preset {name!r}; presets are {', '.join(PRESETS)}")
+    if name not in PRESETS:
+        raise SettingsError(f"no preset {name!r}; presets are {', '.join(PRESETS)}")
+    return PRESETS[name]
 
 
 class _Changes(RootModel[dict[str, JsonValue]]):
@@ -219,12 +202,12 @@ class _Changes(RootModel[dict[str, JsonValue]]):
 
 
 def override(name: str, file: Path | None = None, **changes: JsonValue) -> TrainSettings:
-    """A preset with some of its settings replaced.
+    """A preset with some of its settings replaced; see `change`.
 
     Args:
         name: Of the preset.
-        file: YAML with the same keys as `TrainSettings`; nested keys replace one by one.
-        changes: Further top-level settings; None leaves the setting as it is.
+        file: YAML with changes.
+        changes: Further ones; None leaves the setting as it is.
 
     Raises:
         SettingsError: An unknown preset or key, or a bad value.
@@ -238,7 +221,7 @@ def change(settings: TrainSettings, changes: Mapping[str, JsonValue], source: st
     """Settings, some of which are replaced.
 
     Args:
-        settings: Usually a preset.
+        settings: As they were.
         changes: Keys of `TrainSettings`; nested keys replace one by one.
         source: What to call the changes in an error.
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -93,10 +92,10 @@ class Processes:
                 f"{torch.cuda.device_count()} GPUs"
             )
         apart = self.nodes > 1 or (self.count > 1 and "LOCAL_RANK" in os.environ)
-        needed = ("MASTER_ADDR", "MASTER_PORT", *(["NODE_RANK"] if self.nodes > 1 else []))
+        needed = ["MASTER_ADDR", "MASTER_PORT"]
+        if self.nodes > 1 and "GROUP_RANK" not in os.environ:  # torchrun's name for it
+            needed.append("NODE_RANK")
         missing = [name for name in needed if name not in os.environ]
-        if "GROUP_RANK" in os.environ:  # torchrun's name for it
-            missing = [name for name in missing if name != "NODE_RANK"]
         if apart and missing:
             raise SettingsError(
                 f"to find the others ({self.nodes} x {self.devices} processes), set "
@@ -195,8 +194,8 @@ def joined(
         for sibling in siblings:
             sibling.wait()
     except (RuntimeError, TimeoutError) as error:
-        if not _is_loss(error):
-            raise
+        if not (isinstance(error, (distributed.DistError, TimeoutError)) or "gloo" in str(error)):
+            raise  # it does not say that another process is gone
         if processes.local_rank > 0:  # the first of the node says it
             raise SystemExit(2) from None
         raise WorkerError(LOST, Remedy.RESUME) from None
@@ -263,13 +262,3 @@ def _agree(store: Store, processes: Processes, mine: str) -> None:
             "this process would train with other settings, seed or data than the first one; give "
             "the same command on every node"
         )
-
-
-def _is_loss(error: Exception) -> bool:
-    """Whether an error says that another process is gone."""
-    return isinstance(error, (distributed.DistError, TimeoutError)) or "gloo" in str(error)
-
-
-def other_command(arguments: Sequence[str]) -> tuple[str, ...]:
-    """What starts another `swath` with these arguments."""
-    return (sys.executable, "-m", "swath", *arguments)

@@ -18,7 +18,7 @@ def open_run(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> No
 
     Args:
         out: The run's folder.
-        plan: Of the run; stage `rnn` goes on with a run that has its U-Net.
+        plan: Stage `rnn` goes on with a run that has its U-Net.
         resume: Go on with what is there.
         overwrite: Drop what is there.
 
@@ -43,12 +43,7 @@ def open_run(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> No
 
 
 def difference_to_run(out: Path, plan: TrainPlan) -> str | None:
-    """In what a run was begun otherwise than a plan says, in words; None if in nothing.
-
-    Args:
-        out: The run's folder; if none has begun there, nothing differs.
-        plan: What is asked for.
-    """
+    """In what the run in a folder, if there is one, was begun otherwise than planned, in words."""
     if not (out / RUN_FILE).is_file():
         return None
     begun: dict[str, JsonValue] = read_json(out / RUN_FILE)

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from pydantic import JsonValue
 from torch import nn
@@ -13,7 +12,7 @@ from swath.errors import SettingsError
 from swath.keys import Decided
 from swath.legend import Legend
 from swath.models.registry import TwoStages, architecture
-from swath.models.trained import TrainedModel, load_model, network_hash
+from swath.models.trained import TrainedModel, network_hash
 from swath.schema import Frozen
 from swath.sentinel2 import ImageSettings
 from swath.training.presets import TrainSettings
@@ -37,18 +36,15 @@ class StartRecord(Frozen):
 class Start:
     """Another run's model, whose weights a training begins with.
 
-    All networks of that run are taken: the network for one image and, if that run has one, the
-    fusion. The scaling is not: it is measured anew on the new data, so
-    that their bands have mean 0 and deviation 1 before the first layer as those of the old data
-    had. What differs between the two in brightness and contrast alone then costs no training.
+    All networks of that run are taken. The scaling is not: it is measured anew, so that the new
+    data's bands have mean 0 and deviation 1 before the first layer as those of the old data had.
+    What differs between the two in brightness and contrast alone then costs no training.
 
     Attributes:
-        model: The other run's.
-        source: How to call it in an error.
+        model: The other run's, as it was read from its folder.
     """
 
     model: TrainedModel
-    source: str
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -66,11 +62,7 @@ class Start:
         }
 
     def check(self, dataset: Dataset, settings: TrainSettings) -> None:
-        """Check that a run can begin with these weights.
-
-        Args:
-            dataset: Of the run, split as it will be.
-            settings: Of the run.
+        """Check that a run on a dataset, split as it will be, can begin with these weights.
 
         Raises:
             SettingsError: Another architecture, other bands, encoding or classes; or a site that
@@ -84,13 +76,13 @@ class Start:
         wanted = weights_meaning(settings.model, dataset.image, dataset.legend, sizes, afresh)
         offered = weights_meaning(spec.name, spec.image, spec.legend, spec.sizes, afresh)
         if unlike := difference(offered, wanted):
-            raise SettingsError(f"{self.source} cannot be started from: {unlike}")
+            raise SettingsError(f"{self.model.folder} cannot be started from: {unlike}")
         learnt = self.learnt
         for site in dataset.sites:
             if site.name in learnt and not self._parted_alike(site):
                 raise SettingsError(
-                    f"{self.source} has learnt from site {site.name!r}, which this run holds out; "
-                    "start from a run that has not seen it"
+                    f"{self.model.folder} has learnt from site {site.name!r}, which this run "
+                    "holds out; start from a run that has not seen it"
                 )
 
     @property
@@ -113,11 +105,7 @@ class Start:
         return "train" in site.splits and before == set(site.splits)
 
     def fill(self, name: str, network: nn.Module) -> None:
-        """Give a fresh network the weights of its counterpart, if there is one.
-
-        Args:
-            name: `fcn`, `rnn` or `series`.
-            network: Built as the run's settings say.
+        """Give the run's fresh network `fcn`, `rnn` or `series` the weights of its counterpart.
 
         Raises:
             SettingsError: They do not fit, as with a network of a fixed number of dates.
@@ -129,19 +117,9 @@ class Start:
             network.load_state_dict(counterpart.state_dict())
         except RuntimeError:
             raise SettingsError(
-                f"{self.source} cannot be started from: the weights of its {name} have other "
+                f"{self.model.folder} cannot be started from: the weights of its {name} have other "
                 f"shapes (series of {self.model.spec.dates} dates); set `dates` to that number"
             ) from None
-
-
-def read_start(folder: Path) -> Start:
-    """Read the run that a training is to begin with.
-
-    Raises:
-        InputError: There is no finished run in the folder.
-        ModelError: Its files do not belong together.
-    """
-    return Start(load_model(folder), str(folder))
 
 
 def weights_meaning(

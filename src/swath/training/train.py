@@ -9,7 +9,6 @@ from swath.training.compute import HERE, Compute
 from swath.training.fitting import prepare
 from swath.training.processes import joined
 from swath.training.runfolder import open_run
-from swath.training.store import StageStore
 from swath.training.trainplan import TrainPlan
 
 
@@ -20,7 +19,6 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    store: StageStore | None = None,
     title: str = "",
 ) -> TrainedModel:
     """Train a model on a dataset's training split.
@@ -34,11 +32,10 @@ def train(
         compute: Where, and by how many processes.
         resume: Go on with what is in `out`.
         overwrite: Drop what is in `out`.
-        store: First stages that other runs have trained, to take from and to add to.
         title: How its lines on stderr start.
 
     Returns:
-        The model, on the CPU and in evaluation mode.
+        On the CPU and in evaluation mode.
 
     Raises:
         DatasetError: The dataset lacks a split, labels or dates.
@@ -60,7 +57,7 @@ def train(
     if processes.first:
         open_run(out, plan, resume=resume, overwrite=overwrite)
     with joined(processes, where, compute.command, _shared(plan, compute)):
-        fitting = prepare(plan, out, compute, store, title)
+        fitting = prepare(plan, out, compute, title)
         model = fitting.model()
         if processes.first:
             model = fitting.calibrated(model)

@@ -48,11 +48,7 @@ class TrainPlan:
 
     @property
     def dates(self) -> int:
-        """T of the series that are learnt from; 1 for a network for one image alone.
-
-        Raises:
-            DatasetError: A site has too few dates.
-        """
+        """T of the series that are learnt from; 1 for a network for one image alone."""
         return 1 if self.stage == "fcn" else series_length(self.dataset, self.settings.dates)
 
     @property
@@ -65,17 +61,6 @@ class TrainPlan:
             "start": {**self.start.hashes} if self.start else None,
         }
         return Decided("run", TRAINER, fields)
-
-    @property
-    def first_stage(self) -> Decided:
-        """What decides the network for one image, but where and how exactly it is computed."""
-        fields: dict[str, JsonValue] = {
-            "settings": self.settings.of_first_stage(),
-            "seed": self.seed,
-            **decided_by_data(self.dataset),
-            "start": self.start.hashes["fcn"] if self.start else None,
-        }
-        return Decided("first stage", TRAINER, fields)
 
     def check(self) -> None:
         """Check that the parts fit one another.

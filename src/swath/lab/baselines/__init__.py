@@ -5,7 +5,7 @@ from; classify.py: fitting one and mapping with it. Nothing is stored but the ma
 classifier lives in one process. Importing this package says what reports call them.
 """
 
-from swath.models.names import register_names
+from swath.models.names import NAMES
 
 for _slug, _name in (
     ("random-forest", "random forest"),
@@ -15,4 +15,4 @@ for _slug, _name in (
     ("maximum-likelihood", "maximum likelihood"),
     ("logistic-regression", "logistic regression"),
 ):
-    register_names(_slug, (f"{_name}, one date", _name))
+    NAMES[_slug] = (f"{_name}, one date", _name)

@@ -59,3 +59,21 @@ class Everywhere(nn.Module):
         known = torch.ones_like(x.select(-3, 0), dtype=torch.bool)
         logits: Tensor = self.network(x, known)
         return logits
+
+
+def multiply_adds(module: nn.Module, *example: Tensor) -> int:
+    """Multiply-adds of all convolutions in one forward pass, counted by running it.
+
+    Args:
+        module: The network; it is run once, without gradients, in evaluation mode.
+        example: Its inputs.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    was_training = module.training
+    module.eval()
+    counter = FlopCounterMode(display=False)
+    with counter:
+        module(*example)
+    module.train(was_training)
+    return int(counter.get_total_flops()) // 2

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from swath.lab.bench.clock import Report, Timing, Work, measure
-from swath.lab.bench.model import Everywhere
+from swath.lab.bench.model import Everywhere, multiply_adds
 from swath.lab.bench.peers import runtimes
 from swath.lab.bench.plain import PlainConvLSTM
 from swath.mapping.predict import Predictor
 from swath.models.convlstm import ConvLSTM
 from swath.models.device import Precision, autocast, best_precision
-from swath.models.registry import multiply_adds
 from swath.models.trained import TrainedModel, to_memory_format
 from swath.models.unet import UNet
 from swath.training.loss import CrossEntropyLogIoU

@@ -13,7 +13,7 @@ from swath.lab.bench.clock import Figure, Report, Timing, Work, measure, number
 from swath.lab.bench.model import Everywhere
 from swath.lab.bench.peers import sliding_window
 from swath.lab.bench.plain import draw_scene, paper_pixels, paper_windows
-from swath.mapping.inmemory import InMemoryMapper
+from swath.lab.stability.inmemory import InMemoryMapper
 from swath.mapping.predict import DatedImage, Predictor
 from swath.models.device import best_precision
 from swath.models.head import probabilities

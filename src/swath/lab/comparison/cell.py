@@ -27,6 +27,7 @@ from swath.lab.comparison.result import (
     sites_of_run,
     write_samples,
 )
+from swath.lab.comparison.stagestore import StageStore
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, site_series
 from swath.mapping.stages import map_site
@@ -35,8 +36,6 @@ from swath.models.trained import load_model
 from swath.training.compute import Compute
 from swath.training.fit import COST
 from swath.training.runfolder import difference_to_run
-from swath.training.store import StageStore
-from swath.training.train import train
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +167,7 @@ def _map_network(cell: Cell, folders: CellFolders, compute: Compute) -> _Effort:
         plan = dataclasses.replace(plan, start=start)
     if difference_to_run(folders.run, plan) is not None:
         shutil.rmtree(folders.run)  # begun with other settings and never finished
-    train(
-        plan,
-        folders.run,
-        compute,
-        resume=True,
-        overwrite=True,
-        store=folders.store,
-        title=cell.name,
-    )
+    folders.store.train(plan, folders.run, compute, cell.name)
     model = load_model(folders.run)
     costs = {path.parent.name: read_json(path) for path in sorted(folders.run.glob(f"*/{COST}"))}
     seconds |= {name: float(cost["seconds"]) for name, cost in costs.items()}

@@ -13,6 +13,7 @@ from swath.errors import DatasetError
 from swath.keys import Decided
 from swath.lab.baselines.settings import CLASSIFIER, PixelSettings
 from swath.lab.comparison.pretraining import Pretraining
+from swath.lab.comparison.stagestore import settings_of_first_stage
 from swath.legend import LegendClass
 from swath.models.registry import WholeSeries, architecture
 from swath.training.presets import TrainSettings
@@ -71,7 +72,7 @@ class Model:
         if self.network is None:
             return True
         known = architecture(self.network.model)
-        return isinstance(known, WholeSeries) and known.one_length
+        return isinstance(known, WholeSeries) and known.series.one_length
 
     @property
     def group(self) -> str:
@@ -81,7 +82,7 @@ class Model:
             "settings": (
                 self.settings.model_dump(mode="json")
                 if self.network is None
-                else self.network.of_first_stage()
+                else settings_of_first_stage(self.network)
             ),
             "pretraining": self.pretraining.first_stage if self.pretraining else None,
         }

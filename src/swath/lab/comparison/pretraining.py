@@ -12,15 +12,14 @@ from swath.dataset.site import Dataset
 from swath.errors import DatasetError, SettingsError
 from swath.files import read_json
 from swath.keys import Decided
+from swath.lab.comparison.stagestore import StageStore, settings_of_first_stage
 from swath.locks import locked
 from swath.models.registry import WholeSeries, architecture
-from swath.models.trained import SPEC
+from swath.models.trained import SPEC, load_model
 from swath.training.compute import Compute
 from swath.training.fit import COST
 from swath.training.presets import TrainSettings
-from swath.training.start import Start, difference, read_start, weights_meaning
-from swath.training.store import StageStore
-from swath.training.train import train
+from swath.training.start import Start, difference, weights_meaning
 from swath.training.trainplan import StageName, TrainPlan, series_length
 
 
@@ -48,7 +47,10 @@ class Pretraining:
     @property
     def first_stage(self) -> dict[str, JsonValue]:
         """What decides the weights of its first stage, but the seed, as JSON."""
-        return {"dataset": str(self.dataset.root), "settings": self.settings.of_first_stage()}
+        return {
+            "dataset": str(self.dataset.root),
+            "settings": settings_of_first_stage(self.settings),
+        }
 
     def folder(self, root: Path, stage: StageName, seed: int) -> Path:
         """Where its run is, or would be."""
@@ -115,17 +117,10 @@ def pretrain(
     run = pretraining.folder(root, stage, seed)
     with _alone(run.with_suffix(".lock")):
         if not (run / SPEC).is_file():
-            train(
-                pretraining.plan(stage, seed),
-                run,
-                compute,
-                resume=True,
-                overwrite=True,
-                store=StageStore(root / "stages"),
-                title=title,
-            )
+            store = StageStore(root / "stages")
+            store.train(pretraining.plan(stage, seed), run, compute, title)
     seconds = sum(read_json(path)["seconds"] for path in run.glob(f"*/{COST}"))
-    return read_start(run), float(seconds)
+    return Start(load_model(run)), float(seconds)
 
 
 @contextmanager

@@ -47,13 +47,14 @@ def measure_stage(fitting: Fitting, stage: Stage, patches: PatchModule) -> Stage
         stage: With fresh weights.
         patches: Of the stage.
     """
-    stage.to(fitting.device).train()
+    device, precision = fitting.compute.where, fitting.compute.exactness
+    stage.to(device).train()
     stage.on_fit_start()
-    optimiser = stage.optimiser()
+    optimiser = stage.configure_optimizers()["optimizer"]
     took = []
     began = time.perf_counter()
-    for batch in islice(_moved(patches.train_dataloader(), fitting.device), STEPS):
-        with autocast(fitting.device, fitting.precision):
+    for batch in islice(_moved(patches.train_dataloader(), device), STEPS):
+        with autocast(device, precision):
             logits, label = stage.predict(batch)
             loss = stage.loss(logits, label)
         optimiser.zero_grad()
@@ -67,8 +68,8 @@ def measure_stage(fitting: Fitting, stage: Stage, patches: PatchModule) -> Stage
     loader = patches.val_dataloader()
     held = patches.train_dataloader() if isinstance(loader, list) else loader
     number = 0 if isinstance(loader, list) else len(loader)
-    batch = next(_moved(held, fitting.device))
-    with torch.inference_mode(), autocast(fitting.device, fitting.precision):
+    batch = next(_moved(held, device))
+    with torch.inference_mode(), autocast(device, precision):
         began = time.perf_counter()
         logits, _ = stage.predict(batch)
         float(logits.sum())

@@ -16,10 +16,10 @@ from swath.lab.comparison.cell import CellFolders, finished, run_cell
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.cost import ComparisonCost, estimate
 from swath.lab.comparison.result import RECORD, read_result
+from swath.lab.comparison.stagestore import StageStore
 from swath.lab.comparison.tally import make_board
 from swath.progress import console
 from swath.training.compute import HERE, Compute
-from swath.training.store import StageStore
 from swath.workers import ALONE, Crew
 
 Job = tuple[Cell, ...]

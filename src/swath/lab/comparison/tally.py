@@ -21,7 +21,7 @@ from swath.lab.comparison.board import (
 )
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.result import SCORES, Result, Values
-from swath.metrics import interval, nested_resample
+from swath.metrics import interval
 
 DRAWS = 5000
 """Resamples behind the interval of a difference."""
@@ -270,6 +270,37 @@ def _gain(tally: Tally, other: Tally, keys: Sequence[Key], score: str) -> Gain:
     if len(keys) > 1:
         drawn = interval(nested_resample(list(groups.values()), DRAWS, 0))
     return Gain(difference=np.mean(list(means.values())), ci=drawn, sites=means)
+
+
+def nested_resample(
+    groups: Sequence[NDArray[np.float64]], resamples: int, seed: int | tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Means over groups and their members, both drawn with replacement.
+
+    A hierarchical bootstrap: each resample draws as many groups (cities) as there are, and in each
+    group drawn as many members (trainings with other seeds) as it has. A group that is drawn twice
+    draws its members anew. With a single group only its members vary.
+
+    Args:
+        groups: One array of values a group, each with one value or more.
+        resamples: Number of resamples.
+        seed: Same seed, same draws.
+
+    Returns:
+        (resamples,) the mean over the groups drawn of the mean over the members drawn.
+
+    Source: A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application (1997),
+    section 3.8, strategy "with replacement at both stages".
+    """
+    generator = np.random.default_rng(seed)
+    drawn = generator.integers(len(groups), size=(resamples, len(groups)))
+    result = np.empty(drawn.shape)
+    for index, members in enumerate(groups):
+        where = drawn == index
+        picks = generator.integers(len(members), size=(int(where.sum()), len(members)))
+        result[where] = np.asarray(members, np.float64)[picks].mean(axis=1)
+    means: NDArray[np.float64] = result.mean(axis=1)
+    return means
 
 
 def _rank(row: BoardRow) -> float:

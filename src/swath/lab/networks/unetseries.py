@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.models.convlstm import ConvLSTM, convlstm_layers, last_hidden
-from swath.models.dates import weighted_sum
-from swath.models.network import SeriesNetwork, fill, pad
+from swath.models.network import SeriesNetwork, fill, pad, weighted_sum
 from swath.models.unet import UNet
 
 

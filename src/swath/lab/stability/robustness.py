@@ -23,6 +23,7 @@ from swath.evaluation.evidence import (
 from swath.evaluation.measurement import RESAMPLES, scores_of
 from swath.evaluation.truth import Truth, truth_of_site
 from swath.grid import Window
+from swath.lab.stability.inmemory import InMemoryMapper
 from swath.lab.stability.perturbation import (
     Frame,
     Perturbation,
@@ -31,7 +32,6 @@ from swath.lab.stability.perturbation import (
 )
 from swath.lab.stability.picture import Pictures
 from swath.legend import IGNORE, LegendClass
-from swath.mapping.inmemory import InMemoryMapper
 from swath.mapping.jobs import Codes
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series, select_sites, site_series

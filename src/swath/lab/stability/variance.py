@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.errors import InputError
-from swath.mapping.inmemory import InMemoryMapper
+from swath.lab.stability.inmemory import InMemoryMapper
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, warped_series
 from swath.maps.rasters import classify
