@@ -12,44 +12,56 @@ from skimage.morphology import skeletonize
 from sklearn import metrics as sklearn_metrics
 
 from swath import metrics
-from swath.metrics.histogram import BINS, HALF
+from swath.evaluation.evidence import count_evidence
+from swath.metrics import BINS, HALF
+
+
+def _scores(*matrix: float) -> dict[str, float]:
+    return {name: float(v) for name, v in metrics.matrix_scores(np.array(matrix)).items()}
+
+
+def _counts(score: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(2, `BINS`) pixels of a row of scores."""
+    scored = np.ones((1, len(score)), bool)
+    blocks = metrics.plan_blocks(scored, len(score))
+    return metrics.block_histogram(metrics.score_bins(score)[None], truth[None], scored, blocks)[0]
 
 
 def test_scores_of_a_confusion_matrix_by_hand() -> None:
     # TN 50, FP 10, FN 15, TP 25.
-    matrix = np.array([50.0, 10.0, 15.0, 25.0])
-    assert metrics.accuracy(matrix) == pytest.approx(0.75)
-    assert metrics.iou(matrix) == pytest.approx(25 / 50)
-    assert metrics.f1(matrix) == pytest.approx(50 / 75)
-    assert metrics.precision(matrix) == pytest.approx(25 / 35)
-    assert metrics.recall(matrix) == pytest.approx(25 / 40)
+    scores = _scores(50, 10, 15, 25)
+    assert scores["accuracy"] == pytest.approx(0.75)
+    assert scores["iou"] == pytest.approx(25 / 50)
+    assert scores["f1"] == pytest.approx(50 / 75)
+    assert scores["precision"] == pytest.approx(25 / 35)
+    assert scores["recall"] == pytest.approx(25 / 40)
     # (25 * 50 - 10 * 15) / sqrt(35 * 40 * 60 * 65) = 1100 / 2336.66...
-    assert metrics.mcc(matrix) == pytest.approx(1100 / math.sqrt(35 * 40 * 60 * 65))
+    assert scores["mcc"] == pytest.approx(1100 / math.sqrt(35 * 40 * 60 * 65))
 
 
 def test_scores_of_the_empty_map() -> None:
-    nothing_found = np.array([90.0, 0.0, 10.0, 0.0])
-    assert metrics.accuracy(nothing_found) == 0.9
-    assert metrics.iou(nothing_found) == 0.0
-    assert metrics.f1(nothing_found) == 0.0
-    assert metrics.recall(nothing_found) == 0.0
-    assert np.isnan(metrics.precision(nothing_found))
-    assert metrics.mcc(nothing_found) == 0.0
-    assert np.isnan(metrics.mcc(np.zeros(4)))
-    assert np.isnan(metrics.accuracy(np.zeros(4)))
+    nothing_mapped = _scores(90, 0, 10, 0)
+    assert nothing_mapped["accuracy"] == 0.9
+    assert nothing_mapped["iou"] == 0.0
+    assert nothing_mapped["f1"] == 0.0
+    assert nothing_mapped["recall"] == 0.0
+    assert np.isnan(nothing_mapped["precision"])
+    assert nothing_mapped["mcc"] == 0.0
+    no_pixel = _scores(0, 0, 0, 0)
+    assert np.isnan(no_pixel["mcc"])
+    assert np.isnan(no_pixel["accuracy"])
 
 
 @given(arrays(np.int64, 4, elements=st.integers(0, 10**9)))
 def test_scores_agree_with_each_other(matrix: np.ndarray) -> None:
-    matrix = matrix.astype(np.float64)
-    _, fp, fn, tp = matrix
-    if tp + fp + fn == 0:
-        assert np.isnan(metrics.iou(matrix))
+    scores = _scores(*matrix.astype(np.float64))
+    if matrix[1:].sum() == 0:
+        assert np.isnan(scores["iou"])
         return
-    overlap = float(metrics.iou(matrix))
+    overlap = scores["iou"]
     assert 0 <= overlap <= 1
-    assert float(metrics.f1(matrix)) == pytest.approx(2 * overlap / (1 + overlap))
-    assert -1 - 1e-9 <= float(metrics.mcc(matrix)) <= 1 + 1e-9
+    assert scores["f1"] == pytest.approx(2 * overlap / (1 + overlap))
+    assert -1 - 1e-9 <= scores["mcc"] <= 1 + 1e-9
 
 
 def test_half_is_the_larger_probability_and_ties_are_background() -> None:
@@ -79,7 +91,7 @@ def _random_case(seed: int, size: int = 4000) -> tuple[np.ndarray, np.ndarray]:
 
 def test_average_precision_agrees_with_scikit_learn() -> None:
     score, truth = _random_case(1)
-    got = float(metrics.average_precision(metrics.histogram(score, truth)))
+    got = float(metrics.average_precision(_counts(score, truth)))
     binned = metrics.score_bins(score)
     # Exactly that of the binned scores; within a thousandth of that of the scores themselves.
     assert got == pytest.approx(sklearn_metrics.average_precision_score(truth, binned), abs=1e-12)
@@ -89,20 +101,20 @@ def test_average_precision_agrees_with_scikit_learn() -> None:
 def test_average_precision_of_a_constant_is_the_share_of_positives() -> None:
     truth = np.arange(50) < 10
     for constant in (0.0, 0.3, 1.0):
-        counts = metrics.histogram(np.full(50, constant), truth)
+        counts = _counts(np.full(50, constant), truth)
         assert float(metrics.average_precision(counts)) == pytest.approx(0.2)
-    no_truth = metrics.histogram(np.full(50, 0.3), np.zeros(50, bool))
+    no_truth = _counts(np.full(50, 0.3), np.zeros(50, bool))
     assert np.isnan(metrics.average_precision(no_truth))
 
 
 @pytest.mark.parametrize("edge", [0, 250, 500, 731, 999])
 def test_confusion_from_the_histogram_agrees_with_scikit_learn(edge: int) -> None:
     score, truth = _random_case(2)
-    matrix = metrics.confusion(metrics.histogram(score, truth), edge)
+    matrix = metrics.confusion(_counts(score, truth), edge)
     predicted = score > edge / 1000
     expected = sklearn_metrics.confusion_matrix(truth, predicted, labels=[False, True]).ravel()
     np.testing.assert_array_equal(matrix, expected)
-    assert float(metrics.mcc(matrix)) == pytest.approx(
+    assert _scores(*matrix)["mcc"] == pytest.approx(
         sklearn_metrics.matthews_corrcoef(truth, predicted), abs=1e-12
     )
 
@@ -110,7 +122,7 @@ def test_confusion_from_the_histogram_agrees_with_scikit_learn(edge: int) -> Non
 def test_calibration_error_by_hand() -> None:
     # Three pixels of score 1, two of them positive, and one of score 0 that is positive:
     # 3/4 * |1 - 2/3| + 1/4 * |0 - 1| = 1/2.
-    counts = metrics.histogram(np.array([1.0, 1.0, 1.0, 0.0]), np.array([True, True, False, True]))
+    counts = _counts(np.array([1.0, 1.0, 1.0, 0.0]), np.array([True, True, False, True]))
     assert float(metrics.calibration_error(counts)) == pytest.approx(0.5)
     said, true, number = metrics.calibration_curve(counts)
     assert number.tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 3]
@@ -126,22 +138,22 @@ def test_calibration_error_agrees_with_a_plain_loop() -> None:
         np.mean(interval == i) * abs(score[interval == i].mean() - truth[interval == i].mean())
         for i in range(10)
     )
-    got = float(metrics.calibration_error(metrics.histogram(score, truth)))
+    got = float(metrics.calibration_error(_counts(score, truth)))
     assert got == pytest.approx(expected, abs=5e-4)
 
 
 def test_best_edge_maximises_iou() -> None:
     score, truth = _random_case(4)
-    counts = metrics.histogram(score, truth)
-    values = [float(metrics.iou(metrics.confusion(counts, edge))) for edge in range(1000)]
+    counts = _counts(score, truth)
+    values = [_scores(*metrics.confusion(counts, edge))["iou"] for edge in range(1000)]
     assert values[metrics.best_edge(counts)] == max(values)
 
 
 def test_best_edge_of_equals_is_nearest_to_half() -> None:
     # A vote of three dates: every threshold from 0.334 to 0.666 gives the same map.
     votes = np.array([0.0, 1 / 3, 2 / 3, 1.0])
-    assert metrics.best_edge(metrics.histogram(votes, votes > 0.5)) == HALF
-    assert metrics.best_edge(metrics.histogram(np.zeros(4), votes > 0.5)) == HALF
+    assert metrics.best_edge(_counts(votes, votes > 0.5)) == HALF
+    assert metrics.best_edge(_counts(np.zeros(4), votes > 0.5)) == HALF
 
 
 @given(st.integers(1, 23), st.integers(1, 23), st.integers(1, 9), st.integers(0, 2**32 - 1))
@@ -176,7 +188,7 @@ ONE_BLOCK = metrics.plan_blocks(ALL, 5)
 def test_relaxed_f1_of_drawn_masks() -> None:
     label = _mask(".#...", ".#...", ".#...", ".#...", ".#...")
     found = _mask("..#..", "..#..", "....#", ".....", ".....")
-    counts = metrics.relaxed_counts(found, label, ALL, ONE_BLOCK)[0]
+    counts = metrics.match_counts(found, label, ALL, ONE_BLOCK)[0]
     # 1 px: two of three found pixels touch the label; label rows 0 and 1 have one beside them.
     # 2 px: as 1 px for precision (row 2 is 3 px off); label row 2 is sqrt(2) from (1, 2), row 3
     # is sqrt(5) away, more than 2.
@@ -188,9 +200,9 @@ def test_relaxed_f1_of_drawn_masks() -> None:
 def test_relaxed_f1_of_nothing() -> None:
     nothing = np.zeros((5, 5), bool)
     label = _mask("#....", ".....", ".....", ".....", ".....")
-    missed = metrics.relaxed_counts(nothing, label, ALL, ONE_BLOCK)[0, 0]
-    invented = metrics.relaxed_counts(label, nothing, ALL, ONE_BLOCK)[0, 0]
-    neither = metrics.relaxed_counts(nothing, nothing, ALL, ONE_BLOCK)[0, 0]
+    missed = metrics.match_counts(nothing, label, ALL, ONE_BLOCK)[0, 0]
+    invented = metrics.match_counts(label, nothing, ALL, ONE_BLOCK)[0, 0]
+    neither = metrics.match_counts(nothing, nothing, ALL, ONE_BLOCK)[0, 0]
     assert float(metrics.tolerant_f1(missed)) == 0.0
     assert float(metrics.tolerant_f1(invented)) == 0.0
     assert np.isnan(metrics.tolerant_f1(neither))
@@ -211,7 +223,7 @@ def test_line_f1_of_a_shifted_road(shift: int, expected: list[int]) -> None:
     road[14 + shift : 17 + shift] = True  # three pixels wide, its middle `shift` below the line
     scored = np.ones_like(line)
     blocks = metrics.plan_blocks(scored, 16)
-    counts = metrics.line_counts(road, line, scored, blocks).sum(axis=0)
+    counts = metrics.match_counts(metrics.centre_line(road), line, scored, blocks).sum(axis=0)
     assert counts[0, 2] == 32
     np.testing.assert_allclose(metrics.tolerant_f1(counts), expected, atol=0.05)
 
@@ -249,10 +261,14 @@ def test_what_the_map_shows_on_unscored_pixels_changes_nothing(seed: int) -> Non
     found = ndimage.binary_dilation(generator.random((24, 24)) < 0.05, np.ones((3, 3)))
     other = np.where(scored, found, generator.random((24, 24)) < 0.5)
     blocks = metrics.plan_blocks(scored, 8)
-    for count in (metrics.relaxed_counts, metrics.line_counts):
-        np.testing.assert_array_equal(
-            count(found, truth, scored, blocks), count(other, truth, scored, blocks)
-        )
+    plain, spoilt = (
+        count_evidence(
+            mapped.astype(np.uint16) * (BINS - 1), truth, truth, scored, blocks, {"half": HALF}
+        ).matches["half"]
+        for mapped in (found, other)
+    )
+    np.testing.assert_array_equal(plain.relaxed, spoilt.relaxed)
+    np.testing.assert_array_equal(plain.line, spoilt.line)
 
 
 def test_bootstrap_is_repeatable_and_keeps_the_number_of_blocks() -> None:
@@ -278,7 +294,9 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         right = generator.binomial(100, generator.beta(8, 2, size=60))
         matrices = np.stack([right, 0 * right, 100 - right, 0 * right], axis=1)
         weights = metrics.block_weights(60, 200, trial)
-        bounds = metrics.interval(metrics.accuracy(metrics.resample(weights, matrices)))
+        bounds = metrics.interval(
+            metrics.matrix_scores(metrics.resample(weights, matrices))["accuracy"]
+        )
         assert bounds is not None
         covered += bounds[0] <= 0.8 <= bounds[1]
     assert 0.88 <= covered / 200 <= 0.99

@@ -20,11 +20,11 @@ from swath.metrics import (
     Blocks,
     best_edge,
     block_histogram,
+    centre_line,
     confusion,
     expected_edge,
-    line_counts,
+    match_counts,
     plan_blocks,
-    relaxed_counts,
     selected,
 )
 
@@ -214,7 +214,9 @@ def count_evidence(
         at_edge[edge] = Matches(
             edge,
             np.asarray(confusion(histogram, edge), np.int64),
-            relaxed_counts(predicted, positive, scored, blocks),
-            None if lines is None else line_counts(predicted, lines, scored, blocks),
+            match_counts(predicted & scored, positive, scored, blocks),
+            None
+            if lines is None
+            else match_counts(centre_line(predicted, scored), lines, scored, blocks),
         )
     return Evidence(histogram, {rule: at_edge[edge] for rule, edge in rules.items()})

@@ -15,10 +15,10 @@ from swath.metrics import (
     average_precision,
     block_weights,
     calibration_error,
+    matrix_scores,
     resample,
     tolerant_f1,
 )
-from swath.metrics.scores import matrix_scores
 
 RESAMPLES = 500
 POOLED = "all"
