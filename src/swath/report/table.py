@@ -4,11 +4,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from swath.evaluation.report import Report, SplitScores
+from swath.evaluation.report import Report
 from swath.report.page import SPLIT_TITLES
 from swath.report.text import number, percent
-
-NOTHING = SplitScores(None, None)
 
 
 def paper_table(report: Report, class_name: str | None = None) -> Table:
@@ -29,8 +27,8 @@ def paper_table(report: Report, class_name: str | None = None) -> Table:
     for row in report.table(class_name):
         cells = []
         for split in report.splits:
-            scores = row.scores[split] or NOTHING
-            cells += [percent(scores.accuracy), number(scores.iou)]
+            scores = row.scores[split]
+            cells += [percent(scores.accuracy), number(scores.iou)] if scores else ["–", "–"]
         table.add_row(row.name, *cells)
     return table
 
