@@ -20,9 +20,9 @@ from swath.audit.quality import (
     completeness,
     covered,
     empty_share,
-    searchable,
     warnings_for,
 )
+from swath.audit.response import far_inside
 from swath.audit.shift import LAGS, SEARCH_PX, Shift, peaks
 from swath.audit.view import WINDOW_PX, plan_windows
 from swath.cli import run
@@ -185,7 +185,7 @@ def test_ignored_rings_do_not_end_the_ground_but_wide_strips_do() -> None:
     ground = covered(labels)
     assert ground[:38].all()
     assert not ground[42:].any()
-    safe = searchable(ground)
+    safe = far_inside(ground, SEARCH_PX + 1)
     assert safe[: 40 - SEARCH_PX - 2].all()
     assert not safe[40 - SEARCH_PX :].any()
 
@@ -200,13 +200,13 @@ def test_empty_blocks_are_counted_among_the_labelled() -> None:
 
 
 def test_windows_of_a_large_site_are_spread_evenly_and_few() -> None:
-    rich = {(row, col): 5000 for row in range(42) for col in range(42)}
+    rich = np.full((42, 42), 5000)
     whole = Window(0, 0, 42 * WINDOW_PX, 42 * WINDOW_PX)
     windows = plan_windows(rich, whole)
     assert len(set(windows)) == 48
     assert {w.row // WINDOW_PX // 21 for w in windows} == {0, 1}
-    assert plan_windows({(0, 0): 0, (0, 1): 3}, whole) == (Window(0, 256, 256, 256),)
-    assert plan_windows({(0, 0): 0}, whole) == ()
+    assert plan_windows(np.array([[0, 3]]), whole) == (Window(0, 256, 256, 256),)
+    assert plan_windows(np.array([[0]]), whole) == ()
 
 
 # --- what is said of a site ----------------------------------------------------------------------

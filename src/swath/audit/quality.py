@@ -13,6 +13,7 @@ from scipy import ndimage
 from swath.audit.shift import BLOCK_PX, RESAMPLES, SEARCH_PX, Shift
 from swath.legend import IGNORE
 from swath.metrics.bootstrap import block_weights, interval, resample
+from swath.metrics.histogram import block_sums
 
 MISALIGNED_PX = 0.5
 """A significant shift from here on is worth a warning: a 30 m road then loses a sixth of itself."""
@@ -145,54 +146,21 @@ class SiteQuality:
 
 
 def covered(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The labelled ground, thin strips of *ignore* (the rings around roads) filled.
-
-    Args:
-        labels: (H, W) uint8 class ids, 255 = ignore.
-
-    Returns:
-        (H, W) bool.
-    """
+    """(H, W) the labelled ground, thin strips of *ignore* (the rings around roads) filled."""
     known = np.pad(labels != IGNORE, RING_PX, mode="edge")
     side = 2 * RING_PX + 1
     grown = ndimage.maximum_filter(known, side)
     return np.asarray(ndimage.minimum_filter(grown, side)[RING_PX:-RING_PX, RING_PX:-RING_PX])
 
 
-def searchable(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels whose surroundings are labelled as far as a shift is looked for.
-
-    Args:
-        ground: (H, W) bool: labelled; the outside of the array counts as labelled.
-
-    Returns:
-        (H, W) bool.
-    """
-    if ground.all():
-        return ground
-    side = 2 * (SEARCH_PX + 1) + 1
-    return np.asarray(ndimage.minimum_filter(ground, side, mode="constant", cval=1))
-
-
 def block_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Labelled and foreground pixels of each block of 64 px.
-
-    Args:
-        labels: (H, W) uint8 class ids, 0 = background, 255 = ignore.
-
-    Returns:
-        (blocks, 2) int64: labelled, foreground.
-    """
+    """(blocks, 2) labelled and foreground pixels of each block of 64 px of labels (H, W)."""
     known = labels != IGNORE
-    return np.stack([_by_block(known), _by_block(known & (labels > 0))], axis=1).astype(np.int64)
+    return np.stack([_by_block(known), _by_block(known & (labels > 0))], axis=1)
 
 
 def empty_share(counts: NDArray[np.int64]) -> float:
-    """Share 0..1 of the blocks, labelled to at least half, that hold no foreground.
-
-    Args:
-        counts: (blocks, 2) from `block_counts`.
-    """
+    """Share 0..1 of the blocks of `block_counts`, at least half labelled, without foreground."""
     labelled = counts[:, 0] * 2 >= BLOCK_PX**2
     return float((counts[labelled, 1] == 0).mean()) if labelled.any() else 0.0
 
@@ -230,12 +198,8 @@ def completeness(windows: list[LineGround], seed: int = 0) -> Completeness | Non
     truth, so the completeness on / (on + p away) is a lower bound, not a best guess; halving the
     labels halves it.
 
-    Args:
-        windows: Of one site.
-        seed: Same seed, same interval.
-
     Returns:
-        None where there is too little ground of either kind (100 px).
+        None where the windows of the site have too little ground of either kind (100 px).
     """
     lines = [window.score[window.on] for window in windows]
     if min(sum(map(len, lines)), sum(int(w.away.sum()) for w in windows)) < 100:
@@ -255,7 +219,7 @@ def _counts_above(window: LineGround, edges: NDArray[np.floating]) -> NDArray[np
     for kind in (window.on, window.away):
         above = [_by_block(kind & (window.score > edge)) for edge in edges]
         kinds.append(np.stack([*above, _by_block(kind)], axis=-1))
-    return np.stack(kinds, axis=1).astype(np.int64)
+    return np.stack(kinds, axis=1)
 
 
 def _least(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -269,21 +233,13 @@ def _least(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _by_block(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(H, W) bool -> (blocks,) number of True, from the north-west."""
-    height, width = mask.shape
-    padded = np.pad(mask, ((0, -height % BLOCK_PX), (0, -width % BLOCK_PX)))
-    tall, wide = (side // BLOCK_PX for side in padded.shape)
-    blocks = padded.reshape(tall, BLOCK_PX, wide, BLOCK_PX)
-    counted: NDArray[np.int64] = blocks.sum(axis=(1, 3)).ravel()
-    return counted
+    return block_sums(mask, BLOCK_PX).ravel()
 
 
 def warnings_for(quality: SiteQuality) -> list[str]:
     """What is wrong with a site, a line each; none where it looks well."""
-    return [
-        *_alignment_warnings(quality),
-        *_content_warnings(quality),
-        *_age_warnings(quality),
-    ]
+    parts = (_alignment_warnings, _content_warnings, _age_warnings)
+    return [warning for part in parts for warning in part(quality)]
 
 
 def _alignment_warnings(quality: SiteQuality) -> list[str]:

@@ -38,8 +38,7 @@ def check(
 
     The exit code is 0 however the labels look: warnings are for people to judge.
     """
-    from swath.audit.check import check_labels
-    from swath.audit.record import record_of
+    from swath.audit.check import check_json, check_labels
     from swath.dataset.catalog import read_dataset
     from swath.files import check_free
     from swath.report.labelcheck import write_check
@@ -48,7 +47,7 @@ def check(
         check_free(out, overwrite=overwrite)
     data = read_dataset(dataset)
     checks = check_labels(data, seed)
-    result: dict[str, JsonValue] = {"dataset": str(dataset), **record_of(checks).as_json()}
+    result: dict[str, JsonValue] = {"dataset": str(dataset), **check_json(checks)}
     lines = [_table(checks), *_remarks(checks)]
     if out is not None:
         pictures = write_check(data, checks, out, overwrite=overwrite)
@@ -59,8 +58,9 @@ def check(
 
 def _table(checks: "Sequence[SiteCheck]") -> str:
     """A row a site, as plain text."""
-    from rich.console import Console
     from rich.table import Table
+
+    from swath.report.text import plain
 
     table = Table(title="Labels against images")
     table.add_column("site", no_wrap=True)
@@ -96,10 +96,7 @@ def _table(checks: "Sequence[SiteCheck]") -> str:
             "unknown" if quality.labels_date is None else str(quality.labels_date),
             "\n".join(looks) or "well",
         )
-    console = Console(width=140, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip("\n")
+    return plain(table, 140)
 
 
 def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:

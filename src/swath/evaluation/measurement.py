@@ -36,7 +36,7 @@ class Measurement:
     Attributes:
         edge: Of the threshold; None where every site has its own.
         values: Score -> value, NaN where it is not defined. Only scores that the class has.
-        samples: Score -> (resamples,) its values over the resampled blocks; None for a single
+        samples: Score -> (resamples,) its values over the resampled blocks; empty for a single
             block, which cannot be resampled.
         pixels: Scored pixels; the mean over the dates for `Candidate.DATES`.
         positives: Those whose label is the class.
@@ -45,7 +45,7 @@ class Measurement:
 
     edge: int | None
     values: dict[str, float]
-    samples: dict[str, NDArray[np.float64]] | None
+    samples: dict[str, NDArray[np.float64]]
     pixels: int
     positives: int
     blocks: int
@@ -132,7 +132,7 @@ def _measure(
         rule: Measurement(
             common_edge([part.matches[rule] for part in parts]),
             {name: float(value) for name, value in _mean([v[rule] for v in values]).items()},
-            _mean([sample[rule] for sample in samples]) if samples else None,
+            _mean([sample[rule] for sample in samples]) if samples else {},
             round(negatives + positives),
             round(positives),
             len(parts[0].histogram),

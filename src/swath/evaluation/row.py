@@ -137,7 +137,7 @@ def _row(unit: Unit, candidate: CandidateOrDate, rule: Rule, measurement: Measur
         line_f1={distance: values[f"line_f1_{distance}"] for distance in DISTANCES}
         if "line_f1_1" in values
         else None,
-        ci=_intervals(tuple(values), measurement.samples or {}),
+        ci=_intervals(tuple(values), measurement.samples),
         **{name: values[name] for name in PLAIN},
     )
 
@@ -157,8 +157,7 @@ def paired_of(unit: Unit, best_control: Candidate, chosen_on: str) -> list[Paire
         chosen_on: The split that it was chosen on.
 
     Returns:
-        A row for each baseline (the dates, their mean, the best control) and threshold rule; none
-        where there is no fused map but the mean.
+        A row a baseline and threshold rule; none where there is no fused map but the mean.
     """
     baselines: list[tuple[Role, Candidate, str | None]] = [
         ("dates", Candidate.DATES, None),
@@ -172,9 +171,11 @@ def paired_of(unit: Unit, best_control: Candidate, chosen_on: str) -> list[Paire
             ours = unit.measured[Candidate.FUSED, rule]
             theirs = unit.measured[baseline, rule]
             names = [name for name in COMPARED if name in ours.values]
-            samples: dict[str, NDArray[np.float64]] = {}
-            if ours.samples is not None and theirs.samples is not None:
-                samples = {name: ours.samples[name] - theirs.samples[name] for name in names}
+            samples = {
+                name: ours.samples[name] - theirs.samples[name]
+                for name in names
+                if name in ours.samples
+            }
             rows.append(
                 Paired(
                     model=Candidate.FUSED,

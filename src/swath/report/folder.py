@@ -21,10 +21,6 @@ crowd the plot."""
 def check_report(out: Path, *, overwrite: bool) -> None:
     """Raise before any work what `write_report` would raise after it.
 
-    Args:
-        out: REPORT.
-        overwrite: Whether an existing report may be replaced.
-
     Raises:
         MissingExtraError: matplotlib or jinja2 is not installed.
         OutputExistsError: `out` exists and may not be replaced.
@@ -38,19 +34,14 @@ def check_report(out: Path, *, overwrite: bool) -> None:
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> Path:
     """Write `report.json`, `report.html` and `figures/` under `out`, whole or not at all.
 
-    Args:
-        evaluation: Of `swath.evaluation.evaluate.evaluate`; its maps and labels are read again for
-            the pictures.
-        out: REPORT, a folder that is made.
-        overwrite: Whether an existing report may be replaced.
+    Maps and labels are read again for the pictures.
 
     Returns:
         `report.html`, which needs no other file.
 
     Raises:
         InputError: A map or a label file is unreadable.
-        MissingExtraError: matplotlib or jinja2 is not installed.
-        OutputExistsError: `out` exists and may not be replaced.
+        MissingExtraError, OutputExistsError: As `check_report` does.
     """
     check_report(out, overwrite=overwrite)
     with replacing_folder(out, overwrite=overwrite) as folder:

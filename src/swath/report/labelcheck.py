@@ -9,8 +9,7 @@ import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.audit.check import SiteCheck
-from swath.audit.record import record_of
+from swath.audit.check import SiteCheck, check_json
 from swath.audit.shift import SEARCH_PX
 from swath.audit.view import plan_view, read_outlines
 from swath.dataset.site import Dataset, read_image, read_labels
@@ -31,12 +30,6 @@ def write_check(
 ) -> dict[str, Path]:
     """Write `check.json` and `<site>.png` under `out`, whole or not at all.
 
-    Args:
-        dataset: The dataset that was checked.
-        checks: Of its sites.
-        out: The folder.
-        overwrite: Whether an existing folder may be replaced.
-
     Returns:
         The picture of each site, by its name.
 
@@ -50,7 +43,7 @@ def write_check(
     with replacing_folder(out, overwrite=overwrite) as folder:
         for check in checks:
             _draw(folder / f"{check.site.name}.png", dataset, check)
-        write_json(folder / "check.json", record_of(checks).as_json())
+        write_json(folder / "check.json", check_json(checks))
     return {check.site.name: out / f"{check.site.name}.png" for check in checks}
 
 
@@ -96,8 +89,6 @@ def _vertices(
     """Columns and rows of the vertices of each line; a pixel's centre has whole numbers."""
     t = grid.transform
     for line in lines.explode(index_parts=False):
-        if line.geom_type not in ("LineString", "LinearRing"):
-            continue
         xs, ys = np.asarray(line.coords)[:, :2].T
         yield (xs - t.c) / t.a - 0.5, (ys - t.f) / t.e - 0.5
 

@@ -1,21 +1,15 @@
 """The paper's table for the terminal."""
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from swath.evaluation.report import Report
 from swath.report.page import SPLIT_TITLES
-from swath.report.text import number, percent
+from swath.report.text import number, percent, plain
 
 
 def paper_table(report: Report, class_name: str | None = None) -> Table:
-    """Accuracy and IoU by split at s > 0.5, a row a model: one date, fused, controls.
-
-    Args:
-        report: Of `swath.evaluation.evaluate.evaluate`.
-        class_name: Which class; None for the first of the legend.
-    """
+    """The paper's table of a class, `Report.table`, for the terminal."""
     table = Table(
         title=f"Accuracy (%) and IoU of {class_name or report.classes[0]}",
         caption=escape(report.stands_on),
@@ -35,7 +29,4 @@ def paper_table(report: Report, class_name: str | None = None) -> Table:
 
 def table_text(report: Report, class_name: str | None = None) -> str:
     """`paper_table` as plain text, wide enough that no cell is cut."""
-    console = Console(width=120, color_system=None)
-    with console.capture() as captured:
-        console.print(paper_table(report, class_name))
-    return captured.get().rstrip("\n")
+    return plain(paper_table(report, class_name), 120)
