@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn_metrics
 from swath import metrics
 from swath.evaluation.evidence import count_evidence
 from swath.metrics import BINS, HALF
+from swath.metrics.tolerance import near
 
 
 def _scores(*matrix: float) -> dict[str, float]:
@@ -212,7 +213,7 @@ def test_relaxed_f1_of_nothing() -> None:
 def test_near_is_a_cut_distance_transform(distance: int) -> None:
     mask = np.random.default_rng(5).random((40, 31)) < 0.02
     expected = ndimage.distance_transform_edt(~mask) <= distance
-    np.testing.assert_array_equal(metrics.near(mask, distance), expected)
+    np.testing.assert_array_equal(near(mask, distance), expected)
 
 
 @pytest.mark.parametrize(("shift", "expected"), [(0, [1, 1, 1]), (1, [1, 1, 1]), (2, [0, 1, 1])])

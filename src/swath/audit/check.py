@@ -11,10 +11,9 @@ from pydantic_core import to_jsonable_python
 from swath.audit.quality import (
     Completeness,
     LineGround,
-    SiteQuality,
+    SiteCheck,
     completeness,
     empty_share,
-    warnings_for,
 )
 from swath.audit.response import EDGE_PX, MARGIN_PX, Moments, far_inside, responses, stretched
 from swath.audit.shift import LagSums, Shift, best_lag, find_shift, window_moments, window_sums
@@ -23,24 +22,6 @@ from swath.dataset.site import Acquisition, Dataset, Site, read_image
 from swath.legend import IGNORE, Legend
 from swath.progress import track
 from swath.sentinel2 import valid_mask
-
-
-@dataclass(frozen=True, slots=True)
-class SiteCheck:
-    """What was measured at a site, and what is to be said of it.
-
-    Attributes:
-        site: The site.
-        quality: What was measured.
-        warnings: A line each; none where the site looks well.
-        correlation: (LAGS, LAGS) correlation of labels and image over lags, the mean of the dates;
-            None where nothing could be compared.
-    """
-
-    site: Site
-    quality: SiteQuality
-    warnings: tuple[str, ...]
-    correlation: NDArray[np.float64] | None
 
 
 def check_labels(dataset: Dataset, seed: int = 0) -> tuple[SiteCheck, ...]:
@@ -68,24 +49,18 @@ def check_site(site: Site, legend: Legend, seed: int = 0) -> SiteCheck:
     shown = [date for date, shift in zip(compared, by_date, strict=True) if date and shift]
     shift = find_shift([date.sums for date in shown], seed) if shown else None
     labelled = int(classes[:IGNORE].sum())
-    quality = SiteQuality(
-        site=site.name,
-        dates=site.dates,
-        labels_date=site.labels_date,
+    surfaces = [date.sums.correlation() for date in (shown or compared) if date is not None]
+    return SiteCheck(
+        site=site,
         by_date=by_date,
         shift=shift,
-        applied_m=site.shift_m,
-        images_applied_m=tuple(acquisition.shift_m for acquisition in site.acquisitions),
-        resolution_m=site.grid.resolution,
         completeness=_completeness(shown, views, shift, legend, seed),
         class_share={c.name: float(classes[c.id] / max(1, labelled)) for c in legend.classes},
         foreground_share=float(classes[1:IGNORE].sum() / max(1, labelled)),
         ignore_share=float(classes[IGNORE] / classes.sum()),
         empty_blocks=empty_share(blocks),
+        correlation=np.mean(surfaces, axis=0) if surfaces else None,
     )
-    surfaces = [date.sums.correlation() for date in (shown or compared) if date is not None]
-    surface = np.mean(surfaces, axis=0) if surfaces else None
-    return SiteCheck(site, quality, tuple(warnings_for(quality)), surface)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,26 +130,26 @@ def check_json(checks: Sequence[SiteCheck]) -> dict[str, JsonValue]:
 
 
 def _site_json(check: SiteCheck) -> JsonValue:
-    quality, whole = check.quality, check.quality.completeness
-    by_date = zip(quality.dates, quality.by_date, strict=True)
+    site, whole = check.site, check.completeness
+    by_date = zip(site.dates, check.by_date, strict=True)
     content: JsonValue = to_jsonable_python(
         {
-            "name": quality.site,
-            "splits": check.site.splits,
-            "dates": quality.dates,
-            "labels_date": quality.labels_date,
-            "years_apart": quality.years_apart,
-            "shift_px": _shift_json(quality.shift),
+            "name": site.name,
+            "splits": site.splits,
+            "dates": site.dates,
+            "labels_date": site.labels_date,
+            "years_apart": check.years_apart,
+            "shift_px": _shift_json(check.shift),
             "shift_px_by_date": {date: _shift_json(shift) for date, shift in by_date},
-            "applied_shift_m": quality.applied_m,
-            "shift_m": quality.correction_m,
-            "scene_shift_m": quality.image_corrections_m,
+            "applied_shift_m": site.shift_m,
+            "shift_m": check.correction_m,
+            "scene_shift_m": check.image_corrections_m,
             "completeness_at_least": whole and whole.least,
             "completeness_interval": whole and (whole.low, whole.high),
-            "class_share": quality.class_share,
-            "foreground_share": quality.foreground_share,
-            "ignore_share": quality.ignore_share,
-            "empty_blocks": quality.empty_blocks,
+            "class_share": check.class_share,
+            "foreground_share": check.foreground_share,
+            "ignore_share": check.ignore_share,
+            "empty_blocks": check.empty_blocks,
             "warnings": check.warnings,
         }
     )

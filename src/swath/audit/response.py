@@ -80,7 +80,7 @@ def _blur(
 
 
 def far_inside(mask: NDArray[np.bool_], px: int) -> NDArray[np.bool_]:
-    """Where all of (H, W) `mask` is True within `px` pixels; outside the array it counts as True."""
+    """Where all of (H, W) `mask` is True within `px` pixels; outside it all counts as True."""
     if mask.all():
         return mask
     return np.asarray(ndimage.minimum_filter(mask, 2 * px + 1, mode="constant", cval=1))

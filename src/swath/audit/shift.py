@@ -122,12 +122,10 @@ def template(shapes: geopandas.GeoSeries, grid: Grid) -> NDArray[np.float32]:
 def window_moments(
     response: NDArray[np.float32], drawn: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> Moments:
-    """The moments of one window with the template at every lag.
+    """The moments of one window's response (F, h, w) with the template at every lag.
 
-    Args:
-        response: (F, h, w).
-        drawn: (h + 2 SEARCH_PX, w + 2 SEARCH_PX) template of the window and its surroundings.
-        mask: (h, w): pixels that count.
+    `drawn` is the template of the window and `SEARCH_PX` around it; `mask` (h, w) says which
+    pixels count.
     """
     chosen = response[:, mask].astype(np.float64)
     return Moments(
@@ -143,7 +141,7 @@ def window_moments(
 def window_sums(
     score: NDArray[np.float32], drawn: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> LagSums:
-    """The sums of one window's score (h, w), block by block, from the north-west."""
+    """The sums of one window's score (h, w), block by block; see `window_moments`."""
     sums, lagged = [], []
     for row in range(0, mask.shape[0], BLOCK_PX):
         for col in range(0, mask.shape[1], BLOCK_PX):

@@ -108,13 +108,11 @@ class View:
         window: In the site's grid.
         drawn: (h + 2 SEARCH_PX, w + 2 SEARCH_PX) template of the lines in and around it.
         mask: (h, w) bool: labelled as far around as a shift is looked for.
-        ground: (h, w) bool: labelled.
     """
 
     window: Window
     drawn: NDArray[np.float32]
     mask: NDArray[np.bool_]
-    ground: NDArray[np.bool_]
 
     def moved(self, shift: Shift) -> NDArray[np.float32]:
         """(h, w) template moved to where the image shows the lines, to the nearest pixel."""
@@ -141,4 +139,4 @@ def read_view(site: Site, lines: geopandas.GeoSeries | None, window: Window) -> 
         grid = site.grid.crop(around)
         near = lines.iloc[lines.sindex.query(shapely.box(*grid.bounds))]
         drawn = template(near, grid)
-    return View(window, drawn, far_inside(ground, SEARCH_PX + 1)[inner], ground[inner])
+    return View(window, drawn, far_inside(ground, SEARCH_PX + 1)[inner])

@@ -31,13 +31,9 @@ class ModelOfSite(Written):
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of the paper's table.
+    """A row of the paper's table: what a candidate scores on each split at s > 0.5.
 
-    Attributes:
-        model: The candidate.
-        name: What it is called.
-        class_name: The class that is scored.
-        scores: Split -> its scores where the score is above 0.5; None where it lacks the candidate.
+    None stands for a split that lacks the candidate.
     """
 
     model: Candidate

@@ -116,30 +116,27 @@ class Paired(Written):
 def rows_of(unit: Unit) -> list[Row]:
     """The rows of the report for one unit, one a candidate and threshold rule."""
     return [
-        _row(unit, candidate, rule, measurement)
-        for (candidate, rule), measurement in unit.measured.items()
+        Row(
+            model=candidate,
+            split=unit.split,
+            site=unit.site,
+            class_name=unit.class_name,
+            threshold_rule=rule,
+            threshold=None if measured.edge is None else threshold(measured.edge),
+            pixels=measured.pixels,
+            positives=measured.positives,
+            blocks=measured.blocks,
+            relaxed_f1=_by_distance("relaxed_f1", measured),
+            line_f1=_by_distance("line_f1", measured) if "line_f1_1" in measured.values else None,
+            ci=_intervals(tuple(measured.values), measured.samples),
+            **{name: measured.values[name] for name in PLAIN},
+        )
+        for (candidate, rule), measured in unit.measured.items()
     ]
 
 
-def _row(unit: Unit, candidate: CandidateOrDate, rule: Rule, measurement: Measurement) -> Row:
-    values = measurement.values
-    return Row(
-        model=candidate,
-        split=unit.split,
-        site=unit.site,
-        class_name=unit.class_name,
-        threshold_rule=rule,
-        threshold=None if measurement.edge is None else threshold(measurement.edge),
-        pixels=measurement.pixels,
-        positives=measurement.positives,
-        blocks=measurement.blocks,
-        relaxed_f1={distance: values[f"relaxed_f1_{distance}"] for distance in DISTANCES},
-        line_f1={distance: values[f"line_f1_{distance}"] for distance in DISTANCES}
-        if "line_f1_1" in values
-        else None,
-        ci=_intervals(tuple(values), measurement.samples),
-        **{name: values[name] for name in PLAIN},
-    )
+def _by_distance(name: str, measured: Measurement) -> dict[int, float]:
+    return {distance: measured.values[f"{name}_{distance}"] for distance in DISTANCES}
 
 
 def _intervals(
@@ -151,13 +148,8 @@ def _intervals(
 def paired_of(unit: Unit, best_control: Candidate, chosen_on: str) -> list[Paired]:
     """The fused map's gain over what needs no second network, with its interval.
 
-    Args:
-        unit: Where.
-        best_control: The control with the highest PR-AUC.
-        chosen_on: The split that it was chosen on.
-
-    Returns:
-        A row a baseline and threshold rule; none where there is no fused map but the mean.
+    A row a baseline and threshold rule; none where there is no fused map but the mean. The best
+    control and the split it was chosen on are those of `best_control`.
     """
     baselines: list[tuple[Role, Candidate, str | None]] = [
         ("dates", Candidate.DATES, None),

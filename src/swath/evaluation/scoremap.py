@@ -1,6 +1,5 @@
 """The maps of all candidates of a site, as bins of the score of one class."""
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,15 +26,12 @@ class ScoreMaps:
     """
 
     bins: dict[CandidateOrDate, NDArray[np.uint16]]
-    dates: dict[dt.date, NDArray[np.bool_]]
+    dates: dict[CandidateOrDate, NDArray[np.bool_]]
     valid: NDArray[np.bool_]
 
     def __iter__(self) -> Iterator[tuple[CandidateOrDate, NDArray[np.uint16], NDArray[np.bool_]]]:
         for candidate, bins in self.bins.items():
-            if isinstance(candidate, dt.date):
-                yield candidate, bins, self.dates[candidate]
-            else:
-                yield candidate, bins, self.valid
+            yield candidate, bins, self.dates.get(candidate, self.valid)
 
 
 def read_score_maps(maps: SiteMaps, class_id: int) -> ScoreMaps:
@@ -52,7 +48,9 @@ def read_score_maps(maps: SiteMaps, class_id: int) -> ScoreMaps:
     controls = (Candidate.ALL_BACKGROUND, Candidate.ALL_CLASS, Candidate.SHIFTED, *UNTRAINED)
     candidates: tuple[CandidateOrDate, ...] = (*maps.dates, *fused, *controls)
     bins = {candidate: np.zeros(shape, np.uint16) for candidate in candidates}
-    dates = {date: np.zeros(shape, bool) for date in maps.dates}
+    dates: dict[CandidateOrDate, NDArray[np.bool_]] = {
+        date: np.zeros(shape, bool) for date in maps.dates
+    }
     valid = np.zeros(shape, bool)
     # A model without a network for fusion gives the mean, but as sure as it has reason to be.
     stored = Candidate.FUSED if Candidate.FUSED in bins else Candidate.MEAN

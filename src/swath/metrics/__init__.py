@@ -32,7 +32,6 @@ from swath.metrics.tolerance import (
     DISTANCES,
     centre_line,
     match_counts,
-    near,
     tolerant_f1,
 )
 
@@ -55,7 +54,6 @@ __all__ = [
     "interval",
     "match_counts",
     "matrix_scores",
-    "near",
     "nested_resample",
     "plan_blocks",
     "precision_recall_curve",

@@ -53,13 +53,7 @@ _DPI = 130
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One figure.
-
-    Attributes:
-        path: The PNG.
-        title: What it is.
-        caption: How to read it.
-    """
+    """One figure: its PNG, what it is, and how to read it."""
 
     path: Path
     title: str
