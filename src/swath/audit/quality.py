@@ -5,6 +5,7 @@ Measures on arrays; `swath.audit.check` reads the files.
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,10 +113,8 @@ class SiteCheck:
     def apart_px(self) -> float:
         """The largest distance between the shifts of two dates; 0 with fewer than two."""
         known = [shift for shift in self.by_date if shift is not None]
-        pairs = ((a, b) for a in known for b in known)
-        return max(
-            (float(np.hypot(a.east - b.east, a.south - b.south)) for a, b in pairs), default=0.0
-        )
+        gaps = [np.hypot(a.east - b.east, a.south - b.south) for a, b in combinations(known, 2)]
+        return float(max(gaps, default=0.0))
 
     @property
     def image_corrections_m(self) -> dict[dt.date, tuple[float, float]]:

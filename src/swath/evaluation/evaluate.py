@@ -34,9 +34,6 @@ SPLITS = ("train", "validation", "test", WHOLE)
 
 Pairs = Sequence[tuple[SiteMaps, Truth]]
 
-Counts = Mapping[CandidateOrDate, NDArray[np.int64]]
-"""Candidate -> (2, `BINS`) pixels by truth and bin of the score."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScoredClass:
@@ -45,16 +42,14 @@ class ScoredClass:
     Attributes:
         target: The class.
         edges: Candidate -> edge of the threshold chosen on validation.
-        counts: Split -> the pixels of its sites together, splits in the order of the report.
+        counts: Split, in the order of the report -> candidate -> (2, `BINS`) pixels of all sites.
         units: Everything measured.
-        block_px: Side of the blocks.
     """
 
     target: LegendClass
     edges: Mapping[Candidate, int]
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, Mapping[CandidateOrDate, NDArray[np.int64]]]
     units: Sequence[Unit]
-    block_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +121,7 @@ def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:
         for unit in measure_split(split, target.name, sites, seed)
     ]
     counts = {split: pooled_counts(list(sites.values())) for split, sites in scored.items()}
-    return ScoredClass(target, edges, counts, units, block_px)
+    return ScoredClass(target, edges, counts, units)
 
 
 def _evaluate(
@@ -154,7 +149,7 @@ def _evaluate(
         },
         models=tuple(ModelOfSite.model_validate(maps, from_attributes=True) for maps, _ in pairs),
         notes=tuple(_notes(pairs, classes)),
-        block_px=classes[0].block_px,
+        block_px=plan_block_px([truth.grid for _, truth in pairs]),
         resamples=RESAMPLES,
         seed=seed,
         rows=tuple(row for unit in units for row in rows_of(unit)),
