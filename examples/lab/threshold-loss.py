@@ -15,8 +15,8 @@ from swath.dataset.catalog import read_dataset
 from swath.dataset.site import read_labels
 from swath.legend import IGNORE
 from swath.maps.sitemaps import read_maps, read_pmap
-from swath.metrics import best_edge, class_score, confusion, expected_edge, histogram, iou
-from swath.metrics.histogram import bin_values
+from swath.metrics.histogram import BINS, bin_values, class_score, confusion, score_bins
+from swath.metrics.scores import best_edge, expected_edge, matrix_scores
 
 CLASS = 1
 
@@ -31,14 +31,17 @@ for folder in sorted(Path(sys.argv[2]).glob("cells/*/*/*/maps")):
         label = read_labels(dataset.site(maps.site))
         known = seen & (label != IGNORE)
         score = class_score(pmap, CLASS)[known]
-        counts[maps.site] = histogram(score, label[known] == CLASS)
+        road = label[known] == CLASS
+        counts[maps.site] = np.stack(
+            [np.bincount(score_bins(score[road == true]), minlength=BINS) for true in (False, True)]
+        )
     tested = fold.split("+")
     (validation,) = set(counts) - set(tested)
     for site in tested:
         found = counts[site]
         scored = found.sum(axis=0)
         edges = best_edge(found), best_edge(counts[validation]), expected_edge(scored)
-        best, *others = (float(iou(confusion(found, edge))) for edge in edges)
+        best, *others = (float(matrix_scores(confusion(found, edge))["iou"]) for edge in edges)
         lost = [best - other for other in others]
         more = (scored @ bin_values() - found[1].sum()) / scored.sum()
         models.setdefault(model, {}).setdefault(site, []).append((*lost, more))

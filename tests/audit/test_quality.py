@@ -15,19 +15,18 @@ from support.label_worlds import GRID, UTM, draw_image, draw_lines, write_label_
 from swath.audit.check import check_site
 from swath.audit.quality import (
     LineGround,
-    SiteQuality,
+    SiteCheck,
     block_counts,
     completeness,
     covered,
     empty_share,
-    searchable,
-    warnings_for,
 )
+from swath.audit.response import far_inside
 from swath.audit.shift import LAGS, SEARCH_PX, Shift, peaks
 from swath.audit.view import WINDOW_PX, plan_windows
 from swath.cli import run
 from swath.dataset.build import build_dataset
-from swath.dataset.site import Dataset, Site
+from swath.dataset.site import Acquisition, Dataset, Site
 from swath.grid import Grid, Window
 from swath.legend import IGNORE
 
@@ -58,7 +57,7 @@ def _moved(site: Site, folder: Path, east_px: float, south_px: float) -> Site:
 def test_a_known_shift_is_found_on_simulated_images(
     world: Dataset, tmp_path: Path, east: float, south: float
 ) -> None:
-    found = check_site(_moved(world.sites[0], tmp_path, east, south), world.legend).quality
+    found = check_site(_moved(world.sites[0], tmp_path, east, south), world.legend)
     assert found.shift is not None
     # What was moved east must go back west.
     assert found.shift.east == pytest.approx(-east, abs=0.15)
@@ -81,7 +80,7 @@ def test_warping_from_degrees_brings_no_shift_of_its_own(
     image = draw_image(draw_lines(1), 5, degrees)
     write_scene(tmp_path / "in" / "degrees.tif", image, degrees, ("B04", "B03", "B02"))
     dataset = build_dataset(sites, tmp_path / "out")
-    found = check_site(dataset.sites[0], dataset.legend).quality.shift
+    found = check_site(dataset.sites[0], dataset.legend).shift
     assert found is not None
     assert found.length < 0.15
 
@@ -92,9 +91,9 @@ def test_no_shift_is_claimed_for_lines_that_are_not_in_the_image(
     others = geopandas.GeoDataFrame({"class_id": [1] * 40}, geometry=draw_lines(99), crs=UTM)
     others.to_parquet(tmp_path / "others.parquet")
     check = check_site(replace(world.sites[0], roads=tmp_path / "others.parquet"), world.legend)
-    assert check.quality.shift is None
-    assert check.quality.correction_m is None
-    assert check.quality.completeness is None
+    assert check.shift is None
+    assert check.correction_m is None
+    assert check.completeness is None
     assert any(text.startswith("misaligned?") for text in check.warnings)
 
 
@@ -111,13 +110,13 @@ def test_a_known_shift_is_found_on_real_pairs(city: str, data_dir: Path, tmp_pat
     sites = tmp_path / "sites.yaml"
     sites.write_text(yaml.safe_dump({"sites": {city: site}}), encoding="utf-8")
     dataset = build_dataset(sites, tmp_path / "out")
-    plain = check_site(dataset.sites[0], dataset.legend).quality.shift
+    plain = check_site(dataset.sites[0], dataset.legend).shift
     assert plain is not None
     # The README of the data: best shifts are 0-1 px south or east, to about a pixel.
     assert plain.length < 1.5
     for east, south in ((0.5, 0.5), (-0.3, 0.7), (1.25, -0.8)):
         moved = _moved(dataset.sites[0], tmp_path, east, south)
-        found = check_site(moved, dataset.legend).quality.shift
+        found = check_site(moved, dataset.legend).shift
         assert found is not None
         assert found.east == pytest.approx(plain.east - east, abs=0.2)
         assert found.south == pytest.approx(plain.south - south, abs=0.2)
@@ -145,11 +144,11 @@ def test_a_tilted_peak_is_not_pulled_along_its_ridge() -> None:
 
 def test_completeness_falls_with_the_labels_that_are_left(world: Dataset, tmp_path: Path) -> None:
     site = world.sites[0]
-    whole = check_site(site, world.legend).quality.completeness
+    whole = check_site(site, world.legend).completeness
     vectors = geopandas.read_parquet(site.roads)
     vectors[::2].to_parquet(tmp_path / "half.parquet")
     halved = check_site(replace(site, roads=tmp_path / "half.parquet"), world.legend)
-    half = halved.quality.completeness
+    half = halved.completeness
     assert whole is not None
     assert half is not None
     assert whole.low <= whole.least <= whole.high <= 1
@@ -185,7 +184,7 @@ def test_ignored_rings_do_not_end_the_ground_but_wide_strips_do() -> None:
     ground = covered(labels)
     assert ground[:38].all()
     assert not ground[42:].any()
-    safe = searchable(ground)
+    safe = far_inside(ground, SEARCH_PX + 1)
     assert safe[: 40 - SEARCH_PX - 2].all()
     assert not safe[40 - SEARCH_PX :].any()
 
@@ -200,13 +199,13 @@ def test_empty_blocks_are_counted_among_the_labelled() -> None:
 
 
 def test_windows_of_a_large_site_are_spread_evenly_and_few() -> None:
-    rich = {(row, col): 5000 for row in range(42) for col in range(42)}
+    rich = np.full((42, 42), 5000)
     whole = Window(0, 0, 42 * WINDOW_PX, 42 * WINDOW_PX)
     windows = plan_windows(rich, whole)
     assert len(set(windows)) == 48
     assert {w.row // WINDOW_PX // 21 for w in windows} == {0, 1}
-    assert plan_windows({(0, 0): 0, (0, 1): 3}, whole) == (Window(0, 256, 256, 256),)
-    assert plan_windows({(0, 0): 0}, whole) == ()
+    assert plan_windows(np.array([[0, 3]]), whole) == (Window(0, 256, 256, 256),)
+    assert plan_windows(np.array([[0]]), whole) == ()
 
 
 # --- what is said of a site ----------------------------------------------------------------------
@@ -216,16 +215,24 @@ def _shift(east: float, south: float, *, significant: bool = True) -> Shift:
     return Shift(east, south, 0.1, 0.1, significant, np.zeros((2, 64)))
 
 
-def _quality(**changes: object) -> SiteQuality:
-    well = SiteQuality(
-        site="here",
-        dates=(dt.date(2019, 3, 1), dt.date(2019, 7, 1)),
-        labels_date=dt.date(2019, 8, 1),
+DAYS = (dt.date(2019, 3, 1), dt.date(2019, 7, 1))
+HERE = Site(
+    name="here",
+    grid=GRID,
+    acquisitions=tuple(Acquisition(day, Path("image.tif"), "") for day in DAYS),
+    labels=Path("labels.tif"),
+    labels_sha256="",
+    roads=None,
+    regions=(),
+    labels_date=dt.date(2019, 8, 1),
+)
+
+
+def _quality(site: Site = HERE, **changes: object) -> SiteCheck:
+    well = SiteCheck(
+        site=site,
         by_date=(_shift(0.1, 0.1), _shift(0.1, 0.2)),
         shift=_shift(0.1, 0.15),
-        applied_m=(0.0, 0.0),
-        images_applied_m=((0.0, 0.0), (0.0, 0.0)),
-        resolution_m=(10.0, 10.0),
         completeness=None,
         class_share={"background": 0.9, "road": 0.1},
         foreground_share=0.1,
@@ -236,7 +243,7 @@ def _quality(**changes: object) -> SiteQuality:
 
 
 def test_a_good_site_gets_no_warning() -> None:
-    assert warnings_for(_quality()) == []
+    assert _quality().warnings == ()
     assert _quality().correction_m is None
 
 
@@ -250,36 +257,37 @@ def test_a_good_site_gets_no_warning() -> None:
         ({"foreground_share": 0.0, "shift": None}, "empty: only 0.00%"),
         ({"empty_blocks": 0.6}, "half empty: 60%"),
         (
-            {"labels_date": dt.date(2025, 1, 1)},
+            {"site": replace(HERE, labels_date=dt.date(2025, 1, 1))},
             "stale: the labels (2025-01-01) are 5.5 years newer",
         ),
         (
-            {"labels_date": dt.date(2013, 1, 1)},
+            {"site": replace(HERE, labels_date=dt.date(2013, 1, 1))},
             "stale: the labels (2013-01-01) are 6.2 years older",
         ),
     ],
 )
 def test_what_is_wrong_is_said(changes: dict[str, object], said: str) -> None:
-    (warning,) = warnings_for(_quality(**changes))
+    (warning,) = _quality(**changes).warnings
     assert warning.startswith(said)
 
 
 def test_an_insignificant_or_small_shift_is_no_warning() -> None:
-    assert warnings_for(_quality(shift=_shift(0.9, 0.9, significant=False))) == []
-    assert warnings_for(_quality(shift=_shift(0.3, 0.3))) == []
+    assert _quality(shift=_shift(0.9, 0.9, significant=False)).warnings == ()
+    assert _quality(shift=_shift(0.3, 0.3)).warnings == ()
 
 
 def test_a_correction_adds_to_what_is_applied_and_north_is_up() -> None:
-    found = _quality(shift=_shift(0.5, 1.0), applied_m=(3.0, 2.0))
+    found = _quality(replace(HERE, shift_m=(3.0, 2.0)), shift=_shift(0.5, 1.0))
     assert found.correction_m == (8.0, -8.0)
 
 
 def test_images_move_the_other_way_and_keep_what_is_applied() -> None:
+    moved = replace(HERE.acquisitions[0], shift_m=(1.0, 2.0))
     found = _quality(
+        replace(HERE, acquisitions=(moved, HERE.acquisitions[1])),
         by_date=(_shift(0.5, 1.0), _shift(-0.2, 0.1)),
-        images_applied_m=((1.0, 2.0), (0.0, 0.0)),
     )
-    first, second = found.dates
+    first, second = DAYS
     assert found.image_corrections_m == {first: (-4.0, 12.0), second: (2.0, 1.0)}
     vague = _quality(by_date=(_shift(0.5, 1.0, significant=False), None))
     assert vague.image_corrections_m == {}

@@ -88,7 +88,7 @@ def test_the_printed_line_mends_the_dataset(
     dataset = build_dataset(sites, tmp_path / "mended")
     assert dataset.sites[0].shift_m == (east, north)
     assert read_dataset(tmp_path / "mended").sites[0] == dataset.sites[0]
-    mended = check_site(dataset.sites[0], dataset.legend).quality
+    mended = check_site(dataset.sites[0], dataset.legend)
     assert not mended.misaligned
     assert mended.shift is not None
     assert mended.shift.length < 0.2

@@ -385,6 +385,8 @@ def test_a_site_without_labels_under_its_map_is_named(dataset: Dataset, tmp_path
 
 
 def test_a_report_names_its_models_when_it_is_printed(report: Report) -> None:
+    import swath.lab.baselines  # noqa: F401 (it names its methods)
+
     names = [report.name(model) for model in dict.fromkeys(r.model for r in report.rows)]
     assert names == [
         *("U-NET 2019-03-11", "U-NET 2019-07-04", "U-NET 2019-10-07", "U-NET", "U-NET + ConvLSTM"),

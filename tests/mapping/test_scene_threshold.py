@@ -16,16 +16,8 @@ from swath.grid import Grid
 from swath.maps.manifest import read_manifest
 from swath.maps.rasters import classify, foreground_bins, scene_edge
 from swath.maps.sitemaps import PMAP_NODATA, decode_pmap, read_maps
-from swath.metrics import (
-    BINS,
-    HALF,
-    STEPS,
-    best_edge,
-    class_score,
-    expected_edge,
-    score_bins,
-    threshold,
-)
+from swath.metrics.histogram import BINS, HALF, STEPS, class_score, score_bins, threshold
+from swath.metrics.scores import best_edge, expected_edge
 from swath.scenes.raster import write_raster
 
 RNG = np.random.default_rng(0)

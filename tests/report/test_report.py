@@ -13,7 +13,6 @@ from swath.dataset.site import Dataset, Site, read_labels
 from swath.errors import DatasetError, GridError, InputError, MissingExtraError, OutputExistsError
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import Evaluation, evaluate, evaluate_labels
-from swath.evaluation.report import SplitScores
 from swath.grid import Window
 from swath.legend import IGNORE, Legend
 from swath.report import folder as report_folder
@@ -167,7 +166,7 @@ def test_the_papers_table(evaluation: Evaluation) -> None:
         *("shifted mean (50 px)", "all-background", "all-road"),
     ]
     test = row(report, Candidate.FUSED, "test")
-    assert table[1].scores["test"] == SplitScores(test.accuracy, test.iou)
+    assert table[1].scores["test"] == test
     assert paper_table(report).row_count == len(table)
     text = table_text(report)
     assert test.accuracy is not None

@@ -1,18 +1,21 @@
 """How good labels are: completeness, emptiness, age, and what that means for a site.
 
-Pure measures on arrays; `swath.audit.check` reads the files.
+Measures on arrays; `swath.audit.check` reads the files.
 """
 
 import datetime as dt
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from swath.audit.shift import BLOCK_PX, RESAMPLES, SEARCH_PX, Shift
+from swath.dataset.site import Site
 from swath.legend import IGNORE
 from swath.metrics.bootstrap import block_weights, interval, resample
+from swath.metrics.histogram import block_sums
 
 MISALIGNED_PX = 0.5
 """A significant shift from here on is worth a warning: a 30 m road then loses a sixth of itself."""
@@ -45,12 +48,9 @@ few bright spots, which say nothing of the rest."""
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """How much of what looks like a labelled line is labelled: a lower bound.
+    """How much of what looks like a labelled line is labelled, 0..1: a lower bound.
 
-    Attributes:
-        least: 0..1.
-        low: Lower end of the 95 % interval of `least`, from redrawn blocks.
-        high: Its upper end.
+    `low` and `high` are the ends of its 95 % interval, from redrawn blocks.
     """
 
     least: float
@@ -59,38 +59,37 @@ class Completeness:
 
 
 @dataclass(frozen=True, slots=True)
-class SiteQuality:
+class SiteCheck:
     """What was measured at one site.
 
     Attributes:
-        site: Its name.
-        dates: Of its images, oldest first.
-        labels_date: The day whose state the labels show, where known.
-        by_date: The shift on each date, None where none was found; as `dates`.
+        site: The site.
+        by_date: The shift on each of its dates, None where none was found.
         shift: The mean of those that were found; None where none was.
-        applied_m: East and north, in metres: what the build has moved the labels by.
-        images_applied_m: What it has moved each image by; as `dates`.
-        resolution_m: East and north size of a pixel.
         completeness: None where it cannot be told.
         class_share: Class name -> share of the labelled pixels.
         foreground_share: Of the labelled pixels.
         ignore_share: Of all pixels.
         empty_blocks: Share of the labelled blocks (64 px) that hold no foreground.
+        correlation: (LAGS, LAGS) correlation of labels and image over lags, the mean of the dates;
+            None where nothing could be compared.
     """
 
-    site: str
-    dates: tuple[dt.date, ...]
-    labels_date: dt.date | None
+    site: Site
     by_date: tuple[Shift | None, ...]
     shift: Shift | None
-    applied_m: tuple[float, float]
-    images_applied_m: tuple[tuple[float, float], ...]
-    resolution_m: tuple[float, float]
     completeness: Completeness | None
     class_share: dict[str, float]
     foreground_share: float
     ignore_share: float
     empty_blocks: float
+    correlation: NDArray[np.float64] | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the site, a line each; none where it looks well."""
+        parts = (_alignment_warnings, _content_warnings, _age_warnings)
+        return tuple(warning for part in parts for warning in part(self))
 
     @property
     def misaligned(self) -> bool:
@@ -104,18 +103,18 @@ class SiteQuality:
         """`shift_m` for the sites file: east and north, with what is applied already; or None."""
         if self.shift is None or not self.misaligned:
             return None
-        east = self.applied_m[0] + self.shift.east * self.resolution_m[0]
-        north = self.applied_m[1] - self.shift.south * self.resolution_m[1]
+        width, height = self.site.grid.resolution
+        east, north = self.site.shift_m
+        east += self.shift.east * width
+        north -= self.shift.south * height
         return round(east, 1), round(north, 1)
 
     @property
     def apart_px(self) -> float:
         """The largest distance between the shifts of two dates; 0 with fewer than two."""
         known = [shift for shift in self.by_date if shift is not None]
-        pairs = ((a, b) for a in known for b in known)
-        return max(
-            (float(np.hypot(a.east - b.east, a.south - b.south)) for a, b in pairs), default=0.0
-        )
+        gaps = [np.hypot(a.east - b.east, a.south - b.south) for a, b in combinations(known, 2)]
+        return float(max(gaps, default=0.0))
 
     @property
     def image_corrections_m(self) -> dict[dt.date, tuple[float, float]]:
@@ -123,76 +122,42 @@ class SiteQuality:
 
         What is applied already is in it. Only dates whose shift is significant.
         """
-        width, height = self.resolution_m
-        return {
-            date: (
-                round(moved[0] - shift.east * width, 1),
-                round(moved[1] + shift.south * height, 1),
-            )
-            for date, shift, moved in zip(
-                self.dates, self.by_date, self.images_applied_m, strict=True
-            )
-            if shift is not None and shift.significant
-        }
+        width, height = self.site.grid.resolution
+        result = {}
+        for image, shift in zip(self.site.acquisitions, self.by_date, strict=True):
+            if shift is not None and shift.significant:
+                east, north = image.shift_m
+                east -= shift.east * width
+                north += shift.south * height
+                result[image.date] = round(east, 1), round(north, 1)
+        return result
 
     @property
     def years_apart(self) -> float | None:
         """Years from the nearest image to the labels: positive where the labels are newer."""
-        if self.labels_date is None:
+        day = self.site.labels_date
+        if day is None:
             return None
-        days = [(self.labels_date - date).days for date in self.dates]
+        days = [(day - date).days for date in self.site.dates]
         return min(days, key=abs) / 365.25
 
 
 def covered(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The labelled ground, thin strips of *ignore* (the rings around roads) filled.
-
-    Args:
-        labels: (H, W) uint8 class ids, 255 = ignore.
-
-    Returns:
-        (H, W) bool.
-    """
+    """(H, W) the labelled ground, thin strips of *ignore* (the rings around roads) filled."""
     known = np.pad(labels != IGNORE, RING_PX, mode="edge")
     side = 2 * RING_PX + 1
     grown = ndimage.maximum_filter(known, side)
     return np.asarray(ndimage.minimum_filter(grown, side)[RING_PX:-RING_PX, RING_PX:-RING_PX])
 
 
-def searchable(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels whose surroundings are labelled as far as a shift is looked for.
-
-    Args:
-        ground: (H, W) bool: labelled; the outside of the array counts as labelled.
-
-    Returns:
-        (H, W) bool.
-    """
-    if ground.all():
-        return ground
-    side = 2 * (SEARCH_PX + 1) + 1
-    return np.asarray(ndimage.minimum_filter(ground, side, mode="constant", cval=1))
-
-
 def block_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Labelled and foreground pixels of each block of 64 px.
-
-    Args:
-        labels: (H, W) uint8 class ids, 0 = background, 255 = ignore.
-
-    Returns:
-        (blocks, 2) int64: labelled, foreground.
-    """
+    """(blocks, 2) labelled and foreground pixels of each block of 64 px of labels (H, W)."""
     known = labels != IGNORE
-    return np.stack([_by_block(known), _by_block(known & (labels > 0))], axis=1).astype(np.int64)
+    return np.stack([_by_block(known), _by_block(known & (labels > 0))], axis=1)
 
 
 def empty_share(counts: NDArray[np.int64]) -> float:
-    """Share 0..1 of the blocks, labelled to at least half, that hold no foreground.
-
-    Args:
-        counts: (blocks, 2) from `block_counts`.
-    """
+    """Share 0..1 of the blocks of `block_counts`, at least half labelled, without foreground."""
     labelled = counts[:, 0] * 2 >= BLOCK_PX**2
     return float((counts[labelled, 1] == 0).mean()) if labelled.any() else 0.0
 
@@ -230,12 +195,8 @@ def completeness(windows: list[LineGround], seed: int = 0) -> Completeness | Non
     truth, so the completeness on / (on + p away) is a lower bound, not a best guess; halving the
     labels halves it.
 
-    Args:
-        windows: Of one site.
-        seed: Same seed, same interval.
-
     Returns:
-        None where there is too little ground of either kind (100 px).
+        None where the windows of the site have too little ground of either kind (100 px).
     """
     lines = [window.score[window.on] for window in windows]
     if min(sum(map(len, lines)), sum(int(w.away.sum()) for w in windows)) < 100:
@@ -255,7 +216,7 @@ def _counts_above(window: LineGround, edges: NDArray[np.floating]) -> NDArray[np
     for kind in (window.on, window.away):
         above = [_by_block(kind & (window.score > edge)) for edge in edges]
         kinds.append(np.stack([*above, _by_block(kind)], axis=-1))
-    return np.stack(kinds, axis=1).astype(np.int64)
+    return np.stack(kinds, axis=1)
 
 
 def _least(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -269,63 +230,49 @@ def _least(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _by_block(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(H, W) bool -> (blocks,) number of True, from the north-west."""
-    height, width = mask.shape
-    padded = np.pad(mask, ((0, -height % BLOCK_PX), (0, -width % BLOCK_PX)))
-    tall, wide = (side // BLOCK_PX for side in padded.shape)
-    blocks = padded.reshape(tall, BLOCK_PX, wide, BLOCK_PX)
-    counted: NDArray[np.int64] = blocks.sum(axis=(1, 3)).ravel()
-    return counted
+    return block_sums(mask, BLOCK_PX).ravel()
 
 
-def warnings_for(quality: SiteQuality) -> list[str]:
-    """What is wrong with a site, a line each; none where it looks well."""
-    return [
-        *_alignment_warnings(quality),
-        *_content_warnings(quality),
-        *_age_warnings(quality),
-    ]
-
-
-def _alignment_warnings(quality: SiteQuality) -> list[str]:
-    if quality.foreground_share == 0:
+def _alignment_warnings(check: SiteCheck) -> list[str]:
+    if check.foreground_share == 0:
         return []
-    if quality.shift is None:
+    if check.shift is None:
         return [
             f"misaligned? no shift within {SEARCH_PX} px fits: the image does not show the labels, "
             "there is too little ground, or they are further off"
         ]
     warnings = []
-    if quality.misaligned:
+    if check.misaligned:
         warnings.append(
-            f"misaligned: the labels must move {_way(quality.shift.east, 'east', 'west')} and "
-            f"{_way(quality.shift.south, 'south', 'north')}"
+            f"misaligned: the labels must move {_way(check.shift.east, 'east', 'west')} and "
+            f"{_way(check.shift.south, 'south', 'north')}"
         )
-    if quality.apart_px >= DISAGREE_PX:
+    if check.apart_px >= DISAGREE_PX:
         warnings.append(
-            f"the dates lie up to {quality.apart_px:.1f} px apart: no constant shift suits them "
+            f"the dates lie up to {check.apart_px:.1f} px apart: no constant shift suits them "
             "all; move the images instead of the labels"
         )
     return warnings
 
 
-def _content_warnings(quality: SiteQuality) -> list[str]:
-    if quality.foreground_share < EMPTY_SHARE:
-        return [f"empty: only {quality.foreground_share:.2%} of the labelled pixels are foreground"]
-    if quality.empty_blocks > EMPTY_BLOCKS:
+def _content_warnings(check: SiteCheck) -> list[str]:
+    if check.foreground_share < EMPTY_SHARE:
+        return [f"empty: only {check.foreground_share:.2%} of the labelled pixels are foreground"]
+    if check.empty_blocks > EMPTY_BLOCKS:
         return [
-            f"half empty: {quality.empty_blocks:.0%} of the labelled ground (blocks of "
+            f"half empty: {check.empty_blocks:.0%} of the labelled ground (blocks of "
             f"{BLOCK_PX} px) holds no foreground; check the coverage"
         ]
     return []
 
 
-def _age_warnings(quality: SiteQuality) -> list[str]:
-    years = quality.years_apart
+def _age_warnings(check: SiteCheck) -> list[str]:
+    years = check.years_apart
     if years is None or abs(years) * 365.25 <= STALE_DAYS:
         return []
     order = "newer" if years > 0 else "older"
     return [
-        f"stale: the labels ({quality.labels_date}) are {abs(years):.1f} years {order} than "
+        f"stale: the labels ({check.site.labels_date}) are {abs(years):.1f} years {order} than "
         "the nearest image"
     ]
 

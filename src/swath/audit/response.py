@@ -1,7 +1,7 @@
 """What an image shows where labels lie: filter responses that favour no direction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
@@ -24,55 +24,37 @@ _STABLE = 1e-3
 """Share of a unit variance added to every response, so that alike ones do not fight."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """How the numbers of an image's bands are brought to one scale.
+def stretched(
+    images: Sequence[NDArray[np.generic]], valid: Sequence[NDArray[np.bool_]]
+) -> list[NDArray[np.float32]]:
+    """The windows of an image, with the numbers of its bands brought to one scale.
 
-    Attributes:
-        low: (C,) 1st percentile of each band; what is darker counts as this.
-        high: (C,) 99th percentile.
-        mean: (C,) mean of the clipped values.
-        deviation: (C,) their standard deviation, above 0.
-    """
-
-    low: NDArray[np.float32]
-    high: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, values: NDArray[np.generic]) -> Self:
-        """The stretch of (C, n) valid pixels of an image, n >= 1."""
-        numbers = values.astype(np.float32)
-        low, high = np.percentile(numbers, [1, 99], axis=1).astype(np.float32)
-        clipped = np.clip(numbers, low[:, None], high[:, None])
-        deviation = np.maximum(clipped.std(axis=1), np.float32(1e-6))
-        return cls(low, high, clipped.mean(axis=1), deviation)
-
-
-def responses(
-    image: NDArray[np.generic], valid: NDArray[np.bool_], stretch: Stretch
-) -> NDArray[np.float32]:
-    """Ridge, edge and brightness responses of an image.
-
-    Of each band: bright and dark ridges at two scales (eigenvalues of the Hessian), the length of
-    the gradient, the brightness at two scales. Each is free of phase: it stands where its cause
-    stands in the image. So does any weighted sum of them, however the weights were found; that is
-    what lets a score that was learnt from misplaced labels tell where they should be.
+    A band is clipped at its 1st and 99th percentile; then it has mean 0 and deviation 1.
 
     Args:
-        image: (C, H, W), any encoding.
-        valid: (H, W) bool, True = use; other pixels count as the band's mean.
-        stretch: Of this image.
-
-    Returns:
-        (7 C, H, W) float32, without what varies slowly.
+        images: (C, h, w) each, any encoding.
+        valid: (h, w) each, True = use; some pixel is. Others count as the band's mean.
     """
-    filtered = []
-    for at, band in enumerate(image):
-        clipped = np.clip(band.astype(np.float32), stretch.low[at], stretch.high[at])
-        scaled = (clipped - stretch.mean[at]) / stretch.deviation[at]
-        filtered += _band_responses(np.where(valid, scaled, np.float32(0)))
+    known = [image[:, mask] for image, mask in zip(images, valid, strict=True)]
+    numbers = np.concatenate(known, axis=1).astype(np.float32)
+    low, high = np.percentile(numbers, [1, 99], axis=1).astype(np.float32)[..., None, None]
+    clipped = np.clip(numbers, low[..., 0], high[..., 0])
+    mean = clipped.mean(axis=1)[:, None, None]
+    deviation = np.maximum(clipped.std(axis=1), np.float32(1e-6))[:, None, None]
+    scaled = ((np.clip(image.astype(np.float32), low, high) - mean) / deviation for image in images)
+    return [np.where(mask, image, np.float32(0)) for image, mask in zip(scaled, valid, strict=True)]
+
+
+def responses(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(7 C, H, W) ridge, edge and brightness responses of a stretched image (C, H, W).
+
+    Of each band: bright and dark ridges at two scales (eigenvalues of the Hessian), the length of
+    the gradient, the brightness at two scales; without what varies slowly. Each is free of phase:
+    it stands where its cause stands in the image. So does any weighted sum of them, however the
+    weights were learnt; that is what lets a score that was learnt from misplaced labels tell where
+    they should be.
+    """
+    filtered = [response for band in image for response in _band_responses(band)]
     return np.stack([response - _blur(response, BACKGROUND_PX) for response in filtered])
 
 
@@ -97,37 +79,11 @@ def _blur(
     return blurred
 
 
-def usable(valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where responses rest on data alone, up to the slow background.
-
-    Args:
-        valid: (H, W) bool, True = data.
-
-    Returns:
-        (H, W) bool: no pixel without data within 6 px; the outside of the array counts as data.
-    """
-    if valid.all():
-        return valid
-    gaps = ndimage.maximum_filter(~valid, 2 * EDGE_PX + 1, mode="constant", cval=0)
-    return np.asarray(~gaps)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelScore:
-    """A weighted sum of responses that is high where labels lie.
-
-    Attributes:
-        weights: (F,) of each response.
-        offset: Added, so that the mean is 0.
-    """
-
-    weights: NDArray[np.float64]
-    offset: float
-
-    def __call__(self, response: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(F, H, W) responses -> (H, W) score."""
-        summed = np.tensordot(self.weights.astype(np.float32), response, axes=1)
-        return np.asarray(summed + np.float32(self.offset), np.float32)
+def far_inside(mask: NDArray[np.bool_], px: int) -> NDArray[np.bool_]:
+    """Where all of (H, W) `mask` is True within `px` pixels; outside it all counts as True."""
+    if mask.all():
+        return mask
+    return np.asarray(ndimage.minimum_filter(mask, 2 * px + 1, mode="constant", cval=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +109,8 @@ class Moments:
     @classmethod
     def total(cls, parts: Sequence[Self]) -> Self:
         """The sum of the moments of several windows, one or more."""
-        return cls(
-            sum(part.pixels for part in parts),
-            np.sum([part.response for part in parts], axis=0),
-            np.sum([part.square for part in parts], axis=0),
-            np.sum([part.template for part in parts], axis=0),
-            np.sum([part.template_square for part in parts], axis=0),
-            np.sum([part.product for part in parts], axis=0),
-        )
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.sum([getattr(part, name) for part in parts], axis=0) for name in names))
 
     def _centred(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Covariance (F, F) of the responses, and (F, ...) with the template; its variance."""
@@ -182,9 +132,17 @@ class Moments:
         gain = (flat * solved).sum(axis=0).reshape(variance.shape)
         return np.asarray(gain / np.maximum(variance, 1e-12))
 
-    def score(self, row: int, col: int) -> LabelScore:
-        """The weighted sum that fits the template of a lag best (least squares)."""
+    def scores(
+        self, lag: tuple[int, int], responses: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """The weighted sum (H, W) of responses (F, H, W) that fits the template of a lag best.
+
+        By least squares: it is high where labels lie, and 0 on average.
+        """
         covariance, with_template, _ = self._centred()
-        weights = np.linalg.solve(covariance, with_template[:, row, col])
-        offset = float(-(weights @ self.response) / max(1, self.pixels))
-        return LabelScore(np.asarray(weights, np.float64), offset)
+        weights = np.linalg.solve(covariance, with_template[:, *lag])
+        offset = np.float32(-(weights @ self.response) / max(1, self.pixels))
+        weights = weights.astype(np.float32)
+        return [
+            np.asarray(np.tensordot(weights, response, axes=1) + offset) for response in responses
+        ]

@@ -82,13 +82,9 @@ class LagSums:
     template: NDArray[np.float64]
 
     def correlation(self, weights: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
-        """Pearson's correlation at every lag.
+        """Pearson's correlation at every lag, (LAGS, LAGS); 0 where nothing varies.
 
-        Args:
-            weights: (resamples, blocks) how often each block counts; None: once.
-
-        Returns:
-            (LAGS, LAGS), or (resamples, LAGS, LAGS); 0 where nothing varies.
+        With weights (resamples, blocks), how often each block counts: (resamples, LAGS, LAGS).
         """
         counts = np.ones((1, len(self.score)), np.int64) if weights is None else weights
         number, total, square = np.moveaxis(resample(counts, self.score), 1, 0)[..., None, None]
@@ -126,12 +122,10 @@ def template(shapes: geopandas.GeoSeries, grid: Grid) -> NDArray[np.float32]:
 def window_moments(
     response: NDArray[np.float32], drawn: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> Moments:
-    """The moments of one window with the template at every lag.
+    """The moments of one window's response (F, h, w) with the template at every lag.
 
-    Args:
-        response: (F, h, w).
-        drawn: (h + 2 SEARCH_PX, w + 2 SEARCH_PX) template of the window and its surroundings.
-        mask: (h, w) bool: pixels that count.
+    `drawn` is the template of the window and `SEARCH_PX` around it; `mask` (h, w) says which
+    pixels count.
     """
     chosen = response[:, mask].astype(np.float64)
     return Moments(
@@ -147,13 +141,7 @@ def window_moments(
 def window_sums(
     score: NDArray[np.float32], drawn: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> LagSums:
-    """The sums of one window, block by block, from the north-west.
-
-    Args:
-        score: (h, w).
-        drawn: (h + 2 SEARCH_PX, w + 2 SEARCH_PX) template of the window and its surroundings.
-        mask: (h, w) bool: pixels that count.
-    """
+    """The sums of one window's score (h, w), block by block; see `window_moments`."""
     sums, lagged = [], []
     for row in range(0, mask.shape[0], BLOCK_PX):
         for col in range(0, mask.shape[1], BLOCK_PX):
@@ -184,14 +172,10 @@ def best_lag(moments: Moments) -> tuple[int, int]:
 
 
 def peaks(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where surfaces of correlation are highest, to a part of a pixel.
+    """(n, 2) where n surfaces (LAGS, LAGS) of correlation are highest: pixels east and south.
 
-    Args:
-        correlation: (n, LAGS, LAGS).
-
-    Returns:
-        (n, 2) east and south, in pixels: the top of the quadratic surface that fits the 3 x 3 lags
-        around the highest one (not at the border).
+    It is the top of the quadratic surface that fits the 3 x 3 lags around the highest one (not at
+    the border).
     """
     tops = []
     for surface in correlation:

@@ -7,12 +7,14 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from swath.audit.quality import block_counts, covered, searchable
+from swath.audit.quality import block_counts, covered
+from swath.audit.response import far_inside
 from swath.audit.shift import SEARCH_PX, Shift, template
 from swath.dataset.site import Site, read_labels
 from swath.errors import InputError
 from swath.grid import Window
 from swath.legend import IGNORE, Legend
+from swath.metrics.histogram import block_sums
 
 WINDOW_PX = 256
 """Side of the windows that are looked at."""
@@ -27,53 +29,47 @@ _STRIP_PX = 1024
 """Rows of labels counted at once; a multiple of `WINDOW_PX` and of the blocks."""
 
 
-def count_labels(
-    site: Site,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[tuple[int, int], int]]:
+def count_labels(site: Site) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Count the labels of a site, strip by strip.
 
     Returns:
         (256,) pixels of each value; (blocks, 2) labelled and foreground pixels of each block of
-        64 px; foreground pixels of each window of 256 px, by its row and column of windows.
+        64 px; (rows, cols) foreground pixels of each window of 256 px.
     """
     classes = np.zeros(IGNORE + 1, np.int64)
-    blocks, foreground = [], {}
+    blocks, foreground = [], []
     for strip in site.grid.window.strips(_STRIP_PX):
         labels = read_labels(site, strip)
         classes += np.bincount(labels.ravel(), minlength=IGNORE + 1)
         blocks.append(block_counts(labels))
-        shown = (labels > 0) & (labels != IGNORE)
-        for row in range(0, strip.height, WINDOW_PX):
-            for col in range(0, strip.width, WINDOW_PX):
-                number = int(shown[row : row + WINDOW_PX, col : col + WINDOW_PX].sum())
-                foreground[(strip.row + row) // WINDOW_PX, col // WINDOW_PX] = number
-    return classes, np.concatenate(blocks), foreground
+        foreground.append(block_sums((labels > 0) & (labels != IGNORE), WINDOW_PX))
+    return classes, np.concatenate(blocks), np.concatenate(foreground)
 
 
-def plan_windows(foreground: dict[tuple[int, int], int], whole: Window) -> tuple[Window, ...]:
+def plan_windows(foreground: NDArray[np.int64], whole: Window) -> tuple[Window, ...]:
     """The windows that are looked at: those with foreground, at most 48, evenly over the site.
 
     Args:
-        foreground: Foreground pixels by row and column of windows of 256 px.
+        foreground: Of `count_labels`.
         whole: The site's grid.
     """
-    rich = [at for at, number in foreground.items() if number >= 0.01 * WINDOW_PX**2]
-    chosen = rich or [at for at, number in foreground.items() if number]
+    chosen = np.argwhere(foreground >= 0.01 * WINDOW_PX**2)
+    if not len(chosen):
+        chosen = np.argwhere(foreground)
     if len(chosen) > MOST_WINDOWS:
-        steps = np.linspace(0, len(chosen) - 1, MOST_WINDOWS).round().astype(int)
-        chosen = [chosen[step] for step in steps]
-    return tuple(
-        Window(row * WINDOW_PX, col * WINDOW_PX, WINDOW_PX, WINDOW_PX).intersect(whole)
-        for row, col in chosen
-    )
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_WINDOWS).round().astype(int)]
+    return tuple(_window(row, col, whole) for row, col in chosen.tolist())
+
+
+def _window(row: int, col: int, whole: Window) -> Window:
+    return Window(row * WINDOW_PX, col * WINDOW_PX, WINDOW_PX, WINDOW_PX).intersect(whole)
 
 
 def plan_view(site: Site) -> Window:
     """What a picture shows: 112 x 112 px in the middle of the window richest in foreground."""
     _, _, foreground = count_labels(site)
-    row, col = max(foreground, key=lambda at: (foreground[at], -at[0], -at[1]))
-    rich = Window(row * WINDOW_PX, col * WINDOW_PX, WINDOW_PX, WINDOW_PX)
-    rich = rich.intersect(site.grid.window)
+    row, col = divmod(int(foreground.argmax()), foreground.shape[1])
+    rich = _window(row, col, site.grid.window)
     height, width = min(VIEW_PX, rich.height), min(VIEW_PX, rich.width)
     return Window(
         rich.row + (rich.height - height) // 2,
@@ -86,8 +82,7 @@ def plan_view(site: Site) -> Window:
 def read_outlines(site: Site, legend: Legend) -> geopandas.GeoSeries | None:
     """What a shift shows on: the lines of the legend, or, where it has none, outlines of areas.
 
-    Returns:
-        In the site's CRS; None where the dataset does not keep the vectors or has none of them.
+    In the site's CRS; None where the dataset does not keep the vectors or has none of them.
 
     Raises:
         InputError: The vectors cannot be read.
@@ -113,13 +108,11 @@ class View:
         window: In the site's grid.
         drawn: (h + 2 SEARCH_PX, w + 2 SEARCH_PX) template of the lines in and around it.
         mask: (h, w) bool: labelled as far around as a shift is looked for.
-        ground: (h, w) bool: labelled.
     """
 
     window: Window
     drawn: NDArray[np.float32]
     mask: NDArray[np.bool_]
-    ground: NDArray[np.bool_]
 
     def moved(self, shift: Shift) -> NDArray[np.float32]:
         """(h, w) template moved to where the image shows the lines, to the nearest pixel."""
@@ -136,7 +129,9 @@ def read_view(site: Site, lines: geopandas.GeoSeries | None, window: Window) -> 
     around = window.grow(SEARCH_PX)
     labels = read_labels(site, around)
     # Outside the site nothing is labelled, and lines end there.
-    ground = covered(labels) & _inside(site, around)
+    inside = np.zeros(labels.shape, bool)
+    inside[around.intersect(site.grid.window).relative_to(around).slices] = True
+    ground = covered(labels) & inside
     inner = (slice(SEARCH_PX, -SEARCH_PX),) * 2
     if lines is None:
         drawn = ((labels > 0) & (labels != IGNORE)).astype(np.float32)
@@ -144,10 +139,4 @@ def read_view(site: Site, lines: geopandas.GeoSeries | None, window: Window) -> 
         grid = site.grid.crop(around)
         near = lines.iloc[lines.sindex.query(shapely.box(*grid.bounds))]
         drawn = template(near, grid)
-    return View(window, drawn, searchable(ground)[inner], ground[inner])
-
-
-def _inside(site: Site, around: Window) -> NDArray[np.bool_]:
-    inside = np.zeros((around.height, around.width), bool)
-    inside[around.intersect(site.grid.window).relative_to(around).slices] = True
-    return inside
+    return View(window, drawn, far_inside(ground, SEARCH_PX + 1)[inner])

@@ -11,7 +11,7 @@ from swath.cli.options import JsonOption, OverwriteOption, SeedOption
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.audit.check import SiteCheck
+    from swath.audit.quality import SiteCheck
 
 app = typer.Typer(help="Look after the labels of a dataset.", rich_markup_mode=None)
 
@@ -38,8 +38,7 @@ def check(
 
     The exit code is 0 however the labels look: warnings are for people to judge.
     """
-    from swath.audit.check import check_labels
-    from swath.audit.record import record_of
+    from swath.audit.check import check_json, check_labels
     from swath.dataset.catalog import read_dataset
     from swath.files import check_free
     from swath.report.labelcheck import write_check
@@ -48,7 +47,7 @@ def check(
         check_free(out, overwrite=overwrite)
     data = read_dataset(dataset)
     checks = check_labels(data, seed)
-    result: dict[str, JsonValue] = {"dataset": str(dataset), **record_of(checks).as_json()}
+    result: dict[str, JsonValue] = {"dataset": str(dataset), **check_json(checks)}
     lines = [_table(checks), *_remarks(checks)]
     if out is not None:
         pictures = write_check(data, checks, out, overwrite=overwrite)
@@ -59,8 +58,9 @@ def check(
 
 def _table(checks: "Sequence[SiteCheck]") -> str:
     """A row a site, as plain text."""
-    from rich.console import Console
     from rich.table import Table
+
+    from swath.report.text import plain
 
     table = Table(title="Labels against images")
     table.add_column("site", no_wrap=True)
@@ -77,29 +77,25 @@ def _table(checks: "Sequence[SiteCheck]") -> str:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("looks")
     for check in checks:
-        quality = check.quality
         east = south = "-"
-        if quality.shift is not None:
-            east = f"{quality.shift.east:+.2f} ± {quality.shift.east_error:.2f}"
-            south = f"{quality.shift.south:+.2f} ± {quality.shift.south_error:.2f}"
-        dates = dict.fromkeys((str(quality.dates[0]), str(quality.dates[-1])))
+        if check.shift is not None:
+            east = f"{check.shift.east:+.2f} ± {check.shift.east_error:.2f}"
+            south = f"{check.shift.south:+.2f} ± {check.shift.south_error:.2f}"
+        dates = dict.fromkeys((str(check.site.dates[0]), str(check.site.dates[-1])))
         looks = dict.fromkeys(text.partition(":")[0].partition("?")[0] for text in check.warnings)
         table.add_row(
-            quality.site,
+            check.site.name,
             east,
             south,
-            "-" if quality.completeness is None else f"{quality.completeness.least:.0%}",
-            f"{quality.foreground_share:.1%}",
-            f"{quality.ignore_share:.1%}",
-            f"{quality.empty_blocks:.0%}",
+            "-" if check.completeness is None else f"{check.completeness.least:.0%}",
+            f"{check.foreground_share:.1%}",
+            f"{check.ignore_share:.1%}",
+            f"{check.empty_blocks:.0%}",
             "\n".join(dates),
-            "unknown" if quality.labels_date is None else str(quality.labels_date),
+            "unknown" if check.site.labels_date is None else str(check.site.labels_date),
             "\n".join(looks) or "well",
         )
-    console = Console(width=140, color_system=None)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip("\n")
+    return plain(table, 140)
 
 
 def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
@@ -108,14 +104,13 @@ def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
 
     lines = []
     for check in checks:
-        quality = check.quality
-        lines += [f"{quality.site}: {text}" for text in check.warnings]
-        if quality.apart_px >= DISAGREE_PX:
-            lines.append(f"{quality.site}: to move its images, paste with each scene's path:")
-            for date, (east, north) in quality.image_corrections_m.items():
+        lines += [f"{check.site.name}: {text}" for text in check.warnings]
+        if check.apart_px >= DISAGREE_PX:
+            lines.append(f"{check.site.name}: to move its images, paste with each scene's path:")
+            for date, (east, north) in check.image_corrections_m.items():
                 lines.append(f"    {date}: shift_m: [{east}, {north}]")
-        elif quality.correction_m is not None:
-            east, north = quality.correction_m
-            lines.append(f"{quality.site}: to move them, paste under the site and build again:")
+        elif check.correction_m is not None:
+            east, north = check.correction_m
+            lines.append(f"{check.site.name}: to move them, paste under the site and build again:")
             lines.append(f"    shift_m: [{east}, {north}]")
     return lines

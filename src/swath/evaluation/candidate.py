@@ -49,15 +49,12 @@ MIXED = ("one date", "fused")
 def names_of(
     architectures: Collection[str], class_name: str, dates: Iterable[dt.date] = ()
 ) -> dict[CandidateOrDate, str]:
-    """What tables call the candidates.
+    """What tables call the candidates, and the days that are scored alone.
 
     Args:
         architectures: Of the models that made the maps, as in `swath.models.names.NAMES`.
         class_name: The class that is scored.
-        dates: Days that are scored alone.
-
-    Returns:
-        Candidate or date -> its name.
+        dates: The days.
     """
     kinds = set(architectures)
     alone, fused = NAMES.get(next(iter(kinds)), MIXED) if len(kinds) == 1 else MIXED

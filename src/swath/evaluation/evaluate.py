@@ -15,7 +15,7 @@ from swath.evaluation.evidence import choose_edges, gather, plan_block_px
 from swath.evaluation.measurement import (
     POOLED,
     RESAMPLES,
-    Entry,
+    SiteEvidence,
     Unit,
     measure_split,
     pooled_counts,
@@ -25,7 +25,7 @@ from swath.evaluation.row import best_control, paired_of, rows_of
 from swath.evaluation.truth import WHOLE, Truth, truth_of_file, truths_of_dataset
 from swath.legend import LegendClass
 from swath.maps.sitemaps import SiteMaps, read_maps
-from swath.metrics import threshold
+from swath.metrics.histogram import threshold
 from swath.progress import track
 from swath.version import __version__
 
@@ -33,9 +33,6 @@ SPLITS = ("train", "validation", "test", WHOLE)
 """The order of the report."""
 
 Pairs = Sequence[tuple[SiteMaps, Truth]]
-
-Counts = Mapping[CandidateOrDate, NDArray[np.int64]]
-"""Candidate -> (2, `BINS`) pixels by truth and bin of the score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +42,23 @@ class ScoredClass:
     Attributes:
         target: The class.
         edges: Candidate -> edge of the threshold chosen on validation.
-        counts: Split -> the pixels of its sites together, splits in the order of the report.
+        counts: Split, in the order of the report -> candidate -> (2, `BINS`) pixels of all sites.
         units: Everything measured.
-        block_px: Side of the blocks.
     """
 
     target: LegendClass
     edges: Mapping[Candidate, int]
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, Mapping[CandidateOrDate, NDArray[np.int64]]]
     units: Sequence[Unit]
-    block_px: int
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Maps scored against labels.
+    """Maps scored against labels: the report, and what its pictures are drawn from.
 
     Attributes:
         report: The scores.
-        sites: The maps and their truth: files, from which pictures are drawn.
+        sites: The maps and their truth.
         classes: All that was measured, class by class.
     """
 
@@ -73,15 +68,12 @@ class Evaluation:
 
 
 def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluation:
-    """Score maps against the labels of a dataset.
+    """Score all sites of a MAPS folder against the labels of the dataset that was mapped.
 
     Args:
-        maps_folder: MAPS, of `swath map`; all its sites are scored.
-        dataset: The dataset that was mapped.
+        maps_folder: MAPS, of `swath map`.
+        dataset: What was mapped.
         seed: Of the resampling behind the intervals.
-
-    Returns:
-        The scores, beside those of the controls; `swath.report.folder.write_report` writes them.
 
     Raises:
         DatasetError: No maps, a site that the dataset lacks, or no labelled pixel under the maps.
@@ -97,13 +89,12 @@ def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluatio
 def evaluate_labels(maps_folder: Path, labels: Path, *, seed: int = 0) -> Evaluation:
     """Score the one map that lies on a label file's grid.
 
+    The only split is `all`; centre lines are the label's skeleton.
+
     Args:
         maps_folder: MAPS, of `swath map`.
         labels: uint8 GeoTIFF of class ids of the maps' legend, 255 = ignore.
         seed: Of the resampling behind the intervals.
-
-    Returns:
-        The scores; their only split is `all`. Centre lines are the label's skeleton.
 
     Raises:
         DatasetError: No maps, or no labelled pixel under the map.
@@ -116,27 +107,21 @@ def evaluate_labels(maps_folder: Path, labels: Path, *, seed: int = 0) -> Evalua
 
 
 def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:
-    """Score one class of all mapped sites.
-
-    Args:
-        pairs: The maps and their truth.
-        target: The class.
-        seed: Of the resampling behind the intervals.
-    """
+    """Score one class of all mapped sites; `seed` is that of the resampling."""
     block_px = plan_block_px([truth.grid for _, truth in pairs])
     edges = choose_edges(pairs, target)
-    entries: dict[str, list[Entry]] = {split: [] for split in SPLITS}
+    by_split: dict[str, dict[str, SiteEvidence]] = {split: {} for split in SPLITS}
     for maps, truth in track(pairs, f"scoring {target.name}"):
         for split, evidence in gather(maps, truth, target, edges, block_px).items():
-            entries[split].append(Entry(truth.site, evidence, maps.dates))
-    scored = {split: members for split, members in entries.items() if members}
+            by_split[split][truth.site] = evidence
+    scored = {split: sites for split, sites in by_split.items() if sites}
     units = [
         unit
-        for split, members in scored.items()
-        for unit in measure_split(split, target.name, members, seed)
+        for split, sites in scored.items()
+        for unit in measure_split(split, target.name, sites, seed)
     ]
-    counts = {split: pooled_counts(members) for split, members in scored.items()}
-    return ScoredClass(target, edges, counts, units, block_px)
+    counts = {split: pooled_counts(list(sites.values())) for split, sites in scored.items()}
+    return ScoredClass(target, edges, counts, units)
 
 
 def _evaluate(
@@ -145,23 +130,26 @@ def _evaluate(
     attribution: str,
     seed: int,
 ) -> Evaluation:
-    classes = tuple(score_class(pairs, target, seed) for target in pairs[0][1].legend.foreground)
+    targets = pairs[0][1].legend.foreground
+    classes = tuple(score_class(pairs, target, seed) for target in targets)
     if not any(scored.units for scored in classes):
         raise DatasetError(
             f"{against['maps']}: no labelled pixel lies under the maps; map sites that have labels"
         )
     units = [unit for scored in classes for unit in scored.units]
+    architectures = {maps.model for maps, _ in pairs}
+    dates = sorted({date for maps, _ in pairs for date in maps.dates})
     report = Report(
-        classes=tuple(scored.target.name for scored in classes),
+        classes=tuple(target.name for target in targets),
         splits=_sites_by_split(units),
-        names=_names(pairs, classes),
+        names={target.name: names_of(architectures, target.name, dates) for target in targets},
         thresholds={
             scored.target.name: {model: threshold(edge) for model, edge in scored.edges.items()}
             for scored in classes
         },
-        models=tuple(_model_of_site(maps) for maps, _ in pairs),
+        models=tuple(ModelOfSite.model_validate(maps, from_attributes=True) for maps, _ in pairs),
         notes=tuple(_notes(pairs, classes)),
-        block_px=classes[0].block_px,
+        block_px=plan_block_px([truth.grid for _, truth in pairs]),
         resamples=RESAMPLES,
         seed=seed,
         rows=tuple(row for unit in units for row in rows_of(unit)),
@@ -180,24 +168,6 @@ def _sites_by_split(units: Sequence[Unit]) -> dict[str, tuple[str, ...]]:
         for split in SPLITS
         if any(unit.split == split for unit in units)
     }
-
-
-def _names(pairs: Pairs, classes: Sequence[ScoredClass]) -> dict[str, dict[CandidateOrDate, str]]:
-    architectures = {maps.model for maps, _ in pairs}
-    dates = sorted({date for maps, _ in pairs for date in maps.dates})
-    return {
-        scored.target.name: names_of(architectures, scored.target.name, dates) for scored in classes
-    }
-
-
-def _model_of_site(maps: SiteMaps) -> ModelOfSite:
-    return ModelOfSite(
-        site=maps.site,
-        model=maps.model,
-        model_sha256=maps.model_sha256,
-        fusion=maps.fusion,
-        dates=maps.dates,
-    )
 
 
 def _notes(pairs: Pairs, classes: Sequence[ScoredClass]) -> list[str]:

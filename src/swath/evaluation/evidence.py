@@ -1,7 +1,7 @@
 """What the pixels say: counts per block for every candidate, from which all scores follow."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,24 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.evaluation.candidate import Candidate, CandidateOrDate
-from swath.evaluation.scoremap import ScoreMaps, read_score_maps
+from swath.evaluation.scoremap import read_score_maps
 from swath.evaluation.truth import Truth
 from swath.grid import Grid
 from swath.legend import IGNORE, LegendClass
 from swath.maps.sitemaps import SiteMaps
-from swath.metrics import (
+from swath.metrics.histogram import (
     BINS,
     HALF,
     Blocks,
-    best_edge,
     block_histogram,
     confusion,
-    expected_edge,
-    line_counts,
     plan_blocks,
-    relaxed_counts,
     selected,
 )
+from swath.metrics.scores import best_edge, expected_edge
+from swath.metrics.tolerance import centre_line, match_counts
 
 VALIDATION = "validation"
 SMALLEST_BLOCK_PX = 64
@@ -38,6 +36,10 @@ Edges = Mapping[Candidate, int]
 Rule = Literal["half", "validation", "scene"]
 """How a threshold is found: 0.5; the best on the validation sites; or, site by site and without any
 label, where the map's own scores lead one to expect the highest IoU (see `expected_edge`)."""
+
+
+CountedMap = tuple[Candidate, NDArray[np.uint16], NDArray[np.bool_], NDArray[np.bool_]]
+"""A candidate; (H, W) bins of its score; where the label is the class; where to score it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +76,27 @@ def pool(parts: Sequence[Evidence]) -> Evidence:
     """The evidence of several sites as one; blocks in the order of the parts."""
     if len(parts) == 1:
         return parts[0]
-    histogram = np.concatenate([part.histogram for part in parts])
-    rules = [rule for rule in parts[0].matches if all(rule in part.matches for part in parts)]
     return Evidence(
-        histogram, {rule: _pool([part.matches[rule] for part in parts]) for rule in rules}
+        np.concatenate([part.histogram for part in parts]),
+        {rule: _pool([part.matches[rule] for part in parts]) for rule in shared_rules(parts)},
     )
 
 
-def _pool(parts: Sequence[Matches]) -> Matches:
+def shared_rules(parts: Sequence[Evidence]) -> list[Rule]:
+    """The rules that all parts are counted under."""
+    return [rule for rule in parts[0].matches if all(rule in part.matches for part in parts)]
+
+
+def common_edge(parts: Sequence[Matches]) -> int | None:
+    """The edge of the parts, if they have the same."""
     edges = {part.edge for part in parts}
+    return edges.pop() if len(edges) == 1 else None
+
+
+def _pool(parts: Sequence[Matches]) -> Matches:
     lines = [part.line for part in parts if part.line is not None]
     return Matches(
-        edges.pop() if len(edges) == 1 else None,
+        common_edge(parts),
         np.concatenate([part.confusion for part in parts]),
         np.concatenate([part.relaxed for part in parts]),
         np.concatenate(lines) if lines else None,  # of one class: on every site or on none
@@ -112,30 +123,32 @@ def model_of(candidate: CandidateOrDate) -> Candidate:
 def choose_edges(
     pairs: Sequence[tuple[SiteMaps, Truth]], target: LegendClass
 ) -> dict[Candidate, int]:
-    """The threshold of each candidate with the highest IoU on the pooled validation pixels.
+    """The edges that are the best on the pooled validation pixels of all mapped sites.
 
     Single dates get one threshold, from all dates of the validation sites together: other cities
     have other dates.
-
-    Args:
-        pairs: All mapped sites and their truth.
-        target: The class.
-
-    Returns:
-        Candidate -> edge; empty where no labelled validation pixel is mapped.
     """
+
+    def validation() -> Iterator[CountedMap]:
+        for maps, truth in pairs:
+            if VALIDATION not in truth.splits:
+                continue
+            labels = truth.read_labels()
+            score_maps = read_score_maps(maps, target.id)
+            scored = truth.inside(VALIDATION) & (labels != IGNORE) & score_maps.valid
+            for candidate, bins, valid in score_maps:
+                yield model_of(candidate), bins, labels == target.id, scored & valid
+
+    return best_edges(validation())
+
+
+def best_edges(counted: Iterable[CountedMap]) -> dict[Candidate, int]:
+    """Candidate -> the edge with the highest IoU over all its maps; none without a scored pixel."""
     totals: dict[Candidate, NDArray[np.int64]] = {}
-    for maps, truth in pairs:
-        if VALIDATION not in truth.splits:
-            continue
-        labels = truth.read_labels()
-        score_maps = read_score_maps(maps, target.id)
-        scored = _scored(truth, VALIDATION, labels, score_maps)
+    for candidate, bins, positive, scored in counted:
         blocks = plan_blocks(scored, SMALLEST_BLOCK_PX)
-        for candidate, bins, valid in score_maps:
-            counts = block_histogram(bins, labels == target.id, scored & valid, blocks)
-            total = totals.setdefault(model_of(candidate), np.zeros((2, BINS), np.int64))
-            total += counts.sum(axis=0, dtype=np.int64)
+        total = totals.setdefault(candidate, np.zeros((2, BINS), np.int64))
+        total += block_histogram(bins, positive, scored, blocks).sum(axis=0, dtype=np.int64)
     return {candidate: best_edge(total) for candidate, total in totals.items() if total.any()}
 
 
@@ -152,11 +165,10 @@ def gather(
         truth: The site's truth.
         target: The class that is scored against the rest.
         edges: Thresholds chosen on validation, perhaps none; the other rules need no other site.
-        block_px: Side of the blocks.
+        block_px: Side of the blocks; all candidates of a split have the same.
 
     Returns:
-        Split -> candidate -> evidence; splits without a pixel to score are left out. All candidates
-        of a split have the same blocks.
+        Split -> candidate -> evidence; splits without a pixel to score are left out.
     """
     labels = truth.read_labels()
     lines = truth.centre_lines(target, labels)
@@ -167,7 +179,7 @@ def gather(
     }
     result: dict[str, dict[CandidateOrDate, Evidence]] = {}
     for split in truth.splits:
-        scored = _scored(truth, split, labels, score_maps)
+        scored = truth.inside(split) & (labels != IGNORE) & score_maps.valid
         if not scored.any():
             continue
         blocks = plan_blocks(scored, block_px)
@@ -182,13 +194,6 @@ def gather(
     return result
 
 
-def _scored(
-    truth: Truth, split: str, labels: NDArray[np.uint8], score_maps: ScoreMaps
-) -> NDArray[np.bool_]:
-    scored: NDArray[np.bool_] = truth.inside(split) & (labels != IGNORE) & score_maps.valid
-    return scored
-
-
 def count_evidence(
     bins: NDArray[np.uint16],
     positive: NDArray[np.bool_],
@@ -200,10 +205,10 @@ def count_evidence(
     """Count one score map against the truth.
 
     Args:
-        bins: (H, W) uint16 bins of the score.
-        positive: (H, W) bool, True where the label is the class.
-        lines: (H, W) bool, the true centre lines; None for a class of areas.
-        scored: (H, W) bool, True = score this pixel.
+        bins: (H, W) bins of the score.
+        positive: (H, W), True where the label is the class.
+        lines: (H, W), the true centre lines; None for a class of areas.
+        scored: (H, W), True = score this pixel.
         blocks: Of these pixels.
         rules: Rule -> edge of its threshold.
     """
@@ -214,7 +219,9 @@ def count_evidence(
         at_edge[edge] = Matches(
             edge,
             np.asarray(confusion(histogram, edge), np.int64),
-            relaxed_counts(predicted, positive, scored, blocks),
-            None if lines is None else line_counts(predicted, lines, scored, blocks),
+            match_counts(predicted & scored, positive, scored, blocks),
+            None
+            if lines is None
+            else match_counts(centre_line(predicted, scored), lines, scored, blocks),
         )
     return Evidence(histogram, {rule: at_edge[edge] for rule, edge in rules.items()})

@@ -30,34 +30,22 @@ class ModelOfSite(Written):
 
 
 @dataclass(frozen=True, slots=True)
-class SplitScores:
-    """A cell of the paper's table: accuracy and IoU of a split where the score is above 0.5."""
-
-    accuracy: float | None
-    iou: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of the paper's table.
+    """A row of the paper's table: what a candidate scores on each split at s > 0.5.
 
-    Attributes:
-        model: The candidate.
-        name: What it is called.
-        class_name: The class that is scored.
-        scores: Split -> scores; None where the split lacks the candidate.
+    None stands for a split that lacks the candidate.
     """
 
     model: Candidate
     name: str
     class_name: str
-    scores: dict[str, SplitScores | None]
+    scores: dict[str, Row | None]
 
     def as_json(self) -> dict[str, JsonValue]:
         """Plain JSON values, a key a split."""
         splits: dict[str, JsonValue] = {
-            split: None if cell is None else {"accuracy": cell.accuracy, "iou": cell.iou}
-            for split, cell in self.scores.items()
+            split: None if row is None else {"accuracy": row.accuracy, "iou": row.iou}
+            for split, row in self.scores.items()
         }
         return {"model": self.model.value, "name": self.name, "class": self.class_name, **splits}
 
@@ -108,51 +96,37 @@ class Report(Written):
         return f"Report({self.stands_on}; {len(self.rows)} rows)"
 
     def name(self, model: CandidateOrDate, class_name: str | None = None) -> str:
-        """What tables call a candidate, or the map of a day.
-
-        Args:
-            model: As in the rows.
-            class_name: The class of the table; None for the first of the legend.
-        """
+        """What tables of a class (None: the first of the legend) call the model of a row."""
         return self.names[class_name or self.classes[0]][model]
 
     def table(self, class_name: str | None = None) -> list[TableRow]:
-        """The paper's table: a row a model, accuracy and IoU of each split at s > 0.5.
+        """The paper's table of a class (None: the first of the legend).
 
-        Args:
-            class_name: Which class; None for the first of the legend.
-
-        Returns:
-            The models, then the controls; those that were not scored are left out, and so are
-            single dates.
+        The models, then the controls; not single dates, nor what was not scored.
 
         Source: table of results of the paper (accuracy by split); differs: IoU and the controls
         stand beside it.
         """
         shown = class_name or self.classes[0]
         scores = {
-            (row.model, row.split): SplitScores(row.accuracy, row.iou)
+            (row.model, row.split): row
             for row in self.rows
             if (row.class_name, row.site, row.threshold_rule) == (shown, POOLED, "half")
         }
         scored = {model for model, _ in scores}
         return [
             TableRow(
-                candidate,
-                self.name(candidate, shown),
+                model,
+                self.name(model, shown),
                 shown,
-                {split: scores.get((candidate, split)) for split in self.splits},
+                {split: scores.get((model, split)) for split in self.splits},
             )
-            for candidate in (Candidate.DATES, Candidate.FUSED, *CONTROLS)
-            if candidate in scored
+            for model in (Candidate.DATES, Candidate.FUSED, *CONTROLS)
+            if model in scored
         ]
 
     def best_rows(self) -> list[Row]:
-        """One row a model, split, site and class.
-
-        Returns:
-            At the threshold chosen on validation where there is one, else at 0.5.
-        """
+        """One row a model, split, site and class, at the threshold of validation, else at 0.5."""
         chosen: dict[tuple[str, str, str, CandidateOrDate], Row] = {}
         for rule in ("half", "validation"):
             for row in self.rows:

@@ -11,7 +11,9 @@ from pydantic import BeforeValidator, Field
 from swath.evaluation.candidate import UNTRAINED, Candidate, CandidateOrDate
 from swath.evaluation.evidence import VALIDATION, Rule
 from swath.evaluation.measurement import POOLED, Measurement, Unit
-from swath.metrics import DISTANCES, interval, threshold
+from swath.metrics.bootstrap import interval
+from swath.metrics.histogram import threshold
+from swath.metrics.tolerance import DISTANCES
 from swath.schema import Written
 
 PLAIN = ("accuracy", "iou", "f1", "precision", "recall", "mcc", "pr_auc", "ece")
@@ -116,30 +118,27 @@ class Paired(Written):
 def rows_of(unit: Unit) -> list[Row]:
     """The rows of the report for one unit, one a candidate and threshold rule."""
     return [
-        _row(unit, candidate, rule, measurement)
-        for (candidate, rule), measurement in unit.measured.items()
+        Row(
+            model=candidate,
+            split=unit.split,
+            site=unit.site,
+            class_name=unit.class_name,
+            threshold_rule=rule,
+            threshold=None if measured.edge is None else threshold(measured.edge),
+            pixels=measured.pixels,
+            positives=measured.positives,
+            blocks=measured.blocks,
+            relaxed_f1=_by_distance("relaxed_f1", measured),
+            line_f1=_by_distance("line_f1", measured) if "line_f1_1" in measured.values else None,
+            ci=_intervals(tuple(measured.values), measured.samples),
+            **{name: measured.values[name] for name in PLAIN},
+        )
+        for (candidate, rule), measured in unit.measured.items()
     ]
 
 
-def _row(unit: Unit, candidate: CandidateOrDate, rule: Rule, measurement: Measurement) -> Row:
-    values = measurement.values
-    return Row(
-        model=candidate,
-        split=unit.split,
-        site=unit.site,
-        class_name=unit.class_name,
-        threshold_rule=rule,
-        threshold=None if measurement.edge is None else threshold(measurement.edge),
-        pixels=measurement.pixels,
-        positives=measurement.positives,
-        blocks=measurement.blocks,
-        relaxed_f1={distance: values[f"relaxed_f1_{distance}"] for distance in DISTANCES},
-        line_f1={distance: values[f"line_f1_{distance}"] for distance in DISTANCES}
-        if "line_f1_1" in values
-        else None,
-        ci=_intervals(tuple(values), measurement.samples or {}),
-        **{name: values[name] for name in PLAIN},
-    )
+def _by_distance(name: str, measured: Measurement) -> dict[int, float]:
+    return {distance: measured.values[f"{name}_{distance}"] for distance in DISTANCES}
 
 
 def _intervals(
@@ -151,14 +150,8 @@ def _intervals(
 def paired_of(unit: Unit, best_control: Candidate, chosen_on: str) -> list[Paired]:
     """The fused map's gain over what needs no second network, with its interval.
 
-    Args:
-        unit: Where.
-        best_control: The control with the highest PR-AUC.
-        chosen_on: The split that it was chosen on.
-
-    Returns:
-        A row for each baseline (the dates, their mean, the best control) and threshold rule; none
-        where there is no fused map but the mean.
+    A row a baseline and threshold rule; none where there is no fused map but the mean. The best
+    control and the split it was chosen on are those of `best_control`.
     """
     baselines: list[tuple[Role, Candidate, str | None]] = [
         ("dates", Candidate.DATES, None),
@@ -172,9 +165,11 @@ def paired_of(unit: Unit, best_control: Candidate, chosen_on: str) -> list[Paire
             ours = unit.measured[Candidate.FUSED, rule]
             theirs = unit.measured[baseline, rule]
             names = [name for name in COMPARED if name in ours.values]
-            samples: dict[str, NDArray[np.float64]] = {}
-            if ours.samples is not None and theirs.samples is not None:
-                samples = {name: ours.samples[name] - theirs.samples[name] for name in names}
+            samples = {
+                name: ours.samples[name] - theirs.samples[name]
+                for name in names
+                if name in ours.samples
+            }
             rows.append(
                 Paired(
                     model=Candidate.FUSED,

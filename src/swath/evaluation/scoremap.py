@@ -1,6 +1,5 @@
 """The maps of all candidates of a site, as bins of the score of one class."""
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from swath.evaluation.candidate import SHIFT_PX, UNTRAINED, Candidate, CandidateOrDate
 from swath.grid import Window
 from swath.maps.sitemaps import SiteMaps, read_grid, read_pmap
-from swath.metrics import BINS, class_score, score_bins
+from swath.metrics.histogram import BINS, class_score, score_bins
 from swath.models.fusion import FUSIONS
 
 _ROWS = 512
@@ -18,7 +17,7 @@ _ROWS = 512
 
 @dataclass(frozen=True, slots=True)
 class ScoreMaps:
-    """The score maps of one site for one class.
+    """The score maps of one site for one class; iterates as (candidate, bins, where to score it).
 
     Attributes:
         bins: Candidate -> (H, W) uint16 bins of its score; 0 where it knows nothing.
@@ -27,42 +26,31 @@ class ScoreMaps:
     """
 
     bins: dict[CandidateOrDate, NDArray[np.uint16]]
-    dates: dict[dt.date, NDArray[np.bool_]]
+    dates: dict[CandidateOrDate, NDArray[np.bool_]]
     valid: NDArray[np.bool_]
 
     def __iter__(self) -> Iterator[tuple[CandidateOrDate, NDArray[np.uint16], NDArray[np.bool_]]]:
-        """Yield (candidate, bins, where to score it)."""
         for candidate, bins in self.bins.items():
-            if isinstance(candidate, dt.date):
-                yield candidate, bins, self.dates[candidate]
-            else:
-                yield candidate, bins, self.valid
-
-
-def candidates_of(maps: SiteMaps) -> tuple[CandidateOrDate, ...]:
-    """The candidates of a site, in the order of the report: models, then controls."""
-    fused = (Candidate.FUSED,) if maps.fusion != "mean" else ()
-    controls = (Candidate.ALL_BACKGROUND, Candidate.ALL_CLASS, Candidate.SHIFTED, *UNTRAINED)
-    return (*maps.dates, *fused, *controls)
+            yield candidate, bins, self.dates.get(candidate, self.valid)
 
 
 def read_score_maps(maps: SiteMaps, class_id: int) -> ScoreMaps:
-    """Read a site's PMaps and make the score maps of all candidates.
+    """Read a site's PMaps and make the score maps of all candidates for a class.
 
-    The controls come from the same PMaps: mean (of a model that fuses so: its map), median, vote
-    and max of the dates; the mean shifted 50 px down and right, wrapped around (what the same
-    density of roads gets by chance); all background and all class.
-
-    Args:
-        maps: The site's maps.
-        class_id: The class that is scored against the rest.
+    The controls come from the same PMaps. The mean of a model that fuses so is its map; shifted
+    is wrapped around.
 
     Raises:
         InputError: A map cannot be read.
     """
     shape = read_grid(maps.fused_path).shape
-    bins = {candidate: np.zeros(shape, np.uint16) for candidate in candidates_of(maps)}
-    dates = {date: np.zeros(shape, bool) for date in maps.dates}
+    fused = (Candidate.FUSED,) if maps.fusion != "mean" else ()
+    controls = (Candidate.ALL_BACKGROUND, Candidate.ALL_CLASS, Candidate.SHIFTED, *UNTRAINED)
+    candidates: tuple[CandidateOrDate, ...] = (*maps.dates, *fused, *controls)
+    bins = {candidate: np.zeros(shape, np.uint16) for candidate in candidates}
+    dates: dict[CandidateOrDate, NDArray[np.bool_]] = {
+        date: np.zeros(shape, bool) for date in maps.dates
+    }
     valid = np.zeros(shape, bool)
     # A model without a network for fusion gives the mean, but as sure as it has reason to be.
     stored = Candidate.FUSED if Candidate.FUSED in bins else Candidate.MEAN
@@ -75,8 +63,8 @@ def read_score_maps(maps: SiteMaps, class_id: int) -> ScoreMaps:
         for date, pmap, mask in zip(dates, pmaps, seen, strict=True):
             bins[date][where] = score_bins(class_score(pmap, class_id))
             dates[date][where] = mask
-        fused, mask = read_pmap(maps.fused_path, strip)
-        bins[stored][where] = score_bins(class_score(fused, class_id))
+        pmap, mask = read_pmap(maps.fused_path, strip)
+        bins[stored][where] = score_bins(class_score(pmap, class_id))
         for control in UNTRAINED:
             if control != stored:
                 pmap = FUSIONS[control](pmaps, seen)

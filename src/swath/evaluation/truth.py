@@ -14,7 +14,7 @@ from swath.labels.burn import burn_mask
 from swath.labels.features import read_features
 from swath.legend import IGNORE, Legend, LegendClass
 from swath.maps.sitemaps import SiteMaps, read_grid
-from swath.metrics import centre_line
+from swath.metrics.tolerance import centre_line
 from swath.scenes.raster import open_raster, read_raster
 
 _MARGIN_PX = 100
@@ -30,7 +30,7 @@ class Truth:
         site: Its name.
         grid: Of labels and maps.
         legend: Classes of the labels.
-        labels: uint8 GeoTIFF of class ids on the grid, 255 = ignore.
+        labels: GeoTIFF of class ids on the grid, 255 = ignore.
         roads: The vector features that made the labels, where kept.
         splits: Split -> the rectangles that are scored under it.
         acquisitions: Its images, oldest first; none for a label file alone.
@@ -76,17 +76,10 @@ class Truth:
     def centre_lines(
         self, target: LegendClass, labels: NDArray[np.uint8]
     ) -> NDArray[np.bool_] | None:
-        """The true centre lines of a class, one pixel wide.
+        """(H, W) the true centre lines of a class, one pixel wide; None for a class of areas.
 
         They are the features that made the labels, burnt as lines; where those were not kept, the
-        skeleton of the label.
-
-        Args:
-            target: The class.
-            labels: (H, W) uint8, from `read_labels`.
-
-        Returns:
-            (H, W) bool; None for a class of areas, which have no centre line.
+        skeleton of the labels (of `read_labels`).
         """
         if target.geometry != "line":
             return None
@@ -102,11 +95,7 @@ class Truth:
 
 
 def truths_of_dataset(maps: Sequence[SiteMaps], dataset: Dataset) -> tuple[Truth, ...]:
-    """The truth of every mapped site, from a dataset.
-
-    Args:
-        maps: Of `read_maps`.
-        dataset: Holds the sites by the same names.
+    """The truth of every mapped site, from a dataset that has the sites by the same names.
 
     Raises:
         DatasetError: A mapped site is not in the dataset.
@@ -116,8 +105,17 @@ def truths_of_dataset(maps: Sequence[SiteMaps], dataset: Dataset) -> tuple[Truth
     truths = []
     for site_maps in maps:
         site = dataset.site(site_maps.site)
-        _check_legend(site_maps, dataset.legend)
-        _check_grid(site_maps, site.grid, f"the labels of {dataset.root}")
+        if site_maps.legend.names != dataset.legend.names:
+            raise InputError(
+                f"{site_maps.folder} maps {', '.join(site_maps.legend.names)}, the dataset labels "
+                f"{', '.join(dataset.legend.names)}; both must have the same classes"
+            )
+        mapped = read_grid(site_maps.fused_path)
+        if not _same(mapped, site.grid):
+            raise GridError(
+                f"{site_maps.folder} lies on {_describe(mapped)}, the labels of {dataset.root} on "
+                f"{_describe(site.grid)}; map the dataset itself, then its maps lie on its grids"
+            )
         truths.append(truth_of_site(site, dataset, site_maps.splits, str(site_maps.folder)))
     return tuple(truths)
 
@@ -177,12 +175,8 @@ def _splits(
 def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Truth]:
     """The truth of a label file, and the one site of the maps that lies on its grid.
 
-    Args:
-        maps: Of `read_maps`.
-        labels: uint8 GeoTIFF of class ids of the maps' legend, 255 = ignore.
-
     Raises:
-        InputError: The file is not such a raster.
+        InputError: The file is no uint8 GeoTIFF of one band.
         GridError: No mapped site lies on its grid, or several do.
     """
     with open_raster(labels) as source:
@@ -202,23 +196,6 @@ def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Tru
         )
     truth = Truth(matching[0].site, grid, matching[0].legend, labels, None, {WHOLE: (grid.window,)})
     return matching[0], truth
-
-
-def _check_legend(maps: SiteMaps, legend: Legend) -> None:
-    if maps.legend.names != legend.names:
-        raise InputError(
-            f"{maps.folder} maps {', '.join(maps.legend.names)}, the dataset labels "
-            f"{', '.join(legend.names)}; both must have the same classes"
-        )
-
-
-def _check_grid(maps: SiteMaps, grid: Grid, whose: str) -> None:
-    mapped = read_grid(maps.fused_path)
-    if not _same(mapped, grid):
-        raise GridError(
-            f"{maps.folder} lies on {_describe(mapped)}, {whose} on {_describe(grid)}; "
-            "map the dataset itself, then its maps lie on its grids"
-        )
 
 
 def _same(mapped: Grid, labelled: Grid) -> bool:

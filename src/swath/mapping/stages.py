@@ -31,7 +31,7 @@ from swath.maps.rasters import (
 )
 from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes
 from swath.maps.vectors import write_vectors
-from swath.metrics import STEPS, threshold
+from swath.metrics.histogram import STEPS, threshold
 from swath.models.trained import WEIGHTS
 from swath.tiles import Tile
 

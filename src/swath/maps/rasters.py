@@ -18,7 +18,8 @@ from swath.grid import Grid, Window
 from swath.legend import Legend
 from swath.maps.manifest import CLASSES_NAME
 from swath.maps.sitemaps import PMAP_NODATA, decode_pmap
-from swath.metrics import BINS, HALF, class_score, expected_edge, score_bins, selected
+from swath.metrics.histogram import BINS, HALF, class_score, score_bins, selected
+from swath.metrics.scores import expected_edge
 from swath.scenes.raster import RGB, rasterio_window, tiff_profile
 
 COMPOSITE_NODATA = 0

@@ -8,9 +8,6 @@ compared pair by pair. The interval speaks of the ground that was scored, not of
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 95.0
-"""Per cent of the resamples inside an interval."""
-
 
 def block_weights(blocks: int, resamples: int, seed: int | tuple[int, ...]) -> NDArray[np.int64]:
     """How often each block is drawn in each resample.
@@ -23,13 +20,12 @@ def block_weights(blocks: int, resamples: int, seed: int | tuple[int, ...]) -> N
     Returns:
         (resamples, blocks) int64; every row sums to `blocks`.
     """
-    generator = np.random.default_rng(seed)
     shares = np.full(blocks, 1.0 / blocks)
-    return generator.multinomial(blocks, shares, size=resamples)
+    return np.random.default_rng(seed).multinomial(blocks, shares, size=resamples)
 
 
 def resample(weights: NDArray[np.int64], counts: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Sum the blocks' counts in each resample.
+    """Sum the blocks' counts (blocks, ...) in each resample.
 
     Args:
         weights: (resamples, blocks), from `block_weights`.
@@ -48,17 +44,16 @@ def resample(weights: NDArray[np.int64], counts: NDArray[np.generic]) -> NDArray
 
 
 def interval(samples: NDArray[np.float64]) -> tuple[float, float] | None:
-    """The percentile interval that holds 95 % of the resampled scores.
+    """The percentile interval (low, high) that holds 95 % of the resampled scores.
 
     Args:
         samples: (resamples,) scores; NaN where a resample has none.
 
     Returns:
-        (low, high), or None where fewer than half of the resamples have a score.
+        None where fewer than half of the resamples have a score.
     """
     known = samples[np.isfinite(samples)]
     if 2 * len(known) < len(samples) or not len(known):
         return None
-    tail = (100.0 - LEVEL) / 2
-    low, high = np.percentile(known, [tail, 100.0 - tail])
+    low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)

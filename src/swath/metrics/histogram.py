@@ -42,14 +42,7 @@ def class_score(pmap: NDArray[np.floating], class_id: int) -> NDArray[np.float64
 
 
 def score_bins(score: NDArray[np.floating]) -> NDArray[np.uint16]:
-    """The bin of each score.
-
-    Args:
-        score: (...) 0..1.
-
-    Returns:
-        Same shape, uint16, 0..`BINS` - 1.
-    """
+    """The bin 0..`BINS` - 1 of each score 0..1; any shape."""
     score = np.asarray(score, np.float64)
     bins: NDArray[np.uint16] = np.ceil(score * STEPS).astype(np.uint16)
     bins[score >= 1] = BINS - 1
@@ -91,28 +84,17 @@ class Blocks:
         return int(self.used.sum())
 
     def count(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Pixels of a mask in each block.
-
-        Args:
-            mask: (H, W) bool.
-
-        Returns:
-            (`number`,) int64.
-        """
-        return _block_sums(mask, self.px)[self.used]
+        """(`number`,) True pixels of a mask (H, W) in each block."""
+        return block_sums(mask, self.px)[self.used]
 
 
 def plan_blocks(scored: NDArray[np.bool_], px: int) -> Blocks:
-    """The blocks of `px` x `px` pixels that hold at least one pixel to score.
-
-    Args:
-        scored: (H, W) bool, True = score this pixel.
-        px: Side of a block.
-    """
-    return Blocks(px, _block_sums(scored, px) > 0)
+    """The blocks of `px` x `px` pixels in which a pixel of (H, W) `scored` is True."""
+    return Blocks(px, block_sums(scored, px) > 0)
 
 
-def _block_sums(mask: NDArray[np.bool_], px: int) -> NDArray[np.int64]:
+def block_sums(mask: NDArray[np.bool_], px: int) -> NDArray[np.int64]:
+    """(rows, cols) True pixels in each block of `px` x `px` pixels of a mask (H, W)."""
     height, width = mask.shape
     rows = np.add.reduceat(mask, np.arange(0, height, px), axis=0, dtype=np.int64)
     sums: NDArray[np.int64] = np.add.reduceat(rows, np.arange(0, width, px), axis=1)
@@ -128,9 +110,9 @@ def block_histogram(
     """Count the scored pixels of each block by bin and truth.
 
     Args:
-        bins: (H, W) uint16, from `score_bins`.
-        positive: (H, W) bool, True where the label is the class.
-        scored: (H, W) bool, True = count this pixel.
+        bins: (H, W), from `score_bins`.
+        positive: (H, W), True where the label is the class.
+        scored: (H, W), True = count this pixel.
         blocks: The blocks of this image.
 
     Returns:
@@ -150,20 +132,6 @@ def block_histogram(
         result[first:last] = counts.reshape(len(used), 2, BINS)[used]
         first = last
     return result
-
-
-def histogram(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Count pixels by truth and bin, without blocks.
-
-    Args:
-        score: (...) 0..1.
-        positive: Same shape, True where the label is the class.
-
-    Returns:
-        (2, `BINS`) int64: pixels whose label is not the class, and is the class.
-    """
-    keys = positive * np.int64(BINS) + score_bins(score)
-    return np.bincount(keys.ravel(), minlength=2 * BINS).reshape(2, BINS)
 
 
 def confusion(counts: NDArray[np.generic], edge: int) -> NDArray[np.float64]:

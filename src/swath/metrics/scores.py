@@ -1,8 +1,7 @@
 """Scores from counts, in float64. NaN where a score is not defined.
 
-Each function takes any number of leading axes, so that one call scores a map or all resamples of
-its blocks. A confusion matrix is (..., 4): true negatives, false positives, false negatives, true
-positives, as `histogram.confusion` gives it.
+Any number of leading axes: one call scores a map, or all resamples of its blocks. Counts (..., 2,
+`BINS`) are pixels by truth and bin; a confusion matrix is what `histogram.confusion` gives.
 """
 
 import numpy as np
@@ -21,93 +20,57 @@ def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.f
     return result
 
 
-def accuracy(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of pixels that are right: (TP + TN) / all. (..., 4) -> (...).
+def matrix_scores(matrix: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """All scores of a confusion matrix (..., 4), each (...) float64.
 
-    Source: the paper's only score. Where 5-10 % of the pixels are road, a map without any road has
-    an accuracy of 0.90-0.95; the other scores below do not fall for that.
+    Returns:
+        accuracy: Share of pixels that are right. The paper's only score: where 5-10 % of the pixels
+            are road, a map without any has 0.90-0.95; the others do not fall for that.
+        iou: Intersection over union of map and label.
+        f1: Harmonic mean of precision and recall.
+        precision: Share of the predicted pixels that are right; NaN if there are none.
+        recall: Share of the labelled pixels that are predicted; NaN if there are none.
+        mcc: Matthews correlation coefficient, -1..1; 0 is chance, and so is (the usual convention)
+            a map or a label that is all one class.
     """
-    tn, _, _, tp = _parts(matrix)
-    return ratio(tn + tp, matrix.sum(axis=-1))
-
-
-def iou(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of map and label: TP / (TP + FP + FN). (..., 4) -> (...)."""
-    _, fp, fn, tp = _parts(matrix)
-    return ratio(tp, tp + fp + fn)
-
-
-def f1(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN). (..., 4) -> (...)."""
-    _, fp, fn, tp = _parts(matrix)
-    return ratio(2 * tp, 2 * tp + fp + fn)
-
-
-def precision(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the predicted pixels that are right; NaN if there are none. (..., 4) -> (...)."""
-    _, fp, _, tp = _parts(matrix)
-    return ratio(tp, tp + fp)
-
-
-def recall(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the labelled pixels that are found; NaN if there are none. (..., 4) -> (...)."""
-    _, _, fn, tp = _parts(matrix)
-    return ratio(tp, tp + fn)
-
-
-def mcc(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Matthews correlation coefficient, -1..1; 0 is chance. (..., 4) -> (...).
-
-    A map that is all one class, and a label that is all one class, score 0 (the usual convention:
-    such a map tells nothing).
-    """
-    tn, fp, fn, tp = _parts(matrix)
+    tn, fp, fn, tp = np.moveaxis(matrix, -1, 0)
+    pixels = matrix.sum(axis=-1)
     # Roots first: the product of four counts of a whole scene would lose digits.
     scale = np.sqrt(tp + fp) * np.sqrt(tp + fn) * np.sqrt(tn + fp) * np.sqrt(tn + fn)
-    value = np.nan_to_num(ratio(tp * tn - fp * fn, scale))
-    return np.where(matrix.sum(axis=-1) > 0, value, np.nan)
-
-
-def _parts(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    return matrix[..., 0], matrix[..., 1], matrix[..., 2], matrix[..., 3]
+    correlation = np.nan_to_num(ratio(tp * tn - fp * fn, scale))
+    return {
+        "accuracy": ratio(tn + tp, pixels),
+        "iou": ratio(tp, tp + fp + fn),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "precision": ratio(tp, tp + fp),
+        "recall": ratio(tp, tp + fn),
+        "mcc": np.where(pixels > 0, correlation, np.nan),
+    }
 
 
 def precision_recall_curve(
     counts: NDArray[np.generic],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Precision and recall at every threshold, from the strictest to the loosest.
+    """Precision and recall (..., `BINS`) at every threshold, from the strictest to the loosest.
 
-    Args:
-        counts: (..., 2, `BINS`) pixels by truth and bin.
-
-    Returns:
-        Precision and recall, both (..., `BINS`). Precision is 1 while nothing is predicted; recall
-        is NaN where no pixel has the label.
+    Precision is 1 while nothing is predicted; recall is NaN where no pixel has the label.
     """
     tp, predicted = _falling(counts)
     precise = np.divide(tp, predicted, out=np.ones_like(tp), where=predicted > 0)
     return precise, ratio(tp, tp[..., -1:])
 
 
-def _falling(
-    counts: NDArray[np.generic],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _falling(counts: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """True positives and predicted pixels, (..., `BINS`) each, from the strictest threshold on."""
     falling = np.cumsum(np.asarray(counts)[..., ::-1], axis=-1, dtype=np.float64)
     return falling[..., 1, :], falling[..., 0, :] + falling[..., 1, :]
 
 
 def average_precision(counts: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Area under the precision-recall curve, as the mean precision over the steps of recall.
+    """Area (...) under the precision-recall curve: the mean precision over the steps of recall.
 
     The share of positives is what a map of one score everywhere gets. It needs no threshold, so a
-    mere change of calibration cannot change it.
-
-    Args:
-        counts: (..., 2, `BINS`) pixels by truth and bin.
-
-    Returns:
-        (...) float64; NaN where no pixel has the label.
+    mere change of calibration cannot change it. NaN where no pixel has the label.
     """
     tp, predicted = _falling(counts)
     # A step of recall is the positives of one bin over all. Empty bins add nothing: 0 * 0 / 1.
@@ -120,9 +83,6 @@ def calibration_curve(
     counts: NDArray[np.generic],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """What the score says and what is true, in ten equal intervals of the score.
-
-    Args:
-        counts: (..., 2, `BINS`) pixels by truth and bin.
 
     Returns:
         (..., 10) mean score, (..., 10) share of pixels with the label, (..., 10) number of pixels.
@@ -143,11 +103,7 @@ def calibration_curve(
 def calibration_error(counts: NDArray[np.generic]) -> NDArray[np.float64]:
     """Expected calibration error (ECE): mean |score - share of positives| over ten intervals.
 
-    Args:
-        counts: (..., 2, `BINS`) pixels by truth and bin.
-
-    Returns:
-        (...) float64, 0..1; 0 is calibrated. NaN where there is no pixel.
+    (...) 0..1; 0 is calibrated, NaN is no pixel.
     """
     score, true, number = calibration_curve(counts)
     gap = np.nan_to_num(np.abs(score - true)) * number
@@ -155,13 +111,10 @@ def calibration_error(counts: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def best_edge(counts: NDArray[np.generic]) -> int:
-    """The edge with the highest IoU; among equals the one nearest to a threshold of 0.5.
+    """The edge 0..999 with the highest IoU; among equals the one nearest to a threshold of 0.5.
 
     Args:
-        counts: (2, `BINS`) pixels by truth and bin; those of the validation split.
-
-    Returns:
-        0..999; the threshold is a thousandth of it. 500 where no pixel has the label.
+        counts: (2, `BINS`); 500 is best where no pixel has the label.
     """
     edges = np.arange(STEPS)
     negative, positive = np.cumsum(np.asarray(counts, np.float64), axis=-1)
@@ -179,10 +132,7 @@ def expected_edge(pixels: NDArray[np.generic]) -> int:
     as the scores are calibrated.
 
     Args:
-        pixels: (`BINS`,) pixels of a scene by bin.
-
-    Returns:
-        0..999; 500 where all scores are 0.
+        pixels: (`BINS`,) pixels of a scene by bin; 500 is best where all scores are 0.
 
     Source: not in the paper, which takes 0.5. The plug-in rule for scores that weigh errors by
     their share; for F1 see Z. Lipton et al., Optimal Thresholding of Classifiers to Maximize F1
@@ -191,22 +141,3 @@ def expected_edge(pixels: NDArray[np.generic]) -> int:
     counts = np.asarray(pixels, np.float64)
     positive = counts * bin_values()
     return best_edge(np.stack([counts - positive, positive]))
-
-
-def matrix_scores(matrix: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """All scores of a confusion matrix.
-
-    Args:
-        matrix: (..., 4).
-
-    Returns:
-        accuracy, iou, f1, precision, recall, mcc: each (...) float64.
-    """
-    return {
-        "accuracy": accuracy(matrix),
-        "iou": iou(matrix),
-        "f1": f1(matrix),
-        "precision": precision(matrix),
-        "recall": recall(matrix),
-        "mcc": mcc(matrix),
-    }

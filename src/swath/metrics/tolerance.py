@@ -25,15 +25,10 @@ _CORE_PX, _MARGIN_PX = 256, 32
 
 
 def near(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
-    """Where a pixel of `mask` is at most `distance` pixels away (Euclidean).
+    """Where a pixel of (H, W) `mask` is at most `distance` >= 1 pixels away (Euclidean).
 
-    Args:
-        mask: (H, W) bool.
-        distance: Whole pixels, 1 or more.
-
-    Returns:
-        (H, W) bool. Equal to a distance transform that is cut at `distance`, but ORs of the shifted
-        mask take a tenth of its time and a sixteenth of its memory.
+    Equal to a distance transform that is cut at `distance`, but ORs of the shifted mask take a
+    tenth of its time and a sixteenth of its memory.
     """
     wide = [mask]
     for cols in range(1, distance + 1):
@@ -53,7 +48,7 @@ def near(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
 def centre_line(
     predicted: NDArray[np.bool_], scored: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
-    """The skeleton of a map: its roads thinned to one pixel.
+    """The skeleton of a map (H, W): its roads thinned to one pixel.
 
     What the map shows on unscored pixels is taken out first. Only gaps of one or two unscored
     pixels between predicted ones are bridged: a label may have a thin ring of *ignore* along its
@@ -64,11 +59,8 @@ def centre_line(
     A tile that is all predicted has no line.
 
     Args:
-        predicted: (H, W) bool.
-        scored: (H, W) bool, True = scored; None for all.
-
-    Returns:
-        (H, W) bool; some of it may lie on bridged, unscored pixels.
+        predicted: The thresholded map.
+        scored: (H, W), True = scored; None for all. Some of the skeleton may lie on others.
     """
     if scored is not None and not scored.all():
         predicted = predicted & scored
@@ -89,55 +81,27 @@ def centre_line(
     return result
 
 
-def relaxed_counts(
-    predicted: NDArray[np.bool_],
-    positive: NDArray[np.bool_],
-    scored: NDArray[np.bool_],
-    blocks: Blocks,
-) -> NDArray[np.int64]:
-    """Count, for the relaxed F1, predicted and labelled pixels and those near the other.
-
-    Predicted pixels match the label wherever it is known, so a road that leaves the scored area
-    still counts; labelled pixels match scored predictions only.
-
-    Args:
-        predicted: (H, W) bool, the thresholded map.
-        positive: (H, W) bool, True where the label is the class (anywhere in the site).
-        scored: (H, W) bool, True = score this pixel.
-        blocks: The blocks of this image.
-
-    Returns:
-        (blocks, 3, 4) int64: for tolerances of 1, 2, 3 px the four counts.
-    """
-    return _matches(predicted & scored, positive, scored, blocks)
-
-
-def line_counts(
-    predicted: NDArray[np.bool_],
-    lines: NDArray[np.bool_],
-    scored: NDArray[np.bool_],
-    blocks: Blocks,
-) -> NDArray[np.int64]:
-    """Count, for the line F1, pixels of the map's skeleton and of the true centre lines.
-
-    Args:
-        predicted: (H, W) bool, the thresholded map.
-        lines: (H, W) bool, the true centre lines, one pixel wide (anywhere in the site).
-        scored: (H, W) bool, True = score this pixel.
-        blocks: The blocks of this image.
-
-    Returns:
-        (blocks, 3, 4) int64: for tolerances of 1, 2, 3 px the four counts.
-    """
-    return _matches(centre_line(predicted, scored), lines, scored, blocks)
-
-
-def _matches(
+def match_counts(
     mapped: NDArray[np.bool_],
     true: NDArray[np.bool_],
     scored: NDArray[np.bool_],
     blocks: Blocks,
 ) -> NDArray[np.int64]:
+    """Count pixels on either side, and those of them that are near the other side.
+
+    Only scored pixels are counted; but mapped ones match the truth wherever it is known, so that a
+    road that leaves the scored area still counts.
+
+    Args:
+        mapped: (H, W): for the relaxed F1 the scored part of the thresholded map, for the line F1
+            its centre line.
+        true: (H, W): where the label is the class, or its centre lines; anywhere in the site.
+        scored: (H, W), True = score this pixel.
+        blocks: The blocks of this image.
+
+    Returns:
+        (blocks, 3, 4) int64: for tolerances of 1, 2, 3 px the four counts.
+    """
     counts = np.empty((blocks.number, len(DISTANCES), 4), np.int64)
     mapped_here, true_here = mapped & scored, true & scored
     counts[:, :, 0] = blocks.count(mapped_here)[:, None]
@@ -149,13 +113,9 @@ def _matches(
 
 
 def tolerant_f1(counts: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Harmonic mean of precision and recall within a tolerance.
+    """Harmonic mean (...) of precision and recall within a tolerance, from counts (..., 4).
 
-    Args:
-        counts: (..., 4): mapped, mapped near the truth, true, true near what is mapped.
-
-    Returns:
-        (...) float64, 0..1. 0 where only one side has pixels, NaN where neither has.
+    0 where only one side has pixels, NaN where neither has.
     """
     mapped, mapped_near, true, true_near = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
     precise = np.nan_to_num(ratio(mapped_near, mapped))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,8 @@ from swath.evaluation.truth import Truth
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend, LegendClass
 from swath.maps.sitemaps import SiteMaps, read_bytes, read_pmap
-from swath.metrics import (
-    calibration_curve,
-    class_score,
-    precision_recall_curve,
-    score_bins,
-    selected,
-    threshold,
-)
+from swath.metrics.histogram import class_score, score_bins, selected, threshold
+from swath.metrics.scores import calibration_curve, precision_recall_curve
 from swath.scenes.raster import open_raster
 from swath.sentinel2 import NODATA, TCI_BANDS, valid_mask
 
@@ -30,6 +25,8 @@ if TYPE_CHECKING:
 
 VIEW_PX = 512
 """Side of the part of a site that is shown: every pixel keeps a dot of its own."""
+
+RGB = tuple[int, int, int]
 
 SHOWN_FIRST = ("test", "validation", "train", "all")
 IGNORE_RGB = (200, 200, 200)
@@ -50,13 +47,7 @@ _DPI = 130
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One figure.
-
-    Attributes:
-        path: The PNG.
-        title: What it is.
-        caption: How to read it.
-    """
+    """One figure: its PNG, what it is, and how to read it."""
 
     path: Path
     title: str
@@ -64,12 +55,7 @@ class Picture:
 
 
 def plan_view(positive: NDArray[np.bool_], grid: Grid) -> Window:
-    """The window that is shown: up to 512 x 512 px around the middle of what is to be found.
-
-    Args:
-        positive: (H, W) bool, labelled and scored pixels.
-        grid: Of the site.
-    """
+    """The window that is shown: up to 512 x 512 px around the middle of (H, W) `positive`."""
     row, col = (_view_start(positive.sum(axis=axis)) for axis in (1, 0))
     return Window(row, col, VIEW_PX, VIEW_PX).intersect(grid.window)
 
@@ -84,7 +70,7 @@ def _view_start(along: NDArray[np.int64]) -> int:
 def draw_site(
     folder: Path, maps: SiteMaps, truth: Truth, target: LegendClass, edge: int
 ) -> list[Picture]:
-    """Draw the paper's figures of one site.
+    """Draw the paper's figures of one site as `<site>_*.png`.
 
     Args:
         folder: Where the PNG files go.
@@ -101,70 +87,64 @@ def draw_site(
     split = next(name for name in SHOWN_FIRST if name in truth.splits)
     view = plan_view((labels == target.id) & truth.inside(split), truth.grid)
     shown = labels[view.slices]
+    site = str(folder / truth.site)
     pictures = [
-        _image_and_label(folder, maps, truth, shown, view),
-        _dilation(folder, truth, target, labels, view),
-        _composite(folder, maps, target, view),
-        *_fused_truth_errors(folder, maps, target, shown, view, edge),
+        _image_and_label(site, maps, truth, shown, view),
+        _dilation(site, truth, target, labels, view),
+        _composite(site, maps, target, view),
+        *_fused_truth_errors(site, maps, target, shown, view, edge),
     ]
     return [picture for picture in pictures if picture is not None]
 
 
 def _image_and_label(
-    folder: Path, maps: SiteMaps, truth: Truth, labels: NDArray[np.uint8], view: Window
+    site: str, maps: SiteMaps, truth: Truth, labels: NDArray[np.uint8], view: Window
 ) -> Picture | None:
     if not truth.acquisitions:
         return None
     mapped = [a for a in truth.acquisitions if a.date in maps.dates]
     newest = (mapped or truth.acquisitions)[-1]
-    figure, (left, right) = panels(2)
-    show(left, rgb_view(read_image(newest, view), truth.bands), str(newest.date))
-    show(right, class_colours(labels, truth.legend), "label")
-    _key(right, [*((c.name, c.rgb) for c in truth.legend.classes), ("ignore", IGNORE_RGB)])
-    return save_picture(
-        figure,
-        folder / f"{truth.site}_image_label.png",
+    image = rgb_view(read_image(newest, view), truth.bands)
+    return _draw(
+        f"{site}_image_label.png",
+        {str(newest.date): image, "label": class_colours(labels, truth.legend)},
         "Image and label",
         f"The image of {newest.date}, its contrast stretched, and the label.",
+        {**{c.name: c.rgb for c in truth.legend.classes}, "ignore": IGNORE_RGB},
     )
 
 
 def _dilation(
-    folder: Path, truth: Truth, target: LegendClass, labels: NDArray[np.uint8], view: Window
+    site: str, truth: Truth, target: LegendClass, labels: NDArray[np.uint8], view: Window
 ) -> Picture | None:
     lines = truth.centre_lines(target, labels)
     if lines is None:
         return None
-    figure, (left, right) = panels(2)
-    show(left, _ink(lines[view.slices]), "centre lines")
-    show(right, _ink((labels == target.id)[view.slices]), "label")
+    wide = (labels == target.id)[view.slices]
     source = "burnt one pixel wide" if truth.roads else "thinned from the label"
-    return save_picture(
-        figure,
-        folder / f"{truth.site}_dilation.png",
+    return _draw(
+        f"{site}_dilation.png",
+        {"centre lines": _ink(lines[view.slices]), "label": _ink(wide)},
         "Dilation",
         f"The lines of class {target.name}, {source}, and the widened lines of the label.",
     )
 
 
-def _composite(folder: Path, maps: SiteMaps, target: LegendClass, view: Window) -> Picture:
+def _composite(site: str, maps: SiteMaps, target: LegendClass, view: Window) -> Picture:
     with open_raster(maps.composite_path) as source:
-        colours = [str(text or "") for text in source.descriptions]
-    figure, (axes,) = panels(1)
-    show(axes, np.moveaxis(read_bytes(maps.composite_path, view)[:3], 0, -1), "PMaps of the dates")
-    days = "; ".join(
-        f"{colour}: {text}" for colour, text in zip(("red", "green", "blue"), colours, strict=False)
-    )
-    return save_picture(
-        figure,
-        folder / f"{maps.site}_composite.png",
+        days = [str(text or "") for text in source.descriptions]
+    colours = zip(("red", "green", "blue"), days, strict=False)
+    shown = "; ".join(f"{colour}: {day}" for colour, day in colours)
+    return _draw(
+        f"{site}_composite.png",
+        {"PMaps of the dates": np.moveaxis(read_bytes(maps.composite_path, view)[:3], 0, -1)},
         "Composite of the dates' PMaps",
-        f"{days}. White where all dates see {target.name}, a colour where one date differs.",
+        f"{shown}. White where all dates see {target.name}, a colour where one date differs.",
     )
 
 
 def _fused_truth_errors(
-    folder: Path,
+    site: str,
     maps: SiteMaps,
     target: LegendClass,
     labels: NDArray[np.uint8],
@@ -173,44 +153,55 @@ def _fused_truth_errors(
 ) -> list[Picture]:
     pmap, valid = read_pmap(maps.fused_path, view)
     score = class_score(pmap, target.id)
-    predicted = selected(score_bins(score), edge)
 
     figure, (axes,) = panels(1)
-    shown = axes.imshow(
-        np.where(valid, score, np.nan), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-    )
+    seen = np.where(valid, score, np.nan)
+    shown = axes.imshow(seen, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title("fused PMap", fontsize=9)
     axes.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.8, label=f"score of {target.name}")
     fused = save_picture(
         figure,
-        folder / f"{maps.site}_fused.png",
+        Path(f"{site}_fused.png"),
         "Fused PMap",
         f"The score of {target.name} by {_FUSED_BY[maps.fusion]}; black 0, white 1.",
     )
 
-    figure, (axes,) = panels(1)
     truth = _ink(labels == target.id)
     truth[labels == IGNORE] = IGNORE_RGB
-    show(axes, truth, "ground truth")
-    ground = save_picture(
-        figure,
-        folder / f"{maps.site}_truth.png",
+    ground = _draw(
+        f"{site}_truth.png",
+        {"ground truth": truth},
         "Ground truth",
         f"The label of class {target.name}; grey is ignored.",
     )
 
-    figure, (axes,) = panels(1)
-    show(axes, _errors(predicted, labels, target.id, valid), "errors")
-    _key(axes, [("found", RIGHT_RGB), ("invented", INVENTED_RGB), ("missed", MISSED_RGB)])
-    errors = save_picture(
-        figure,
-        folder / f"{maps.site}_errors.png",
+    predicted = selected(score_bins(score), edge)
+    errors = _draw(
+        f"{site}_errors.png",
+        {"errors": _errors(predicted, labels, target.id, valid)},
         "Errors",
         f"The fused map where the score is above {threshold(edge):.3f}, against the label: found "
         "(dark), invented (orange), missed (blue); grey is not scored.",
+        {"found": RIGHT_RGB, "invented": INVENTED_RGB, "missed": MISSED_RGB},
     )
     return [fused, ground, errors]
+
+
+def _draw(
+    path: str,
+    pictures: Mapping[str, NDArray[np.uint8]],
+    title: str,
+    caption: str,
+    key: Mapping[str, RGB] | None = None,
+) -> Picture:
+    """Write pictures side by side, each under its name, with the key of colours below the last."""
+    figure, axes = panels(len(pictures))
+    for panel, (name, picture) in zip(axes, pictures.items(), strict=True):
+        show(panel, picture, name)
+    if key:
+        _draw_key(axes[-1], key)
+    return save_picture(figure, Path(path), title, caption)
 
 
 def _errors(
@@ -238,14 +229,14 @@ def draw_curves(
     """
     figure, (left, right) = panels(2)
     figure.subplots_adjust(left=0.07, right=0.98, top=0.97, bottom=0.12, wspace=0.2)
-    for (name, table), colour in zip(counts.items(), _cycle(len(counts)), strict=True):
+    for (name, table), colour in zip(counts.items(), cycle(LINE_COLORS), strict=False):
         precise, recalled = precision_recall_curve(table)
         left.plot(recalled, precise, color=colour, label=name, linewidth=1.2)
         score, true, pixels = calibration_curve(table)
         some = pixels > 0
         right.plot(score[some], true[some], color=colour, marker=".", linewidth=1.0)
-    share = _share(next(iter(counts.values())))
-    left.axhline(share, color="#888888", linestyle=":", label="chance")
+    negative, positive = next(iter(counts.values())).sum(axis=1)
+    left.axhline(positive / (negative + positive), color="#888888", linestyle=":", label="chance")
     right.plot([0, 1], [0, 1], color="#888888", linestyle=":")
     left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     right.set(xlabel="mean score", ylabel=f"share of {class_name}", xlim=(0, 1), ylim=(0, 1))
@@ -258,15 +249,6 @@ def draw_curves(
         "map gets by chance. Right: what is true against what the score says; on the dotted "
         "diagonal a score is a probability.",
     )
-
-
-def _share(table: NDArray[np.int64]) -> float:
-    negative, positive = table.sum(axis=1)
-    return float(positive / (negative + positive))
-
-
-def _cycle(number: int) -> list[str]:
-    return [LINE_COLORS[at % len(LINE_COLORS)] for at in range(number)]
 
 
 def rgb_view(
@@ -319,12 +301,12 @@ def show(axes: "Axes", picture: NDArray[np.uint8], title: str) -> None:
     axes.set_axis_off()
 
 
-def _key(axes: "Axes", entries: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
+def _draw_key(axes: "Axes", key: Mapping[str, RGB]) -> None:
     from matplotlib.patches import Patch
 
     patches = [
-        Patch(facecolor=(rgb[0] / 255, rgb[1] / 255, rgb[2] / 255), edgecolor="#888888", label=name)
-        for name, rgb in entries
+        Patch(facecolor="#{:02x}{:02x}{:02x}".format(*rgb), edgecolor="#888888", label=name)
+        for name, rgb in key.items()
     ]
     axes.legend(
         handles=patches,

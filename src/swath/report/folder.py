@@ -8,7 +8,7 @@ from swath.errors import MissingExtraError
 from swath.evaluation.candidate import UNTRAINED, Candidate
 from swath.evaluation.evaluate import Evaluation
 from swath.files import check_free, replacing_folder, write_json
-from swath.metrics import HALF
+from swath.metrics.histogram import HALF
 from swath.progress import track
 from swath.report.figures import Picture, draw_curves, draw_site
 from swath.report.page import render
@@ -20,10 +20,6 @@ crowd the plot."""
 
 def check_report(out: Path, *, overwrite: bool) -> None:
     """Raise before any work what `write_report` would raise after it.
-
-    Args:
-        out: REPORT.
-        overwrite: Whether an existing report may be replaced.
 
     Raises:
         MissingExtraError: matplotlib or jinja2 is not installed.
@@ -38,19 +34,14 @@ def check_report(out: Path, *, overwrite: bool) -> None:
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> Path:
     """Write `report.json`, `report.html` and `figures/` under `out`, whole or not at all.
 
-    Args:
-        evaluation: Of `swath.evaluation.evaluate.evaluate`; its maps and labels are read again for
-            the pictures.
-        out: REPORT, a folder that is made.
-        overwrite: Whether an existing report may be replaced.
+    Maps and labels are read again for the pictures.
 
     Returns:
         `report.html`, which needs no other file.
 
     Raises:
         InputError: A map or a label file is unreadable.
-        MissingExtraError: matplotlib or jinja2 is not installed.
-        OutputExistsError: `out` exists and may not be replaced.
+        MissingExtraError, OutputExistsError: As `check_report` does.
     """
     check_report(out, overwrite=overwrite)
     with replacing_folder(out, overwrite=overwrite) as folder:

@@ -9,8 +9,8 @@ import geopandas
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.audit.check import SiteCheck
-from swath.audit.record import record_of
+from swath.audit.check import check_json
+from swath.audit.quality import SiteCheck
 from swath.audit.shift import SEARCH_PX
 from swath.audit.view import plan_view, read_outlines
 from swath.dataset.site import Dataset, read_image, read_labels
@@ -31,12 +31,6 @@ def write_check(
 ) -> dict[str, Path]:
     """Write `check.json` and `<site>.png` under `out`, whole or not at all.
 
-    Args:
-        dataset: The dataset that was checked.
-        checks: Of its sites.
-        out: The folder.
-        overwrite: Whether an existing folder may be replaced.
-
     Returns:
         The picture of each site, by its name.
 
@@ -50,7 +44,7 @@ def write_check(
     with replacing_folder(out, overwrite=overwrite) as folder:
         for check in checks:
             _draw(folder / f"{check.site.name}.png", dataset, check)
-        write_json(folder / "check.json", record_of(checks).as_json())
+        write_json(folder / "check.json", check_json(checks))
     return {check.site.name: out / f"{check.site.name}.png" for check in checks}
 
 
@@ -77,9 +71,9 @@ def _draw_lines(axes: "Axes", dataset: Dataset, check: SiteCheck, view: Window) 
     grid = check.site.grid.crop(view)
     left, bottom, right, top = grid.bounds
     near = lines.cx[left:right, bottom:top]
-    shift = check.quality.shift
+    shift = check.shift
     moves = [(0.0, 0.0, AS_MAPPED, "as mapped")]
-    if shift is not None and check.quality.misaligned:
+    if shift is not None and check.misaligned:
         moves.append((shift.east, shift.south, AS_SHOWN, "moved"))
     for east, south, color, name in moves:
         for at, (cols, rows) in enumerate(_vertices(near, grid)):
@@ -96,8 +90,6 @@ def _vertices(
     """Columns and rows of the vertices of each line; a pixel's centre has whole numbers."""
     t = grid.transform
     for line in lines.explode(index_parts=False):
-        if line.geom_type not in ("LineString", "LinearRing"):
-            continue
         xs, ys = np.asarray(line.coords)[:, :2].T
         yield (xs - t.c) / t.a - 0.5, (ys - t.f) / t.e - 0.5
 
@@ -111,10 +103,10 @@ def _draw_correlation(axes: "Axes", check: SiteCheck) -> None:
     axes.imshow(check.correlation, cmap="gray", extent=(-edge, edge, edge, -edge))
     axes.axhline(0, color="#888888", linewidth=0.5)
     axes.axvline(0, color="#888888", linewidth=0.5)
-    for shift in check.quality.by_date:
+    for shift in check.by_date:
         if shift is not None:
             axes.plot(shift.east, shift.south, "+", color="#e69f00", markersize=6)
-    if (shift := check.quality.shift) is not None:
+    if (shift := check.shift) is not None:
         axes.plot(*shift.ellipse, color=AS_SHOWN, linewidth=1.0)
     axes.set_xlabel("px east; + one date, ring: 95 % of their mean", fontsize=7)
     axes.set_ylabel("px south", fontsize=7)

@@ -32,13 +32,8 @@ def render(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {
-        "number": number,
-        "signed": signed,
-        "percent": percent,
-        "interval": interval,
-        "embed": embed,
-    }
+    filters = (number, signed, percent, interval, embed)
+    environment.filters |= {function.__name__: function for function in filters}
     environment.tests["trained"] = trained
     return environment.get_template("template.html.j2").render(
         report=report,

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from rich.console import Console
+from rich.table import Table
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A score, or a dash where it is not defined."""
@@ -34,3 +37,11 @@ def markdown(table: Sequence[Sequence[str]]) -> list[str]:
         f"|{'---|' * len(head)}",
         *(f"| {' | '.join(row)} |" for row in body),
     ]
+
+
+def plain(table: Table, width: int) -> str:
+    """A table for the terminal as text without colours, at most so many characters wide."""
+    console = Console(width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")

@@ -252,6 +252,5 @@ def _read_unit(
     for name, (score, rule) in SCORES.items():
         measured: Measurement | None = unit.measured.get((candidate, rule))
         measured = measured or unit.measured[candidate, "half"]
-        drawn = None if measured.samples is None else measured.samples.get(score)
-        result[name] = (measured.values.get(score), drawn)
+        result[name] = (measured.values.get(score), measured.samples.get(score))
     return result

@@ -21,7 +21,7 @@ from swath.lab.comparison.board import (
 )
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.result import SCORES, Result, Values
-from swath.metrics import interval
+from swath.metrics.bootstrap import interval
 
 DRAWS = 5000
 """Resamples behind the interval of a difference."""

@@ -13,10 +13,11 @@ from swath.dataset.site import Dataset, Site
 from swath.errors import DatasetError, ModelError
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.evidence import (
-    SMALLEST_BLOCK_PX,
     VALIDATION,
+    CountedMap,
     Edges,
     Rule,
+    best_edges,
     count_evidence,
     plan_block_px,
 )
@@ -36,18 +37,8 @@ from swath.mapping.jobs import Codes
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series, select_sites, site_series
 from swath.maps.sitemaps import decode_pmap
-from swath.metrics import (
-    BINS,
-    HALF,
-    Blocks,
-    best_edge,
-    block_histogram,
-    block_weights,
-    class_score,
-    plan_blocks,
-    score_bins,
-    selected,
-)
+from swath.metrics.bootstrap import block_weights
+from swath.metrics.histogram import HALF, Blocks, class_score, plan_blocks, score_bins, selected
 from swath.models.fusion import FUSIONS
 from swath.progress import track
 from swath.sites.schema import SplitName
@@ -313,20 +304,19 @@ def _choose_edges(
         sites = select_sites(dataset, predictor.model.spec, "validation", ())
     except DatasetError:
         return {}
-    totals: dict[Candidate, NDArray[np.int64]] = {}
     # Days that are asked for are those of the sites to be tried; other sites have other days.
     length = len(find_series.wanted) or find_series.dates
     latest = SeriesFinder(dataset, length)
-    for site in track(sites, "choosing thresholds"):
-        truth = _truth(site, predictor, dataset)
-        bench = _Bench(predictor, dataset, latest(site), 0)
-        maps = bench.map(plan_series(len(bench.pictures.dates)))
-        assert maps is not None  # the model takes the series: `site_series` gave it
-        labels = truth.read_labels()
-        scored = truth.inside(VALIDATION) & (labels != IGNORE) & maps.seen
-        blocks = plan_blocks(scored, SMALLEST_BLOCK_PX)
-        for output, bins in maps.bins.items():
-            counts = block_histogram(bins, labels == target.id, scored, blocks)
-            total = totals.setdefault(output, np.zeros((2, BINS), np.int64))
-            total += counts.sum(axis=0, dtype=np.int64)
-    return {output: best_edge(total) for output, total in totals.items() if total.any()}
+
+    def validation() -> Iterator[CountedMap]:
+        for site in track(sites, "choosing thresholds"):
+            truth = _truth(site, predictor, dataset)
+            bench = _Bench(predictor, dataset, latest(site), 0)
+            maps = bench.map(plan_series(len(bench.pictures.dates)))
+            assert maps is not None  # the model takes the series: `site_series` gave it
+            labels = truth.read_labels()
+            scored = truth.inside(VALIDATION) & (labels != IGNORE) & maps.seen
+            for output, bins in maps.bins.items():
+                yield output, bins, labels == target.id, scored
+
+    return best_edges(validation())

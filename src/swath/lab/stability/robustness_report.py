@@ -14,7 +14,8 @@ from swath.files import replacing_folder, write_json
 from swath.lab.stability.perturbation import Change
 from swath.lab.stability.picture import CLOUD_SHARE
 from swath.lab.stability.robustness import SCORES, OutputScores, Trial
-from swath.metrics import interval, threshold
+from swath.metrics.bootstrap import interval
+from swath.metrics.histogram import threshold
 from swath.report.text import interval as bounds
 from swath.report.text import markdown, number, percent, signed
 from swath.schema import Written
