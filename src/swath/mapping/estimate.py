@@ -17,7 +17,7 @@ from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.request import Request, run_of
 from swath.mapping.sources import Source
 from swath.mapping.stages import Stages
-from swath.maps.rasters import classify, composite, writing_rasters
+from swath.maps.rasters import fused_layers, writing_rasters
 from swath.maps.vectors import write_vectors
 from swath.memory import peak_bytes, return_freed_memory
 from swath.models.trained import TrainedModel
@@ -170,7 +170,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         fused, fusion_s = _time_job(fusion, predictor, tile)
         with stages.time("write_fused_s"), writing_rasters(folder, grid, plan.fused) as write:
             dated = np.stack([codes] * len(dates))
-            write(whole, [fused, classify(fused)[None], composite(dated, dates)])
+            write(whole, fused_layers(fused, dated, dates))
         return_freed_memory()
         with stages.time("vectors_s"):
             write_vectors(plan.at(folder))

@@ -41,7 +41,7 @@ class SitePlan:
     attributions: Mapping[dt.date, str]
 
     @property
-    def fused(self) -> tuple[Raster, Raster, Raster]:
+    def fused(self) -> tuple[Raster, ...]:
         """The fused PMap, classes and composite."""
         return fused_rasters(self.maps.dates, self.maps.legend, self.maps.attribution)
 

@@ -23,8 +23,7 @@ from swath.maps.item import write_item
 from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
 from swath.maps.rasters import (
     Raster,
-    classify,
-    composite,
+    fused_layers,
     scene_edge,
     with_threshold,
     writing_rasters,
@@ -241,7 +240,7 @@ class Making:
             with writing_rasters(self.place.folder, plan.grid, tagged) as write:
                 for window, codes in store.read():
                     dated = np.stack([read_bytes(path, window) for path in paths])
-                    write(window, [codes, classify(codes, edge)[None], composite(dated, dates)])
+                    write(window, fused_layers(codes, dated, dates, edge))
             for raster in rasters:
                 at = cut if raster.name == CLASSES_NAME else None
                 self.place.record(raster.name, plan.keys[raster.name], at)

@@ -70,9 +70,7 @@ def pmap_raster(date: dt.date | None, legend: Legend, attribution: str) -> Raste
     return Raster(name, legend.names, PMAP_NODATA, "AVERAGE", tags)
 
 
-def fused_rasters(
-    dates: Sequence[dt.date], legend: Legend, attribution: str
-) -> tuple[Raster, Raster, Raster]:
+def fused_rasters(dates: Sequence[dt.date], legend: Legend, attribution: str) -> tuple[Raster, ...]:
     """What a series gives: fused PMap, classes, composite."""
     source = {"TIFFTAG_COPYRIGHT": attribution}
     names = {f"CLASS_{c.id}": c.name for c in legend.classes}
@@ -212,6 +210,20 @@ def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
         known = codes[0] != PMAP_NODATA
         pixels += np.bincount(foreground_bins(codes)[known], minlength=BINS)
     return expected_edge(pixels)
+
+
+def fused_layers(
+    fused: NDArray[np.uint8], pmaps: NDArray[np.uint8], dates: Sequence[dt.date], edge: int = HALF
+) -> list[NDArray[np.uint8]]:
+    """The pixels of `fused_rasters`, in their order.
+
+    Args:
+        fused: (lc, h, w) uint8 as stored.
+        pmaps: (T, lc, h, w) uint8 as stored, of the dates that were fused.
+        dates: The series, oldest first.
+        edge: As of `classify`.
+    """
+    return [fused, classify(fused, edge)[None], composite(pmaps, dates)]
 
 
 @contextmanager

@@ -23,8 +23,7 @@ from swath.legend import Legend
 from swath.mapping.predict import DatedImage
 from swath.mapping.sources import Series, join_attributions
 from swath.maps.rasters import (
-    classify,
-    composite,
+    fused_layers,
     fused_rasters,
     pmap_raster,
     writing_rasters,
@@ -184,7 +183,7 @@ def _predict(
     )
     fused = encode_pmap(model.predict(scaled), np.asarray(valid.any(axis=0)))
     dates = [image.date for image in images]
-    return [*dated, fused, classify(fused)[None], composite(dated, dates)]
+    return [*dated, *fused_layers(fused, dated, dates)]
 
 
 def _write_item(maps: SiteMaps, series: Series) -> None:
