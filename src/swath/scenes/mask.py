@@ -1,21 +1,16 @@
 """A user's mask: a raster beside a scene that says which of its pixels are not to be used."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import reproject
 
-from swath.errors import GridError, InputError
+from swath.errors import InputError
 from swath.grid import Grid
-from swath.scenes.raster import open_raster, plan_source_window, rasterio_window
+from swath.scenes.raster import grid_of, open_raster, plan_source_window, rasterio_window
 from swath.scenes.scene import Scene
-
-DATE_FIELD = "{date}"
-"""What stands for the date of an acquisition in the path of a mask."""
 
 
 def find_mask(pattern: str, scene: Scene, folder: Path) -> Path:
@@ -29,8 +24,10 @@ def find_mask(pattern: str, scene: Scene, folder: Path) -> Path:
     Raises:
         InputError: The file is missing, is no georeferenced raster, or lies elsewhere.
     """
-    path = folder / pattern.replace(DATE_FIELD, str(scene.date))
-    if not plan_source_window(_read_grid(path), scene.grid).size:
+    path = folder / pattern.replace("{date}", str(scene.date))
+    with open_raster(path) as source:
+        grid = grid_of(source, path, "mask")
+    if not plan_source_window(grid, scene.grid).size:
         raise InputError(f"{path}: the mask does not overlap its image {scene.path}")
     return path
 
@@ -49,11 +46,11 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     Raises:
         InputError: The file cannot be read, or has no georeference.
     """
-    source_grid = _read_grid(path)
-    window = plan_source_window(source_grid, grid)
-    if not window.size:
-        return np.ones(grid.shape, bool)
     with open_raster(path) as source:
+        source_grid = grid_of(source, path, "mask")
+        window = plan_source_window(source_grid, grid)
+        if not window.size:
+            return np.ones(grid.shape, bool)
         masked = (source.read(1, window=rasterio_window(window)) != 0).astype(np.uint8)
     part = source_grid.crop(window)
     out = np.zeros(grid.shape, np.uint8)
@@ -67,16 +64,3 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
         resampling=Resampling.max,
     )
     return np.asarray(out == 0)
-
-
-def _read_grid(path: Path) -> Grid:
-    with warnings.catch_warnings():
-        # A missing georeference is an error below, which says more than rasterio's warning.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with open_raster(path) as source:
-            if source.crs is None:
-                raise InputError(f"{path}: the mask has no coordinate system; georeference it")
-            try:
-                return Grid(source.crs.to_wkt(), source.transform, source.shape)
-            except GridError as error:
-                raise InputError(f"{path}: {error}") from None

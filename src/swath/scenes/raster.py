@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +14,12 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 from rasterio.windows import Window as RasterioWindow
 
-from swath.errors import InputError
+from swath.errors import GridError, InputError, reason_of
 from swath.files import replacing
 from swath.grid import Grid, Window, transform_bounds
 from swath.sentinel2 import TCI_BANDS
@@ -42,14 +43,30 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Open a raster file for reading.
 
-    Yields:
-        The file, open.
-
     Raises:
         InputError: The file is missing, is no raster, or breaks off while it is read.
     """
-    with _as_input_error(path), rasterio.open(path) as source:
+    with _as_input_error(path), _open(path) as source:
         yield source
+
+
+def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
+    """Where the pixels of an open file lie.
+
+    Args:
+        source: The file, open.
+        path: The file, for errors.
+        what: What it is, for errors.
+
+    Raises:
+        InputError: It has no coordinate system, or is not north-up.
+    """
+    if source.crs is None:
+        raise InputError(f"{path}: the {what} has no coordinate system; georeference it first")
+    try:
+        return Grid(source.crs.to_wkt(), source.transform, source.shape)
+    except GridError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
@@ -73,8 +90,8 @@ def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> P
 class OpenRasters:
     """Rasters that stay open from one read to the next, for readers of many small windows.
 
-    GDAL then keeps what it has decoded in its cache (5 % of the memory), and a window costs a
-    copy. Every process opens its own: an open file must not be shared over a fork.
+    GDAL keeps what it has decoded (5 % of the memory), so a window costs a copy. Every process opens
+    its own: an open file must not be shared over a fork.
     """
 
     def __init__(self) -> None:
@@ -85,19 +102,22 @@ class OpenRasters:
         return (OpenRasters, ())
 
     def read(self, path: Path, window: Window, *, fill: int = 0) -> Pixels:
-        """Read all bands of a window that may reach outside; see `read_raster`.
-
-        Raises:
-            InputError: The file cannot be read.
-        """
+        """The same as `read_raster`."""
         if self._process != os.getpid():
             self._sources, self._process = OrderedDict(), os.getpid()
         with _as_input_error(path):
-            source = self._sources.pop(path, None) or rasterio.open(path)
+            source = self._sources.pop(path, None) or _open(path)
             self._sources[path] = source
             if len(self._sources) > MOST_OPEN:
                 self._sources.popitem(last=False)[1].close()
             return _read(source, window, fill)
+
+
+def _open(path: Path) -> DatasetReader:
+    with warnings.catch_warnings():
+        # Whoever needs a georeference says more than rasterio's warning; see `grid_of`.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path)
 
 
 def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
@@ -122,7 +142,7 @@ def _as_input_error(path: Path) -> Iterator[None]:
         with rasterio.Env():
             yield
     except RasterioError as error:
-        raise InputError(f"{path}: not readable as a raster ({_one_line(error)})") from None
+        raise InputError(f"{path}: not readable as a raster ({reason_of(error)})") from None
 
 
 def rasterio_window(window: Window) -> RasterioWindow:
@@ -154,8 +174,7 @@ def plan_source_window(source: Grid, target: Grid) -> Window:
 def same_pixels(source: Grid, target: Grid) -> Window | None:
     """The pixels of `source` that are just those of `target`; None if it has other pixels.
 
-    Where there are such, warping would only copy them: at a pixel's own centre the kernel's weight
-    for all others is 0.
+    Warping would only copy them: at a pixel's own centre the kernel's weight for all others is 0.
     """
     if source.crs != target.crs or source.resolution != target.resolution:
         return None
@@ -222,9 +241,9 @@ def _scales(source: Grid, target: Grid) -> tuple[float, float]:
 def tiff_profile(
     grid: Grid, bands: int, dtype: str, nodata: int | None = None, *, sparse: bool = False
 ) -> dict[str, object]:
-    """How swath writes GeoTIFFs, as rasterio keywords: in blocks, and larger than 4 GB if need be.
+    """How swath writes GeoTIFFs, as rasterio keywords: in blocks, larger than 4 GB if need be.
 
-    As it is, for files that are written in pieces and soon read again: uncompressed.
+    Uncompressed, for files that are written in pieces and soon read again.
 
     Args:
         grid: Where the pixels lie.
@@ -238,11 +257,11 @@ def tiff_profile(
         "driver": "GTiff",
         "count": bands,
         "dtype": dtype,
-        **({} if nodata is None else {"nodata": nodata}),
+        "nodata": nodata,
         "tiled": True,
         "blockxsize": BLOCK_PX,
         "blockysize": BLOCK_PX,
-        **({"sparse_ok": True} if sparse else {}),
+        "sparse_ok": sparse,
         "bigtiff": "if_safer",
     }
 
@@ -263,7 +282,7 @@ def write_raster(
 
     Args:
         path: The file.
-        image: (C, H, W) on `grid`.
+        image: (C, H, W).
         grid: Where its pixels lie.
         nodata: Value of pixels without data.
         names: A description for each band.
@@ -289,7 +308,3 @@ def write_raster(
             target.colorinterp = RGB
         if colors:
             target.write_colormap(1, {value: (*color, 255) for value, color in colors.items()})
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
