@@ -90,8 +90,8 @@ def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> P
 class OpenRasters:
     """Rasters that stay open from one read to the next, for readers of many small windows.
 
-    GDAL keeps what it has decoded (5 % of the memory), so a window costs a copy. Every process opens
-    its own: an open file must not be shared over a fork.
+    GDAL keeps what it has decoded (5 % of the memory), so a window costs a copy. Every process
+    opens its own: an open file must not be shared over a fork.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ metadata, offsets and quantification from the product's, never from a name or a 
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,9 +192,8 @@ def read_scl_valid(
 def write_plain(
     product: Product, out: Path, image: ImageSettings, window: Window, invalid: tuple[int, ...]
 ) -> tuple[tuple[str, ...], str]:
-    """Decode what is wanted of a product into an uncompressed GeoTIFF, a band at a time.
+    """Decode every wanted image of a product once, into a GeoTIFF that windows are read from.
 
-    So every JPEG 2000 image is decoded once, whole, and windows are read from the GeoTIFF after.
     A pixel is valid (in the file's mask) where all wanted bands, or the TCI, and the scene
     classification have it.
 
@@ -217,23 +216,21 @@ def write_plain(
     as_tci = shown and 10 in product.images.get("TCI", {})
     bands = TCI_BANDS if as_tci else image.bands
     grid = product.grid.crop(window)
-    valid = np.ones(grid.shape, bool)
     dtype = "uint8" if as_tci else "uint16"
-    label = f"decoding {product.date}"
+    planes: Iterable[NDArray[np.uint8] | NDArray[np.uint16]] = (
+        read_tci(product, window)
+        if as_tci
+        else (read_reflectance(product, band, window) for band in bands)
+    )
+    valid = np.full(grid.shape, not as_tci)
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         rasterio.open(out, "w", **tiff_profile(grid, len(bands), dtype)) as target,
     ):
-        if as_tci:
-            tci = read_tci(product, window)
-            valid = np.asarray(tci.any(axis=0))
-            for index in track(range(len(bands)), label, total=len(bands)):
-                target.write(tci[index], index + 1)
-        else:
-            for index, band in enumerate(track(bands, label, total=len(bands)), start=1):
-                values = read_reflectance(product, band, window)
-                valid &= values != NODATA
-                target.write(values, index)
+        for index, plane in enumerate(track(planes, f"decoding {product.date}", total=len(bands))):
+            seen = plane != NODATA
+            valid = valid | seen if as_tci else valid & seen
+            target.write(plane, index + 1)
         if product.metadata.level == "L2A" and invalid:
             valid &= read_scl_valid(product, invalid, window)
         target.write_mask(valid)
