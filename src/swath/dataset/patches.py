@@ -1,6 +1,7 @@
 """Reading patches as tensors: the bridge from files to training."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from swath.dataset.augment import cloud_a_date, jitter, transform
 from swath.dataset.index import Patch, Survey, survey_labels
-from swath.dataset.site import Dataset, Site, read_image, read_labels
+from swath.dataset.site import Dataset, read_image, read_labels
 from swath.errors import DatasetError
 from swath.legend import IGNORE
 from swath.scaling import Scaling
@@ -73,8 +74,10 @@ class PatchDataset(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         patch = self.patches[index]
         site = self._sites[patch.site]
-        images = np.stack([self._image_inside(site, date, patch) for date in patch.dates])
-        label = transform(self._label_inside(site, patch), patch.symmetry)
+        images = np.stack(
+            [self._inside(site.acquisitions[date].path, patch, NODATA) for date in patch.dates]
+        )
+        label = transform(self._inside(site.labels, patch, IGNORE)[0], patch.symmetry)
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
@@ -86,22 +89,12 @@ class PatchDataset(TorchDataset[Sample]):
             "label": torch.from_numpy(label.astype(np.int64)),
         }
 
-    def _image_inside(self, site: Site, date: int, patch: Patch) -> NDArray[np.generic]:
-        """The image (C, h, w) of a patch; no data beyond its region."""
+    def _inside(self, path: Path, patch: Patch, fill: int) -> NDArray[np.generic]:
+        """A patch (C, h, w) of a file; `fill` beyond the patch's region."""
         seen = patch.window.intersect(patch.region)
-        part = self._rasters.read(site.acquisitions[date].path, seen, fill=NODATA)
-        shape = (part.shape[0], patch.window.height, patch.window.width)
-        whole: NDArray[np.generic] = np.full(shape, NODATA, part.dtype)
+        part = self._rasters.read(path, seen, fill=fill)
+        whole = np.full((len(part), patch.window.height, patch.window.width), fill, part.dtype)
         whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
-        return whole
-
-    def _label_inside(self, site: Site, patch: Patch) -> NDArray[np.uint8]:
-        """The label (h, w) of a patch; ignored beyond its region."""
-        seen = patch.window.intersect(patch.region)
-        whole = np.full((patch.window.height, patch.window.width), IGNORE, np.uint8)
-        whole[seen.relative_to(patch.window).slices] = self._rasters.read(
-            site.labels, seen, fill=IGNORE
-        )[0]
         return whole
 
 

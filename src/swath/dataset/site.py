@@ -209,17 +209,15 @@ class Dataset:
                 f"and test {', '.join(test)}"
             )
 
-        def whole(site: Site) -> Site:
-            split: SplitName = (
-                "validation"
-                if site.name in validation
-                else "test"
-                if site.name in test
-                else "train"
-            )
-            return replace(site, regions=(Region(split, site.grid.window),))
-
-        return replace(self, sites=tuple(whole(site) for site in self.sites))
+        split: dict[str, SplitName] = {
+            **dict.fromkeys(validation, "validation"),
+            **dict.fromkeys(test, "test"),
+        }
+        sites = (
+            replace(site, regions=(Region(split.get(site.name, "train"), site.grid.window),))
+            for site in self.sites
+        )
+        return replace(self, sites=tuple(sites))
 
 
 def read_image(
