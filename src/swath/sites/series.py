@@ -57,8 +57,8 @@ def plan_series(
 
     Raises:
         SettingsError: The site names no scenes, or a setting does not fit its files.
-        InputError: A file is missing, lacks a band, or is not what it should be; or the scenes, or
-            a scene and the site's bounds, have no place in common.
+        InputError: A scene lacks a band or does not meet the grid; otherwise as `find_scenes` and
+            `plan_grid`.
         GridError: The grid cannot be made.
     """
     site = settings.sites[name]
@@ -66,9 +66,7 @@ def plan_series(
         raise SettingsError(
             f"site {name!r} names no scenes; give `scenes:`, or let `swath fetch` find them"
         )
-    scenes = find_scenes(site.scenes, folder)
-    for scene in scenes:
-        scene.band_indexes(bands)
+    scenes = _with_bands(find_scenes(site.scenes, folder), bands)
     grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
     for scene in scenes:
         check_meets(scene, grid)
@@ -88,25 +86,25 @@ def plan_loose_series(
         bands: What will be read.
 
     Raises:
-        InputError: A file is missing, lacks a band, or is not what it should be; two files of one
-            day; or the scenes have no place in common.
+        InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_grid`.
     """
-    scenes = find_scenes(entries, Path())
+    scenes = _with_bands(find_scenes(entries, Path()), bands)
+    systems = {scene.grid.crs for scene in scenes}
+    shared = scenes[0].grid.crs if len(systems) == 1 and is_metric(*systems) else None
+    return SceneSeries(name, scenes, plan_grid(scenes, crs=shared))
+
+
+def _with_bands(scenes: tuple[Scene, ...], bands: tuple[str, ...]) -> tuple[Scene, ...]:
+    """The same scenes, none of which lacks a band."""
     for scene in scenes:
         scene.band_indexes(bands)
-    shared = scenes[0].grid.crs
-    same = is_metric(shared) and all(scene.grid.crs == shared for scene in scenes)
-    return SceneSeries(name, scenes, plan_grid(scenes, crs=shared if same else None))
+    return scenes
 
 
 def read_series(
     series: SceneSeries, bands: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Read all images of a series onto its grid.
-
-    Args:
-        series: What to read.
-        bands: Which bands.
+    """Read some bands of all images of a series onto its grid.
 
     Returns:
         (T, C, H, W) float32 reflectance, 1 = all light, 0 where there is no data; and (T, H, W)
@@ -128,7 +126,7 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
         folder: Where relative paths start.
 
     Returns:
-        The scenes, oldest first.
+        Oldest first.
 
     Raises:
         InputError: A file that is missing or unusable, a glob that matches nothing, two files of
@@ -154,25 +152,18 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
 
 def _read_entry(entry: SceneSettings, folder: Path) -> list[Scene]:
     """The scenes of all files that an entry stands for, with its mask and its shift."""
-    paths = _expand(entry, folder)
+    paths = [folder / entry.path]
+    if glob.has_magic(entry.path):
+        # Path.glob takes no absolute pattern.
+        paths = sorted(map(Path, glob.glob(str(paths[0]))))  # noqa: PTH207
+        if not paths:
+            raise InputError(f"{folder / entry.path}: no file matches")
     if entry.date is not None and len(paths) > 1:
         raise SettingsError(
             f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
         )
     scenes = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
     return [_masked(scene, entry, folder).moved(entry.shift_m) for scene in scenes]
-
-
-def _expand(entry: SceneSettings, folder: Path) -> list[Path]:
-    """The files of an entry, sorted."""
-    path = folder / entry.path
-    if not glob.has_magic(entry.path):
-        return [path]
-    # Path.glob takes no absolute pattern.
-    paths = sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207
-    if not paths:
-        raise InputError(f"{path}: no file matches")
-    return paths
 
 
 def _masked(scene: Scene, entry: SceneSettings, folder: Path) -> Scene:
