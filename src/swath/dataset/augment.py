@@ -47,9 +47,6 @@ def transform(array: NDArray[A], symmetry: int) -> NDArray[A]:
         symmetry: 0..7: `symmetry % 4` quarter turns counter-clockwise, then a flip left-right for
             4 and more.
 
-    Returns:
-        (..., H, W), or (..., W, H) for an odd number of quarter turns.
-
     Source: section 1.4 (flips and rotations by multiples of 90 degrees); one element serves the
     whole series and its label.
     """
@@ -62,8 +59,7 @@ def jitter(
 ) -> NDArray[np.float32]:
     """Change brightness and colour as another day, sensor view or haze would.
 
-    Each date gets one gain and one offset for all bands, and half as strong ones for each
-    band of its own.
+    Each date gets one gain and one offset for all bands, and half as strong ones for each band.
 
     Args:
         image: (T, C, H, W) scaled to mean 0 and standard deviation 1.
@@ -71,9 +67,6 @@ def jitter(
         strength: Standard deviation of the log gain and of the offset (in standard deviations of
             the image); 0 returns the image as it is.
         rng: Source of randomness.
-
-    Returns:
-        (T, C, H, W) float32.
 
     Source: not in the paper; part of the `best` preset.
     """
@@ -95,15 +88,14 @@ def cloud_a_date(
 ) -> NDArray[np.generic]:
     """Hide a part of one date of a series under cloud and its shadow, as no mask would tell.
 
+    What had data still has.
+
     Args:
         images: (T, C, H, W) uint8 or uint16, 0 = no data.
         encoding: Of the images.
         share: Probability that it happens to this series; never to one of a single date.
         rng: Source of randomness: which date, how much of it (5 to 95 %), how thick, where the
             shadow falls.
-
-    Returns:
-        (T, C, H, W) of the same type; what had data still has.
 
     Source: not in the paper. So that what fuses dates learns which one not to trust.
     """

@@ -145,29 +145,24 @@ def _build_image(
 
 def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(H, W) uint8 class ids; 255 where no date has data, or the labels are not complete."""
-    labels = burn(source.features, job.legend, job.series.grid, job.settings.widening)
-    labels[~(seen & _labelled(job))] = IGNORE
-    if source.complete is not None:
-        labels[~source.complete] = IGNORE
+    grid = job.series.grid
+    labels = burn(source.features, job.legend, grid, job.settings.widening)
+    usable = seen.copy() if source.complete is None else seen & source.complete
+    if job.site.coverage is not None:
+        path = job.base / job.site.coverage
+        covered = burn_mask(read_polygons(path, grid), grid)
+        if not covered.any():
+            raise InputError(f"{path}: the coverage does not overlap the image")
+        usable &= covered
+    if job.site.ignore is not None:
+        usable &= ~burn_mask(read_polygons(job.base / job.site.ignore, grid), grid)
+    labels[~usable] = IGNORE
     if (labels == IGNORE).all():
         raise InputError(
             f"site {job.series.name!r}: no pixel is left that has both an image and a label; "
             "check the coverage, the ignore polygons and the no-data of the images"
         )
     return labels
-
-
-def _labelled(job: SiteJob) -> NDArray[np.bool_]:
-    """(H, W) bool: inside the coverage, and in no polygon to be ignored."""
-    site, grid = job.site, job.series.grid
-    mask = np.ones(grid.shape, bool)
-    if site.coverage is not None:
-        mask = burn_mask(read_polygons(job.base / site.coverage, grid), grid)
-        if not mask.any():
-            raise InputError(f"{job.base / site.coverage}: the coverage does not overlap the image")
-    if site.ignore is not None:
-        mask &= ~burn_mask(read_polygons(job.base / site.ignore, grid), grid)
-    return mask
 
 
 def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: Labelled) -> None:

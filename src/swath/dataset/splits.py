@@ -14,22 +14,13 @@ from swath.sites.schema import RegionSettings
 def plan_regions(
     settings: Sequence[RegionSettings], shape: tuple[int, int], guard_px: int, site: str
 ) -> tuple[Region, ...]:
-    """Turn boxes in fractions into pixel windows, and cut the guard strip between splits.
+    """Turn boxes in fractions of a grid into pixel windows, and cut the strip between splits.
 
     A network sees about 100 px around a pixel, so neighbours of different splits share what they
     see. Where two boxes of different splits are nearer than `guard_px` (counting the rows or the
     columns between them, whichever are more), both lose the same number of pixels on the sides that
     face each other. So boxes may be given edge to edge. What a side loses is counted from the boxes
-    as given, whatever their order.
-
-    Args:
-        settings: The boxes and their splits.
-        shape: (H, W) of the site's grid.
-        guard_px: Rows or columns that belong to no split, between different splits.
-        site: Name of the site, for errors.
-
-    Returns:
-        One region a box, in the same order.
+    as given, whatever their order, in which regions are returned.
 
     Raises:
         SettingsError: Boxes that overlap, or a region that the strip leaves nothing of.

@@ -51,12 +51,7 @@ class CloudModel:
 
 
 def choose_cloud_model(path: Path, bands: Sequence[str], level: Level | None) -> CloudModel:
-    """The network for an image.
-
-    Args:
-        path: The image, for errors.
-        bands: The bands that it has.
-        level: Its processing level, where known.
+    """The network for an image `path`, as far as its bands and its level are known.
 
     Raises:
         InputError: It lacks a band that every network needs, or its level is not known.

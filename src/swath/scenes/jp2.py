@@ -49,8 +49,8 @@ def decode(data: bytes, grid: Grid, components: int, source: str) -> Pixels:
 
     Args:
         data: A JP2 file.
-        grid: Where the product's metadata says that its pixels lie. The image's own shape must be
-            the same, and its own georeference (GML box), if it has one.
+        grid: Where the product's metadata says that its pixels lie, as must the image's shape and,
+            if it has one, its own georeference (GML box).
         components: Bands that it must have.
         source: What to call it in an error.
 

@@ -61,13 +61,8 @@ Reflectance = NDArray[np.uint16] | NDArray[np.float32]
 class Levels:
     """How a scene is stored: gain x (reflectance x 10000) + offset, a band and a cell of its grid.
 
-    From the centre of a cell to that of the next they change linearly; one cell is the same level
-    everywhere.
-
-    Attributes:
-        grid: All of the scene's.
-        gains: (C, rows, columns) float64, above 0.
-        offsets: (C, rows, columns) float64.
+    Gains (above 0) and offsets are (C, rows, columns) float64. From the centre of a cell to that of
+    the next they change linearly; one cell is the same level everywhere.
     """
 
     grid: Grid
@@ -75,12 +70,9 @@ class Levels:
     offsets: NDArray[np.float64]
 
     def apply(self, values: NDArray[np.float32], band: int, part: Grid) -> NDArray[np.float32]:
-        """The numbers to be stored, not yet rounded.
+        """Reflectance x 10000 of one band, NaN = no data, as it is to be stored, not yet rounded.
 
-        Args:
-            values: (H, W) reflectance x 10000 of one band, NaN = no data.
-            band: Which.
-            part: Where they lie, a part of the grid.
+        `values` (H, W) lie on `part`, a part of the grid.
         """
         to_whole = ~self.grid.transform @ part.transform
         first_row, first_col = round(to_whole.f), round(to_whole.c)
@@ -113,8 +105,8 @@ def overlook_clouds(values: Reflectance, bands: Sequence[str]) -> Reflectance:
     Returns:
         (C, n) of them, in another order; n = 0 where hardly any are left (`LEAST_CLEAR`).
 
-    Source: not in the paper. That blue tells clouds from ground: the brightness tests of cloud
-    masks since Fmask (Zhu & Woodcock 2012). It is a guard, no cloud mask: thin clouds stay.
+    Source: not in the paper; the brightness tests of cloud masks since Fmask (Zhu & Woodcock 2012).
+    A guard, no cloud mask: thin clouds stay.
     """
     if "B02" not in bands:
         return values
@@ -140,8 +132,8 @@ def fit_levels(
     spread, the quartiles' distance over that of a normal distribution of deviation 1, is
     `STANDARD_SPREAD`: whatever changes a band by a factor and an offset goes away, be it the sun,
     even haze, the product's level or the sensor's calibration. Quartiles, since a lake over less
-    than a quarter of the scene moves them little; clouds are overlooked (`overlook_clouds`), unless
-    there is hardly anything else.
+    than a quarter of the scene moves them little; clouds are overlooked, unless there is hardly
+    anything else.
 
     Args:
         values: (C, N) reflectance x 10000 of sampled pixels, all with data.

@@ -17,8 +17,8 @@ def find_mask(pattern: str, scene: Scene, folder: Path) -> Path:
     """The mask of a scene, its header checked.
 
     Args:
-        pattern: Path; `{date}` in it stands for the scene's YYYY-MM-DD.
-        scene: The scene.
+        pattern: Path, relative to `folder`; `{date}` in it stands for the scene's YYYY-MM-DD.
+        scene: Whose.
         folder: Where relative paths start.
 
     Raises:
@@ -33,15 +33,10 @@ def find_mask(pattern: str, scene: Scene, folder: Path) -> Path:
 
 
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
-    """Where a mask lets a grid be used.
+    """Where a mask lets a grid be used: (H, W) bool, True = use.
 
-    Args:
-        path: A raster; its first band counts. What is not 0 there is not to be used.
-        grid: Where; of any CRS and pixel size. A pixel that a masked one reaches into is masked;
-            outside the mask nothing is.
-
-    Returns:
-        (H, W) bool, True = use.
+    What is not 0 in its first band is not to be used. It may have any CRS and pixel size: a pixel
+    that a masked one reaches into is masked; outside the mask nothing is.
 
     Raises:
         InputError: The file cannot be read, or has no georeference.

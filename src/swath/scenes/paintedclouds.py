@@ -14,11 +14,7 @@ SHADE = 0.65
 
 
 def cloud_cover(heights: NDArray[np.floating], edge: float | np.floating) -> NDArray[np.floating]:
-    """How much cloud there is where hills rise above an edge.
-
-    Args:
-        heights: (H, W) hills of mean 0 and deviation 1.
-        edge: Height at which clouds begin.
+    """How much cloud there is where hills, (H, W) of mean 0 and deviation 1, rise above an edge.
 
     Returns:
         (H, W) 0..1: 0 where hills are no higher than `edge`.

@@ -51,12 +51,7 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
 
 
 def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
-    """Where the pixels of an open file lie.
-
-    Args:
-        source: The file, open.
-        path: The file, for errors.
-        what: What it is, for errors.
+    """Where the pixels of an open file lie; `path` and `what` it is are for errors.
 
     Raises:
         InputError: It has no coordinate system, or is not north-up.
@@ -70,12 +65,7 @@ def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
 
 
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
-    """Read all bands of a raster, or a window of them that may reach outside.
-
-    Args:
-        path: A raster file.
-        window: Pixels of the file; None: all.
-        fill: Value of pixels outside the file.
+    """Read all bands of a raster, or a window of them that may reach outside, where it is `fill`.
 
     Returns:
         (C, h, w) in the file's own type.
@@ -151,12 +141,7 @@ def rasterio_window(window: Window) -> RasterioWindow:
 
 
 def plan_source_window(source: Grid, target: Grid) -> Window:
-    """The pixels of `source` that `target` can be computed from; size 0 if they are apart.
-
-    Args:
-        source: Where a file's pixels lie.
-        target: The grid that the file will be warped onto.
-    """
+    """The pixels of `source` that `target` can be computed from; size 0 if they are apart."""
     left, bottom, right, top = transform_bounds(target.bounds, target.crs, source.crs)
     x_size, y_size = source.resolution
     source_left, _, _, source_top = source.bounds
@@ -187,7 +172,7 @@ def same_pixels(source: Grid, target: Grid) -> Window | None:
 
 
 def warp_band(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:
-    """Warp one band onto another grid by cubic convolution.
+    """Warp one band (h, w) onto another grid by cubic convolution; NaN = no data, also outside.
 
     Cubic, not bilinear: a road is a line about one pixel wide, and bilinear weights flatten it.
     Warping the 2017 image of Rennes from its degrees to UTM and back, the red band comes back with
@@ -195,14 +180,6 @@ def warp_band(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArra
 
     A no-data pixel has no weight: near one, the weights of the valid neighbours are normalised, so
     that no value is darkened; a target pixel whose nearest source pixel is no data is no data.
-
-    Args:
-        values: (h, w) on `source`; NaN = no data.
-        source: Grid of `values`.
-        target: Grid of the result.
-
-    Returns:
-        (H, W) on `target`; NaN = no data, also outside `source`.
     """
     out = np.full(target.shape, np.nan, np.float32)
     x_scale, y_scale = _scales(source, target)
@@ -243,14 +220,9 @@ def tiff_profile(
 ) -> dict[str, object]:
     """How swath writes GeoTIFFs, as rasterio keywords: in blocks, larger than 4 GB if need be.
 
-    Uncompressed, for files that are written in pieces and soon read again.
-
-    Args:
-        grid: Where the pixels lie.
-        bands: How many.
-        dtype: `uint8`, `uint16`.
-        nodata: Value of pixels without data; None: the file's mask says it.
-        sparse: A block that is never written takes no room, and reads as no data.
+    Uncompressed, for files that are written in pieces and soon read again. Without `nodata` the
+    file's mask says where there is data. In a `sparse` file a block that is never written takes no
+    room, and reads as no data.
     """
     return {
         **grid.profile(),
@@ -276,14 +248,14 @@ def write_raster(
     colors: Mapping[int, tuple[int, int, int]] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a tiled, compressed GeoTIFF, whole or not at all.
+    """Write (C, H, W) as a tiled, compressed GeoTIFF, whole or not at all.
 
     An 8-bit True Colour Image is marked as red, green and blue.
 
     Args:
         path: The file.
-        image: (C, H, W).
-        grid: Where its pixels lie.
+        image: Its pixels.
+        grid: Where they lie.
         nodata: Value of pixels without data.
         names: A description for each band.
         colors: Colour table (value -> red, green, blue 0..255) of a one-band uint8 raster.

@@ -53,9 +53,9 @@ class Product:
     Attributes:
         files: Where its files are.
         granule: Name of the tile's folder under `GRANULE`.
-        metadata: Level, baseline, radiometry.
-        tile: MGRS tile, time, grids, sun.
-        images: Names of the image files: by band (also `TCI`, `SCL`), then by pixel size in metres.
+        metadata: What its product says.
+        tile: What its granule says.
+        images: Image files by band (also `TCI`, `SCL`), then by pixel size in metres, finest first.
     """
 
     files: ProductFiles
@@ -112,18 +112,15 @@ def read_product(path: Path) -> Product:
 def read_reflectance(
     product: Product, band: str, window: Window | None = None
 ) -> NDArray[np.uint16]:
-    """Decode one band: reflectance x 10000 on the product's 10 m grid.
+    """Decode one band: (h, w) uint16 reflectance x 10000, 1..65535, 0 = no data, on the 10 m grid.
 
-    (number + offset) / quantification x 10000, rounded and clipped to 1..65535. A number of 0 is no
-    data; 65535 (saturated) stays 65535. Bands of 20 and 60 m are resampled by cubic convolution.
+    (number + offset) / quantification x 10000, rounded and clipped. A number of 0 is no data; 65535
+    (saturated) stays 65535. Bands of 20 and 60 m are resampled by cubic convolution.
 
     Args:
         product: Which.
         band: `B01` ... `B12`, `B8A`.
         window: Pixels of `product.grid`; None: all.
-
-    Returns:
-        (h, w) uint16 1..65535; 0 = no data.
 
     Raises:
         InputError: The band is missing, or its image is damaged or not as the metadata say.
@@ -141,14 +138,11 @@ def read_reflectance(
 
 
 def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8]:
-    """Decode the True Colour Image.
+    """Decode the True Colour Image: (3, h, w) uint8 red, green, blue; 0 in all three = no data.
 
     Args:
         product: Which.
         window: Pixels of `product.grid`; None: all.
-
-    Returns:
-        (3, h, w) uint8: red, green, blue; 0 in all three = no data.
 
     Raises:
         InputError: The product has none of 10 m, or it is damaged.
@@ -166,15 +160,12 @@ def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8
 def read_scl_valid(
     product: Product, invalid: tuple[int, ...], window: Window | None = None
 ) -> NDArray[np.bool_]:
-    """Which pixels may be used, as the scene classification of an L2A product says.
+    """Where the scene classification of an L2A product lets pixels be used: (h, w) bool, 10 m.
 
     Args:
         product: Which.
-        invalid: Classes that may not; see `SCL_CLASSES` and `SCL_INVALID` in `swath.sentinel2`.
+        invalid: Classes that may not be used; what is no class is not used either.
         window: Pixels of `product.grid`; None: all.
-
-    Returns:
-        (h, w) bool on the 10 m grid, True = use; what is no class is not used.
 
     Raises:
         InputError: The product has no scene classification, or it is damaged.

@@ -81,11 +81,7 @@ class TileMetadata:
 
 
 def parse_product(data: bytes, source: str) -> ProductMetadata:
-    """Read a product's metadata file.
-
-    Args:
-        data: `MTD_MSIL1C.xml`, `MTD_MSIL2A.xml`, or a file of the old names.
-        source: What to call it in an error.
+    """Read a product's metadata file: `MTD_MSIL1C.xml`, `MTD_MSIL2A.xml`, or one of the old names.
 
     Raises:
         InputError: No XML, entities, another product, or a value that is missing or impossible.
@@ -123,11 +119,7 @@ def parse_product(data: bytes, source: str) -> ProductMetadata:
 
 
 def parse_tile(data: bytes, source: str) -> TileMetadata:
-    """Read a granule's metadata file.
-
-    Args:
-        data: `MTD_TL.xml`, or a file of the old names.
-        source: What to call it in an error.
+    """Read a granule's metadata file: `MTD_TL.xml`, or one of the old names.
 
     Raises:
         InputError: No XML, entities, or a value that is missing or impossible.

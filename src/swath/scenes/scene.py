@@ -110,11 +110,7 @@ class Scene:
 
     @property
     def masks(self) -> dict[str, JsonValue]:
-        """What leaves pixels of the image out, as plain JSON values; empty if nothing does.
-
-        `scl`: the classes of the scene classification; `file`: the user's mask; `model`: its name,
-        version, level and bands.
-        """
+        """What leaves pixels of the image out, as plain JSON values; empty if nothing does."""
         masks: dict[str, JsonValue] = {}
         if self.scl_invalid:
             masks["scl"] = list(self.scl_invalid)
@@ -169,8 +165,8 @@ def read_scene(
             `SCL_INVALID`.
 
     Raises:
-        InputError: The file cannot be read, has no date, no georeference, a type that is no image,
-            or not as many bands as were named; a product that is damaged.
+        InputError: The file is damaged, has no date, no georeference, a type that is no image, or
+            not as many bands as were named.
     """
     if is_product(path):
         return _read_product(path, date, bands, scl_invalid)

@@ -43,15 +43,9 @@ CONTEXT_PX = 256
 
 
 def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | None:
-    """The levels of a scene that its encoding takes away; see `fit_cells`.
+    """The levels of a scene that its encoding takes away, from samples of all of `grid`.
 
-    Args:
-        scene: What to look at.
-        grid: Where it will be mapped; another grid has other levels.
-        image: Which bands, in which encoding.
-
-    Returns:
-        None for an encoding that does not depend on the scene.
+    None for an encoding that does not depend on the scene; see `fit_cells`.
 
     Raises:
         InputError: As `read_on_grid`.
@@ -86,8 +80,7 @@ def read_on_grid(
         grid: Where to bring it.
         image: Which bands, in which encoding. Reflectance becomes the 8-bit view *after* warping;
             an 8-bit True Colour Image stays as it is.
-        levels: The `scene_levels` of the whole grid of which `grid` is a part; None: those of
-            `grid`.
+        levels: The `scene_levels` of the whole grid of which `grid` is a part; None: of `grid`.
 
     Returns:
         (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000; `dos` and
@@ -108,18 +101,12 @@ Read = Callable[[Grid, Levels | None], NDArray[np.uint8] | NDArray[np.uint16]]
 
 @contextmanager
 def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
-    """Open a scene to read several parts of a grid from it.
+    """Open a scene to read parts of `grid` from it, each as `read_on_grid` does.
 
-    Args:
-        scene: What to read; a product is decoded once, for all of the grid.
-        grid: All that will be read lies on it.
-        image: Which bands, in which encoding.
-
-    Yields:
-        `read_on_grid`, for parts of the grid.
+    A product is decoded once, for all of the grid.
 
     Raises:
-        InputError: As `read_on_grid`, here and when it is called.
+        InputError: As `read_on_grid`, here and for each part.
     """
     with plain_scene(scene, grid, image) as plain:
         plain.band_indexes(image.bands)
@@ -173,17 +160,11 @@ def _read_part(
 def plain_scene(
     scene: Scene, grid: Grid, image: ImageSettings, folder: Path | None = None
 ) -> Iterator[Scene]:
-    """A scene that windows can be read from fast, until the context ends.
+    """A scene that windows of `grid` can be read from fast, until the context ends.
 
-    A product is decoded once, into a GeoTIFF; what a cloud model finds becomes a mask. An image
-    file without a cloud model is given back as it is.
-
-    Args:
-        scene: What to read.
-        grid: What will be read from it lies on this grid.
-        image: What will be read from it.
-        folder: Where the GeoTIFF may lie, which takes 2 bytes a pixel and band, 1 for a True Colour
-            Image; None: the system's folder for temporary files.
+    A product is decoded once, into a GeoTIFF in `folder` (None: that for temporary files) of 2
+    bytes a pixel and band, 1 for a True Colour Image; what a cloud model finds becomes a mask. An
+    image file without a cloud model is given back as it is.
 
     Raises:
         InputError: A band is missing or damaged, or the scene does not meet the grid.

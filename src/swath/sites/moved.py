@@ -10,13 +10,7 @@ from swath.sites.schema import SiteSettings, SitesFile
 
 
 def move_sites(settings: SitesFile, folder: Path, out: Path) -> SitesFile:
-    """The same sites, with relative paths that lead to the same files from another folder.
-
-    Args:
-        settings: The sites file.
-        folder: Where its relative paths start.
-        out: Where they are to start; absolute paths stay as they are.
-    """
+    """The same sites, with relative paths that lead to the same files from `out`, not `folder`."""
 
     def led(path: str) -> str:
         if Path(path).is_absolute():

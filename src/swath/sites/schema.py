@@ -90,10 +90,8 @@ class FetchSettings(Frozen):
         """These settings, with what a site's own `fetch` sets in their place."""
         if site is None:
             return self
-        of_site = {name: getattr(site, name) for name in site.model_fields_set}
-        return FetchSettings.model_validate(
-            {**{name: getattr(self, name) for name in self.model_fields_set}, **of_site}
-        )
+        both = self.model_dump(exclude_unset=True) | site.model_dump(exclude_unset=True)
+        return FetchSettings.model_validate(both)
 
 
 class SiteSettings(Frozen):

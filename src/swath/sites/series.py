@@ -24,10 +24,7 @@ from swath.sites.schema import SitesFile
 class SceneSeries:
     """The scenes of one place and the grid that they are brought onto, known from headers only.
 
-    Attributes:
-        name: Of the site.
-        scenes: Oldest first; each has the bands that were asked for, and meets the grid.
-        grid: Where the pixels of all of them will lie.
+    The scenes, oldest first, have the bands that were asked for and meet the grid.
     """
 
     name: str
@@ -76,14 +73,9 @@ def plan_series(
 def plan_loose_series(
     name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]
 ) -> SceneSeries:
-    """Plan the series of scenes that stand in no sites file.
+    """Plan the series of scenes that stand in no sites file; paths start at the working directory.
 
     Where all of them are in one system in metres they stay in it, and need no warping.
-
-    Args:
-        name: What to call the place.
-        entries: Which files; relative paths start at the working directory.
-        bands: What will be read.
 
     Raises:
         InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_grid`.
@@ -119,14 +111,11 @@ def read_series(
 
 
 def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
-    """Read the headers of all acquisitions of a site.
+    """Read the headers of all acquisitions of a site, oldest first.
 
     Args:
         entries: Which files or Sentinel-2 products; a path may be a glob.
         folder: Where relative paths start.
-
-    Returns:
-        Oldest first.
 
     Raises:
         InputError: A file that is missing or unusable, a glob that matches nothing, two files of
