@@ -28,15 +28,15 @@ def build_dataset(
     overwrite: bool = False,
     workers: Workers = HERE,
 ) -> Dataset:
-    """Build a dataset from a sites file.
+    """Build a dataset from a sites file, whose relative paths start at its folder.
 
     Everything is planned first, from headers, so that what is wrong shows at once. The folder
     appears under its name when it is complete.
 
     Args:
-        sites_file: SITES.yaml; paths in it are relative to it.
+        sites_file: SITES.yaml.
         out: The dataset's folder.
-        bands: Names of the bands, in place of the sites file's.
+        bands: In place of the sites file's.
         encoding: In place of the sites file's.
         overwrite: Whether an existing folder may be replaced.
         workers: Who builds the sites, one at a time each.
@@ -88,11 +88,7 @@ def _credits(attribution: str, makers: Iterable[str]) -> str:
 
 
 def class_shares(labels: NDArray[np.uint8], legend: Legend) -> tuple[dict[str, float], float]:
-    """How much of a label raster each class has, and how much is ignored.
-
-    Args:
-        labels: (H, W) uint8 class ids, 255 = ignore.
-        legend: Names of the classes.
+    """How much of a label raster (H, W), 255 = ignore, each class has, and how much is ignored.
 
     Returns:
         Class name -> share 0..1 of the labelled pixels; share 0..1 of all pixels that is ignored.

@@ -41,11 +41,7 @@ _CONDITIONS = ("eo:cloud_cover", "view:sun_azimuth", "view:sun_elevation")
 
 
 def write_catalog(dataset: Dataset) -> None:
-    """Write `catalog.json` and what hangs on it; the files it names must be in place.
-
-    Args:
-        dataset: Its files lie under `dataset.root`; the catalog names them relative to itself.
-    """
+    """Write `catalog.json` and what hangs on it; the files it names must be in place."""
     catalog = pystac.Catalog(
         id="swath-dataset",
         title="Image series and labels",

@@ -222,7 +222,7 @@ class Dataset:
 def read_image(
     acquisition: Acquisition, window: Window | None = None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read an image of a site, or a window of it that may reach outside the grid.
+    """Read an image, or a window of it that may reach outside the grid.
 
     Returns:
         (C, h, w) uint8 (TCI, 1..255) or uint16 (reflectance x 10000, 1..65535); 0 = no data, also

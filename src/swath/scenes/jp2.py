@@ -41,21 +41,14 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def decode(data: bytes, grid: Grid, components: int, source: str) -> Pixels:
-    """Decode a whole image, with threads.
+    """Decode a whole JP2 file, with threads: (H, W) or (H, W, 3), uint8 or uint16.
 
     By imagecodecs where the extra `jp2` is installed, else by GDAL in one thread: with several, the
     GDAL in rasterio's wheels returns damaged images without an error. The decoder gets the
     codestream alone, none of the boxes around it.
 
-    Args:
-        data: A JP2 file.
-        grid: Where the product's metadata says that its pixels lie, as must the image's shape and,
-            if it has one, its own georeference (GML box).
-        components: Bands that it must have.
-        source: What to call it in an error.
-
-    Returns:
-        (H, W) or (H, W, 3), uint8 or uint16.
+    The image must have as many `components` and lie where the product's metadata put its `grid`: so
+    says its shape and, if it has one, its own georeference (GML box).
 
     Raises:
         InputError: The image is damaged, or is not what the metadata says.

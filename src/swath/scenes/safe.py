@@ -117,11 +117,6 @@ def read_reflectance(
     (number + offset) / quantification x 10000, rounded and clipped. A number of 0 is no data; 65535
     (saturated) stays 65535. Bands of 20 and 60 m are resampled by cubic convolution.
 
-    Args:
-        product: Which.
-        band: `B01` ... `B12`, `B8A`.
-        window: Pixels of `product.grid`; None: all.
-
     Raises:
         InputError: The band is missing, or its image is damaged or not as the metadata say.
 
@@ -140,10 +135,6 @@ def read_reflectance(
 def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8]:
     """Decode the True Colour Image: (3, h, w) uint8 red, green, blue; 0 in all three = no data.
 
-    Args:
-        product: Which.
-        window: Pixels of `product.grid`; None: all.
-
     Raises:
         InputError: The product has none of 10 m, or it is damaged.
     """
@@ -160,12 +151,9 @@ def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8
 def read_scl_valid(
     product: Product, invalid: tuple[int, ...], window: Window | None = None
 ) -> NDArray[np.bool_]:
-    """Where the scene classification of an L2A product lets pixels be used: (h, w) bool, 10 m.
+    """Where the scene classification of an L2A product lets 10 m pixels be used: (h, w) bool.
 
-    Args:
-        product: Which.
-        invalid: Classes that may not be used; what is no class is not used either.
-        window: Pixels of `product.grid`; None: all.
+    What is of an `invalid` class, or of none, is not.
 
     Raises:
         InputError: The product has no scene classification, or it is damaged.
@@ -186,13 +174,13 @@ def write_plain(
     """Decode every wanted image of a product once, into a GeoTIFF that windows are read from.
 
     A pixel is valid (in the file's mask) where all wanted bands, or the TCI, and the scene
-    classification have it.
+    classification have it. `tci` is taken from the product's True Colour Image where it has the
+    wanted bands, else from reflectance.
 
     Args:
         product: Which.
         out: The GeoTIFF.
-        image: What is wanted. `tci` is taken from the product's True Colour Image where it has the
-            wanted bands, else from reflectance.
+        image: What is wanted.
         window: Pixels of `product.grid`.
         invalid: Classes of the scene classification that are not valid; only for L2A.
 
@@ -231,25 +219,20 @@ def write_plain(
 def _granule(files: ProductFiles) -> tuple[str, str]:
     """Name of the granule to read, and of its metadata file."""
     names = {match[1]: name for name in sorted(files.sizes) if (match := _GRANULE.fullmatch(name))}
-    if files.granule is not None:
-        if files.granule not in names:
-            raise InputError(f"{files.path}: the product has no such granule; it has {_few(names)}")
-        return files.granule, names[files.granule]
-    if len(names) == 1:
-        return next(iter(names.items()))
     if not names:
         raise InputError(
             f"{files.path}: no granule (GRANULE/*/MTD_TL.xml); the product is incomplete"
         )
-    raise InputError(
-        f"{files.path}: the product has {len(names)} tiles; name one: "
-        f"{files.root}/GRANULE/NAME with NAME one of {_few(names)}"
-    )
-
-
-def _few(names: Mapping[str, str]) -> str:
-    shown = ", ".join(list(names)[:20])
-    return f"{shown}, ..." if len(names) > 20 else shown
+    chosen = next(iter(names)) if files.granule is None else files.granule
+    few = ", ".join([*list(names)[:20], *(["..."] if len(names) > 20 else [])])
+    if chosen not in names:
+        raise InputError(f"{files.path}: the product has no such granule; it has {few}")
+    if files.granule is None and len(names) > 1:
+        raise InputError(
+            f"{files.path}: the product has {len(names)} tiles; name one: "
+            f"{files.root}/GRANULE/NAME with NAME one of {few}"
+        )
+    return chosen, names[chosen]
 
 
 def _images(files: ProductFiles, granule: str) -> dict[str, dict[int, str]]:

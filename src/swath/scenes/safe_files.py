@@ -52,14 +52,10 @@ class ProductFiles:
     granule: str | None
 
     def read(self, name: str, limit: int) -> bytes:
-        """Read a file into memory; an image is held against the zip's or the manifest's checksum.
-
-        Args:
-            name: One of `sizes`.
-            limit: Largest size in bytes that such a file may have.
+        """Read one of `sizes`; an image is held against the zip's or the manifest's checksum.
 
         Raises:
-            InputError: The file is larger, cannot be read, or its checksum is wrong.
+            InputError: It has more than `limit` bytes, cannot be read, or its checksum is wrong.
         """
         size = self.sizes[name]
         if size > limit:
@@ -137,19 +133,12 @@ def find_files(path: Path) -> ProductFiles:
 
 def _zip_above(path: Path) -> Path | None:
     """The zip file that a path points into."""
-    for parent in path.parents:
-        if parent.suffix.lower() == ".zip" and parent.is_file():
-            return parent
-    return None
+    return next((p for p in path.parents if p.suffix.lower() == ".zip" and p.is_file()), None)
 
 
 def _product_metadata(folder: Path) -> str | None:
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except OSError:
-        return None
-    metadata = [name for name in names if _METADATA.fullmatch(name)]
-    return metadata[0] if len(metadata) == 1 else None
+    names = [file.name for file in folder.glob("*.xml") if _METADATA.fullmatch(file.name)]
+    return names[0] if len(names) == 1 else None
 
 
 def _in_folder(path: Path, root: Path, granule: str | None) -> ProductFiles:

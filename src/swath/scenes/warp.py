@@ -28,12 +28,10 @@ from swath.scenes.raster import (
 )
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene
-from swath.sentinel2 import (
-    NODATA,
-    QUANTIFICATION,
-    ImageSettings,
-    tci_from_reflectance,
-)
+from swath.sentinel2 import NODATA, QUANTIFICATION, ImageSettings, tci_from_reflectance
+
+Stored = NDArray[np.uint8] | NDArray[np.uint16]
+"""Images in an encoding, 0 = no data."""
 
 BRIGHTEST = 3.0
 """No reflectance is higher as a share of 1; as x 10000 the brightest band of darkest water is."""
@@ -67,7 +65,7 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
 
 def read_on_grid(
     scene: Scene, grid: Grid, image: ImageSettings, levels: Levels | None = None
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+) -> Stored:
     """Read a scene's wanted bands, warped onto a grid.
 
     Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
@@ -95,7 +93,7 @@ def read_on_grid(
         return read(grid, levels)
 
 
-Read = Callable[[Grid, Levels | None], NDArray[np.uint8] | NDArray[np.uint16]]
+Read = Callable[[Grid, Levels | None], Stored]
 """(grid, levels): as of `read_on_grid`."""
 
 
@@ -121,7 +119,7 @@ def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
 
 def _read_part(
     source: DatasetReader, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+) -> Stored:
     indexes = scene.band_indexes(image.bands)
     window = check_meets(scene, grid)
     if (same := same_pixels(scene.grid, grid)) is not None:
@@ -248,9 +246,7 @@ def _reflectance(
     return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
 
 
-def _encode(
-    values: NDArray[np.float32], scene: Scene, image: ImageSettings
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _encode(values: NDArray[np.float32], scene: Scene, image: ImageSettings) -> Stored:
     """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
     top = 255 if scene.dtype == "uint8" else 65535
     numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)

@@ -174,13 +174,7 @@ def read_sites_file(path: Path) -> SitesFile:
 
 
 def write_sites_file(path: Path, settings: SitesFile, *remarks: str) -> None:
-    """Write SITES.yaml with remarks above it; what is as by default is not said.
-
-    Args:
-        path: The file, in a folder that is there.
-        settings: What it says.
-        remarks: A comment each.
-    """
+    """Write SITES.yaml with remarks above it, a comment each; what is as by default is not said."""
     values = settings.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     path.write_text("".join(f"# {remark}\n" for remark in remarks) + text, "utf-8")

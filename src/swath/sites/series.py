@@ -54,8 +54,7 @@ def plan_series(
 
     Raises:
         SettingsError: The site names no scenes, or a setting does not fit its files.
-        InputError: A scene lacks a band or does not meet the grid; otherwise as `find_scenes` and
-            `plan_grid`.
+        InputError: A scene lacks a band or does not meet the grid; otherwise as `find_scenes`.
         GridError: The grid cannot be made.
     """
     site = settings.sites[name]
