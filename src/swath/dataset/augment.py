@@ -40,12 +40,9 @@ under one of 45 degrees."""
 
 
 def transform(array: NDArray[A], symmetry: int) -> NDArray[A]:
-    """Apply one element of D4 to the last two axes.
+    """Apply one element of D4, 0..7, to the last two axes of (..., H, W).
 
-    Args:
-        array: (..., H, W).
-        symmetry: 0..7: `symmetry % 4` quarter turns counter-clockwise, then a flip left-right for
-            4 and more.
+    `symmetry % 4` quarter turns counter-clockwise, then a flip left-right for 4 and more.
 
     Source: section 1.4 (flips and rotations by multiples of 90 degrees); one element serves the
     whole series and its label.

@@ -28,14 +28,7 @@ _LAYOUT = pystac.layout.CustomLayoutStrategy(
     item_func=lambda item, folder: f"{folder}/{item.id.rsplit('_', 1)[1]}.json"
 )
 
-_UNREADABLE = (
-    pystac.STACError,
-    pystac.STACTypeError,
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-)
+_BROKEN = (pystac.STACError, pystac.STACTypeError, OSError, ValueError, TypeError, AttributeError)
 
 _CONDITIONS = ("eo:cloud_cover", "view:sun_azimuth", "view:sun_elevation")
 
@@ -90,7 +83,7 @@ def read_dataset(root: Path) -> Dataset:
         raise DatasetError(f"{path}: {first_problem(error)}") from None
     except KeyError as error:
         raise DatasetError(f"{path}: the catalog lacks {error}; build it again") from None
-    except _UNREADABLE as error:
+    except _BROKEN as error:
         raise DatasetError(f"{path}: the catalog cannot be read ({reason_of(error)})") from None
     for site in dataset.sites:
         for file in (*(image.path for image in site.acquisitions), site.labels, site.roads):
@@ -100,13 +93,13 @@ def read_dataset(root: Path) -> Dataset:
 
 
 def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
-    bounds = list(site.grid.lonlat_bounds)
     first, last = stac.first_second(site.dates[0]), stac.first_second(site.dates[-1])
     collection = pystac.Collection(
         id=site.name,
         description=f"Image series and labels of {site.name}",
         extent=pystac.Extent(
-            pystac.SpatialExtent([bounds]), pystac.TemporalExtent([[first, last]])
+            pystac.SpatialExtent([list(site.grid.lonlat_bounds)]),
+            pystac.TemporalExtent([[first, last]]),
         ),
         license="other",
         providers=[pystac.Provider(name=dataset.attribution)],
@@ -116,8 +109,7 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
             "swath:labels_date": None if site.labels_date is None else str(site.labels_date),
             "swath:shift_m": list(site.shift_m),
             "swath:regions": [
-                {"split": region.split, "window": list(astuple(region.window))}
-                for region in site.regions
+                {"split": r.split, "window": list(astuple(r.window))} for r in site.regions
             ],
         },
     )
@@ -129,7 +121,6 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
 
 
 def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item:
-    bounds = site.grid.lonlat_bounds
     day = stac.first_second(acquisition.date)
     # What is known of clouds (of the whole tile) and sun.
     pairs = zip(_CONDITIONS, astuple(acquisition.conditions), strict=True)
@@ -137,7 +128,7 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
     item = pystac.Item(
         id=f"{site.name}_{acquisition.date}",
         geometry=stac.footprint(site.grid),
-        bbox=list(bounds),
+        bbox=list(site.grid.lonlat_bounds),
         # The files tell the day only.
         datetime=day,
         start_datetime=day,
@@ -152,37 +143,28 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
         # The extension wants one of its fields, so an item whose sun is not known goes without.
         stac_extensions=[*EXTENSIONS, *([stac.VIEW] if any("view:" in key for key in sky) else [])],
     )
-    image = _geotiff(
-        acquisition.path,
-        "Image",
-        "data",
-        {
-            **stac.checksum_fields(acquisition.sha256),
-            "data_type": "uint8" if dataset.image.encoding == "tci" else "uint16",
-            "nodata": NODATA,
-            "bands": [stac.band_fields(name) for name in dataset.image.bands],
-        },
-    )
-    item.add_asset("image", image)
+    fields: dict[str, JsonValue] = {
+        "data_type": "uint8" if dataset.image.encoding == "tci" else "uint16",
+        "nodata": NODATA,
+        "bands": [stac.band_fields(name) for name in dataset.image.bands],
+    }
+    item.add_asset("image", _geotiff(acquisition.path, acquisition.sha256, "data", fields))
     item.add_asset("labels", _labels_asset(site, dataset.legend))
     return item
 
 
 def _labels_asset(site: Site, legend: Legend) -> pystac.Asset:
-    return _geotiff(
-        site.labels,
-        "Labels",
-        "labels",
-        {
-            **stac.checksum_fields(site.labels_sha256),
-            "data_type": "uint8",
-            "nodata": IGNORE,
-            "classification:classes": stac.class_fields(legend),
-        },
-    )
+    fields: dict[str, JsonValue] = {
+        "data_type": "uint8",
+        "nodata": IGNORE,
+        "classification:classes": stac.class_fields(legend),
+    }
+    return _geotiff(site.labels, site.labels_sha256, "labels", fields)
 
 
-def _geotiff(path: Path, title: str, role: str, fields: dict[str, JsonValue]) -> pystac.Asset:
+def _geotiff(path: Path, sha256: str, role: str, fields: dict[str, JsonValue]) -> pystac.Asset:
+    title = "Image" if role == "data" else "Labels"
+    fields = {**stac.checksum_fields(sha256), **fields}
     return pystac.Asset(f"./{path.name}", title, None, pystac.MediaType.GEOTIFF, [role], fields)
 
 
@@ -201,9 +183,7 @@ def _read_site(collection: pystac.Collection) -> Site:
         labels=_path(labels),
         labels_sha256=stac.read_checksum(labels.extra_fields),
         roads=None if roads is None else _path(roads),
-        regions=tuple(
-            Region(region["split"], Window(*region["window"])) for region in extra["swath:regions"]
-        ),
+        regions=tuple(Region(r["split"], Window(*r["window"])) for r in extra["swath:regions"]),
         labels_date=dt.date.fromisoformat(labels_date) if labels_date else None,
         shift_m=(east, north),
     )

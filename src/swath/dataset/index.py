@@ -24,7 +24,6 @@ class Survey:
     """Where one region of a site has labels; all that planning needs to know.
 
     Attributes:
-        site: Name of the site.
         region: The rectangle that patches may see.
         dates: Number of acquisitions of the site.
         labelled: (n, 2) centres of the cells with labels: row and column in the site's pixels.
@@ -45,7 +44,6 @@ class Patch:
     """One training sample: a window of a series, turned.
 
     Attributes:
-        site: Name of the site.
         window: Pixels of the site; what lies outside `region` is no data and *ignore*.
         region: The rectangle of the split: no pixel outside it is ever seen.
         dates: Indices of the acquisitions, ascending, so oldest first.

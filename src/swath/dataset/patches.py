@@ -37,11 +37,9 @@ class Sample(TypedDict):
 
 
 class PatchDataset(TorchDataset[Sample]):
-    """Patches of a dataset, read one by one.
+    """Patches of a dataset, read one by one, in order.
 
     Args:
-        dataset: Where the sites are.
-        patches: What to read, in order.
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
         clouds: Share of the series with a clouded date; see `augment.cloud_a_date`.

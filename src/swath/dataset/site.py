@@ -30,14 +30,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """One date of a site.
+    """One date of a site: a GeoTIFF on its grid.
 
     Attributes:
-        date: Day of acquisition.
-        path: The GeoTIFF, on the site's grid.
-        sha256: Of that file.
         shift_m: (east, north) by which the build moved the image.
-        conditions: Clouds and sun.
         masks: What left pixels of it out; see `swath.scenes.scene.Scene`.
     """
 
@@ -55,12 +51,9 @@ class Site:
 
     Attributes:
         name: Also of its folder.
-        grid: Where its pixels lie.
         acquisitions: Its images, oldest first; at least one.
         labels: uint8 GeoTIFF of class ids on the grid, 255 = ignore.
-        labels_sha256: Of that file.
         roads: The vector features that made the labels (GeoParquet), where kept.
-        regions: What belongs to which split.
         labels_date: The day whose state the labels show, where known.
         shift_m: (east, north) by which the build moved the features of the labels.
     """
@@ -130,7 +123,6 @@ class Dataset:
 
     Attributes:
         root: The folder that holds `catalog.json`.
-        legend: The classes of the labels.
         image: Bands and encoding of every image.
         sites: In the order of the sites file.
         attribution: Who made the data.

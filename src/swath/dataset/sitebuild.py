@@ -27,15 +27,12 @@ from swath.sites.series import SceneSeries, plan_series
 
 @dataclass(frozen=True, slots=True)
 class SiteJob:
-    """What is to be made for one site, known from headers only.
+    """What is to be made for one site, known from headers only, by the sites file in folder `base`.
 
     Attributes:
         series: Its name, which is also that of its folder; its images, and where all will lie.
         regions: What belongs to which split.
         labels: Where the features of its labels come from.
-        settings: The sites file.
-        legend: The classes of the labels.
-        base: The folder of the sites file.
     """
 
     series: SceneSeries

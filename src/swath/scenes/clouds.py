@@ -37,12 +37,9 @@ _BEST = (*_FEWEST, "B11", "B12")
 
 @dataclass(frozen=True, slots=True)
 class CloudModel:
-    """The network of ukis-csmask that fits an image.
+    """The network of ukis-csmask that fits an image, and its package's version.
 
-    Attributes:
-        level: Whether reflectance is that at the top of the atmosphere (L1C) or the surface (L2A).
-        bands: What it looks at.
-        version: Of the package.
+    It looks at `bands`, reflectance at the top of the atmosphere (L1C) or the surface (L2A).
     """
 
     level: Level

@@ -162,20 +162,13 @@ def _check_place(gml: bytes, grid: Grid, source: str) -> None:
 def _parts(data: bytes, source: str) -> tuple[memoryview, list[bytes]]:
     """The codestream, complete to its last marker, and what GML stands beside it."""
     view = memoryview(data)
-    gml: list[bytes] = []
-    if data.startswith(_CODESTREAM):
-        stream = view
-    elif data.startswith(_SIGNATURE):
-        boxes = list(_boxes(view))
-        streams = [content for kind, content in boxes if kind == b"jp2c"]
-        if not streams:
-            raise _damaged(source, "it breaks off before its end")
-        stream = streams[0]
-        gml = [bytes(content) for kind, content in boxes if kind == b"xml "]
-    else:
+    if not data.startswith((_CODESTREAM, _SIGNATURE)):
         raise InputError(f"{source}: no JPEG 2000 image; get the product again")
+    boxes = [(b"jp2c", view)] if data.startswith(_CODESTREAM) else list(_boxes(view))
+    stream = next((content for kind, content in boxes if kind == b"jp2c"), view[:0])
     if stream[:4] != _CODESTREAM or stream[-2:] != _END:
         raise _damaged(source, "it breaks off before its end")
+    gml = [bytes(content) for kind, content in boxes if kind == b"xml "]
     return stream, [text for text in gml if b"RectifiedGrid" in text]
 
 

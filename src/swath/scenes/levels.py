@@ -103,7 +103,7 @@ def overlook_clouds(values: Reflectance, bands: Sequence[str]) -> Reflectance:
         bands: Their C names; without blue (B02) nothing is taken for a cloud.
 
     Returns:
-        (C, n) of them, in another order; n = 0 where hardly any are left (`LEAST_CLEAR`).
+        (C, n), in another order; n = 0 where hardly any are left (`LEAST_CLEAR`).
 
     Source: not in the paper; the brightness tests of cloud masks since Fmask (Zhu & Woodcock 2012).
     A guard, no cloud mask: thin clouds stay.

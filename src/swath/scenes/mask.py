@@ -16,10 +16,7 @@ from swath.scenes.scene import Scene
 def find_mask(pattern: str, scene: Scene, folder: Path) -> Path:
     """The mask of a scene, its header checked.
 
-    Args:
-        pattern: Path, relative to `folder`; `{date}` in it stands for the scene's YYYY-MM-DD.
-        scene: Whose.
-        folder: Where relative paths start.
+    `pattern` is a path, relative to `folder`; `{date}` in it stands for the scene's YYYY-MM-DD.
 
     Raises:
         InputError: The file is missing, is no georeferenced raster, or lies elsewhere.

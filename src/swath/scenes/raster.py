@@ -248,18 +248,10 @@ def write_raster(
     colors: Mapping[int, tuple[int, int, int]] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write (C, H, W) as a tiled, compressed GeoTIFF, whole or not at all.
+    """Write (C, H, W) on `grid` as a tiled, compressed GeoTIFF, whole or not at all.
 
-    An 8-bit True Colour Image is marked as red, green and blue.
-
-    Args:
-        path: The file.
-        image: Its pixels.
-        grid: Where they lie.
-        nodata: Value of pixels without data.
-        names: A description for each band.
-        colors: Colour table (value -> red, green, blue 0..255) of a one-band uint8 raster.
-        tags: Metadata of the file.
+    An 8-bit True Colour Image is marked as red, green and blue. `names` describe the bands, `tags`
+    the file; `colors` (value -> red, green, blue 0..255) are for one band of uint8.
     """
     count, height, width = image.shape
     if (height, width) != grid.shape or count != len(names):

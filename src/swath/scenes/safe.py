@@ -51,10 +51,7 @@ class Product:
     """One tile of a Sentinel-2 product, known from its metadata.
 
     Attributes:
-        files: Where its files are.
         granule: Name of the tile's folder under `GRANULE`.
-        metadata: What its product says.
-        tile: What its granule says.
         images: Image files by band (also `TCI`, `SCL`), then by pixel size in metres, finest first.
     """
 

@@ -40,7 +40,7 @@ class ProductFiles:
         root: The product's folder, or the zip file.
         prefix: What stands before a product's names inside the zip (`NAME.SAFE/`, or nothing).
         metadata: Name of the product's metadata file.
-        sizes: Size in bytes by name; names start at the product's root and are parted by `/`.
+        sizes: Bytes by name; names start at the product's root and are parted by `/`.
         granule: Name of the granule that the user chose; None: the only one.
     """
 

@@ -40,12 +40,9 @@ _UTM = re.compile(r"EPSG:32[67](0[1-9]|[1-5]\d|60)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ProductMetadata:
-    """What a product's metadata file says.
+    """What a product's metadata file says: level, baseline (`05.09`), spacecraft (`Sentinel-2A`).
 
     Attributes:
-        level: `L1C` (top of atmosphere) or `L2A` (surface).
-        baseline: Processing baseline, `05.09`.
-        spacecraft: `Sentinel-2A`.
         quantification: Digital numbers per reflectance 1.
         offsets: By band: what is added to a digital number before it is divided.
         cloud_cover: Percent 0..100 of the product; None where it is not told.
@@ -61,15 +58,13 @@ class ProductMetadata:
 
 @dataclass(frozen=True, slots=True)
 class TileMetadata:
-    """What a granule's metadata file says; None where it does not.
+    """What a granule's metadata file says of a tile such as `34UCF`; None where it does not.
 
     Attributes:
-        mgrs_tile: `34UCF`.
         sensing_time: UTC.
         grids: Where the pixels lie, by pixel size in metres; 10 is always there.
         cloud_cover: Percent 0..100 of the tile.
-        sun_zenith_deg: Mean over the tile.
-        sun_azimuth_deg: Mean over the tile, clockwise from north.
+        sun_zenith_deg: Mean over the tile, as is the azimuth, clockwise from north.
     """
 
     mgrs_tile: str

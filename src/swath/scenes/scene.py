@@ -64,10 +64,8 @@ _COMMON = {band.common_name: band.name for band in BANDS.values() if band.common
 class Conditions:
     """How the sky was over the whole image or tile; None where its source does not say.
 
-    Attributes:
-        cloud_cover: Percent 0..100.
-        sun_azimuth_deg: 0..360, clockwise from north.
-        sun_elevation_deg: -90..90, above the horizon.
+    Clouds in percent 0..100; the sun's azimuth 0..360, clockwise from north, and its elevation
+    above the horizon, -90..90.
     """
 
     cloud_cover: float | None = None
@@ -80,20 +78,16 @@ UNKNOWN = Conditions()
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One acquisition in a file of its own.
+    """One acquisition in a file of its own: a GeoTIFF or a product, in any CRS and pixel size.
 
     Attributes:
-        path: The GeoTIFF, or the product.
-        date: Day of acquisition.
         bands: Names by band of the file: `B04`, ...; what has no known name keeps its description.
         dtype: One of `DTYPES`.
-        grid: Where its pixels lie: any CRS, any pixel size.
+        grid: Where its pixels lie, moved by `shift_m` (east, north) from what the file says.
         product: What its metadata say, if it is a Sentinel-2 product.
         scl_invalid: Classes of the scene classification whose pixels are not used.
         mask: Raster whose pixels other than 0 are not used.
-        shift_m: (east, north) by which `grid` was moved away from what the file says.
         clouds: The model whose clouds and shadows are not used.
-        conditions: Clouds and sun.
     """
 
     path: Path
@@ -123,8 +117,6 @@ class Scene:
 
     def moved(self, shift_m: tuple[float, float]) -> "Scene":
         """The scene with its image moved (east, north) by `shift_m`; its mask stays."""
-        if shift_m == (0.0, 0.0):
-            return self
         east, north = self.shift_m[0] + shift_m[0], self.shift_m[1] + shift_m[1]
         return replace(self, grid=self.grid.moved(*shift_m), shift_m=(east, north))
 

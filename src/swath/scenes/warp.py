@@ -71,13 +71,13 @@ def read_on_grid(
     Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
     or the user's mask leaves out, that the scene's cloud model finds clouded, or that is the file's
     no-data value or NaN in a wanted band. All other pixels are measurements: what is 0 or below
-    there (dark water after atmospheric correction) becomes 1.
+    there (dark water after atmospheric correction) becomes 1. Reflectance becomes the 8-bit view
+    *after* warping; an 8-bit True Colour Image stays as it is.
 
     Args:
         scene: What to read.
         grid: Where to bring it.
-        image: Which bands, in which encoding. Reflectance becomes the 8-bit view *after* warping;
-            an 8-bit True Colour Image stays as it is.
+        image: Which bands, in which encoding.
         levels: The `scene_levels` of the whole grid of which `grid` is a part; None: of `grid`.
 
     Returns:
@@ -88,7 +88,6 @@ def read_on_grid(
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
             encoding, or the file breaks off.
     """
-    check_meets(scene, grid)
     with reading(scene, grid, image) as read:
         return read(grid, levels)
 

@@ -4,6 +4,7 @@ import datetime as dt
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -129,13 +130,13 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
         scenes += [scene for scene in matched if scene.date not in entry.exclude]
     if not scenes:
         raise SettingsError(f"every date of {entries[0].path!r} is excluded; keep at least one")
-    by_date: dict[dt.date, Scene] = {}
-    for scene in scenes:
-        if (other := by_date.setdefault(scene.date, scene)) is not scene:
+    scenes.sort(key=lambda scene: scene.date)
+    for scene, other in pairwise(scenes):
+        if scene.date == other.date:
             raise InputError(
-                f"two files of {scene.date}: {other.path} and {scene.path}; keep one of them"
+                f"two files of {scene.date}: {scene.path} and {other.path}; keep one of them"
             )
-    return tuple(by_date[date] for date in sorted(by_date))
+    return tuple(scenes)
 
 
 def _read_entry(entry: SceneSettings, folder: Path) -> list[Scene]:
