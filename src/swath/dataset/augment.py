@@ -85,14 +85,14 @@ def cloud_a_date(
 ) -> NDArray[np.generic]:
     """Hide a part of one date of a series under cloud and its shadow, as no mask would tell.
 
-    What had data still has.
+    It happens with probability `share`, and never to a series of one date. Chance decides which
+    date, how much of it (5 to 95 %), how thick, and where the shadow falls.
 
     Args:
-        images: (T, C, H, W) uint8 or uint16, 0 = no data.
+        images: (T, C, H, W) uint8 or uint16, 0 = no data; what had data still has.
         encoding: Of the images.
-        share: Probability that it happens to this series; never to one of a single date.
-        rng: Source of randomness: which date, how much of it (5 to 95 %), how thick, where the
-            shadow falls.
+        share: 0..1.
+        rng: Source of randomness.
 
     Source: not in the paper. So that what fuses dates learns which one not to trust.
     """

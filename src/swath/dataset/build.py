@@ -31,18 +31,7 @@ def build_dataset(
     """Build a dataset from a sites file, whose relative paths start at its folder.
 
     Everything is planned first, from headers, so that what is wrong shows at once. The folder
-    appears under its name when it is complete.
-
-    Args:
-        sites_file: SITES.yaml.
-        out: The dataset's folder.
-        bands: In place of the sites file's.
-        encoding: In place of the sites file's.
-        overwrite: Whether an existing folder may be replaced.
-        workers: Who builds the sites, one at a time each.
-
-    Returns:
-        The dataset, as read back from the folder.
+    appears under its name when it is complete. Bands and encoding may replace the sites file's.
 
     Raises:
         SettingsError: The sites file is wrong.

@@ -1,7 +1,6 @@
 """The patch index: which windows a network trains on, as a plain value.
 
-Pure: planning draws patches from summaries of the labels and touches no file, so a plan can be
-printed, counted and tested. `patches` makes the summaries and reads the pixels.
+Pure: planning draws patches from summaries of the labels; `patches` reads the pixels.
 """
 
 from collections.abc import Sequence
@@ -63,17 +62,13 @@ def survey_labels(site: str, region: Window, dates: int, labels: NDArray[np.uint
     sides = ((0, -height % CELL_PX), (0, -width % CELL_PX))
     padded = np.pad(labels, sides, constant_values=IGNORE)
     cells = padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, -1, CELL_PX)
-    labelled = (cells != IGNORE).any(axis=(1, 3))
-    foreground = ((cells != IGNORE) & (cells != 0)).any(axis=(1, 3))
-    origin = np.array([region.row, region.col]) + CELL_PX // 2
-    return Survey(
-        site,
-        region,
-        dates,
-        np.argwhere(labelled) * CELL_PX + origin,
-        np.argwhere(foreground) * CELL_PX + origin,
-        int((labels != IGNORE).sum()),
+    known = cells != IGNORE
+    middle = np.array([region.row, region.col]) + CELL_PX // 2
+    labelled, foreground = (
+        np.argwhere(marked.any(axis=(1, 3))) * CELL_PX + middle
+        for marked in (known, known & (cells != 0))
     )
+    return Survey(site, region, dates, labelled, foreground, int(known.sum()))
 
 
 def plan_patches(

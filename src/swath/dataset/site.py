@@ -214,11 +214,9 @@ class Dataset:
 def read_image(
     acquisition: Acquisition, window: Window | None = None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read an image, or a window of it that may reach outside the grid.
+    """Read an image (C, h, w), or a window of it that may reach outside the grid.
 
-    Returns:
-        (C, h, w) uint8 (TCI, 1..255) or uint16 (reflectance x 10000, 1..65535); 0 = no data, also
-        outside the grid.
+    uint8 (TCI, 1..255) or uint16 (reflectance x 10000, 1..65535); 0 = no data, also outside.
 
     Raises:
         InputError: The file cannot be read.
@@ -229,8 +227,7 @@ def read_image(
 def read_labels(site: Site, window: Window | None = None) -> NDArray[np.uint8]:
     """Read the labels of a site, or a window of them that may reach outside the grid.
 
-    Returns:
-        (h, w) uint8 class ids; 255 = ignore, also outside the grid.
+    (h, w) uint8 class ids; 255 = ignore, also outside.
 
     Raises:
         InputError: The file cannot be read.

@@ -72,14 +72,10 @@ def choose_cloud_model(path: Path, bands: Sequence[str], level: Level | None) ->
 
 
 def find_clouds(model: CloudModel, image: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    """Where clouds and their shadows are.
+    """Where clouds and their shadows are, or no farther away than `BUFFER_PX`: (H, W) bool.
 
-    Args:
-        model: Its bands are those of `image`.
-        image: (C, H, W) reflectance x 10000 in pixels of `RESOLUTION_M`; 0 = no data.
-
-    Returns:
-        (H, W) bool, True = cloud or shadow, or no farther than `BUFFER_PX` from one.
+    The image is (C, H, W) reflectance x 10000 of the model's bands in pixels of `RESOLUTION_M`; 0 =
+    no data.
     """
     from ukis_csmask.mask import CSmask
 

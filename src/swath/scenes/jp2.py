@@ -33,9 +33,6 @@ _MAX_DEPTH = 4
 """Boxes in boxes; the GML of a product is in the second."""
 
 
-_DECODER_ERRORS = (RuntimeError, ValueError, RasterioError)
-"""imagecodecs.Jpeg2kError is a RuntimeError."""
-
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W), or (H, W, components)."""
 
@@ -59,7 +56,8 @@ def decode(data: bytes, grid: Grid, components: int, source: str) -> Pixels:
         _check_place(text, grid, source)
     try:
         pixels = _decode(bytes(stream))
-    except _DECODER_ERRORS as error:
+    # imagecodecs.Jpeg2kError is a RuntimeError.
+    except (RuntimeError, ValueError, RasterioError) as error:
         raise _damaged(source, reason_of(error)) from None
     shape = grid.shape if components == 1 else (*grid.shape, components)
     if pixels.shape != shape or pixels.dtype not in (np.uint8, np.uint16):

@@ -29,7 +29,7 @@ def cloud_over(
     dark: float | np.floating,
     white: float | np.floating,
 ) -> NDArray[np.floating]:
-    """An image as it is seen through clouds, its ground in the light that they leave.
+    """An image as it is seen through clouds, its ground in the light that they leave; not rounded.
 
     Args:
         image: (..., H, W) numbers that are linear in light.
@@ -37,9 +37,6 @@ def cloud_over(
         light: (H, W) 0..1 of the sun's, on the ground.
         dark: The number of a ground without light.
         white: The number of a thick cloud.
-
-    Returns:
-        (..., H, W), not rounded.
     """
     lit = dark + (image - dark) * light
     seen: NDArray[np.floating] = lit + cover * (white - lit)

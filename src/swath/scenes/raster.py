@@ -65,10 +65,7 @@ def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
 
 
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
-    """Read all bands of a raster, or a window of them that may reach outside, where it is `fill`.
-
-    Returns:
-        (C, h, w) in the file's own type.
+    """Read all bands (C, h, w) of a raster, or of a window: `fill` where that reaches outside.
 
     Raises:
         InputError: The file cannot be read.
@@ -268,7 +265,5 @@ def write_raster(
         target.write(image)
         target.descriptions = tuple(names)
         target.update_tags(**(tags or {}))
-        if rgb:
-            target.colorinterp = RGB
         if colors:
             target.write_colormap(1, {value: (*color, 255) for value, color in colors.items()})

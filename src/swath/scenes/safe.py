@@ -42,7 +42,7 @@ _GRANULE = re.compile(
     r"GRANULE/([^/]+)/(?:MTD_TL|S2[A-Z]_(?:OPER|USER)_MTD_L(?:1C|2A)_T[^/]*)\.xml", re.ASCII
 )
 _IMAGE = re.compile(
-    r"IMG_DATA/(?:R(10|20|60)m/)?[^/]*_(TCI|SCL|B\d\d|B8A)(?:_(10|20|60)m)?\.jp2", re.ASCII
+    rf"IMG_DATA/(?:R(10|20|60)m/)?[^/]*_(TCI|SCL|{'|'.join(BANDS)})(?:_(10|20|60)m)?\.jp2", re.ASCII
 )
 
 
@@ -88,9 +88,8 @@ class Product:
 def read_product(path: Path) -> Product:
     """Read the metadata of a product.
 
-    Args:
-        path: A `.SAFE` folder, its zip, its metadata file, or one granule of a product that holds
-            several: the granule's folder, or `PRODUCT.zip/GRANULE/NAME`.
+    `path` is a `.SAFE` folder, its zip, its metadata file, or one granule of a product that holds
+    several: the granule's folder, or `PRODUCT.zip/GRANULE/NAME`.
 
     Raises:
         InputError: No product, several tiles and none chosen, or metadata that is missing, damaged
@@ -170,16 +169,10 @@ def write_plain(
 ) -> tuple[tuple[str, ...], str]:
     """Decode every wanted image of a product once, into a GeoTIFF that windows are read from.
 
-    A pixel is valid (in the file's mask) where all wanted bands, or the TCI, and the scene
-    classification have it. `tci` is taken from the product's True Colour Image where it has the
-    wanted bands, else from reflectance.
-
-    Args:
-        product: Which.
-        out: The GeoTIFF.
-        image: What is wanted.
-        window: Pixels of `product.grid`.
-        invalid: Classes of the scene classification that are not valid; only for L2A.
+    A pixel is valid (in the file's mask) where all wanted bands, or the TCI, have it and it is of
+    no `invalid` class of an L2A product's scene classification. `tci` is taken from the product's
+    True Colour Image where it has the wanted bands, else from reflectance. The file holds `window`,
+    pixels of `product.grid`.
 
     Returns:
         Names of the bands in the file; its type, `uint8` (True Colour Image) or `uint16`
@@ -237,12 +230,9 @@ def _images(files: ProductFiles, granule: str) -> dict[str, dict[int, str]]:
     images: dict[str, dict[int, str]] = {}
     head = f"GRANULE/{granule}/"
     for name in sorted(files.sizes):
-        match = _IMAGE.fullmatch(name.removeprefix(head)) if name.startswith(head) else None
-        if match is None or (match[2] not in BANDS and match[2] not in ("TCI", "SCL")):
-            continue
-        native = BANDS[match[2]].resolution_m if match[2] in BANDS else 10
-        resolution = int(match[3] or match[1] or native)
-        images.setdefault(match[2], {})[resolution] = name
+        if name.startswith(head) and (match := _IMAGE.fullmatch(name.removeprefix(head))):
+            native = BANDS[match[2]].resolution_m if match[2] in BANDS else 10
+            images.setdefault(match[2], {})[int(match[3] or match[1] or native)] = name
     return {band: dict(sorted(by_size.items())) for band, by_size in images.items()}
 
 

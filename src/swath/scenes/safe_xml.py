@@ -253,9 +253,9 @@ def _sensing_time(file: _File) -> dt.datetime:
     try:
         time = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise file.wrong(f"SENSING_TIME is {text[:40]!r}; expected a time") from None
+        time = dt.datetime.min
     if not 2015 <= time.year <= 2100:
-        raise file.wrong(f"SENSING_TIME is {text[:40]!r}; Sentinel-2 flies since 2015")
+        raise file.wrong(f"SENSING_TIME is {text[:40]!r}; expected a time since 2015")
     return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
 
 

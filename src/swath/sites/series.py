@@ -47,11 +47,7 @@ def plan_series(
 ) -> SceneSeries:
     """Plan the series of a site: find its files, read their headers, lay its grid.
 
-    Args:
-        name: One of `settings.sites`.
-        settings: The sites file.
-        folder: Where its relative paths start.
-        bands: What will be read.
+    Relative paths start at `folder`; `bands` are what will be read.
 
     Raises:
         SettingsError: The site names no scenes, or a setting does not fit its files.
@@ -63,7 +59,9 @@ def plan_series(
         raise SettingsError(
             f"site {name!r} names no scenes; give `scenes:`, or let `swath fetch` find them"
         )
-    scenes = _with_bands(find_scenes(site.scenes, folder), bands)
+    scenes = find_scenes(site.scenes, folder)
+    for scene in scenes:
+        scene.band_indexes(bands)
     grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
     for scene in scenes:
         check_meets(scene, grid)
@@ -80,17 +78,12 @@ def plan_loose_series(
     Raises:
         InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_grid`.
     """
-    scenes = _with_bands(find_scenes(entries, Path()), bands)
+    scenes = find_scenes(entries, Path())
+    for scene in scenes:
+        scene.band_indexes(bands)
     systems = {scene.grid.crs for scene in scenes}
     shared = scenes[0].grid.crs if len(systems) == 1 and is_metric(*systems) else None
     return SceneSeries(name, scenes, plan_grid(scenes, crs=shared))
-
-
-def _with_bands(scenes: tuple[Scene, ...], bands: tuple[str, ...]) -> tuple[Scene, ...]:
-    """The same scenes, none of which lacks a band."""
-    for scene in scenes:
-        scene.band_indexes(bands)
-    return scenes
 
 
 def read_series(
@@ -113,9 +106,7 @@ def read_series(
 def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
     """Read the headers of all acquisitions of a site, oldest first.
 
-    Args:
-        entries: Which files or Sentinel-2 products; a path may be a glob.
-        folder: Where relative paths start.
+    Entries name files or Sentinel-2 products, also by globs; relative paths start at `folder`.
 
     Raises:
         InputError: A file that is missing or unusable, a glob that matches nothing, two files of
