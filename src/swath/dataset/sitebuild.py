@@ -164,12 +164,8 @@ def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDA
 
 def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: Labelled) -> None:
     """Write a label raster that says in its tags where it comes from."""
-    attribution = source.attribution or job.settings.attribution
-    origin = {
-        f"LABELS_{key.upper()}": value
-        for key, value in source.features.attrs.items()
-        if key != "attribution"
-    }
+    origin = {f"LABELS_{key.upper()}": value for key, value in source.features.attrs.items()}
+    origin.pop("LABELS_ATTRIBUTION", None)
     write_raster(
         path,
         labels[None],
@@ -177,5 +173,5 @@ def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: L
         nodata=IGNORE,
         names=["class"],
         colors={c.id: c.rgb for c in job.legend.classes},
-        tags={"TIFFTAG_COPYRIGHT": attribution, **origin},
+        tags={"TIFFTAG_COPYRIGHT": source.attribution or job.settings.attribution, **origin},
     )
