@@ -29,8 +29,7 @@ BLACK_WHITE: dict[Encoding, tuple[float, float]] = {
         STANDARD_MEDIAN + 14.0 * STANDARD_SPREAD,
     ),
 }
-"""Encoding -> the numbers of no light and of a thick cloud in it: reflectances of 0 and
-`CLOUD_REFLECTANCE`, or the ends of the True Colour Image's scale. A standardised scene has its own;
+"""Encoding -> the numbers of no light and of a thick cloud in it. A standardised scene has its own;
 in towns black lies 2 to 8 spreads below the median and white 5 to 37 above it, the least in the
 near infrared."""
 

@@ -79,8 +79,7 @@ def _credits(attribution: str, makers: Iterable[str]) -> str:
 def class_shares(labels: NDArray[np.uint8], legend: Legend) -> tuple[dict[str, float], float]:
     """How much of a label raster (H, W), 255 = ignore, each class has, and how much is ignored.
 
-    Returns:
-        Class name -> share 0..1 of the labelled pixels; share 0..1 of all pixels that is ignored.
+    Shares 0..1: of the labelled pixels by name of the class, and of all pixels.
     """
     counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)
     labelled = labels.size - int(counts[IGNORE])

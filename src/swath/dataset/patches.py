@@ -1,6 +1,7 @@
 """Reading patches as tensors: the bridge from files to training."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
@@ -36,10 +37,11 @@ class Sample(TypedDict):
     label: Tensor
 
 
+@dataclass(eq=False, repr=False)
 class PatchDataset(TorchDataset[Sample]):
     """Patches of a dataset, read one by one, in order.
 
-    Args:
+    Attributes:
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
         clouds: Share of the series with a clouded date; see `augment.cloud_a_date`.
@@ -47,31 +49,20 @@ class PatchDataset(TorchDataset[Sample]):
         rasters: The dataset's files, where they stay open for more than these patches.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        patches: Sequence[Patch],
-        scaling: Scaling,
-        jitter_strength: float = 0.0,
-        clouds: float = 0.0,
-        seed: tuple[int, ...] = (0,),
-        rasters: OpenRasters | None = None,
-    ) -> None:
-        self.patches = patches
-        self.scaling = scaling
-        self.jitter_strength = jitter_strength
-        self.clouds = clouds
-        self.seed = seed
-        self._rasters = rasters or OpenRasters()
-        self._encoding = dataset.image.encoding
-        self._sites = {site.name: site for site in dataset.sites}
+    dataset: Dataset
+    patches: Sequence[Patch]
+    scaling: Scaling
+    jitter_strength: float = 0.0
+    clouds: float = 0.0
+    seed: tuple[int, ...] = (0,)
+    rasters: OpenRasters = field(default_factory=OpenRasters)
 
     def __len__(self) -> int:
         return len(self.patches)
 
     def __getitem__(self, index: int) -> Sample:
         patch = self.patches[index]
-        site = self._sites[patch.site]
+        site = self.dataset.site(patch.site)
         images = np.stack(
             [self._inside(site.acquisitions[date].path, patch, NODATA) for date in patch.dates]
         )
@@ -79,7 +70,7 @@ class PatchDataset(TorchDataset[Sample]):
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
-        images = cloud_a_date(images, self._encoding, self.clouds, rng)
+        images = cloud_a_date(images, self.dataset.image.encoding, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),
@@ -90,7 +81,7 @@ class PatchDataset(TorchDataset[Sample]):
     def _inside(self, path: Path, patch: Patch, fill: int) -> NDArray[np.generic]:
         """A patch (C, h, w) of a file; `fill` beyond the patch's region."""
         seen = patch.window.intersect(patch.region)
-        part = self._rasters.read(path, seen, fill=fill)
+        part = self.rasters.read(path, seen, fill=fill)
         whole = np.full((len(part), patch.window.height, patch.window.width), fill, part.dtype)
         whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
         return whole

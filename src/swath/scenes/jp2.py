@@ -32,7 +32,6 @@ _MAX_TILES = 65535
 _MAX_DEPTH = 4
 """Boxes in boxes; the GML of a product is in the second."""
 
-
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W), or (H, W, components)."""
 

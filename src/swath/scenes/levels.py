@@ -53,7 +53,6 @@ it."""
 LEAST_CLEAR = 0.1
 """Where less of a scene is darker, the brightness is taken for the ground's: snow, salt."""
 
-
 Reflectance = NDArray[np.uint16] | NDArray[np.float32]
 
 
@@ -125,7 +124,7 @@ def overlook_clouds(values: Reflectance, bands: Sequence[str]) -> Reflectance:
 def fit_levels(
     values: Reflectance, image: ImageSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The level of each band.
+    """The level of each band of (C, N) reflectance x 10000 of sampled pixels, all with data.
 
     `dos` moves each band so that its first percentile lies at `DARK_LEVEL`: even haze goes away.
     `standardised` moves and stretches it so that its median lies at `STANDARD_MEDIAN` and its
@@ -134,10 +133,6 @@ def fit_levels(
     even haze, the product's level or the sensor's calibration. Quartiles, since a lake over less
     than a quarter of the scene moves them little; clouds are overlooked, unless there is hardly
     anything else.
-
-    Args:
-        values: (C, N) reflectance x 10000 of sampled pixels, all with data.
-        image: The bands, and an encoding of `FROM_SCENE`.
 
     Returns:
         (C,) gains and (C,) offsets; without pixels they change nothing.

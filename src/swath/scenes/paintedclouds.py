@@ -14,11 +14,7 @@ SHADE = 0.65
 
 
 def cloud_cover(heights: NDArray[np.floating], edge: float | np.floating) -> NDArray[np.floating]:
-    """How much cloud there is where hills, (H, W) of mean 0 and deviation 1, rise above an edge.
-
-    Returns:
-        (H, W) 0..1: 0 where hills are no higher than `edge`.
-    """
+    """How much cloud, 0..1, is where hills (H, W) of mean 0 and deviation 1 rise above an edge."""
     return np.clip((heights - edge) / SOFT_EDGE, 0, 1)
 
 

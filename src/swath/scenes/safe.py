@@ -80,9 +80,8 @@ class Product:
     @property
     def cloud_cover(self) -> float | None:
         """Percent 0..100 of the tile, else of the product; None where it is not told."""
-        if self.tile.cloud_cover is not None:
-            return self.tile.cloud_cover
-        return self.metadata.cloud_cover
+        known = self.tile.cloud_cover
+        return self.metadata.cloud_cover if known is None else known
 
 
 def read_product(path: Path) -> Product:
@@ -186,7 +185,7 @@ def write_plain(
     bands = TCI_BANDS if as_tci else image.bands
     grid = product.grid.crop(window)
     dtype = "uint8" if as_tci else "uint16"
-    planes: Iterable[NDArray[np.uint8] | NDArray[np.uint16]] = (
+    planes: Iterable[Pixels] = (
         read_tci(product, window)
         if as_tci
         else (read_reflectance(product, band, window) for band in bands)

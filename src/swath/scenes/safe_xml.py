@@ -1,7 +1,7 @@
 """What the metadata of a Sentinel-2 product says: radiometry of the product, geometry of a tile.
 
-The files come from outside: no document type, no entities, and every number is checked before it
-is used. Namespaces differ from baseline to baseline, so elements are found by their local names.
+They come from outside: no document type, no entities, and every number is checked. Namespaces
+differ from baseline to baseline, so elements are found by their local names.
 """
 
 import datetime as dt

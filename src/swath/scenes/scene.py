@@ -147,14 +147,11 @@ def read_scene(
     bands: tuple[str, ...] | None = None,
     scl_invalid: tuple[int, ...] | None = None,
 ) -> Scene:
-    """Read the header of a GeoTIFF, or the metadata of a Sentinel-2 product.
+    """Read the header of a GeoTIFF, or the metadata of a Sentinel-2 product (folder or zip).
 
-    Args:
-        path: The file; a product may be a `.SAFE` folder or its zip.
-        date: Day of acquisition; None: as the file's name, or the product, has it.
-        bands: Names by band of the file; None: as its descriptions or colours have it.
-        scl_invalid: Classes of a product's scene classification that are not used; None: those of
-            `SCL_INVALID`.
+    What is None is taken from it: the date from its name or the product, the names of the file's
+    bands from descriptions or colours; and `SCL_INVALID` are the classes of a product's scene
+    classification that are not used.
 
     Raises:
         InputError: The file is damaged, has no date, no georeference, a type that is no image, or
@@ -164,9 +161,6 @@ def read_scene(
         return _read_product(path, date, bands, scl_invalid)
     if scl_invalid is not None:
         raise InputError(f"{path}: `scl_invalid:` is for Level-2A products; this is an image file")
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    day = date or date_in_name(path)
     with open_raster(path) as source:
         grid = grid_of(source, path, "image")
         if source.dtypes[0] not in DTYPES:
@@ -177,7 +171,7 @@ def read_scene(
         tags = source.tags()
         return Scene(
             path,
-            day,
+            date or date_in_name(path),
             _band_names(source, path, bands),
             source.dtypes[0],
             grid,

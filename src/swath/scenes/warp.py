@@ -92,12 +92,10 @@ def read_on_grid(
         return read(grid, levels)
 
 
-Read = Callable[[Grid, Levels | None], Stored]
-"""(grid, levels): as of `read_on_grid`."""
-
-
 @contextmanager
-def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
+def reading(
+    scene: Scene, grid: Grid, image: ImageSettings
+) -> Iterator[Callable[[Grid, Levels | None], Stored]]:
     """Open a scene to read parts of `grid` from it, each as `read_on_grid` does.
 
     A product is decoded once, for all of the grid.
@@ -120,9 +118,8 @@ def _read_part(
     source: DatasetReader, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
 ) -> Stored:
     indexes = scene.band_indexes(image.bands)
-    window = check_meets(scene, grid)
-    if (same := same_pixels(scene.grid, grid)) is not None:
-        window = same
+    same = same_pixels(scene.grid, grid)
+    window = same or check_meets(scene, grid)
     part = scene.grid.crop(window)
     if levels is None:
         levels = scene_levels(scene, grid, image)

@@ -143,7 +143,7 @@ class SitesFile(Frozen):
         resolution_m: Pixel size of every site's grid.
         widening: How burnt lines are widened.
         fetch: What `swath fetch` looks for.
-        sites: Site name -> its settings. Names become folders: letters, digits, `_` and `-`.
+        sites: By name, which becomes a folder's: letters, digits, `_` and `-`.
         attribution: Who made the data; kept in the catalogue and in every map.
     """
 

@@ -165,13 +165,10 @@ def plan_grid(
     crs: str | None = None,
     resolution_m: float = 10.0,
 ) -> Grid:
-    """The grid that a series is brought onto.
+    """The grid that a series is brought onto, in pixels of `resolution_m`.
 
-    Args:
-        scenes: The series; not looked at where `bounds` are given.
-        bounds: (west, south, east, north) in degrees; None: the box where all scenes overlap.
-        crs: A projected system in metres; None: the UTM zone of the box's centre.
-        resolution_m: Pixel size.
+    It covers `bounds` (west, south, east, north) in degrees, else the box where all scenes overlap;
+    in `crs`, a projected system in metres, else the UTM zone of the box's centre.
 
     Raises:
         InputError: The scenes have no place in common.
