@@ -69,11 +69,7 @@ def checksum_fields(sha256: str) -> dict[str, JsonValue]:
 
 
 def read_checksum(fields: Mapping[str, object]) -> str:
-    """The SHA-256 in hexadecimal digits that `checksum_fields` wrote.
-
-    Raises:
-        KeyError: There is no checksum.
-    """
+    """The SHA-256 in hexadecimal digits that `checksum_fields` wrote; KeyError if none is there."""
     return str(fields["file:checksum"]).removeprefix(_SHA256)
 
 

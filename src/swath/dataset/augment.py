@@ -29,8 +29,7 @@ BLACK_WHITE: dict[Encoding, tuple[float, float]] = {
         STANDARD_MEDIAN + 14.0 * STANDARD_SPREAD,
     ),
 }
-"""Encoding -> the numbers of no light and of a thick cloud in it: reflectances of 0 and
-`CLOUD_REFLECTANCE`, or the ends of the True Colour Image's scale. A standardised scene has its own;
+"""Encoding -> the numbers of no light and of a thick cloud in it. A standardised scene has its own;
 in towns black lies 2 to 8 spreads below the median and white 5 to 37 above it, the least in the
 near infrared."""
 
@@ -40,15 +39,9 @@ under one of 45 degrees."""
 
 
 def transform(array: NDArray[A], symmetry: int) -> NDArray[A]:
-    """Apply one element of D4 to the last two axes.
+    """Apply one element of D4, 0..7, to the last two axes of (..., H, W).
 
-    Args:
-        array: (..., H, W).
-        symmetry: 0..7: `symmetry % 4` quarter turns counter-clockwise, then a flip left-right for
-            4 and more.
-
-    Returns:
-        (..., H, W), or (..., W, H) for an odd number of quarter turns.
+    `symmetry % 4` quarter turns counter-clockwise, then a flip left-right for 4 and more.
 
     Source: section 1.4 (flips and rotations by multiples of 90 degrees); one element serves the
     whole series and its label.
@@ -62,8 +55,7 @@ def jitter(
 ) -> NDArray[np.float32]:
     """Change brightness and colour as another day, sensor view or haze would.
 
-    Each date gets one gain and one offset for all bands, and half as strong ones for each
-    band of its own.
+    Each date gets one gain and one offset for all bands, and half as strong ones for each band.
 
     Args:
         image: (T, C, H, W) scaled to mean 0 and standard deviation 1.
@@ -71,9 +63,6 @@ def jitter(
         strength: Standard deviation of the log gain and of the offset (in standard deviations of
             the image); 0 returns the image as it is.
         rng: Source of randomness.
-
-    Returns:
-        (T, C, H, W) float32.
 
     Source: not in the paper; part of the `best` preset.
     """
@@ -95,15 +84,14 @@ def cloud_a_date(
 ) -> NDArray[np.generic]:
     """Hide a part of one date of a series under cloud and its shadow, as no mask would tell.
 
-    Args:
-        images: (T, C, H, W) uint8 or uint16, 0 = no data.
-        encoding: Of the images.
-        share: Probability that it happens to this series; never to one of a single date.
-        rng: Source of randomness: which date, how much of it (5 to 95 %), how thick, where the
-            shadow falls.
+    It happens with probability `share`, and never to a series of one date. Chance decides which
+    date, how much of it (5 to 95 %), how thick, and where the shadow falls.
 
-    Returns:
-        (T, C, H, W) of the same type; what had data still has.
+    Args:
+        images: (T, C, H, W) uint8 or uint16, 0 = no data; what had data still has.
+        encoding: Of the images.
+        share: 0..1.
+        rng: Source of randomness.
 
     Source: not in the paper. So that what fuses dates learns which one not to trust.
     """

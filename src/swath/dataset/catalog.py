@@ -1,16 +1,17 @@
 """The catalog of a dataset: a self-contained STAC, a collection a site, an item an acquisition."""
 
 import datetime as dt
+from dataclasses import astuple
 from pathlib import Path
 
 import pystac
 import pystac.layout
 from affine import Affine
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from swath import stacfields as stac
 from swath.dataset.site import Acquisition, Dataset, Region, Site
-from swath.errors import DatasetError, SwathError
+from swath.errors import DatasetError, reason_of
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.scenes.scene import Conditions
@@ -27,15 +28,13 @@ _LAYOUT = pystac.layout.CustomLayoutStrategy(
     item_func=lambda item, folder: f"{folder}/{item.id.rsplit('_', 1)[1]}.json"
 )
 
+_BROKEN = (pystac.STACError, pystac.STACTypeError, OSError, ValueError, TypeError, AttributeError)
+
 _CONDITIONS = ("eo:cloud_cover", "view:sun_azimuth", "view:sun_elevation")
 
 
 def write_catalog(dataset: Dataset) -> None:
-    """Write `catalog.json` and what hangs on it; the files it names must be in place.
-
-    Args:
-        dataset: Its files lie under `dataset.root`; the catalog names them relative to itself.
-    """
+    """Write `catalog.json` and what hangs on it; the files it names must be in place."""
     catalog = pystac.Catalog(
         id="swath-dataset",
         title="Image series and labels",
@@ -77,45 +76,30 @@ def read_dataset(root: Path) -> Dataset:
             root=root,
             legend=Legend.model_validate(extra["swath:legend"]),
             image=ImageSettings.model_validate(extra["swath:image"]),
-            sites=tuple(_read_site(child) for child in catalog.get_children()),
+            sites=tuple(_read_site(child) for child in catalog.get_collections()),
             attribution=extra["swath:attribution"],
         )
     except ValidationError as error:
         raise DatasetError(f"{path}: {first_problem(error)}") from None
-    except SwathError:
-        raise
-    except (
-        pystac.STACError,
-        pystac.STACTypeError,
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{path}: the catalog cannot be read ({reason})") from None
     except KeyError as error:
         raise DatasetError(f"{path}: the catalog lacks {error}; build it again") from None
-    _check_files(dataset)
+    except _BROKEN as error:
+        raise DatasetError(f"{path}: the catalog cannot be read ({reason_of(error)})") from None
+    for site in dataset.sites:
+        for file in (*(image.path for image in site.acquisitions), site.labels, site.roads):
+            if file is not None and not file.is_file():
+                raise DatasetError(f"{file}: the catalog names this file, but it is not there")
     return dataset
 
 
-def _check_files(dataset: Dataset) -> None:
-    for site in dataset.sites:
-        roads = [] if site.roads is None else [site.roads]
-        for path in (*(a.path for a in site.acquisitions), site.labels, *roads):
-            if not path.is_file():
-                raise DatasetError(f"{path}: the catalog names this file, but it is not there")
-
-
 def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
-    bounds = list(site.grid.lonlat_bounds)
     first, last = stac.first_second(site.dates[0]), stac.first_second(site.dates[-1])
     collection = pystac.Collection(
         id=site.name,
         description=f"Image series and labels of {site.name}",
         extent=pystac.Extent(
-            pystac.SpatialExtent([bounds]), pystac.TemporalExtent([[first, last]])
+            pystac.SpatialExtent([list(site.grid.lonlat_bounds)]),
+            pystac.TemporalExtent([[first, last]]),
         ),
         license="other",
         providers=[pystac.Provider(name=dataset.attribution)],
@@ -125,38 +109,26 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
             "swath:labels_date": None if site.labels_date is None else str(site.labels_date),
             "swath:shift_m": list(site.shift_m),
             "swath:regions": [
-                {
-                    "split": region.split,
-                    "window": [
-                        region.window.row,
-                        region.window.col,
-                        region.window.height,
-                        region.window.width,
-                    ],
-                }
-                for region in site.regions
+                {"split": r.split, "window": list(astuple(r.window))} for r in site.regions
             ],
         },
     )
     collection.add_asset("labels", _labels_asset(site, dataset.legend))
     if site.roads is not None:
-        collection.add_asset(
-            "roads",
-            pystac.Asset(
-                f"./{site.roads.name}", "Features", media_type=stac.PARQUET, roles=["source"]
-            ),
-        )
+        roads = pystac.Asset(f"./{site.roads.name}", "Features", None, stac.PARQUET, ["source"])
+        collection.add_asset("roads", roads)
     return collection
 
 
 def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item:
-    bounds = site.grid.lonlat_bounds
     day = stac.first_second(acquisition.date)
-    sky = _conditions(acquisition.conditions)
+    # What is known of clouds (of the whole tile) and sun.
+    pairs = zip(_CONDITIONS, astuple(acquisition.conditions), strict=True)
+    sky = {key: round(value, 4) for key, value in pairs if value is not None}
     item = pystac.Item(
         id=f"{site.name}_{acquisition.date}",
         geometry=stac.footprint(site.grid),
-        bbox=list(bounds),
+        bbox=list(site.grid.lonlat_bounds),
         # The files tell the day only.
         datetime=day,
         start_datetime=day,
@@ -171,57 +143,37 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
         # The extension wants one of its fields, so an item whose sun is not known goes without.
         stac_extensions=[*EXTENSIONS, *([stac.VIEW] if any("view:" in key for key in sky) else [])],
     )
-    image = pystac.Asset(
-        f"./{acquisition.path.name}",
-        "Image",
-        media_type=pystac.MediaType.GEOTIFF,
-        roles=["data"],
-        extra_fields={
-            **stac.checksum_fields(acquisition.sha256),
-            "data_type": "uint8" if dataset.image.encoding == "tci" else "uint16",
-            "nodata": NODATA,
-            "bands": [stac.band_fields(name) for name in dataset.image.bands],
-        },
-    )
-    item.add_asset("image", image)
+    fields: dict[str, JsonValue] = {
+        "data_type": "uint8" if dataset.image.encoding == "tci" else "uint16",
+        "nodata": NODATA,
+        "bands": [stac.band_fields(name) for name in dataset.image.bands],
+    }
+    item.add_asset("image", _geotiff(acquisition.path, acquisition.sha256, "data", fields))
     item.add_asset("labels", _labels_asset(site, dataset.legend))
     return item
 
 
-def _conditions(sky: Conditions) -> dict[str, float]:
-    """What is known of clouds (of the whole tile) and sun."""
-    pairs = zip(
-        _CONDITIONS, (sky.cloud_cover, sky.sun_azimuth_deg, sky.sun_elevation_deg), strict=True
-    )
-    return {key: round(value, 4) for key, value in pairs if value is not None}
-
-
 def _labels_asset(site: Site, legend: Legend) -> pystac.Asset:
-    return pystac.Asset(
-        f"./{site.labels.name}",
-        "Labels",
-        media_type=pystac.MediaType.GEOTIFF,
-        roles=["labels"],
-        extra_fields={
-            **stac.checksum_fields(site.labels_sha256),
-            "data_type": "uint8",
-            "nodata": IGNORE,
-            "classification:classes": stac.class_fields(legend),
-        },
-    )
+    fields: dict[str, JsonValue] = {
+        "data_type": "uint8",
+        "nodata": IGNORE,
+        "classification:classes": stac.class_fields(legend),
+    }
+    return _geotiff(site.labels, site.labels_sha256, "labels", fields)
 
 
-def _read_site(collection: pystac.Catalog) -> Site:
-    if not isinstance(collection, pystac.Collection):
-        raise DatasetError(
-            f"{collection.id}: expected a collection, got a {collection.STAC_OBJECT_TYPE}"
-        )
+def _geotiff(path: Path, sha256: str, role: str, fields: dict[str, JsonValue]) -> pystac.Asset:
+    title = "Image" if role == "data" else "Labels"
+    fields = {**stac.checksum_fields(sha256), **fields}
+    return pystac.Asset(f"./{path.name}", title, None, pystac.MediaType.GEOTIFF, [role], fields)
+
+
+def _read_site(collection: pystac.Collection) -> Site:
     extra = collection.extra_fields
     crs = extra["proj:code"] or extra["proj:wkt2"]
     height, width = extra["proj:shape"]
     acquisitions = (_read_acquisition(item) for item in collection.get_items())
-    labels = collection.assets["labels"]
-    roads = collection.assets.get("roads")
+    labels, roads = collection.assets["labels"], collection.assets.get("roads")
     labels_date = extra["swath:labels_date"]
     east, north = extra["swath:shift_m"]
     return Site(
@@ -231,9 +183,7 @@ def _read_site(collection: pystac.Catalog) -> Site:
         labels=_path(labels),
         labels_sha256=stac.read_checksum(labels.extra_fields),
         roads=None if roads is None else _path(roads),
-        regions=tuple(
-            Region(region["split"], Window(*region["window"])) for region in extra["swath:regions"]
-        ),
+        regions=tuple(Region(r["split"], Window(*r["window"])) for r in extra["swath:regions"]),
         labels_date=dt.date.fromisoformat(labels_date) if labels_date else None,
         shift_m=(east, north),
     )
@@ -256,7 +206,4 @@ def _read_acquisition(item: pystac.Item) -> Acquisition:
 
 
 def _path(asset: pystac.Asset) -> Path:
-    href = asset.get_absolute_href()
-    if href is None:
-        raise DatasetError(f"{asset.href}: the path is relative to nothing")
-    return Path(href)
+    return Path(asset.get_absolute_href() or asset.href)

@@ -1,7 +1,6 @@
 """The patch index: which windows a network trains on, as a plain value.
 
-Pure: planning draws patches from summaries of the labels and touches no file, so a plan can be
-printed, counted and tested. `patches` makes the summaries and reads the pixels.
+Pure: planning draws patches from summaries of the labels; `patches` reads the pixels.
 """
 
 from collections.abc import Sequence
@@ -24,10 +23,9 @@ class Survey:
     """Where one region of a site has labels; all that planning needs to know.
 
     Attributes:
-        site: Name of the site.
         region: The rectangle that patches may see.
         dates: Number of acquisitions of the site.
-        labelled: (n, 2) row and column, in the site's pixels, of the centres of cells with labels.
+        labelled: (n, 2) centres of the cells with labels: row and column in the site's pixels.
         foreground: (m, 2) the same for the cells that hold a class other than the background.
         pixels: Number of labelled pixels.
     """
@@ -45,7 +43,6 @@ class Patch:
     """One training sample: a window of a series, turned.
 
     Attributes:
-        site: Name of the site.
         window: Pixels of the site; what lies outside `region` is no data and *ignore*.
         region: The rectangle of the split: no pixel outside it is ever seen.
         dates: Indices of the acquisitions, ascending, so oldest first.
@@ -60,29 +57,18 @@ class Patch:
 
 
 def survey_labels(site: str, region: Window, dates: int, labels: NDArray[np.uint8]) -> Survey:
-    """Count the labels of a region in cells of `CELL_PX`.
-
-    Args:
-        site: Name of the site.
-        region: The region's rectangle.
-        dates: Number of acquisitions of the site.
-        labels: (H, W) uint8 of the region, 255 = ignore.
-    """
+    """Count the labels of a region, (H, W) uint8 with 255 = ignore, in cells of `CELL_PX`."""
     height, width = labels.shape
-    padded = np.full((-(-height // CELL_PX) * CELL_PX, -(-width // CELL_PX) * CELL_PX), IGNORE)
-    padded[:height, :width] = labels
+    sides = ((0, -height % CELL_PX), (0, -width % CELL_PX))
+    padded = np.pad(labels, sides, constant_values=IGNORE)
     cells = padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, -1, CELL_PX)
-    labelled = (cells != IGNORE).any(axis=(1, 3))
-    foreground = ((cells != IGNORE) & (cells != 0)).any(axis=(1, 3))
-    origin = np.array([region.row, region.col]) + CELL_PX // 2
-    return Survey(
-        site,
-        region,
-        dates,
-        np.argwhere(labelled) * CELL_PX + origin,
-        np.argwhere(foreground) * CELL_PX + origin,
-        int((labels != IGNORE).sum()),
+    known = cells != IGNORE
+    middle = np.array([region.row, region.col]) + CELL_PX // 2
+    labelled, foreground = (
+        np.argwhere(marked.any(axis=(1, 3))) * CELL_PX + middle
+        for marked in (known, known & (cells != 0))
     )
+    return Survey(site, region, dates, labelled, foreground, int(known.sum()))
 
 
 def plan_patches(
@@ -93,19 +79,11 @@ def plan_patches(
     foreground_share: float,
     rng: np.random.Generator,
 ) -> tuple[Patch, ...]:
-    """Draw `count` random patches.
+    """Draw `count` random patches of `patch_px` that show T = `dates` acquisitions each.
 
     A region is drawn in proportion to its labelled pixels. With probability `foreground_share` the
     patch is laid around a cell with foreground, else around any labelled cell; then it is shifted
     by up to half its side and moved inside the region as far as it fits.
-
-    Args:
-        surveys: The regions of one split.
-        count: Number of patches.
-        patch_px: Side of a patch.
-        dates: T, how many of the site's acquisitions a patch shows.
-        foreground_share: 0..1.
-        rng: Source of randomness.
 
     Raises:
         DatasetError: No labelled pixel, or a site with fewer than `dates` acquisitions.
@@ -136,13 +114,8 @@ def _draw_patch(
     row = _move_inside(int(origin[0]), patch_px, region.row, region.row_end)
     col = _move_inside(int(origin[1]), patch_px, region.col, region.col_end)
     picked = np.sort(rng.choice(survey.dates, size=dates, replace=False))
-    return Patch(
-        survey.site,
-        Window(row, col, patch_px, patch_px),
-        region,
-        tuple(int(date) for date in picked),
-        int(rng.integers(SYMMETRIES)),
-    )
+    window = Window(row, col, patch_px, patch_px)
+    return Patch(survey.site, window, region, tuple(picked.tolist()), int(rng.integers(SYMMETRIES)))
 
 
 def _move_inside(start: int, length: int, low: int, high: int) -> int:
@@ -157,11 +130,6 @@ def plan_cover(surveys: Sequence[Survey], patch_px: int, dates: int) -> tuple[Pa
 
     With fewer `dates` than a site has, every patch is repeated for as many disjoint runs of dates
     as there are; the newest dates come first, and what is left over is dropped.
-
-    Args:
-        surveys: The regions of one split.
-        patch_px: Side of a patch.
-        dates: T.
     """
     patches = []
     for survey in surveys:

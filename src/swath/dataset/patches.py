@@ -1,6 +1,8 @@
 """Reading patches as tensors: the bridge from files to training."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from swath.dataset.augment import cloud_a_date, jitter, transform
 from swath.dataset.index import Patch, Survey, survey_labels
-from swath.dataset.site import Dataset, Site, read_image, read_labels
+from swath.dataset.site import Dataset, read_image, read_labels
 from swath.errors import DatasetError
 from swath.legend import IGNORE
 from swath.scaling import Scaling
@@ -35,12 +37,11 @@ class Sample(TypedDict):
     label: Tensor
 
 
+@dataclass(eq=False, repr=False)
 class PatchDataset(TorchDataset[Sample]):
-    """Patches of a dataset, read one by one.
+    """Patches of a dataset, read one by one, in order.
 
-    Args:
-        dataset: Where the sites are.
-        patches: What to read, in order.
+    Attributes:
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
         clouds: Share of the series with a clouded date; see `augment.cloud_a_date`.
@@ -48,37 +49,28 @@ class PatchDataset(TorchDataset[Sample]):
         rasters: The dataset's files, where they stay open for more than these patches.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        patches: Sequence[Patch],
-        scaling: Scaling,
-        jitter_strength: float = 0.0,
-        clouds: float = 0.0,
-        seed: tuple[int, ...] = (0,),
-        rasters: OpenRasters | None = None,
-    ) -> None:
-        self.patches = patches
-        self.scaling = scaling
-        self.jitter_strength = jitter_strength
-        self.clouds = clouds
-        self.seed = seed
-        self._rasters = rasters or OpenRasters()
-        self._encoding = dataset.image.encoding
-        self._sites = {site.name: site for site in dataset.sites}
+    dataset: Dataset
+    patches: Sequence[Patch]
+    scaling: Scaling
+    jitter_strength: float = 0.0
+    clouds: float = 0.0
+    seed: tuple[int, ...] = (0,)
+    rasters: OpenRasters = field(default_factory=OpenRasters)
 
     def __len__(self) -> int:
         return len(self.patches)
 
     def __getitem__(self, index: int) -> Sample:
         patch = self.patches[index]
-        site = self._sites[patch.site]
-        images = np.stack([self._image_inside(site, date, patch) for date in patch.dates])
-        label = transform(self._label_inside(site, patch), patch.symmetry)
+        site = self.dataset.site(patch.site)
+        images = np.stack(
+            [self._inside(site.acquisitions[date].path, patch, NODATA) for date in patch.dates]
+        )
+        label = transform(self._inside(site.labels, patch, IGNORE)[0], patch.symmetry)
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
-        images = cloud_a_date(images, self._encoding, self.clouds, rng)
+        images = cloud_a_date(images, self.dataset.image.encoding, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),
@@ -86,22 +78,12 @@ class PatchDataset(TorchDataset[Sample]):
             "label": torch.from_numpy(label.astype(np.int64)),
         }
 
-    def _image_inside(self, site: Site, date: int, patch: Patch) -> NDArray[np.generic]:
-        """The image (C, h, w) of a patch; no data beyond its region."""
+    def _inside(self, path: Path, patch: Patch, fill: int) -> NDArray[np.generic]:
+        """A patch (C, h, w) of a file; `fill` beyond the patch's region."""
         seen = patch.window.intersect(patch.region)
-        part = self._rasters.read(site.acquisitions[date].path, seen, fill=NODATA)
-        shape = (part.shape[0], patch.window.height, patch.window.width)
-        whole: NDArray[np.generic] = np.full(shape, NODATA, part.dtype)
+        part = self.rasters.read(path, seen, fill=fill)
+        whole = np.full((len(part), patch.window.height, patch.window.width), fill, part.dtype)
         whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
-        return whole
-
-    def _label_inside(self, site: Site, patch: Patch) -> NDArray[np.uint8]:
-        """The label (h, w) of a patch; ignored beyond its region."""
-        seen = patch.window.intersect(patch.region)
-        whole = np.full((patch.window.height, patch.window.width), IGNORE, np.uint8)
-        whole[seen.relative_to(patch.window).slices] = self._rasters.read(
-            site.labels, seen, fill=IGNORE
-        )[0]
         return whole
 
 

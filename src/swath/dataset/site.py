@@ -30,14 +30,10 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Acquisition:
-    """One date of a site.
+    """One date of a site: a GeoTIFF on its grid.
 
     Attributes:
-        date: Day of acquisition.
-        path: The GeoTIFF, on the site's grid.
-        sha256: Hex hash of that file.
         shift_m: (east, north) by which the build moved the image.
-        conditions: Clouds and sun, as far as its source says.
         masks: What left pixels of it out; see `swath.scenes.scene.Scene`.
     """
 
@@ -54,13 +50,10 @@ class Site:
     """One place: a grid, its images on it, its labels, and the splits it belongs to.
 
     Attributes:
-        name: Also the name of its folder.
-        grid: Where its pixels lie.
+        name: Also of its folder.
         acquisitions: Its images, oldest first; at least one.
         labels: uint8 GeoTIFF of class ids on the grid, 255 = ignore.
-        labels_sha256: Hex hash of that file.
         roads: The vector features that made the labels (GeoParquet), where kept.
-        regions: What belongs to which split.
         labels_date: The day whose state the labels show, where known.
         shift_m: (east, north) by which the build moved the features of the labels.
     """
@@ -77,17 +70,16 @@ class Site:
 
     def __repr__(self) -> str:
         """One line: where, how large, when, for what."""
-        height, width = self.grid.shape
         return (
-            f"Site({self.name}: {height} x {width} px, {len(self.dates)} dates "
+            f"Site({self.name}: {self.grid.height} x {self.grid.width} px, {len(self.dates)} dates "
             f"{self.dates[0]}..{self.dates[-1]}, {'+'.join(self.splits)})"
         )
 
     def _repr_html_(self) -> str:
         """The same with its newest image, for notebooks."""
-        height, width = self.grid.shape
+        grid = self.grid
         facts = {
-            "grid": f"{height} x {width} px of {self.grid.crs.split('[')[0]}",
+            "grid": f"{grid.height} x {grid.width} px of {grid.crs.split('[')[0]}",
             "dates": ", ".join(map(str, self.dates)),
             "split": ", ".join(self.splits),
         }
@@ -113,11 +105,10 @@ class Site:
         Raises:
             DatasetError: There is none.
         """
-        for acquisition in self.acquisitions:
-            if acquisition.date == date:
-                return acquisition
-        known = ", ".join(str(known) for known in self.dates)
-        raise DatasetError(f"site {self.name!r} has no acquisition of {date}; it has {known}")
+        if date not in self.dates:
+            known = ", ".join(map(str, self.dates))
+            raise DatasetError(f"site {self.name!r} has no acquisition of {date}; it has {known}")
+        return self.acquisitions[self.dates.index(date)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +123,6 @@ class Dataset:
 
     Attributes:
         root: The folder that holds `catalog.json`.
-        legend: The classes of the labels.
         image: Bands and encoding of every image.
         sites: In the order of the sites file.
         attribution: Who made the data.
@@ -167,11 +157,12 @@ class Dataset:
         Raises:
             DatasetError: There is none.
         """
-        for site in self.sites:
-            if site.name == name:
-                return site
-        known = ", ".join(site.name for site in self.sites)
-        raise DatasetError(f"{self.root} has no site {name!r}; its sites are {known}")
+        names = [site.name for site in self.sites]
+        if name not in names:
+            raise DatasetError(
+                f"{self.root} has no site {name!r}; its sites are {', '.join(names)}"
+            )
+        return self.sites[names.index(name)]
 
     @property
     def splits(self) -> dict[str, list[str]]:
@@ -209,31 +200,23 @@ class Dataset:
                 f"and test {', '.join(test)}"
             )
 
-        def whole(site: Site) -> Site:
-            split: SplitName = (
-                "validation"
-                if site.name in validation
-                else "test"
-                if site.name in test
-                else "train"
-            )
-            return replace(site, regions=(Region(split, site.grid.window),))
-
-        return replace(self, sites=tuple(whole(site) for site in self.sites))
+        split: dict[str, SplitName] = {
+            **dict.fromkeys(validation, "validation"),
+            **dict.fromkeys(test, "test"),
+        }
+        sites = (
+            replace(site, regions=(Region(split.get(site.name, "train"), site.grid.window),))
+            for site in self.sites
+        )
+        return replace(self, sites=tuple(sites))
 
 
 def read_image(
     acquisition: Acquisition, window: Window | None = None
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Read an image of a site.
+    """Read an image (C, h, w), or a window of it that may reach outside the grid.
 
-    Args:
-        acquisition: Which.
-        window: Pixels of the site's grid; may reach outside. None: all.
-
-    Returns:
-        (C, h, w) uint8 (TCI, 1..255) or uint16 (reflectance x 10000, 1..65535); 0 = no data, also
-        outside the grid.
+    uint8 (TCI, 1..255) or uint16 (reflectance x 10000, 1..65535); 0 = no data, also outside.
 
     Raises:
         InputError: The file cannot be read.
@@ -242,14 +225,9 @@ def read_image(
 
 
 def read_labels(site: Site, window: Window | None = None) -> NDArray[np.uint8]:
-    """Read the labels of a site.
+    """Read the labels of a site, or a window of them that may reach outside the grid.
 
-    Args:
-        site: Which.
-        window: Pixels of its grid; may reach outside. None: all.
-
-    Returns:
-        (h, w) uint8 class ids; 255 = ignore, also outside the grid.
+    (h, w) uint8 class ids; 255 = ignore, also outside.
 
     Raises:
         InputError: The file cannot be read.

@@ -26,29 +26,30 @@ from swath.sites.series import SceneSeries, plan_series
 
 
 @dataclass(frozen=True, slots=True)
-class SiteBuild:
-    """What is to be made for one site, known from headers only.
+class SiteJob:
+    """What is to be made for one site, known from headers only, by the sites file in folder `base`.
 
     Attributes:
         series: Its name, which is also that of its folder; its images, and where all will lie.
         regions: What belongs to which split.
-        site: Its settings; all files that its labels need are there.
         labels: Where the features of its labels come from.
     """
 
     series: SceneSeries
     regions: tuple[Region, ...]
-    site: SiteSettings
     labels: LabelSettings
+    settings: SitesFile
+    legend: Legend
+    base: Path
+
+    @property
+    def site(self) -> SiteSettings:
+        """What the sites file says of it; all files that its labels need are there."""
+        return self.settings.sites[self.series.name]
 
 
-def plan_build(name: str, settings: SitesFile, folder: Path) -> SiteBuild:
+def plan_site(name: str, settings: SitesFile, legend: Legend, base: Path) -> SiteJob:
     """Plan one site: find its files, read their headers, lay its grid and its regions.
-
-    Args:
-        name: The site's name.
-        settings: The sites file it stands in.
-        folder: Where relative paths start.
 
     Raises:
         SettingsError: A setting does not fit the files, or the site names no scenes or no labels.
@@ -56,7 +57,7 @@ def plan_build(name: str, settings: SitesFile, folder: Path) -> SiteBuild:
         GridError: The grid cannot be made.
     """
     site = settings.sites[name]
-    series = plan_series(name, settings, folder, settings.image.bands)
+    series = plan_series(name, settings, base, settings.image.bands)
     if site.split is not None:
         regions: tuple[Region, ...] = (Region(site.split, series.grid.window),)
     else:
@@ -64,32 +65,13 @@ def plan_build(name: str, settings: SitesFile, folder: Path) -> SiteBuild:
     if site.labels is None:
         raise SettingsError(f"site {name!r} names no labels; give `labels:` in the sites file")
     for path in (site.labels.path, site.coverage, site.ignore):
-        if path is not None and not (folder / path).exists():
-            raise InputError(f"{folder / path}: no such file (site {name!r})")
-    return SiteBuild(series, regions, site, site.labels)
+        if path is not None and not (base / path).exists():
+            raise InputError(f"{base / path}: no such file (site {name!r})")
+    return SiteJob(series, regions, site.labels, settings, legend, base)
 
 
-@dataclass(frozen=True, slots=True)
-class SiteJob:
-    """What a worker needs to build one site.
-
-    Attributes:
-        plan: What is to be made.
-        settings: The sites file: image settings, widening, attribution.
-        legend: The classes of the labels.
-        base: The folder of the sites file.
-        root: The folder of the dataset.
-    """
-
-    plan: SiteBuild
-    settings: SitesFile
-    legend: Legend
-    base: Path
-    root: Path
-
-
-def build_site(job: SiteJob) -> tuple[Site, str]:
-    """Write one site's images, labels and vectors.
+def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
+    """Write one site's images, labels and vectors into the folder `root` of a dataset.
 
     Returns:
         The site, and who made its labels.
@@ -99,8 +81,8 @@ def build_site(job: SiteJob) -> tuple[Site, str]:
         RemoteError: An Overpass server refuses, or does not recover.
         MissingExtraError: Labels from OpenStreetMap data without the extra `osm`.
     """
-    series, settings = job.plan.series, job.plan.site
-    folder = job.root / series.name
+    series = job.series
+    folder = root / series.name
     folder.mkdir(exist_ok=True)  # a worker that was lost may have begun
     source = _read_features(job)
     acquisitions = []
@@ -121,25 +103,20 @@ def build_site(job: SiteJob) -> tuple[Site, str]:
         labels=labels_path,
         labels_sha256=sha256(labels_path),
         roads=roads_path,
-        regions=job.plan.regions,
-        labels_date=settings.labels_date if date is None else dt.date.fromisoformat(date),
-        shift_m=settings.shift_m,
+        regions=job.regions,
+        labels_date=job.site.labels_date if date is None else dt.date.fromisoformat(date),
+        shift_m=job.site.shift_m,
     )
     return site, source.attribution
 
 
 def _read_features(job: SiteJob) -> Labelled:
     """The features of the labels, moved."""
-    grid, shift_m = job.plan.series.grid, job.plan.site.shift_m
+    grid, shift_m = job.series.grid, job.site.shift_m
     # What will be moved into the grid lies outside it before.
     moved_px = math.ceil(max(map(abs, shift_m)) / min(grid.resolution))
     margin = margin_px(job.legend, grid, job.settings.widening) + moved_px
-    source = read_labels_source(job.plan.labels, job.legend, grid, job.base, margin)
-    return move_labels(source, shift_m)
-
-
-def move_labels(source: Labelled, shift_m: tuple[float, float]) -> Labelled:
-    """Labels with their features moved (east, north) by `shift_m`; nothing else is."""
+    source = read_labels_source(job.labels, job.legend, grid, job.base, margin)
     if shift_m == (0.0, 0.0):
         return source
     features = source.features
@@ -165,45 +142,36 @@ def _build_image(
 
 def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(H, W) uint8 class ids; 255 where no date has data, or the labels are not complete."""
-    labels = burn(source.features, job.legend, job.plan.series.grid, job.settings.widening)
-    labels[~(seen & _labelled(job))] = IGNORE
-    if source.complete is not None:
-        labels[~source.complete] = IGNORE
+    grid = job.series.grid
+    labels = burn(source.features, job.legend, grid, job.settings.widening)
+    usable = seen.copy() if source.complete is None else seen & source.complete
+    if job.site.coverage is not None:
+        path = job.base / job.site.coverage
+        covered = burn_mask(read_polygons(path, grid), grid)
+        if not covered.any():
+            raise InputError(f"{path}: the coverage does not overlap the image")
+        usable &= covered
+    if job.site.ignore is not None:
+        usable &= ~burn_mask(read_polygons(job.base / job.site.ignore, grid), grid)
+    labels[~usable] = IGNORE
     if (labels == IGNORE).all():
         raise InputError(
-            f"site {job.plan.series.name!r}: no pixel is left that has both an image and a label; "
+            f"site {job.series.name!r}: no pixel is left that has both an image and a label; "
             "check the coverage, the ignore polygons and the no-data of the images"
         )
     return labels
 
 
-def _labelled(job: SiteJob) -> NDArray[np.bool_]:
-    """(H, W) bool: inside the coverage, and in no polygon to be ignored."""
-    site, grid = job.plan.site, job.plan.series.grid
-    mask = np.ones(grid.shape, bool)
-    if site.coverage is not None:
-        mask = burn_mask(read_polygons(job.base / site.coverage, grid), grid)
-        if not mask.any():
-            raise InputError(f"{job.base / site.coverage}: the coverage does not overlap the image")
-    if site.ignore is not None:
-        mask &= ~burn_mask(read_polygons(job.base / site.ignore, grid), grid)
-    return mask
-
-
 def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: Labelled) -> None:
     """Write a label raster that says in its tags where it comes from."""
-    attribution = source.attribution or job.settings.attribution
-    origin = {
-        f"LABELS_{key.upper()}": value
-        for key, value in source.features.attrs.items()
-        if key != "attribution"
-    }
+    origin = {f"LABELS_{key.upper()}": value for key, value in source.features.attrs.items()}
+    origin.pop("LABELS_ATTRIBUTION", None)
     write_raster(
         path,
         labels[None],
-        job.plan.series.grid,
+        job.series.grid,
         nodata=IGNORE,
         names=["class"],
         colors={c.id: c.rgb for c in job.legend.classes},
-        tags={"TIFFTAG_COPYRIGHT": attribution, **origin},
+        tags={"TIFFTAG_COPYRIGHT": source.attribution or job.settings.attribution, **origin},
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
 
 from swath.dataset.site import Region
@@ -11,62 +11,42 @@ from swath.grid import Window
 from swath.sites.schema import RegionSettings
 
 
-@dataclass(slots=True)
-class _Trim:
-    """Pixels to take off each side of a rectangle."""
-
-    top: int = 0
-    bottom: int = 0
-    left: int = 0
-    right: int = 0
-
-
 def plan_regions(
     settings: Sequence[RegionSettings], shape: tuple[int, int], guard_px: int, site: str
 ) -> tuple[Region, ...]:
-    """Turn boxes in fractions into pixel windows, and cut the guard strip between splits.
+    """Turn boxes in fractions of a grid into pixel windows, and cut the strip between splits.
 
     A network sees about 100 px around a pixel, so neighbours of different splits share what they
-    see. The rule: where two boxes of *different* splits are nearer than `guard_px` (counting the
-    rows or the columns between them, whichever are more), both lose the same number of pixels on
-    the sides that face each other, so that `guard_px` lie between them. So boxes may be given edge
-    to edge. What a side loses is counted from the boxes as given, whatever their order.
-
-    Args:
-        settings: The boxes and their splits.
-        shape: (H, W) of the site's grid.
-        guard_px: Rows or columns that belong to no split, between different splits.
-        site: Name of the site, for errors.
-
-    Returns:
-        One region a box, in the same order.
+    see. Where two boxes of different splits are nearer than `guard_px` (counting the rows or the
+    columns between them, whichever are more), both lose the same number of pixels on the sides that
+    face each other. So boxes may be given edge to edge. What a side loses is counted from the boxes
+    as given, whatever their order, in which regions are returned.
 
     Raises:
         SettingsError: Boxes that overlap, or a region that the strip leaves nothing of.
     """
+    names = [f"{number} ({region.split})" for number, region in enumerate(settings, start=1)]
     windows = [_window(region.box, shape) for region in settings]
-    trims = [_Trim() for _ in windows]
     for first, second in combinations(range(len(windows)), 2):
-        rows, cols = _gaps(windows[first], windows[second])
-        gap = max(rows, cols)
-        if gap < 0:
+        if (gap := max(_gaps(windows[first], windows[second]))) < 0:
             raise SettingsError(
-                f"site {site!r}: the regions {_name(settings, first)} and "
-                f"{_name(settings, second)} overlap by {-gap} px; their boxes must be apart"
+                f"site {site!r}: the regions {names[first]} and {names[second]} overlap by {-gap} "
+                "px; their boxes must be apart"
             )
-        if settings[first].split != settings[second].split and gap < guard_px:
-            _trim_pair(windows, trims, first, second, guard_px - gap)
     regions = []
-    for index, (region, window, trim) in enumerate(zip(settings, windows, trims, strict=True)):
-        height = window.height - trim.top - trim.bottom
-        width = window.width - trim.left - trim.right
-        if height <= 0 or width <= 0:
+    for region, window, name in zip(settings, windows, names, strict=True):
+        beside = [
+            _guarded(window, other, guard_px)
+            for other, there in zip(windows, settings, strict=True)
+            if there.split != region.split
+        ]
+        left = reduce(Window.intersect, beside, window)
+        if not left.size:
             raise SettingsError(
-                f"site {site!r}: nothing is left of region {_name(settings, index)} "
-                f"({window.height} x {window.width} px) beside a guard strip of {guard_px} px; "
-                "make it larger or guard_px smaller"
+                f"site {site!r}: nothing is left of region {name} ({window.height} x "
+                f"{window.width} px) beside a guard strip of {guard_px} px; make it larger or "
+                "guard_px smaller"
             )
-        left = Window(window.row + trim.top, window.col + trim.left, height, width)
         regions.append(Region(region.split, left))
     return tuple(regions)
 
@@ -85,21 +65,11 @@ def _gaps(a: Window, b: Window) -> tuple[int, int]:
     return rows, cols
 
 
-def _trim_pair(
-    windows: Sequence[Window], trims: Sequence[_Trim], first: int, second: int, missing: int
-) -> None:
-    """Take `missing` pixels off the facing sides of two windows, half each."""
-    rows, cols = _gaps(windows[first], windows[second])
-    near, far = missing // 2, missing - missing // 2
-    if rows > cols:
-        upper, lower = sorted((first, second), key=lambda at: windows[at].row)
-        trims[upper].bottom = max(trims[upper].bottom, near)
-        trims[lower].top = max(trims[lower].top, far)
-    else:
-        west, east = sorted((first, second), key=lambda at: windows[at].col)
-        trims[west].right = max(trims[west].right, near)
-        trims[east].left = max(trims[east].left, far)
-
-
-def _name(settings: Sequence[RegionSettings], index: int) -> str:
-    return f"{index + 1} ({settings[index].split})"
+def _guarded(window: Window, other: Window, guard_px: int) -> Window:
+    """A window without its half of the strip beside another, which loses the other half."""
+    rows, cols = _gaps(window, other)
+    missing = max(0, guard_px - max(rows, cols))
+    first = window.row < other.row if rows > cols else window.col < other.col
+    half = missing // 2 if first else missing - missing // 2
+    moved = -half if first else half
+    return window.intersect(window.shift(moved, 0) if rows > cols else window.shift(0, moved))

@@ -37,12 +37,9 @@ _BEST = (*_FEWEST, "B11", "B12")
 
 @dataclass(frozen=True, slots=True)
 class CloudModel:
-    """The network of ukis-csmask that fits an image.
+    """The network of ukis-csmask that fits an image, and its package's version.
 
-    Attributes:
-        level: Whether reflectance is that at the top of the atmosphere (L1C) or the surface (L2A).
-        bands: What it looks at.
-        version: Of the package.
+    It looks at `bands`, reflectance at the top of the atmosphere (L1C) or the surface (L2A).
     """
 
     level: Level
@@ -51,12 +48,7 @@ class CloudModel:
 
 
 def choose_cloud_model(path: Path, bands: Sequence[str], level: Level | None) -> CloudModel:
-    """The network for an image.
-
-    Args:
-        path: The image, for errors.
-        bands: The bands that it has.
-        level: Its processing level, where known.
+    """The network for an image `path`, as far as its bands and its level are known.
 
     Raises:
         InputError: It lacks a band that every network needs, or its level is not known.
@@ -80,14 +72,10 @@ def choose_cloud_model(path: Path, bands: Sequence[str], level: Level | None) ->
 
 
 def find_clouds(model: CloudModel, image: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    """Where clouds and their shadows are.
+    """Where clouds and their shadows are, or no farther away than `BUFFER_PX`: (H, W) bool.
 
-    Args:
-        model: Its bands are those of `image`.
-        image: (C, H, W) reflectance x 10000 in pixels of `RESOLUTION_M`; 0 = no data.
-
-    Returns:
-        (H, W) bool, True = cloud or shadow, or no farther than `BUFFER_PX` from one.
+    The image is (C, H, W) reflectance x 10000 of the model's bands in pixels of `RESOLUTION_M`; 0 =
+    no data.
     """
     from ukis_csmask.mask import CSmask
 

@@ -1,21 +1,24 @@
-"""JPEG 2000 images of Sentinel-2: looked at before anything is allocated, then decoded once."""
+"""JPEG 2000 images of Sentinel-2: looked at before anything is allocated, then decoded once.
+
+A codestream that was cut is refused, because GDAL decodes what is left of one in several threads
+without an error.
+"""
 
 import os
 import re
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 
-from swath.errors import InputError
+from swath.errors import InputError, reason_of
 from swath.grid import Grid
-from swath.scenes.safe_xml import find_all, iter_text, parse_xml
+from swath.scenes.safe_xml import every, parse_xml, text_of
 
 _SIGNATURE = b"\0\0\0\x0cjP  \r\n\x87\n"
 _CODESTREAM = b"\xff\x4f\xff\x51"
@@ -29,99 +32,32 @@ _MAX_TILES = 65535
 _MAX_DEPTH = 4
 """Boxes in boxes; the GML of a product is in the second."""
 
-
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 """(H, W), or (H, W, components)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """Shape of an image as its codestream declares it.
-
-    Attributes:
-        height: Rows.
-        width: Columns.
-        components: Bands.
-        bits: Largest bit depth of a component.
-    """
-
-    height: int
-    width: int
-    components: int
-    bits: int
-
-
-def read_header(data: bytes, source: str) -> Header:
-    """Read the shape of a JPEG 2000 image and check that its codestream is complete.
-
-    A codestream that was cut is refused here, because GDAL decodes what is left of one in several
-    threads without an error.
-
-    Args:
-        data: A JP2 file, or a bare codestream.
-        source: What to call it in an error.
-
-    Raises:
-        InputError: No JPEG 2000, cut, or components that no image of Sentinel-2 has.
-    """
-    stream, _ = _parts(data, source)
-    try:
-        _, _, right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = (
-            _SIZ.unpack_from(stream, len(_CODESTREAM))
-        )
-        kinds = [
-            struct.unpack_from(">BBB", stream, len(_CODESTREAM) + _SIZ.size + 3 * index)
-            for index in range(min(components, 4))
-        ]
-    except struct.error:
-        raise _damaged(source, "its header breaks off") from None
-    if components not in (1, 3) or any(kind[1:] != (1, 1) or kind[0] > 15 for kind in kinds):
-        raise InputError(
-            f"{source}: an image with {components} components; expected 1 or 3 of full resolution, "
-            "unsigned, of at most 16 bit"
-        )
-    if not (left < right and top < bottom and tile_width and tile_height):
-        raise _damaged(source, "its header declares no pixels")
-    across, down = -(-(right - tile_left) // tile_width), -(-(bottom - tile_top) // tile_height)
-    if not (tile_left <= left and tile_top <= top and across * down <= _MAX_TILES):
-        raise _damaged(source, "its header declares impossible tiles")
-    bits = max(kind[0] for kind in kinds) + 1
-    return Header(bottom - top, right - left, components, bits)
-
-
 def decode(data: bytes, grid: Grid, components: int, source: str) -> Pixels:
-    """Decode a whole image, with threads.
+    """Decode a whole JP2 file, with threads: (H, W) or (H, W, 3), uint8 or uint16.
 
     By imagecodecs where the extra `jp2` is installed, else by GDAL in one thread: with several, the
     GDAL in rasterio's wheels returns damaged images without an error. The decoder gets the
     codestream alone, none of the boxes around it.
 
-    Args:
-        data: A JP2 file.
-        grid: Where the product's metadata says that its pixels lie. The image's own shape must be
-            the same, and its own georeference (GML box), if it has one.
-        components: Bands that it must have.
-        source: What to call it in an error.
-
-    Returns:
-        (H, W) or (H, W, 3), uint8 or uint16.
+    The image must have as many `components` and lie where the product's metadata put its `grid`: so
+    says its shape and, if it has one, its own georeference (GML box).
 
     Raises:
         InputError: The image is damaged, or is not what the metadata says.
     """
-    header = read_header(data, source)
     stream, gml = _parts(data, source)
-    if (header.height, header.width) != grid.shape or header.components != components:
-        raise InputError(
-            f"{source}: the image has {header.height} x {header.width} px in {header.components} "
-            f"bands; the product's metadata say {grid.height} x {grid.width} in {components}"
-        )
+    _check_header(stream, grid, components, source)
     for text in gml:
         _check_place(text, grid, source)
     try:
         pixels = _decode(bytes(stream))
-    except _decoder_errors() as error:
-        raise _damaged(source, " ".join(str(error).split())) from None
+    # imagecodecs.Jpeg2kError is a RuntimeError.
+    except (RuntimeError, ValueError, RasterioError) as error:
+        raise _damaged(source, reason_of(error)) from None
     shape = grid.shape if components == 1 else (*grid.shape, components)
     if pixels.shape != shape or pixels.dtype not in (np.uint8, np.uint16):
         raise _damaged(source, f"it decodes to {pixels.shape} {pixels.dtype}")
@@ -154,11 +90,6 @@ def _decode(stream: bytes) -> Pixels:
     return bands[0] if len(bands) == 1 else np.moveaxis(bands, 0, -1)
 
 
-def _decoder_errors() -> tuple[type[Exception], ...]:
-    # imagecodecs.Jpeg2kError is a RuntimeError.
-    return (RuntimeError, ValueError, RasterioIOError, RasterioError)
-
-
 def usable_threads() -> int:
     """Processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -166,19 +97,47 @@ def usable_threads() -> int:
     return os.cpu_count() or 1
 
 
+def _check_header(stream: memoryview, grid: Grid, components: int, source: str) -> None:
+    """Raise `InputError` unless a codestream declares an image that fits."""
+    try:
+        _, _, right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, count = (
+            _SIZ.unpack_from(stream, len(_CODESTREAM))
+        )
+        kinds = [
+            struct.unpack_from(">BBB", stream, len(_CODESTREAM) + _SIZ.size + 3 * index)
+            for index in range(min(count, 4))
+        ]
+    except struct.error:
+        raise _damaged(source, "its header breaks off") from None
+    if count not in (1, 3) or any(kind[1:] != (1, 1) or kind[0] > 15 for kind in kinds):
+        raise InputError(
+            f"{source}: an image with {count} components; expected 1 or 3 of full resolution, "
+            "unsigned, of at most 16 bit"
+        )
+    if not (left < right and top < bottom and tile_width and tile_height):
+        raise _damaged(source, "its header declares no pixels")
+    across, down = -(-(right - tile_left) // tile_width), -(-(bottom - tile_top) // tile_height)
+    if not (tile_left <= left and tile_top <= top and across * down <= _MAX_TILES):
+        raise _damaged(source, "its header declares impossible tiles")
+    height, width = bottom - top, right - left
+    if (height, width) != grid.shape or count != components:
+        raise InputError(
+            f"{source}: the image has {height} x {width} px in {count} bands; the product's "
+            f"metadata say {grid.height} x {grid.width} in {components}"
+        )
+
+
 def _check_place(gml: bytes, grid: Grid, source: str) -> None:
     """Raise `InputError` where an image's own georeference (GML) contradicts the metadata's."""
     try:
         root = parse_xml(gml.strip(b"\0 \r\n\t"), source)  # writers end the text with a zero
-        origin = next(find_all(root, "origin"))
-        x, y = (float(number) for number in next(iter_text(origin, "pos")).split())
-        vectors = [text.split() for text in iter_text(root, "offsetVector")]
+        x, y = (float(number) for number in text_of(root, "origin//{*}pos").split())
+        vectors = [(vector.text or "").split() for vector in every(root, "offsetVector")]
         (dx, across), (up, dy) = [(float(first), float(second)) for first, second in vectors]
-        crs = re.search(
-            r"EPSG:(?:[^:]*:)?(\d+)$", next(find_all(origin, "Point")).get("srsName", "")
-        )
-    except (InputError, StopIteration, ValueError):
+        name = every(root, "origin//{*}Point")[0].get("srsName", "")
+    except (InputError, IndexError, ValueError):
         return  # no georeference that can be read: the metadata's holds
+    crs = re.search(r"EPSG:(?:[^:]*:)?(\d+)$", name)
     here = grid.transform
     # GML tells the centre of the first pixel; who took it for the corner is half a pixel off.
     left, top = x - dx / 2, y - dy / 2
@@ -200,20 +159,13 @@ def _check_place(gml: bytes, grid: Grid, source: str) -> None:
 def _parts(data: bytes, source: str) -> tuple[memoryview, list[bytes]]:
     """The codestream, complete to its last marker, and what GML stands beside it."""
     view = memoryview(data)
-    gml: list[bytes] = []
-    if data.startswith(_CODESTREAM):
-        stream = view
-    elif data.startswith(_SIGNATURE):
-        boxes = list(_boxes(view))
-        streams = [content for kind, content in boxes if kind == b"jp2c"]
-        if not streams:
-            raise _damaged(source, "it breaks off before its end")
-        stream = streams[0]
-        gml = [bytes(content) for kind, content in boxes if kind == b"xml "]
-    else:
+    if not data.startswith((_CODESTREAM, _SIGNATURE)):
         raise InputError(f"{source}: no JPEG 2000 image; get the product again")
+    boxes = [(b"jp2c", view)] if data.startswith(_CODESTREAM) else list(_boxes(view))
+    stream = next((content for kind, content in boxes if kind == b"jp2c"), view[:0])
     if stream[:4] != _CODESTREAM or stream[-2:] != _END:
         raise _damaged(source, "it breaks off before its end")
+    gml = [bytes(content) for kind, content in boxes if kind == b"xml "]
     return stream, [text for text in gml if b"RectifiedGrid" in text]
 
 

@@ -24,8 +24,6 @@ FROM_SCENE: tuple[Encoding, ...] = ("dos", "standardised")
 DARK_PERCENT = 1
 """So many per cent of a scene's pixels are at its dark level or below."""
 
-QUARTILES = (25, 50, 75)
-
 IQR_OF_NORMAL = 1.349
 """Between the quartiles of a normal distribution lie so many of its standard deviations."""
 
@@ -55,18 +53,15 @@ it."""
 LEAST_CLEAR = 0.1
 """Where less of a scene is darker, the brightness is taken for the ground's: snow, salt."""
 
+Reflectance = NDArray[np.uint16] | NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
     """How a scene is stored: gain x (reflectance x 10000) + offset, a band and a cell of its grid.
 
-    From the centre of a cell to that of the next they change linearly; one cell is the same level
-    everywhere.
-
-    Attributes:
-        grid: All of the scene's.
-        gains: (C, rows, columns) float64, above 0.
-        offsets: (C, rows, columns) float64.
+    Gains (above 0) and offsets are (C, rows, columns) float64. From the centre of a cell to that of
+    the next they change linearly; one cell is the same level everywhere.
     """
 
     grid: Grid
@@ -74,12 +69,9 @@ class Levels:
     offsets: NDArray[np.float64]
 
     def apply(self, values: NDArray[np.float32], band: int, part: Grid) -> NDArray[np.float32]:
-        """The numbers to be stored, not yet rounded.
+        """Reflectance x 10000 of one band, NaN = no data, as it is to be stored, not yet rounded.
 
-        Args:
-            values: (H, W) reflectance x 10000 of one band, NaN = no data.
-            band: Which.
-            part: Where they lie, a part of the grid.
+        `values` (H, W) lie on `part`, a part of the grid.
         """
         to_whole = ~self.grid.transform @ part.transform
         first_row, first_col = round(to_whole.f), round(to_whole.c)
@@ -98,24 +90,22 @@ class Levels:
         return numbers
 
 
-def overlook_clouds(
-    values: NDArray[np.uint16] | NDArray[np.float32], bands: Sequence[str]
-) -> NDArray[np.uint16] | NDArray[np.float32]:
+def overlook_clouds(values: Reflectance, bands: Sequence[str]) -> Reflectance:
     """Leave out what is as bright as a cloud, and what lies in the shadow of one.
 
     A shadow is as large as its cloud and falls as often on ground as on other clouds: so of what is
-    no cloud goes the same share as of all, the darkest. Where there is no cloud, white roofs and
-    some dark pixels go, which moves quartiles by some hundredths of a spread.
+    no cloud goes the same share as of all, the darkest. Without clouds, white roofs and some dark
+    pixels go, which moves quartiles by some hundredths of a spread.
 
     Args:
         values: (C, N) reflectance x 10000, all with data.
         bands: Their C names; without blue (B02) nothing is taken for a cloud.
 
     Returns:
-        (C, n) of them, in another order; n = 0 where hardly any are left (`LEAST_CLEAR`).
+        (C, n), in another order; n = 0 where hardly any are left (`LEAST_CLEAR`).
 
-    Source: not in the paper. That blue tells clouds from ground: the brightness tests of cloud
-    masks since Fmask (Zhu & Woodcock 2012). It is a guard, no cloud mask: thin clouds stay.
+    Source: not in the paper; the brightness tests of cloud masks since Fmask (Zhu & Woodcock 2012).
+    A guard, no cloud mask: thin clouds stay.
     """
     if "B02" not in bands:
         return values
@@ -132,21 +122,17 @@ def overlook_clouds(
 
 
 def fit_levels(
-    values: NDArray[np.uint16] | NDArray[np.float32], image: ImageSettings
+    values: Reflectance, image: ImageSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The level of each band.
+    """The level of each band of (C, N) reflectance x 10000 of sampled pixels, all with data.
 
     `dos` moves each band so that its first percentile lies at `DARK_LEVEL`: even haze goes away.
     `standardised` moves and stretches it so that its median lies at `STANDARD_MEDIAN` and its
     spread, the quartiles' distance over that of a normal distribution of deviation 1, is
     `STANDARD_SPREAD`: whatever changes a band by a factor and an offset goes away, be it the sun,
     even haze, the product's level or the sensor's calibration. Quartiles, since a lake over less
-    than a quarter of the scene moves them little; clouds are overlooked (`overlook_clouds`), unless
-    there is hardly anything else.
-
-    Args:
-        values: (C, N) reflectance x 10000 of sampled pixels, all with data.
-        image: The bands, and an encoding of `FROM_SCENE`.
+    than a quarter of the scene moves them little; clouds are overlooked, unless there is hardly
+    anything else.
 
     Returns:
         (C,) gains and (C,) offsets; without pixels they change nothing.
@@ -162,7 +148,7 @@ def fit_levels(
         return ones, DARK_LEVEL - dark
     clear = overlook_clouds(values, image.bands)
     values = clear if clear.size else values
-    low, middle, high = np.percentile(values, QUARTILES, axis=1).astype(np.float64)
+    low, middle, high = np.percentile(values, (25, 50, 75), axis=1).astype(np.float64)
     gains = STANDARD_SPREAD / np.maximum((high - low) / IQR_OF_NORMAL, LEAST_SPREAD)
     return gains, STANDARD_MEDIAN - middle * gains
 
@@ -210,8 +196,9 @@ def plan_strips(shape: tuple[int, int]) -> tuple[Window, ...]:
 def fit_cells(
     grid: Grid, image: ImageSettings, read: Callable[[Window], NDArray[np.uint16]]
 ) -> Levels:
-    """The levels of a grid of several cells.
+    """The levels of a grid, from samples of it, so that time and memory are bounded.
 
+    A grid of one cell is sampled evenly (`plan_samples`), one of several in strips (`plan_strips`).
     A cell without data, or under cloud, has the levels of the nearest cell that has clear ground;
     where none has (snow), every cell has those of what is seen there. Where all cells together have
     hardly any data (the corner of a swath), they are one cell.
@@ -219,16 +206,17 @@ def fit_cells(
     Args:
         grid: The scene's.
         image: The bands, and an encoding of `FROM_SCENE`.
-        read: Window of the grid -> (C, h, w) reflectance x 10000; 0 in all bands = no data. It is
-            asked for the strips of `plan_strips`, each once; those that one row of cells needs are
-            in memory.
+        read: Window of the grid -> (C, h, w) reflectance x 10000; 0 in all bands = no data. Each
+            window is asked for once; strips that one row of cells needs are in memory together.
     """
     rows, cols = plan_cells(grid.shape, image.encoding)
+    if rows == cols == 1:
+        return _one_cell(grid, image, [_with_data(read(w)) for w in plan_samples(grid.window)])
     bands = len(image.bands)
     gains, offsets = np.ones((bands, rows, cols)), np.zeros((bands, rows, cols))
     seen, clear = np.zeros((2, rows, cols), bool)
     strips = plan_strips(grid.shape)
-    kept: dict[int, NDArray[np.uint16]] = {}
+    kept: dict[int, NDArray[np.uint16]] = {}  # by first row, every other column
     few = []  # what cells saw that had not enough of it
     for row in range(rows):
         near = surroundings(row, rows, grid.height)
@@ -238,7 +226,7 @@ def fit_cells(
             side = surroundings(col, cols, grid.width)
             half = slice(side.start // 2, -(-side.stop // 2))
             pixels = np.concatenate([strip[..., half] for strip in kept.values()], axis=1)
-            values = pixels[:, valid_mask(pixels)]
+            values = _with_data(pixels)
             seen[row, col] = values.shape[1] >= LEAST_PIXELS
             if not seen[row, col]:
                 few.append(values)
@@ -249,13 +237,22 @@ def fit_cells(
                 ground if clear[row, col] else values, image
             )
     if not seen.any():
-        gain, offset = fit_levels(np.concatenate(few, axis=1), image)
-        return Levels(grid, gain[:, None, None], offset[:, None, None])
+        return _one_cell(grid, image, few)
     known = clear if clear.any() else seen
     if not known.all():
         near_cells = distance_transform_edt(~known, return_distances=False, return_indices=True)
         gains, offsets = (field[:, near_cells[0], near_cells[1]] for field in (gains, offsets))
     return Levels(grid, gains, offsets)
+
+
+def _with_data(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """(C, H, W) -> (C, n): those that hold a measurement."""
+    return pixels[:, valid_mask(pixels)]
+
+
+def _one_cell(grid: Grid, image: ImageSettings, values: list[NDArray[np.uint16]]) -> Levels:
+    gains, offsets = fit_levels(np.concatenate(values, axis=1), image)
+    return Levels(grid, gains[:, None, None], offsets[:, None, None])
 
 
 def _cells(

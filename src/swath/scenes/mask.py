@@ -1,59 +1,48 @@
 """A user's mask: a raster beside a scene that says which of its pixels are not to be used."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.warp import reproject
 
-from swath.errors import GridError, InputError
+from swath.errors import InputError
 from swath.grid import Grid
-from swath.scenes.raster import open_raster, plan_source_window, rasterio_window
+from swath.scenes.raster import grid_of, open_raster, plan_source_window, rasterio_window
 from swath.scenes.scene import Scene
-
-DATE_FIELD = "{date}"
-"""What stands for the date of an acquisition in the path of a mask."""
 
 
 def find_mask(pattern: str, scene: Scene, folder: Path) -> Path:
     """The mask of a scene, its header checked.
 
-    Args:
-        pattern: Path; `{date}` in it stands for the scene's YYYY-MM-DD.
-        scene: The scene.
-        folder: Where relative paths start.
+    `pattern` is a path, relative to `folder`; `{date}` in it stands for the scene's YYYY-MM-DD.
 
     Raises:
         InputError: The file is missing, is no georeferenced raster, or lies elsewhere.
     """
-    path = folder / pattern.replace(DATE_FIELD, str(scene.date))
-    if not plan_source_window(_read_grid(path), scene.grid).size:
+    path = folder / pattern.replace("{date}", str(scene.date))
+    with open_raster(path) as source:
+        grid = grid_of(source, path, "mask")
+    if not plan_source_window(grid, scene.grid).size:
         raise InputError(f"{path}: the mask does not overlap its image {scene.path}")
     return path
 
 
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
-    """Where a mask lets a grid be used.
+    """Where a mask lets a grid be used: (H, W) bool, True = use.
 
-    Args:
-        path: A raster; its first band counts. What is not 0 there is not to be used.
-        grid: Where; of any CRS and pixel size. A pixel that a masked one reaches into is masked;
-            outside the mask nothing is.
-
-    Returns:
-        (H, W) bool, True = use.
+    What is not 0 in its first band is not to be used. It may have any CRS and pixel size: a pixel
+    that a masked one reaches into is masked; outside the mask nothing is.
 
     Raises:
         InputError: The file cannot be read, or has no georeference.
     """
-    source_grid = _read_grid(path)
-    window = plan_source_window(source_grid, grid)
-    if not window.size:
-        return np.ones(grid.shape, bool)
     with open_raster(path) as source:
+        source_grid = grid_of(source, path, "mask")
+        window = plan_source_window(source_grid, grid)
+        if not window.size:
+            return np.ones(grid.shape, bool)
         masked = (source.read(1, window=rasterio_window(window)) != 0).astype(np.uint8)
     part = source_grid.crop(window)
     out = np.zeros(grid.shape, np.uint8)
@@ -67,16 +56,3 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
         resampling=Resampling.max,
     )
     return np.asarray(out == 0)
-
-
-def _read_grid(path: Path) -> Grid:
-    with warnings.catch_warnings():
-        # A missing georeference is an error below, which says more than rasterio's warning.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with open_raster(path) as source:
-            if source.crs is None:
-                raise InputError(f"{path}: the mask has no coordinate system; georeference it")
-            try:
-                return Grid(source.crs.to_wkt(), source.transform, source.shape)
-            except GridError as error:
-                raise InputError(f"{path}: {error}") from None

@@ -14,15 +14,7 @@ SHADE = 0.65
 
 
 def cloud_cover(heights: NDArray[np.floating], edge: float | np.floating) -> NDArray[np.floating]:
-    """How much cloud there is where hills rise above an edge.
-
-    Args:
-        heights: (H, W) hills of mean 0 and deviation 1.
-        edge: Height at which clouds begin.
-
-    Returns:
-        (H, W) 0..1: 0 where hills are no higher than `edge`.
-    """
+    """How much cloud, 0..1, is where hills (H, W) of mean 0 and deviation 1 rise above an edge."""
     return np.clip((heights - edge) / SOFT_EDGE, 0, 1)
 
 
@@ -33,7 +25,7 @@ def cloud_over(
     dark: float | np.floating,
     white: float | np.floating,
 ) -> NDArray[np.floating]:
-    """An image as it is seen through clouds, its ground in the light that they leave.
+    """An image as it is seen through clouds, its ground in the light that they leave; not rounded.
 
     Args:
         image: (..., H, W) numbers that are linear in light.
@@ -41,9 +33,6 @@ def cloud_over(
         light: (H, W) 0..1 of the sun's, on the ground.
         dark: The number of a ground without light.
         white: The number of a thick cloud.
-
-    Returns:
-        (..., H, W), not rounded.
     """
     lit = dark + (image - dark) * light
     seen: NDArray[np.floating] = lit + cover * (white - lit)

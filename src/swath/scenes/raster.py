@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +14,12 @@ import rasterio
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.warp import reproject
 from rasterio.windows import Window as RasterioWindow
 
-from swath.errors import InputError
+from swath.errors import GridError, InputError, reason_of
 from swath.files import replacing
 from swath.grid import Grid, Window, transform_bounds
 from swath.sentinel2 import TCI_BANDS
@@ -42,26 +43,29 @@ RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Open a raster file for reading.
 
-    Yields:
-        The file, open.
-
     Raises:
         InputError: The file is missing, is no raster, or breaks off while it is read.
     """
-    with _as_input_error(path), rasterio.open(path) as source:
+    with _as_input_error(path), _open(path) as source:
         yield source
 
 
+def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
+    """Where the pixels of an open file lie; `path` and `what` it is are for errors.
+
+    Raises:
+        InputError: It has no coordinate system, or is not north-up.
+    """
+    if source.crs is None:
+        raise InputError(f"{path}: the {what} has no coordinate system; georeference it first")
+    try:
+        return Grid(source.crs.to_wkt(), source.transform, source.shape)
+    except GridError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
-    """Read all bands of a raster, or a window of them that may reach outside.
-
-    Args:
-        path: A raster file.
-        window: Pixels of the file; None: all.
-        fill: Value of pixels outside the file.
-
-    Returns:
-        (C, h, w) in the file's own type.
+    """Read all bands (C, h, w) of a raster, or of a window: `fill` where that reaches outside.
 
     Raises:
         InputError: The file cannot be read.
@@ -73,8 +77,8 @@ def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> P
 class OpenRasters:
     """Rasters that stay open from one read to the next, for readers of many small windows.
 
-    GDAL then keeps what it has decoded in its cache (5 % of the memory), and a window costs a
-    copy. Every process opens its own: an open file must not be shared over a fork.
+    GDAL keeps what it has decoded (5 % of the memory), so a window costs a copy. Every process
+    opens its own: an open file must not be shared over a fork.
     """
 
     def __init__(self) -> None:
@@ -85,19 +89,22 @@ class OpenRasters:
         return (OpenRasters, ())
 
     def read(self, path: Path, window: Window, *, fill: int = 0) -> Pixels:
-        """Read all bands of a window that may reach outside; see `read_raster`.
-
-        Raises:
-            InputError: The file cannot be read.
-        """
+        """The same as `read_raster`."""
         if self._process != os.getpid():
             self._sources, self._process = OrderedDict(), os.getpid()
         with _as_input_error(path):
-            source = self._sources.pop(path, None) or rasterio.open(path)
+            source = self._sources.pop(path, None) or _open(path)
             self._sources[path] = source
             if len(self._sources) > MOST_OPEN:
                 self._sources.popitem(last=False)[1].close()
             return _read(source, window, fill)
+
+
+def _open(path: Path) -> DatasetReader:
+    with warnings.catch_warnings():
+        # Whoever needs a georeference says more than rasterio's warning; see `grid_of`.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(path)
 
 
 def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
@@ -122,7 +129,7 @@ def _as_input_error(path: Path) -> Iterator[None]:
         with rasterio.Env():
             yield
     except RasterioError as error:
-        raise InputError(f"{path}: not readable as a raster ({_one_line(error)})") from None
+        raise InputError(f"{path}: not readable as a raster ({reason_of(error)})") from None
 
 
 def rasterio_window(window: Window) -> RasterioWindow:
@@ -131,12 +138,7 @@ def rasterio_window(window: Window) -> RasterioWindow:
 
 
 def plan_source_window(source: Grid, target: Grid) -> Window:
-    """The pixels of `source` that `target` can be computed from; size 0 if they are apart.
-
-    Args:
-        source: Where a file's pixels lie.
-        target: The grid that the file will be warped onto.
-    """
+    """The pixels of `source` that `target` can be computed from; size 0 if they are apart."""
     left, bottom, right, top = transform_bounds(target.bounds, target.crs, source.crs)
     x_size, y_size = source.resolution
     source_left, _, _, source_top = source.bounds
@@ -154,8 +156,7 @@ def plan_source_window(source: Grid, target: Grid) -> Window:
 def same_pixels(source: Grid, target: Grid) -> Window | None:
     """The pixels of `source` that are just those of `target`; None if it has other pixels.
 
-    Where there are such, warping would only copy them: at a pixel's own centre the kernel's weight
-    for all others is 0.
+    Warping would only copy them: at a pixel's own centre the kernel's weight for all others is 0.
     """
     if source.crs != target.crs or source.resolution != target.resolution:
         return None
@@ -168,7 +169,7 @@ def same_pixels(source: Grid, target: Grid) -> Window | None:
 
 
 def warp_band(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArray[np.float32]:
-    """Warp one band onto another grid by cubic convolution.
+    """Warp one band (h, w) onto another grid by cubic convolution; NaN = no data, also outside.
 
     Cubic, not bilinear: a road is a line about one pixel wide, and bilinear weights flatten it.
     Warping the 2017 image of Rennes from its degrees to UTM and back, the red band comes back with
@@ -176,14 +177,6 @@ def warp_band(values: NDArray[np.float32], source: Grid, target: Grid) -> NDArra
 
     A no-data pixel has no weight: near one, the weights of the valid neighbours are normalised, so
     that no value is darkened; a target pixel whose nearest source pixel is no data is no data.
-
-    Args:
-        values: (h, w) on `source`; NaN = no data.
-        source: Grid of `values`.
-        target: Grid of the result.
-
-    Returns:
-        (H, W) on `target`; NaN = no data, also outside `source`.
     """
     out = np.full(target.shape, np.nan, np.float32)
     x_scale, y_scale = _scales(source, target)
@@ -222,27 +215,22 @@ def _scales(source: Grid, target: Grid) -> tuple[float, float]:
 def tiff_profile(
     grid: Grid, bands: int, dtype: str, nodata: int | None = None, *, sparse: bool = False
 ) -> dict[str, object]:
-    """How swath writes GeoTIFFs, as rasterio keywords: in blocks, and larger than 4 GB if need be.
+    """How swath writes GeoTIFFs, as rasterio keywords: in blocks, larger than 4 GB if need be.
 
-    As it is, for files that are written in pieces and soon read again: uncompressed.
-
-    Args:
-        grid: Where the pixels lie.
-        bands: How many.
-        dtype: `uint8`, `uint16`.
-        nodata: Value of pixels without data; None: the file's mask says it.
-        sparse: A block that is never written takes no room, and reads as no data.
+    Uncompressed, for files that are written in pieces and soon read again. Without `nodata` the
+    file's mask says where there is data. In a `sparse` file a block that is never written takes no
+    room, and reads as no data.
     """
     return {
         **grid.profile(),
         "driver": "GTiff",
         "count": bands,
         "dtype": dtype,
-        **({} if nodata is None else {"nodata": nodata}),
+        "nodata": nodata,
         "tiled": True,
         "blockxsize": BLOCK_PX,
         "blockysize": BLOCK_PX,
-        **({"sparse_ok": True} if sparse else {}),
+        "sparse_ok": sparse,
         "bigtiff": "if_safer",
     }
 
@@ -257,18 +245,10 @@ def write_raster(
     colors: Mapping[int, tuple[int, int, int]] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a tiled, compressed GeoTIFF, whole or not at all.
+    """Write (C, H, W) on `grid` as a tiled, compressed GeoTIFF, whole or not at all.
 
-    An 8-bit True Colour Image is marked as red, green and blue.
-
-    Args:
-        path: The file.
-        image: (C, H, W) on `grid`.
-        grid: Where its pixels lie.
-        nodata: Value of pixels without data.
-        names: A description for each band.
-        colors: Colour table (value -> red, green, blue 0..255) of a one-band uint8 raster.
-        tags: Metadata of the file.
+    An 8-bit True Colour Image is marked as red, green and blue. `names` describe the bands, `tags`
+    the file; `colors` (value -> red, green, blue 0..255) are for one band of uint8.
     """
     count, height, width = image.shape
     if (height, width) != grid.shape or count != len(names):
@@ -285,11 +265,5 @@ def write_raster(
         target.write(image)
         target.descriptions = tuple(names)
         target.update_tags(**(tags or {}))
-        if rgb:
-            target.colorinterp = RGB
         if colors:
             target.write_colormap(1, {value: (*color, 255) for value, color in colors.items()})
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -6,7 +6,7 @@ metadata, offsets and quantification from the product's, never from a name or a 
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ _GRANULE = re.compile(
     r"GRANULE/([^/]+)/(?:MTD_TL|S2[A-Z]_(?:OPER|USER)_MTD_L(?:1C|2A)_T[^/]*)\.xml", re.ASCII
 )
 _IMAGE = re.compile(
-    r"IMG_DATA/(?:R(10|20|60)m/)?[^/]*_(TCI|SCL|B\d\d|B8A)(?:_(10|20|60)m)?\.jp2", re.ASCII
+    rf"IMG_DATA/(?:R(10|20|60)m/)?[^/]*_(TCI|SCL|{'|'.join(BANDS)})(?:_(10|20|60)m)?\.jp2", re.ASCII
 )
 
 
@@ -51,11 +51,8 @@ class Product:
     """One tile of a Sentinel-2 product, known from its metadata.
 
     Attributes:
-        files: Where its files are.
         granule: Name of the tile's folder under `GRANULE`.
-        metadata: Level, baseline, radiometry.
-        tile: MGRS tile, time, grids, sun.
-        images: Names of the image files: by band (also `TCI`, `SCL`), then by pixel size in metres.
+        images: Image files by band (also `TCI`, `SCL`), then by pixel size in metres, finest first.
     """
 
     files: ProductFiles
@@ -83,17 +80,15 @@ class Product:
     @property
     def cloud_cover(self) -> float | None:
         """Percent 0..100 of the tile, else of the product; None where it is not told."""
-        if self.tile.cloud_cover is not None:
-            return self.tile.cloud_cover
-        return self.metadata.cloud_cover
+        known = self.tile.cloud_cover
+        return self.metadata.cloud_cover if known is None else known
 
 
 def read_product(path: Path) -> Product:
     """Read the metadata of a product.
 
-    Args:
-        path: A `.SAFE` folder, its zip, its metadata file, or one granule of a product that holds
-            several: the granule's folder, or `PRODUCT.zip/GRANULE/NAME`.
+    `path` is a `.SAFE` folder, its zip, its metadata file, or one granule of a product that holds
+    several: the granule's folder, or `PRODUCT.zip/GRANULE/NAME`.
 
     Raises:
         InputError: No product, several tiles and none chosen, or metadata that is missing, damaged
@@ -112,18 +107,10 @@ def read_product(path: Path) -> Product:
 def read_reflectance(
     product: Product, band: str, window: Window | None = None
 ) -> NDArray[np.uint16]:
-    """Decode one band: reflectance x 10000 on the product's 10 m grid.
+    """Decode one band: (h, w) uint16 reflectance x 10000, 1..65535, 0 = no data, on the 10 m grid.
 
-    (number + offset) / quantification x 10000, rounded and clipped to 1..65535. A number of 0 is no
-    data; 65535 (saturated) stays 65535. Bands of 20 and 60 m are resampled by cubic convolution.
-
-    Args:
-        product: Which.
-        band: `B01` ... `B12`, `B8A`.
-        window: Pixels of `product.grid`; None: all.
-
-    Returns:
-        (h, w) uint16 1..65535; 0 = no data.
+    (number + offset) / quantification x 10000, rounded and clipped. A number of 0 is no data; 65535
+    (saturated) stays 65535. Bands of 20 and 60 m are resampled by cubic convolution.
 
     Raises:
         InputError: The band is missing, or its image is damaged or not as the metadata say.
@@ -141,14 +128,7 @@ def read_reflectance(
 
 
 def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8]:
-    """Decode the True Colour Image.
-
-    Args:
-        product: Which.
-        window: Pixels of `product.grid`; None: all.
-
-    Returns:
-        (3, h, w) uint8: red, green, blue; 0 in all three = no data.
+    """Decode the True Colour Image: (3, h, w) uint8 red, green, blue; 0 in all three = no data.
 
     Raises:
         InputError: The product has none of 10 m, or it is damaged.
@@ -166,15 +146,9 @@ def read_tci(product: Product, window: Window | None = None) -> NDArray[np.uint8
 def read_scl_valid(
     product: Product, invalid: tuple[int, ...], window: Window | None = None
 ) -> NDArray[np.bool_]:
-    """Which pixels may be used, as the scene classification of an L2A product says.
+    """Where the scene classification of an L2A product lets 10 m pixels be used: (h, w) bool.
 
-    Args:
-        product: Which.
-        invalid: Classes that may not; see `SCL_CLASSES` and `SCL_INVALID` in `swath.sentinel2`.
-        window: Pixels of `product.grid`; None: all.
-
-    Returns:
-        (h, w) bool on the 10 m grid, True = use; what is no class is not used.
+    What is of an `invalid` class, or of none, is not.
 
     Raises:
         InputError: The product has no scene classification, or it is damaged.
@@ -192,19 +166,12 @@ def read_scl_valid(
 def write_plain(
     product: Product, out: Path, image: ImageSettings, window: Window, invalid: tuple[int, ...]
 ) -> tuple[tuple[str, ...], str]:
-    """Decode what is wanted of a product into an uncompressed GeoTIFF, a band at a time.
+    """Decode every wanted image of a product once, into a GeoTIFF that windows are read from.
 
-    So every JPEG 2000 image is decoded once, whole, and windows are read from the GeoTIFF after.
-    A pixel is valid (in the file's mask) where all wanted bands, or the TCI, and the scene
-    classification have it.
-
-    Args:
-        product: Which.
-        out: The GeoTIFF.
-        image: What is wanted. `tci` is taken from the product's True Colour Image where it has the
-            wanted bands, else from reflectance.
-        window: Pixels of `product.grid`.
-        invalid: Classes of the scene classification that are not valid; only for L2A.
+    A pixel is valid (in the file's mask) where all wanted bands, or the TCI, have it and it is of
+    no `invalid` class of an L2A product's scene classification. `tci` is taken from the product's
+    True Colour Image where it has the wanted bands, else from reflectance. The file holds `window`,
+    pixels of `product.grid`.
 
     Returns:
         Names of the bands in the file; its type, `uint8` (True Colour Image) or `uint16`
@@ -217,23 +184,21 @@ def write_plain(
     as_tci = shown and 10 in product.images.get("TCI", {})
     bands = TCI_BANDS if as_tci else image.bands
     grid = product.grid.crop(window)
-    valid = np.ones(grid.shape, bool)
     dtype = "uint8" if as_tci else "uint16"
-    label = f"decoding {product.date}"
+    planes: Iterable[Pixels] = (
+        read_tci(product, window)
+        if as_tci
+        else (read_reflectance(product, band, window) for band in bands)
+    )
+    valid = np.full(grid.shape, not as_tci)
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
         rasterio.open(out, "w", **tiff_profile(grid, len(bands), dtype)) as target,
     ):
-        if as_tci:
-            tci = read_tci(product, window)
-            valid = np.asarray(tci.any(axis=0))
-            for index in track(range(len(bands)), label, total=len(bands)):
-                target.write(tci[index], index + 1)
-        else:
-            for index, band in enumerate(track(bands, label, total=len(bands)), start=1):
-                values = read_reflectance(product, band, window)
-                valid &= values != NODATA
-                target.write(values, index)
+        for index, plane in enumerate(track(planes, f"decoding {product.date}", total=len(bands))):
+            seen = plane != NODATA
+            valid = valid | seen if as_tci else valid & seen
+            target.write(plane, index + 1)
         if product.metadata.level == "L2A" and invalid:
             valid &= read_scl_valid(product, invalid, window)
         target.write_mask(valid)
@@ -243,25 +208,20 @@ def write_plain(
 def _granule(files: ProductFiles) -> tuple[str, str]:
     """Name of the granule to read, and of its metadata file."""
     names = {match[1]: name for name in sorted(files.sizes) if (match := _GRANULE.fullmatch(name))}
-    if files.granule is not None:
-        if files.granule not in names:
-            raise InputError(f"{files.path}: the product has no such granule; it has {_few(names)}")
-        return files.granule, names[files.granule]
-    if len(names) == 1:
-        return next(iter(names.items()))
     if not names:
         raise InputError(
             f"{files.path}: no granule (GRANULE/*/MTD_TL.xml); the product is incomplete"
         )
-    raise InputError(
-        f"{files.path}: the product has {len(names)} tiles; name one: "
-        f"{files.root}/GRANULE/NAME with NAME one of {_few(names)}"
-    )
-
-
-def _few(names: Mapping[str, str]) -> str:
-    shown = ", ".join(list(names)[:20])
-    return f"{shown}, ..." if len(names) > 20 else shown
+    chosen = next(iter(names)) if files.granule is None else files.granule
+    few = ", ".join([*list(names)[:20], *(["..."] if len(names) > 20 else [])])
+    if chosen not in names:
+        raise InputError(f"{files.path}: the product has no such granule; it has {few}")
+    if files.granule is None and len(names) > 1:
+        raise InputError(
+            f"{files.path}: the product has {len(names)} tiles; name one: "
+            f"{files.root}/GRANULE/NAME with NAME one of {few}"
+        )
+    return chosen, names[chosen]
 
 
 def _images(files: ProductFiles, granule: str) -> dict[str, dict[int, str]]:
@@ -269,12 +229,9 @@ def _images(files: ProductFiles, granule: str) -> dict[str, dict[int, str]]:
     images: dict[str, dict[int, str]] = {}
     head = f"GRANULE/{granule}/"
     for name in sorted(files.sizes):
-        match = _IMAGE.fullmatch(name.removeprefix(head)) if name.startswith(head) else None
-        if match is None or (match[2] not in BANDS and match[2] not in ("TCI", "SCL")):
-            continue
-        native = BANDS[match[2]].resolution_m if match[2] in BANDS else 10
-        resolution = int(match[3] or match[1] or native)
-        images.setdefault(match[2], {})[resolution] = name
+        if name.startswith(head) and (match := _IMAGE.fullmatch(name.removeprefix(head))):
+            native = BANDS[match[2]].resolution_m if match[2] in BANDS else 10
+            images.setdefault(match[2], {})[int(match[3] or match[1] or native)] = name
     return {band: dict(sorted(by_size.items())) for band, by_size in images.items()}
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from swath.errors import InputError
-from swath.scenes.safe_xml import find_all, iter_text, parse_xml
+from swath.errors import InputError, reason_of
+from swath.scenes.safe_xml import every, parse_xml, text_of
 
 MAX_FILES = 20_000
 """An old product of a whole swath has some 15 tiles of about 100 files."""
@@ -40,7 +40,7 @@ class ProductFiles:
         root: The product's folder, or the zip file.
         prefix: What stands before a product's names inside the zip (`NAME.SAFE/`, or nothing).
         metadata: Name of the product's metadata file.
-        sizes: Size in bytes by name; names start at the product's root and are parted by `/`.
+        sizes: Bytes by name; names start at the product's root and are parted by `/`.
         granule: Name of the granule that the user chose; None: the only one.
     """
 
@@ -52,16 +52,10 @@ class ProductFiles:
     granule: str | None
 
     def read(self, name: str, limit: int) -> bytes:
-        """Read a file of the product into memory.
-
-        Args:
-            name: One of `sizes`.
-            limit: Largest size in bytes that such a file may have.
-
-        An image is held against its checksum: that of the zip, or that in the folder's manifest.
+        """Read one of `sizes`; an image is held against the zip's or the manifest's checksum.
 
         Raises:
-            InputError: The file is larger, cannot be read, or its checksum is wrong.
+            InputError: It has more than `limit` bytes, cannot be read, or its checksum is wrong.
         """
         size = self.sizes[name]
         if size > limit:
@@ -72,17 +66,17 @@ class ProductFiles:
         try:
             if self.root.is_dir():
                 with (self.root / name).open("rb") as plain:
-                    data = plain.read(limit + 1)[:limit]
+                    data = plain.read(limit)
                 self._check(name, data)
                 return data
             with zipfile.ZipFile(self.root) as archive, archive.open(self.prefix + name) as packed:
                 return packed.read(limit)
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        # RuntimeError: encrypted, or of an unknown compression.
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            advice = "" if isinstance(error, RuntimeError) else "; get the product again"
             raise InputError(
-                f"{self.path}: {name} cannot be read ({_one_line(error)}); get the product again"
+                f"{self.path}: {name} cannot be read ({reason_of(error)}){advice}"
             ) from None
-        except (RuntimeError, NotImplementedError) as error:  # encrypted, unknown compression
-            raise InputError(f"{self.path}: {name} cannot be read ({_one_line(error)})") from None
 
     def _check(self, name: str, data: bytes) -> None:
         """Raise `InputError` unless an image is what the manifest says, where there is one."""
@@ -91,12 +85,13 @@ class ProductFiles:
             return
         with path.open("rb") as stream:
             text = stream.read(MAX_MANIFEST)
-        for entry in find_all(parse_xml(text, f"{self.path}: {MANIFEST}"), "byteStream"):
-            place = next(find_all(entry, "fileLocation"), None)
+        for entry in every(parse_xml(text, f"{self.path}: {MANIFEST}"), "byteStream"):
+            place = entry.find(".//{*}fileLocation")
             if place is None or place.get("href", "").removeprefix("./") != name:
                 continue
-            kind = next((e.get("checksumName", "") for e in find_all(entry, "checksum")), "")
-            expected = next(iter_text(entry, "checksum"), "").lower()
+            checksum = entry.find(".//{*}checksum")
+            kind = "" if checksum is None else checksum.get("checksumName", "")
+            expected = text_of(entry, "checksum").lower()
             if kind in _HASHES and hashlib.new(_HASHES[kind], data).hexdigest() != expected:
                 raise InputError(
                     f"{self.path}: the {kind} of {name} is not what {MANIFEST} says; get the "
@@ -138,19 +133,12 @@ def find_files(path: Path) -> ProductFiles:
 
 def _zip_above(path: Path) -> Path | None:
     """The zip file that a path points into."""
-    for parent in path.parents:
-        if parent.suffix.lower() == ".zip" and parent.is_file():
-            return parent
-    return None
+    return next((p for p in path.parents if p.suffix.lower() == ".zip" and p.is_file()), None)
 
 
 def _product_metadata(folder: Path) -> str | None:
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except OSError:
-        return None
-    metadata = [name for name in names if _METADATA.fullmatch(name)]
-    return metadata[0] if len(metadata) == 1 else None
+    names = [file.name for file in folder.glob("*.xml") if _METADATA.fullmatch(file.name)]
+    return names[0] if len(names) == 1 else None
 
 
 def _in_folder(path: Path, root: Path, granule: str | None) -> ProductFiles:
@@ -174,32 +162,25 @@ def _in_folder(path: Path, root: Path, granule: str | None) -> ProductFiles:
 def _in_zip(path: Path, archive: Path) -> ProductFiles:
     try:
         with zipfile.ZipFile(archive) as content:
-            entries = [entry for entry in content.infolist() if not entry.is_dir()]
+            sizes = {e.filename: e.file_size for e in content.infolist() if not e.is_dir()}
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise InputError(f"{archive}: not readable as a zip ({_one_line(error)})") from None
-    if len(entries) > MAX_FILES:
-        raise InputError(f"{archive}: {len(entries)} files; no product has more than {MAX_FILES}")
-    for entry in entries:
-        _check_name(entry.filename, archive)
-    metadata = [
-        entry.filename
-        for entry in entries
-        if entry.filename.count("/") <= 1
-        and _METADATA.fullmatch(PurePosixPath(entry.filename).name)
-    ]
+        raise InputError(f"{archive}: not readable as a zip ({reason_of(error)})") from None
+    if len(sizes) > MAX_FILES:
+        raise InputError(f"{archive}: {len(sizes)} files; no product has more than {MAX_FILES}")
+    for name in sizes:
+        _check_name(name, archive)
+    heads = [PurePosixPath(name) for name in sizes if name.count("/") <= 1]
+    metadata = [head for head in heads if _METADATA.fullmatch(head.name)]
     if len(metadata) != 1:
         raise InputError(
             f"{archive}: expected the zip of one Sentinel-2 product, with one MTD_MSIL1C.xml or "
             f"MTD_MSIL2A.xml; found {len(metadata)}"
         )
-    prefix = metadata[0].removesuffix(PurePosixPath(metadata[0]).name)
-    sizes = {
-        entry.filename.removeprefix(prefix): entry.file_size
-        for entry in entries
-        if entry.filename.startswith(prefix)
-    }
+    name = metadata[0].name
+    prefix = str(metadata[0]).removesuffix(name)
+    inside = {n.removeprefix(prefix): size for n, size in sizes.items() if n.startswith(prefix)}
     granule = None if path == archive else path.name
-    return ProductFiles(path, archive, prefix, metadata[0].removeprefix(prefix), sizes, granule)
+    return ProductFiles(path, archive, prefix, name, inside, granule)
 
 
 def _check_name(name: str, archive: Path) -> None:
@@ -207,7 +188,3 @@ def _check_name(name: str, archive: Path) -> None:
     parts = name.split("/")
     if ".." in parts or "" in parts or "\\" in name or ":" in parts[0] or "\0" in name:
         raise InputError(f"{archive}: unsafe name in the zip: {name[:80]!r}; do not use this file")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

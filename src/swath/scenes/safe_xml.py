@@ -1,13 +1,13 @@
 """What the metadata of a Sentinel-2 product says: radiometry of the product, geometry of a tile.
 
-The files come from outside: no document type, no entities, and every number is checked before it
-is used. Namespaces differ from baseline to baseline, so elements are found by their local names.
+They come from outside: no document type, no entities, and every number is checked. Namespaces
+differ from baseline to baseline, so elements are found by their local names.
 """
 
 import datetime as dt
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 
@@ -15,7 +15,7 @@ from affine import Affine
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from swath.errors import InputError
+from swath.errors import InputError, reason_of
 from swath.grid import Grid
 from swath.sentinel2 import BANDS, NODATA, Level
 
@@ -24,9 +24,10 @@ TILE_M = 109_800
 
 RESOLUTIONS_M = (10, 20, 60)
 
-OFFSETS_SINCE = (4, 0)
+OFFSETS_SINCE = "04.00"
 """From this processing baseline on, every product declares radiometric offsets."""
 
+_LEVELS: dict[str, Level] = {"Level-1C_User_Product": "L1C", "Level-2A_User_Product": "L2A"}
 # Names of one thing: in products of today, then in L2A products before baseline 02.08.
 _QUANTIFICATION = {
     "L1C": ("QUANTIFICATION_VALUE",),
@@ -39,12 +40,9 @@ _UTM = re.compile(r"EPSG:32[67](0[1-9]|[1-5]\d|60)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ProductMetadata:
-    """What a product's metadata file says.
+    """What a product's metadata file says: level, baseline (`05.09`), spacecraft (`Sentinel-2A`).
 
     Attributes:
-        level: `L1C` (top of atmosphere) or `L2A` (surface).
-        baseline: Processing baseline, `05.09`.
-        spacecraft: `Sentinel-2A`.
         quantification: Digital numbers per reflectance 1.
         offsets: By band: what is added to a digital number before it is divided.
         cloud_cover: Percent 0..100 of the product; None where it is not told.
@@ -60,15 +58,13 @@ class ProductMetadata:
 
 @dataclass(frozen=True, slots=True)
 class TileMetadata:
-    """What a granule's metadata file says.
+    """What a granule's metadata file says of a tile such as `34UCF`; None where it does not.
 
     Attributes:
-        mgrs_tile: `34UCF`.
         sensing_time: UTC.
         grids: Where the pixels lie, by pixel size in metres; 10 is always there.
-        cloud_cover: Percent 0..100 of the tile; None where it is not told.
-        sun_zenith_deg: Mean over the tile; None where it is not told.
-        sun_azimuth_deg: Mean over the tile, clockwise from north; None where it is not told.
+        cloud_cover: Percent 0..100 of the tile.
+        sun_zenith_deg: Mean over the tile, as is the azimuth, clockwise from north.
     """
 
     mgrs_tile: str
@@ -80,68 +76,60 @@ class TileMetadata:
 
 
 def parse_product(data: bytes, source: str) -> ProductMetadata:
-    """Read a product's metadata file.
-
-    Args:
-        data: `MTD_MSIL1C.xml`, `MTD_MSIL2A.xml`, or a file of the old names.
-        source: What to call it in an error.
+    """Read a product's metadata file: `MTD_MSIL1C.xml`, `MTD_MSIL2A.xml`, or one of the old names.
 
     Raises:
         InputError: No XML, entities, another product, or a value that is missing or impossible.
     """
-    root = parse_xml(data, source)
-    level = _level(root, source)
-    baseline = _text(root, "PROCESSING_BASELINE", source)
-    version = re.fullmatch(r"(\d\d)\.(\d\d)", baseline)
-    if version is None:
-        raise InputError(
-            f"{source}: PROCESSING_BASELINE is {baseline[:20]!r}; expected 05.09 or so"
+    file = _File(data, source)
+    kind = file.root.tag.rpartition("}")[2]
+    level = _LEVELS.get(kind)
+    if level is None:
+        raise file.wrong(
+            f"the metadata is of {kind[:60]!r}; expected a Level-1C or Level-2A product"
         )
-    _check_nodata(root, source)
-    offsets = _offsets(root, level, source)
-    if not offsets and (int(version[1]), int(version[2])) >= OFFSETS_SINCE:
-        raise InputError(
-            f"{source}: baseline {baseline} declares no {_OFFSET[level]}, so reflectance is "
-            "unknown; get the product again"
+    baseline = file.text("PROCESSING_BASELINE")
+    if not re.fullmatch(r"\d\d\.\d\d", baseline, re.ASCII):
+        raise file.wrong(f"PROCESSING_BASELINE is {baseline[:20]!r}; expected 05.09 or so")
+    _check_nodata(file)
+    offsets = _offsets(file, _OFFSET[level])
+    if not offsets and baseline >= OFFSETS_SINCE:
+        raise file.wrong(
+            f"baseline {baseline} declares no {_OFFSET[level]}, so reflectance is unknown; get the "
+            "product again"
         )
     names = _QUANTIFICATION[level]
-    name = next((name for name in names if _first(root, name) is not None), names[0])
-    quantification = _number(_text(root, name, source), name, source)
+    name = next((name for name in names if every(file.root, name)), names[0])
+    quantification = file.number(name)
     if not 1 <= quantification <= 1e6:
-        raise InputError(f"{source}: {name} is {quantification:g}; expected 1000 or 10000")
+        raise file.wrong(f"{name} is {quantification:g}; expected 1000 or 10000")
     return ProductMetadata(
         level=level,
         baseline=baseline,
-        spacecraft=_text(root, "SPACECRAFT_NAME", source),
+        spacecraft=file.text("SPACECRAFT_NAME"),
         quantification=quantification,
         offsets=offsets or dict.fromkeys(BANDS, 0.0),
-        cloud_cover=_within(_first(root, "Cloud_Coverage_Assessment"), 100),
+        cloud_cover=within(text_of(file.root, "Cloud_Coverage_Assessment"), 0, 100),
     )
 
 
 def parse_tile(data: bytes, source: str) -> TileMetadata:
-    """Read a granule's metadata file.
-
-    Args:
-        data: `MTD_TL.xml`, or a file of the old names.
-        source: What to call it in an error.
+    """Read a granule's metadata file: `MTD_TL.xml`, or one of the old names.
 
     Raises:
         InputError: No XML, entities, or a value that is missing or impossible.
     """
-    root = parse_xml(data, source)
-    name = "TILE_ID" if _first(root, "TILE_ID") is not None else "TILE_ID_2A"
-    tile = _TILE.search(_text(root, name, source))
+    file = _File(data, source)
+    tile = _TILE.search(file.text("TILE_ID" if every(file.root, "TILE_ID") else "TILE_ID_2A"))
     if tile is None:
-        raise InputError(f"{source}: TILE_ID names no MGRS tile such as T34UCF")
-    sun = _first(root, "Mean_Sun_Angle")
+        raise file.wrong("TILE_ID names no MGRS tile such as T34UCF")
     return TileMetadata(
         mgrs_tile=tile[1],
-        sensing_time=_sensing_time(root, source),
-        grids=_grids(root, source),
-        cloud_cover=_within(_first(root, "CLOUDY_PIXEL_PERCENTAGE"), 100),
-        sun_zenith_deg=None if sun is None else _within(_first(sun, "ZENITH_ANGLE"), 180),
-        sun_azimuth_deg=None if sun is None else _within(_first(sun, "AZIMUTH_ANGLE"), 360),
+        sensing_time=_sensing_time(file),
+        grids=_grids(file),
+        cloud_cover=within(text_of(file.root, "CLOUDY_PIXEL_PERCENTAGE"), 0, 100),
+        sun_zenith_deg=within(text_of(file.root, "Mean_Sun_Angle/{*}ZENITH_ANGLE"), 0, 180),
+        sun_azimuth_deg=within(text_of(file.root, "Mean_Sun_Angle/{*}AZIMUTH_ANGLE"), 0, 360),
     )
 
 
@@ -158,171 +146,156 @@ def parse_xml(data: bytes, source: str) -> Element:
             f"{source}: has a document type or entities, which no product has; do not use this file"
         ) from None
     except (ParseError, LookupError, ValueError) as error:
-        raise InputError(
-            f"{source}: not readable as XML ({' '.join(str(error).split())})"
-        ) from None
+        raise InputError(f"{source}: not readable as XML ({reason_of(error)})") from None
     return root
 
 
-def find_all(root: Element, name: str) -> Iterator[Element]:
-    """All elements of that local name, whatever their namespace, in the file's order."""
-    return (element for element in root.iter() if _local(element) == name)
+def every(root: Element, name: str) -> list[Element]:
+    """All elements below of that local name, whatever their namespace, in the file's order."""
+    return root.findall(f".//{{*}}{name}")
 
 
-def iter_text(root: Element, name: str) -> Iterator[str]:
-    """The texts of these elements."""
-    return ((element.text or "").strip() for element in find_all(root, name))
+def text_of(root: Element, name: str) -> str:
+    """The text of the first such element; empty where there is none."""
+    return root.findtext(f".//{{*}}{name}", "").strip()
 
 
-def _local(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _first(root: Element, name: str) -> Element | None:
-    return next(find_all(root, name), None)
-
-
-def _text(root: Element, name: str, source: str) -> str:
-    element = _first(root, name)
-    text = "" if element is None else (element.text or "").strip()
-    if not text:
-        raise InputError(f"{source}: no {name}; the file is incomplete")
-    return text
-
-
-def _number(text: str | None, name: str, source: str) -> float:
+def within(text: str, low: float, top: float) -> float | None:
+    """A number that informs and decides nothing: None where it is missing or impossible."""
     try:
-        number = float(text or "")
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{source}: {name} is {(text or '')[:20]!r}; expected a number")
-    return number
-
-
-def _integer(text: str | None, name: str, source: str) -> int:
-    number = _number(text, name, source)
-    if number != int(number):
-        raise InputError(f"{source}: {name} is {number:g}; expected a whole number")
-    return int(number)
-
-
-def _within(element: Element | None, top: float) -> float | None:
-    """A number 0..top that informs and decides nothing: None where it is missing or impossible."""
-    try:
-        number = math.nan if element is None else float(element.text or "")
+        number = float(text)
     except ValueError:
         return None
-    return number if 0 <= number <= top else None
+    return number if low <= number <= top else None
 
 
-def _level(root: Element, source: str) -> Level:
-    name = _local(root)
-    if name == "Level-1C_User_Product":
-        return "L1C"
-    if name == "Level-2A_User_Product":
-        return "L2A"
-    raise InputError(
-        f"{source}: the metadata is of {name[:60]!r}; expected a Level-1C or Level-2A product"
-    )
+class _File:
+    """A metadata file, whose values are checked when they are taken."""
+
+    def __init__(self, data: bytes, source: str) -> None:
+        self.root, self.source = parse_xml(data, source), source
+
+    def wrong(self, what: str) -> InputError:
+        return InputError(f"{self.source}: {what}")
+
+    def text(self, name: str, root: Element | None = None) -> str:
+        """The text of the first element of that name, which must be there."""
+        text = text_of(self.root if root is None else root, name)
+        if not text:
+            raise self.wrong(f"no {name}; the file is incomplete")
+        return text
+
+    def number(self, name: str, root: Element | None = None) -> float:
+        """The same as a number."""
+        return self.as_number(self.text(name, root), name)
+
+    def as_number(self, text: str | None, name: str) -> float:
+        try:
+            number = float(text or "")
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.wrong(f"{name} is {(text or '')[:20]!r}; expected a number")
+        return number
+
+    def as_integer(self, text: str | None, name: str) -> int:
+        number = self.as_number(text, name)
+        if number != int(number):
+            raise self.wrong(f"{name} is {number:g}; expected a whole number")
+        return int(number)
 
 
-def _check_nodata(root: Element, source: str) -> None:
+def _check_nodata(file: _File) -> None:
     """Raise `InputError` where the number that means "no data" is not 0.
 
     SATURATED is not read: L2A products of baselines 02.05 to 02.08 declare 6 there, which is a dark
     pixel; in all others it is 65535.
     """
-    for special in find_all(root, "Special_Values"):
-        if (_text(special, "SPECIAL_VALUE_TEXT", source)) == "NODATA":
-            value = _number(_text(special, "SPECIAL_VALUE_INDEX", source), "NODATA", source)
+    for special in every(file.root, "Special_Values"):
+        if file.text("SPECIAL_VALUE_TEXT", special) == "NODATA":
+            value = file.as_number(file.text("SPECIAL_VALUE_INDEX", special), "NODATA")
             if value != NODATA:
-                raise InputError(f"{source}: NODATA is {value:g}; expected 0")
+                raise file.wrong(f"NODATA is {value:g}; expected 0")
 
 
-def _offsets(root: Element, level: Level, source: str) -> dict[str, float]:
+def _offsets(file: _File, name: str) -> dict[str, float]:
     """Offset of every band; empty where the product declares none."""
-    name = _OFFSET[level]
     given = {
-        _integer(element.get("band_id"), f"band_id of {name}", source): _number(
-            element.text, name, source
+        file.as_integer(element.get("band_id"), f"band_id of {name}"): file.as_number(
+            element.text, name
         )
-        for element in find_all(root, name)
+        for element in every(file.root, name)
     }
     if not given:
         return {}
     if wrong := [value for value in given.values() if abs(value) > 65535]:
-        raise InputError(f"{source}: {name} is {wrong[0]:g}; expected -1000 or so")
-    bands = _band_ids(root, source)
+        raise file.wrong(f"{name} is {wrong[0]:g}; expected -1000 or so")
+    bands = _band_ids(file)
     if missing := [band for index, band in bands.items() if index not in given]:
-        raise InputError(f"{source}: no {name} for {', '.join(missing)}")
+        raise file.wrong(f"no {name} for {', '.join(missing)}")
     return {band: given[index] for index, band in bands.items()}
 
 
-def _band_ids(root: Element, source: str) -> dict[int, str]:
+def _band_ids(file: _File) -> dict[int, str]:
     """Band name by `band_id`: as the file has it, else as all products have it."""
     bands: dict[int, str] = {}
-    for element in find_all(root, "Spectral_Information"):
+    for element in every(file.root, "Spectral_Information"):
         text = element.get("physicalBand") or ""
         band = f"B{int(text[1:]):02d}" if re.fullmatch(r"B\d{1,2}", text, re.ASCII) else text
         if band not in BANDS or band in bands.values():
-            raise InputError(f"{source}: physicalBand {text[:20]!r} is unknown or named twice")
-        bands[_integer(element.get("bandId"), "bandId", source)] = band
+            raise file.wrong(f"physicalBand {text[:20]!r} is unknown or named twice")
+        bands[file.as_integer(element.get("bandId"), "bandId")] = band
     return bands or dict(enumerate(BANDS))
 
 
-def _sensing_time(root: Element, source: str) -> dt.datetime:
-    text = _text(root, "SENSING_TIME", source)
+def _sensing_time(file: _File) -> dt.datetime:
+    text = file.text("SENSING_TIME")
     try:
         time = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(f"{source}: SENSING_TIME is {text[:40]!r}; expected a time") from None
+        time = dt.datetime.min
     if not 2015 <= time.year <= 2100:
-        raise InputError(f"{source}: SENSING_TIME is {text[:40]!r}; Sentinel-2 flies since 2015")
+        raise file.wrong(f"SENSING_TIME is {text[:40]!r}; expected a time since 2015")
     return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
 
 
-def _grids(root: Element, source: str) -> dict[int, Grid]:
+def _grids(file: _File) -> dict[int, Grid]:
     """The grids of a tile, all over the same ground."""
-    crs = _text(root, "HORIZONTAL_CS_CODE", source)
+    crs = file.text("HORIZONTAL_CS_CODE")
     if not _UTM.fullmatch(crs):
-        raise InputError(f"{source}: HORIZONTAL_CS_CODE is {crs[:40]!r}; expected EPSG:326nn/327nn")
-    sizes = {_integer(e.get("resolution"), "resolution", source): e for e in find_all(root, "Size")}
-    places = {
-        _integer(e.get("resolution"), "resolution", source): e
-        for e in find_all(root, "Geoposition")
-    }
-    grids = {
-        resolution: _grid(sizes[resolution], places[resolution], resolution, crs, source)
-        for resolution in RESOLUTIONS_M
-        if resolution in sizes and resolution in places
-    }
+        raise file.wrong(f"HORIZONTAL_CS_CODE is {crs[:40]!r}; expected EPSG:326nn/327nn")
+    grids = {}
+    for resolution in RESOLUTIONS_M:
+        size, place = (
+            file.root.find(f".//{{*}}{name}[@resolution='{resolution}']")
+            for name in ("Size", "Geoposition")
+        )
+        if size is not None and place is not None:
+            grids[resolution] = _grid(file, size, place, resolution, crs)
     if 10 not in grids:
-        raise InputError(f"{source}: no Size and Geoposition of 10 m; the file is incomplete")
+        raise file.wrong("no Size and Geoposition of 10 m; the file is incomplete")
     for resolution, grid in grids.items():
         if grid.bounds != grids[10].bounds:
-            raise InputError(
-                f"{source}: the {resolution} m images span {grid.bounds}, those of 10 m "
-                f"{grids[10].bounds}; expected the same"
+            raise file.wrong(
+                f"the {resolution} m images span {grid.bounds}, those of 10 m {grids[10].bounds}; "
+                "expected the same"
             )
     return grids
 
 
-def _grid(size: Element, place: Element, resolution: int, crs: str, source: str) -> Grid:
-    rows, cols = (_integer(_text(size, name, source), name, source) for name in ("NROWS", "NCOLS"))
+def _grid(file: _File, size: Element, place: Element, resolution: int, crs: str) -> Grid:
+    rows, cols = (file.as_integer(file.text(name, size), name) for name in ("NROWS", "NCOLS"))
     most = TILE_M // resolution
     if not (1 <= rows <= most and 1 <= cols <= most):
-        raise InputError(
-            f"{source}: an image of {rows} x {cols} px of {resolution} m is declared; a tile has "
-            f"at most {most} x {most}"
+        raise file.wrong(
+            f"an image of {rows} x {cols} px of {resolution} m is declared; a tile has at most "
+            f"{most} x {most}"
         )
     left, top, x_size, y_size = (
-        _number(_text(place, name, source), name, source) for name in ("ULX", "ULY", "XDIM", "YDIM")
+        file.number(name, place) for name in ("ULX", "ULY", "XDIM", "YDIM")
     )
     if (x_size, y_size) != (resolution, -resolution):
-        raise InputError(
-            f"{source}: pixels of {x_size:g} x {y_size:g} m are declared as {resolution} m"
-        )
+        raise file.wrong(f"pixels of {x_size:g} x {y_size:g} m are declared as {resolution} m")
     if not (0 <= left <= 1e6 and 0 <= top <= 1e7):
-        raise InputError(f"{source}: the tile's corner is at ({left:g}, {top:g}), outside UTM")
+        raise file.wrong(f"the tile's corner is at ({left:g}, {top:g}), outside UTM")
     return Grid(crs, Affine(resolution, 0.0, left, 0.0, -resolution, top), (rows, cols))

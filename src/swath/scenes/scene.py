@@ -2,22 +2,21 @@
 
 import datetime as dt
 import re
-import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, JsonValue
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
-from swath.errors import GridError, InputError, Remedy
+from swath.errors import InputError, Remedy
 from swath.grid import Grid
 from swath.scenes.clouds import CLOUD_MODEL, CloudModel
-from swath.scenes.raster import open_raster
+from swath.scenes.raster import grid_of, open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
+from swath.scenes.safe_xml import within
 from swath.schema import Frozen
 from swath.sentinel2 import BANDS, SCL_INVALID, Level
 
@@ -65,10 +64,8 @@ _COMMON = {band.common_name: band.name for band in BANDS.values() if band.common
 class Conditions:
     """How the sky was over the whole image or tile; None where its source does not say.
 
-    Attributes:
-        cloud_cover: Percent 0..100.
-        sun_azimuth_deg: 0..360, clockwise from north.
-        sun_elevation_deg: -90..90, above the horizon.
+    Clouds in percent 0..100; the sun's azimuth 0..360, clockwise from north, and its elevation
+    above the horizon, -90..90.
     """
 
     cloud_cover: float | None = None
@@ -81,20 +78,16 @@ UNKNOWN = Conditions()
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One acquisition in a file of its own.
+    """One acquisition in a file of its own: a GeoTIFF or a product, in any CRS and pixel size.
 
     Attributes:
-        path: The GeoTIFF, or the product.
-        date: Day of acquisition.
         bands: Names by band of the file: `B04`, ...; what has no known name keeps its description.
         dtype: One of `DTYPES`.
-        grid: Where its pixels lie: any CRS, any pixel size.
+        grid: Where its pixels lie, moved by `shift_m` (east, north) from what the file says.
         product: What its metadata say, if it is a Sentinel-2 product.
         scl_invalid: Classes of the scene classification whose pixels are not used.
         mask: Raster whose pixels other than 0 are not used.
-        shift_m: (east, north) by which `grid` was moved away from what the file says.
         clouds: The model whose clouds and shadows are not used.
-        conditions: Clouds and sun.
     """
 
     path: Path
@@ -111,11 +104,7 @@ class Scene:
 
     @property
     def masks(self) -> dict[str, JsonValue]:
-        """What leaves pixels of the image out, as plain JSON values; empty if nothing does.
-
-        `scl`: the classes of the scene classification; `file`: the user's mask; `model`: its name,
-        version, level and bands.
-        """
+        """What leaves pixels of the image out, as plain JSON values; empty if nothing does."""
         masks: dict[str, JsonValue] = {}
         if self.scl_invalid:
             masks["scl"] = list(self.scl_invalid)
@@ -128,8 +117,6 @@ class Scene:
 
     def moved(self, shift_m: tuple[float, float]) -> "Scene":
         """The scene with its image moved (east, north) by `shift_m`; its mask stays."""
-        if shift_m == (0.0, 0.0):
-            return self
         east, north = self.shift_m[0] + shift_m[0], self.shift_m[1] + shift_m[1]
         return replace(self, grid=self.grid.moved(*shift_m), shift_m=(east, north))
 
@@ -160,30 +147,41 @@ def read_scene(
     bands: tuple[str, ...] | None = None,
     scl_invalid: tuple[int, ...] | None = None,
 ) -> Scene:
-    """Read the header of a GeoTIFF, or the metadata of a Sentinel-2 product.
+    """Read the header of a GeoTIFF, or the metadata of a Sentinel-2 product (folder or zip).
 
-    Args:
-        path: The file; a product may be a `.SAFE` folder or its zip.
-        date: Day of acquisition; None: as the file's name, or the product, has it.
-        bands: Names by band of the file; None: as its descriptions or colours have it.
-        scl_invalid: Classes of a product's scene classification that are not used; None: those of
-            `SCL_INVALID`.
+    What is None is taken from it: the date from its name or the product, the names of the file's
+    bands from descriptions or colours; and `SCL_INVALID` are the classes of a product's scene
+    classification that are not used.
 
     Raises:
-        InputError: The file cannot be read, has no date, no georeference, a type that is no image,
-            or not as many bands as were named; a product that is damaged.
+        InputError: The file is damaged, has no date, no georeference, a type that is no image, or
+            not as many bands as were named.
     """
     if is_product(path):
         return _read_product(path, date, bands, scl_invalid)
     if scl_invalid is not None:
         raise InputError(f"{path}: `scl_invalid:` is for Level-2A products; this is an image file")
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    day = date or date_in_name(path)
-    with warnings.catch_warnings():
-        # A missing georeference is an error below, which says more than rasterio's warning.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return _read_header(path, day, bands)
+    with open_raster(path) as source:
+        grid = grid_of(source, path, "image")
+        if source.dtypes[0] not in DTYPES:
+            raise InputError(
+                f"{path}: the image is {source.dtypes[0]}; expected a uint8 True Colour Image, or "
+                "reflectance x 10000 as uint16, int16 or float32"
+            )
+        tags = source.tags()
+        return Scene(
+            path,
+            date or date_in_name(path),
+            _band_names(source, path, bands),
+            source.dtypes[0],
+            grid,
+            scl_invalid=_classes(tags.get("SCL_INVALID", "")),
+            conditions=Conditions(
+                within(tags.get("CLOUD_COVER", ""), 0, 100),
+                within(tags.get("SUN_AZIMUTH_DEG", ""), 0, 360),
+                within(tags.get("SUN_ELEVATION_DEG", ""), -90, 90),
+            ),
+        )
 
 
 def _read_product(
@@ -196,12 +194,12 @@ def _read_product(
     level = product.metadata.level
     if bands is not None:
         raise InputError(f"{path}: `bands:` is for image files; a product names its own bands")
-    if scl_invalid is not None and level != "L2A":
+    if scl_invalid is None:
+        scl_invalid = SCL_INVALID if level == "L2A" else ()
+    elif level != "L2A":
         raise InputError(f"{path}: `scl_invalid:` is for Level-2A products; this one is {level}")
-    invalid: tuple[int, ...] = ()
-    if level == "L2A":
-        invalid = SCL_INVALID if scl_invalid is None else scl_invalid
     zenith = product.tile.sun_zenith_deg
+    elevation = None if zenith is None else 90 - zenith
     return Scene(
         path,
         date or product.date,
@@ -209,58 +207,15 @@ def _read_product(
         "uint16",
         product.grid,
         product,
-        invalid,
-        conditions=Conditions(
-            product.cloud_cover,
-            product.tile.sun_azimuth_deg,
-            None if zenith is None else 90 - zenith,
-        ),
+        scl_invalid,
+        conditions=Conditions(product.cloud_cover, product.tile.sun_azimuth_deg, elevation),
     )
-
-
-def _read_header(path: Path, day: dt.date, bands: tuple[str, ...] | None) -> Scene:
-    with open_raster(path) as source:
-        if source.crs is None:
-            raise InputError(f"{path}: the image has no coordinate system; georeference it first")
-        if source.dtypes[0] not in DTYPES:
-            raise InputError(
-                f"{path}: the image is {source.dtypes[0]}; expected a uint8 True Colour Image, or "
-                "reflectance x 10000 as uint16, int16 or float32"
-            )
-        names = _band_names(source, path, bands)
-        try:
-            grid = Grid(source.crs.to_wkt(), source.transform, source.shape)
-        except GridError as error:
-            raise InputError(f"{path}: {error}") from None
-        tags = source.tags()
-        return Scene(
-            path,
-            day,
-            names,
-            source.dtypes[0],
-            grid,
-            scl_invalid=_classes(tags.get("SCL_INVALID", "")),
-            conditions=Conditions(
-                _within(tags.get("CLOUD_COVER"), 0, 100),
-                _within(tags.get("SUN_AZIMUTH_DEG"), 0, 360),
-                _within(tags.get("SUN_ELEVATION_DEG"), -90, 90),
-            ),
-        )
 
 
 def _classes(text: str) -> tuple[int, ...]:
     """The classes that a file's tag names; none where it is not such a tag."""
     words = text.split()
     return tuple(map(int, words)) if all(re.fullmatch("1?[0-9]", word) for word in words) else ()
-
-
-def _within(text: str | None, low: float, top: float) -> float | None:
-    """A number of a file's tag that informs and decides nothing: None where it is impossible."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if low <= number <= top else None
 
 
 def date_in_name(path: Path) -> dt.date:
@@ -285,29 +240,24 @@ def date_in_name(path: Path) -> dt.date:
 def band_name(text: str) -> str:
     """The Sentinel-2 name of a band given as `B4`, `b04`, `B04`, `red`; else the text itself."""
     tidy = text.strip()
-    if tidy.lower() in _COMMON:
-        return _COMMON[tidy.lower()]
     if match := re.fullmatch(r"B0?(\d{1,2})(A?)", tidy.upper()):
         name = f"B{match[1]}{match[2]}" if match[2] else f"B{int(match[1]):02d}"
         return name if name in BANDS else tidy
-    return tidy
+    return _COMMON.get(tidy.lower(), tidy)
 
 
 def _band_names(
     source: DatasetReader, path: Path, bands: tuple[str, ...] | None
 ) -> tuple[str, ...]:
     """Names from the setting, else the descriptions, else the colours."""
-    if bands is not None:
-        if len(bands) != source.count:
-            raise InputError(
-                f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}"
-            )
-        names = tuple(band_name(band) for band in bands)
-    else:
-        names = tuple(
-            band_name(description) if description else _COLORS.get(color, "")
-            for description, color in zip(source.descriptions, source.colorinterp, strict=True)
+    if bands is not None and len(bands) != source.count:
+        raise InputError(
+            f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}"
         )
+    names = tuple(
+        band_name(text) if text else _COLORS.get(color, "")
+        for text, color in zip(bands or source.descriptions, source.colorinterp, strict=True)
+    )
     known = [name for name in names if name in BANDS]
     if len(set(known)) != len(known):
         raise InputError(f"{path}: a band is named twice: {', '.join(names)}")

@@ -15,8 +15,8 @@ from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import InputError
 from swath.grid import Grid, Window, is_metric, transform_bounds, utm_crs
-from swath.scenes.clouds import RESOLUTION_M, find_clouds
-from swath.scenes.levels import FROM_SCENE, Levels, fit_cells, fit_levels, plan_cells, plan_samples
+from swath.scenes.clouds import RESOLUTION_M, CloudModel, find_clouds
+from swath.scenes.levels import FROM_SCENE, Levels, fit_cells
 from swath.scenes.mask import read_mask
 from swath.scenes.raster import (
     open_raster,
@@ -28,36 +28,22 @@ from swath.scenes.raster import (
 )
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene
-from swath.sentinel2 import (
-    NODATA,
-    QUANTIFICATION,
-    ImageSettings,
-    tci_from_reflectance,
-    valid_mask,
-)
+from swath.sentinel2 import NODATA, QUANTIFICATION, ImageSettings, tci_from_reflectance
+
+Stored = NDArray[np.uint8] | NDArray[np.uint16]
+"""Images in an encoding, 0 = no data."""
 
 BRIGHTEST = 3.0
-"""No reflectance is higher, as a share of 1; of reflectance x 10000 the brightest band of the
-darkest water is."""
+"""No reflectance is higher as a share of 1; as x 10000 the brightest band of darkest water is."""
 
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
 
 
 def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | None:
-    """The levels of a scene that its encoding takes away; see `fit_levels`.
+    """The levels of a scene that its encoding takes away, from samples of all of `grid`.
 
-    They come from samples spread evenly over the grid: all of it where it is small, else `SAMPLES`
-    windows, so that time and memory stay the same for any scene; and of a grid of several cells
-    from strips, a quarter of it.
-
-    Args:
-        scene: What to look at.
-        grid: Where it will be mapped; another grid has other levels.
-        image: Which bands, in which encoding.
-
-    Returns:
-        None for an encoding that does not depend on the scene.
+    None for an encoding that does not depend on the scene; see `fit_cells`.
 
     Raises:
         InputError: As `read_on_grid`.
@@ -65,44 +51,34 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
     if image.encoding not in FROM_SCENE:
         return None
     plain = image.model_copy(update={"encoding": "reflectance"})
-    bands = len(image.bands)
     # Open once: a block of the file holds several samples.
     with reading(scene, grid, plain) as read:
 
         def look(window: Window) -> NDArray[np.uint16]:
             part = grid.crop(window)
             if not plan_source_window(scene.grid, part).size:
-                return np.zeros((bands, *part.shape), np.uint16)
+                return np.zeros((len(image.bands), *part.shape), np.uint16)
             return read(part, None).astype(np.uint16)
 
-        if plan_cells(grid.shape, image.encoding) != (1, 1):
-            return fit_cells(grid, image, look)
-        samples = [look(window) for window in plan_samples(grid.window)]
-    values = np.concatenate([pixels[:, valid_mask(pixels)] for pixels in samples], axis=1)
-    gains, offsets = fit_levels(values, image)
-    return Levels(grid, gains[:, None, None], offsets[:, None, None])
+        return fit_cells(grid, image, look)
 
 
 def read_on_grid(
-    scene: Scene,
-    grid: Grid,
-    image: ImageSettings,
-    levels: Levels | None = None,
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    scene: Scene, grid: Grid, image: ImageSettings, levels: Levels | None = None
+) -> Stored:
     """Read a scene's wanted bands, warped onto a grid.
 
     Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
     or the user's mask leaves out, that the scene's cloud model finds clouded, or that is the file's
     no-data value or NaN in a wanted band. All other pixels are measurements: what is 0 or below
-    there (dark water after atmospheric correction) becomes 1.
+    there (dark water after atmospheric correction) becomes 1. Reflectance becomes the 8-bit view
+    *after* warping; an 8-bit True Colour Image stays as it is.
 
     Args:
         scene: What to read.
         grid: Where to bring it.
-        image: Which bands, in which encoding. Reflectance becomes the 8-bit view *after* warping;
-            an 8-bit True Colour Image stays as it is.
-        levels: The `scene_levels` of the whole grid of which `grid` is a part; None: those of
-            `grid`.
+        image: Which bands, in which encoding.
+        levels: The `scene_levels` of the whole grid of which `grid` is a part; None: of `grid`.
 
     Returns:
         (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000; `dos` and
@@ -112,29 +88,20 @@ def read_on_grid(
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
             encoding, or the file breaks off.
     """
-    check_meets(scene, grid)
     with reading(scene, grid, image) as read:
         return read(grid, levels)
 
 
-Read = Callable[[Grid, Levels | None], NDArray[np.uint8] | NDArray[np.uint16]]
-"""(grid, levels): as of `read_on_grid`."""
-
-
 @contextmanager
-def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
-    """Open a scene to read several parts of a grid from it.
+def reading(
+    scene: Scene, grid: Grid, image: ImageSettings
+) -> Iterator[Callable[[Grid, Levels | None], Stored]]:
+    """Open a scene to read parts of `grid` from it, each as `read_on_grid` does.
 
-    Args:
-        scene: What to read; a product is decoded once, for all of the grid.
-        grid: All that will be read lies on it.
-        image: Which bands, in which encoding.
-
-    Yields:
-        What `read_on_grid` does, for parts of the grid.
+    A product is decoded once, for all of the grid.
 
     Raises:
-        InputError: As `read_on_grid`; the function that is given raises it as well.
+        InputError: As `read_on_grid`, here and for each part.
     """
     with plain_scene(scene, grid, image) as plain:
         plain.band_indexes(image.bands)
@@ -149,11 +116,10 @@ def reading(scene: Scene, grid: Grid, image: ImageSettings) -> Iterator[Read]:
 
 def _read_part(
     source: DatasetReader, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+) -> Stored:
     indexes = scene.band_indexes(image.bands)
-    window = check_meets(scene, grid)
-    if (same := same_pixels(scene.grid, grid)) is not None:
-        window = same
+    same = same_pixels(scene.grid, grid)
+    window = same or check_meets(scene, grid)
     part = scene.grid.crop(window)
     if levels is None:
         levels = scene_levels(scene, grid, image)
@@ -188,19 +154,11 @@ def _read_part(
 def plain_scene(
     scene: Scene, grid: Grid, image: ImageSettings, folder: Path | None = None
 ) -> Iterator[Scene]:
-    """A scene that windows can be read from fast: a product is decoded once, into a GeoTIFF.
+    """A scene that windows of `grid` can be read from fast, until the context ends.
 
-    What its cloud model finds becomes a mask, once for the whole grid.
-
-    Args:
-        scene: What to read; an image file without a cloud model is given back as it is.
-        grid: What will be read from it lies on this grid.
-        image: What will be read from it.
-        folder: Where the GeoTIFF may lie until the context ends; None: the system's folder for
-            temporary files. It takes 2 bytes a pixel and band, 1 for a True Colour Image.
-
-    Yields:
-        The scene to read.
+    A product is decoded once, into a GeoTIFF in `folder` (None: that for temporary files) of 2
+    bytes a pixel and band, 1 for a True Colour Image; what a cloud model finds becomes a mask. An
+    image file without a cloud model is given back as it is.
 
     Raises:
         InputError: A band is missing or damaged, or the scene does not meet the grid.
@@ -219,15 +177,13 @@ def plain_scene(
             plain = Scene(path, scene.date, bands, dtype, scene.grid.crop(window), mask=scene.mask)
         if scene.clouds is not None:
             clouds = Path(temporary) / "clouds.tif"
-            _write_clouds(scene, window, clouds)
+            _write_clouds(scene, scene.clouds, window, clouds)
             plain = replace(plain, mask=clouds)
         yield plain
 
 
-def _write_clouds(scene: Scene, window: Window, path: Path) -> None:
-    """Write what the scene's cloud model finds around a window of it, as a mask."""
-    if scene.clouds is None:
-        raise ValueError("a scene without a cloud model")
+def _write_clouds(scene: Scene, model: CloudModel, window: Window, path: Path) -> None:
+    """Write what a cloud model finds around a window of a scene, as a mask."""
     around = scene.grid.crop(window.grow(CONTEXT_PX).intersect(scene.grid.window))
     crs = around.crs
     if not is_metric(crs):
@@ -235,9 +191,9 @@ def _write_clouds(scene: Scene, window: Window, path: Path) -> None:
         crs = utm_crs((west + east) / 2, (south + north) / 2)
     grid = Grid.from_bounds(transform_bounds(around.bounds, around.crs, crs), crs, RESOLUTION_M)
     bare = replace(scene, clouds=None, scl_invalid=())
-    seen = ImageSettings(bands=scene.clouds.bands, encoding="reflectance")
+    seen = ImageSettings(bands=model.bands, encoding="reflectance")
     image = read_on_grid(bare, grid, seen).astype(np.uint16)
-    clouds = find_clouds(scene.clouds, image).astype(np.uint8)
+    clouds = find_clouds(model, image).astype(np.uint8)
     write_raster(path, clouds[None], grid, nodata=255, names=["cloud or shadow"])
 
 
@@ -286,9 +242,7 @@ def _reflectance(
     return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
 
 
-def _encode(
-    values: NDArray[np.float32], scene: Scene, image: ImageSettings
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _encode(values: NDArray[np.float32], scene: Scene, image: ImageSettings) -> Stored:
     """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
     top = 255 if scene.dtype == "uint8" else 65535
     numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)

@@ -3,20 +3,13 @@
 import os
 from pathlib import Path
 
-from swath.labels.source import LabelSettings
 from swath.scenes.clouds import CLOUD_MODEL
 from swath.scenes.scene import SceneSettings
 from swath.sites.schema import SiteSettings, SitesFile
 
 
 def move_sites(settings: SitesFile, folder: Path, out: Path) -> SitesFile:
-    """The same sites, with relative paths that lead to the same files from another folder.
-
-    Args:
-        settings: The sites file.
-        folder: Where its relative paths start.
-        out: Where they are to start; absolute paths stay as they are.
-    """
+    """The same sites, with relative paths that lead to the same files from `out`, not `folder`."""
 
     def led(path: str) -> str:
         if Path(path).is_absolute():
@@ -29,16 +22,13 @@ def move_sites(settings: SitesFile, folder: Path, out: Path) -> SitesFile:
             moved["mask"] = led(entry.mask)
         return entry.model_copy(update=moved)
 
-    def labels(source: LabelSettings) -> LabelSettings:
-        return source.model_copy(update={} if source.path is None else {"path": led(source.path)})
-
     def site(place: SiteSettings) -> SiteSettings:
         # Only what is set: what is not stays unset, and out of the file that is written.
         moved: dict[str, object] = {}
         if place.scenes:
             moved["scenes"] = tuple(map(scene, place.scenes))
-        if place.labels is not None:
-            moved["labels"] = labels(place.labels)
+        if place.labels is not None and place.labels.path is not None:
+            moved["labels"] = place.labels.model_copy(update={"path": led(place.labels.path)})
         for name in ("coverage", "ignore"):
             if (path := getattr(place, name)) is not None:
                 moved[name] = led(path)

@@ -90,10 +90,8 @@ class FetchSettings(Frozen):
         """These settings, with what a site's own `fetch` sets in their place."""
         if site is None:
             return self
-        of_site = {name: getattr(site, name) for name in site.model_fields_set}
-        return FetchSettings.model_validate(
-            {**{name: getattr(self, name) for name in self.model_fields_set}, **of_site}
-        )
+        both = self.model_dump(exclude_unset=True) | site.model_dump(exclude_unset=True)
+        return FetchSettings.model_validate(both)
 
 
 class SiteSettings(Frozen):
@@ -145,7 +143,7 @@ class SitesFile(Frozen):
         resolution_m: Pixel size of every site's grid.
         widening: How burnt lines are widened.
         fetch: What `swath fetch` looks for.
-        sites: Site name -> its settings. Names become folders: letters, digits, `_` and `-`.
+        sites: By name, which becomes a folder's: letters, digits, `_` and `-`.
         attribution: Who made the data; kept in the catalogue and in every map.
     """
 
@@ -176,13 +174,7 @@ def read_sites_file(path: Path) -> SitesFile:
 
 
 def write_sites_file(path: Path, settings: SitesFile, *remarks: str) -> None:
-    """Write SITES.yaml with remarks above it; what is as by default is not said.
-
-    Args:
-        path: The file, in a folder that is there.
-        settings: What it says.
-        remarks: A comment each.
-    """
+    """Write SITES.yaml with remarks above it, a comment each; what is as by default is not said."""
     values = settings.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     path.write_text("".join(f"# {remark}\n" for remark in remarks) + text, "utf-8")

@@ -4,6 +4,7 @@ import datetime as dt
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,7 @@ from swath.sites.schema import SitesFile
 class SceneSeries:
     """The scenes of one place and the grid that they are brought onto, known from headers only.
 
-    Attributes:
-        name: Of the site.
-        scenes: Oldest first; each has the bands that were asked for, and meets the grid.
-        grid: Where the pixels of all of them will lie.
+    The scenes, oldest first, have the bands that were asked for and meet the grid.
     """
 
     name: str
@@ -49,16 +47,11 @@ def plan_series(
 ) -> SceneSeries:
     """Plan the series of a site: find its files, read their headers, lay its grid.
 
-    Args:
-        name: One of `settings.sites`.
-        settings: The sites file.
-        folder: Where its relative paths start.
-        bands: What will be read.
+    Relative paths start at `folder`; `bands` are what will be read.
 
     Raises:
         SettingsError: The site names no scenes, or a setting does not fit its files.
-        InputError: A file is missing, lacks a band, or is not what it should be; or the scenes, or
-            a scene and the site's bounds, have no place in common.
+        InputError: A scene lacks a band or does not meet the grid; otherwise as `find_scenes`.
         GridError: The grid cannot be made.
     """
     site = settings.sites[name]
@@ -78,35 +71,25 @@ def plan_series(
 def plan_loose_series(
     name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]
 ) -> SceneSeries:
-    """Plan the series of scenes that stand in no sites file.
+    """Plan the series of scenes that stand in no sites file; paths start at the working directory.
 
     Where all of them are in one system in metres they stay in it, and need no warping.
 
-    Args:
-        name: What to call the place.
-        entries: Which files; relative paths start at the working directory.
-        bands: What will be read.
-
     Raises:
-        InputError: A file is missing, lacks a band, or is not what it should be; two files of one
-            day; or the scenes have no place in common.
+        InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_grid`.
     """
     scenes = find_scenes(entries, Path())
     for scene in scenes:
         scene.band_indexes(bands)
-    shared = scenes[0].grid.crs
-    same = is_metric(shared) and all(scene.grid.crs == shared for scene in scenes)
-    return SceneSeries(name, scenes, plan_grid(scenes, crs=shared if same else None))
+    systems = {scene.grid.crs for scene in scenes}
+    shared = scenes[0].grid.crs if len(systems) == 1 and is_metric(*systems) else None
+    return SceneSeries(name, scenes, plan_grid(scenes, crs=shared))
 
 
 def read_series(
     series: SceneSeries, bands: tuple[str, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Read all images of a series onto its grid.
-
-    Args:
-        series: What to read.
-        bands: Which bands.
+    """Read some bands of all images of a series onto its grid.
 
     Returns:
         (T, C, H, W) float32 reflectance, 1 = all light, 0 where there is no data; and (T, H, W)
@@ -121,14 +104,9 @@ def read_series(
 
 
 def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, ...]:
-    """Read the headers of all acquisitions of a site.
+    """Read the headers of all acquisitions of a site, oldest first.
 
-    Args:
-        entries: Which files or Sentinel-2 products; a path may be a glob.
-        folder: Where relative paths start.
-
-    Returns:
-        The scenes, oldest first.
+    Entries name files or Sentinel-2 products, also by globs; relative paths start at `folder`.
 
     Raises:
         InputError: A file that is missing or unusable, a glob that matches nothing, two files of
@@ -143,36 +121,29 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
         scenes += [scene for scene in matched if scene.date not in entry.exclude]
     if not scenes:
         raise SettingsError(f"every date of {entries[0].path!r} is excluded; keep at least one")
-    by_date: dict[dt.date, Scene] = {}
-    for scene in scenes:
-        if (other := by_date.setdefault(scene.date, scene)) is not scene:
+    scenes.sort(key=lambda scene: scene.date)
+    for scene, other in pairwise(scenes):
+        if scene.date == other.date:
             raise InputError(
-                f"two files of {scene.date}: {other.path} and {scene.path}; keep one of them"
+                f"two files of {scene.date}: {scene.path} and {other.path}; keep one of them"
             )
-    return tuple(by_date[date] for date in sorted(by_date))
+    return tuple(scenes)
 
 
 def _read_entry(entry: SceneSettings, folder: Path) -> list[Scene]:
     """The scenes of all files that an entry stands for, with its mask and its shift."""
-    paths = _expand(entry, folder)
+    paths = [folder / entry.path]
+    if glob.has_magic(entry.path):
+        # Path.glob takes no absolute pattern.
+        paths = sorted(map(Path, glob.glob(str(paths[0]))))  # noqa: PTH207
+        if not paths:
+            raise InputError(f"{folder / entry.path}: no file matches")
     if entry.date is not None and len(paths) > 1:
         raise SettingsError(
             f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
         )
     scenes = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
     return [_masked(scene, entry, folder).moved(entry.shift_m) for scene in scenes]
-
-
-def _expand(entry: SceneSettings, folder: Path) -> list[Path]:
-    """The files of an entry, sorted."""
-    path = folder / entry.path
-    if not glob.has_magic(entry.path):
-        return [path]
-    # Path.glob takes no absolute pattern.
-    paths = sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207
-    if not paths:
-        raise InputError(f"{path}: no file matches")
-    return paths
 
 
 def _masked(scene: Scene, entry: SceneSettings, folder: Path) -> Scene:
@@ -194,13 +165,10 @@ def plan_grid(
     crs: str | None = None,
     resolution_m: float = 10.0,
 ) -> Grid:
-    """The grid that a series is brought onto.
+    """The grid that a series is brought onto, in pixels of `resolution_m`.
 
-    Args:
-        scenes: The series; not looked at where `bounds` are given.
-        bounds: (west, south, east, north) in degrees; None: the box where all scenes overlap.
-        crs: A projected system in metres; None: the UTM zone of the box's centre.
-        resolution_m: Pixel size.
+    It covers `bounds` (west, south, east, north) in degrees, else the box where all scenes overlap;
+    in `crs`, a projected system in metres, else the UTM zone of the box's centre.
 
     Raises:
         InputError: The scenes have no place in common.
