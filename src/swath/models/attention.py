@@ -29,7 +29,7 @@ class DateAttention(FusionNetwork):
 
     Args:
         classes: lc, channels of a PMap and of the output.
-        sizes: Its own.
+        sizes: See `Sizes`.
 
     Source: not in the paper, whose ConvLSTM reads the same PMaps one after another (section 1.2).
     """

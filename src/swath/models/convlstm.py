@@ -242,7 +242,7 @@ class ConvLSTM(FusionNetwork):
 
     Args:
         classes: lc, channels of a PMap and of the output.
-        sizes: Its own.
+        sizes: See `Sizes`.
 
     Source: section 1.2 (two layers, k = 3, r = 32, then 1 x 1 convolution); follows. The paper is
     silent on dates without data.

@@ -30,7 +30,7 @@ class ImageNetwork(nn.Module, ABC):
     Args:
         bands: C.
         classes: lc.
-        sizes: Its own, of the class `Sizes`.
+        sizes: Of its class `Sizes`.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.
@@ -66,7 +66,7 @@ class FusionNetwork(nn.Module, ABC):
 
     Args:
         classes: lc.
-        sizes: Its own, of the class `Sizes`.
+        sizes: Of its class `Sizes`.
     """
 
     Sizes: ClassVar[type[NetworkSizes]]
@@ -100,7 +100,7 @@ class SeriesNetwork(nn.Module, ABC):
         bands: C.
         classes: lc.
         dates: T of the training.
-        sizes: Its own, of the class `Sizes`.
+        sizes: Of its class `Sizes`.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.

@@ -152,7 +152,7 @@ class UNet(ImageNetwork):
     Args:
         bands: Channels of the input.
         classes: lc, channels of the output.
-        sizes: Its own.
+        sizes: See `Sizes`.
 
     Source: section 1.1; follows with the sizes as they are by default (32, 64, 128, 256, 512
     filters; 6.98 M parameters; 147,360 multiply-adds a pixel with 3 bands and 2 classes).
