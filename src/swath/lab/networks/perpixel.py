@@ -20,7 +20,7 @@ class TempCNN(SeriesNetwork):
         bands: C.
         classes: lc.
         dates: T.
-        sizes: Its own.
+        sizes: See `Sizes`.
 
     Source: C. Pelletier, G. I. Webb, F. Petitjean, Temporal Convolutional Neural Network, Remote
     Sensing 11 (2019), section 3; follows with `width=32` (three convolutions of 64 filters over 5
@@ -84,7 +84,7 @@ class PixelLSTM(SeriesNetwork):
         bands: C.
         classes: lc.
         dates: T of the training.
-        sizes: Its own.
+        sizes: See `Sizes`.
 
     Source: the paper names an LSTM per pixel and gives no sizes.
     """
