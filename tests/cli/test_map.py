@@ -14,7 +14,6 @@ from affine import Affine
 
 from support.saved_runs import save_run
 from swath.cli import run as swath
-from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, read_image
 from swath.errors import DatasetError, ModelError, OutputExistsError
 from swath.grid import Grid, Window
@@ -29,11 +28,6 @@ from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings, valid_mask
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (60, 80))
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return build_dataset(tiny_world, tmp_path_factory.mktemp("data") / "dataset")
 
 
 @pytest.fixture(scope="module")
@@ -341,3 +335,10 @@ def test_maps_are_read_without_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_dataset_among_the_scenes_is_told(
+    dataset: Dataset, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert swath(["map", str(run_folder), str(dataset.root), "--out", str(tmp_path / "m")]) == 2
+    assert "is a dataset, not an image; give it as the dataset" in capsys.readouterr().err

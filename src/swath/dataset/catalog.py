@@ -10,7 +10,7 @@ from affine import Affine
 from pydantic import JsonValue, ValidationError
 
 from swath import stacfields as stac
-from swath.dataset.site import Acquisition, Dataset, Region, Site
+from swath.dataset.site import CATALOG, Acquisition, Dataset, Region, Site
 from swath.errors import DatasetError, reason_of
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
@@ -46,7 +46,7 @@ def write_catalog(dataset: Dataset) -> None:
             "swath:attribution": dataset.attribution,
         },
     )
-    catalog.set_self_href(str(dataset.root / "catalog.json"))
+    catalog.set_self_href(str(dataset.root / CATALOG))
     for site in dataset.sites:
         collection = _collection(site, dataset)
         catalog.add_child(collection)
@@ -61,7 +61,7 @@ def read_dataset(root: Path) -> Dataset:
     Raises:
         DatasetError: No catalog, one that swath did not write, or a file that is missing.
     """
-    path = root / "catalog.json"
+    path = root / CATALOG
     if not path.is_file():
         raise DatasetError(f"{root} holds no catalog.json; make a dataset with: swath build")
     try:

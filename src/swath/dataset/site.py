@@ -19,6 +19,9 @@ from swath.scenes.scene import UNKNOWN, Conditions
 from swath.sentinel2 import NODATA, ImageSettings
 from swath.sites.schema import SplitName
 
+CATALOG = "catalog.json"
+"""The file by which a dataset's folder is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Region:

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.dataset.site import Dataset
+from swath.dataset.site import CATALOG, Dataset
 from swath.errors import InputError, ModelError, SettingsError
 from swath.files import TemporaryFolder
 from swath.grid import Grid
@@ -137,6 +137,9 @@ class Request:
                 yield (plain._of_files(written, spec, self.name or UNNAMED),)
 
     def _of_files(self, paths: Sequence[Path], spec: ModelSpec, name: str) -> Series:
+        for path in paths:
+            if (path / CATALOG).is_file():
+                raise InputError(f"{path} is a dataset, not an image; give it as the dataset")
         bands = None if self.bands is None else tuple(self.bands)
         return scene_series(name, paths, bands, spec.image, self.mask, self.level)
 
