@@ -64,17 +64,14 @@ class Day:
 def plan_days(
     count: int, climate: Climate, parameters: Parameters, seed: int, cloud: float = 0.0
 ) -> tuple[Day, ...]:
-    """Choose clear days spread over a year, each with its own weather.
+    """Choose clear days spread over a year, each with its own weather; oldest first.
 
     Args:
         count: How many.
         climate: Where.
         parameters: What weather there may be.
-        seed: The same seed gives the same days.
+        seed: Of the choice.
         cloud: Share of the picture that thick cloud covers on the last of the days.
-
-    Returns:
-        The days, oldest first.
 
     Raises:
         SettingsError: The sun stands too low all the year for so many days.
@@ -89,14 +86,12 @@ def plan_days(
             f"{count} dates at {climate.latitude_deg:.1f} degrees north: only {len(bright)} days "
             f"of a year have the sun above {parameters.light.lowest_sun_deg:g} degrees"
         )
-    edges = np.linspace(0, len(bright), count + 1)
     days = []
-    for first, last in pairwise(edges):
+    for first, last in pairwise(np.linspace(0, len(bright), count + 1)):
         # Kept apart: two pictures of one week would show one day's weather twice.
         date = bright[int(first + (last - first) * rng.uniform(0.2, 0.8))]
         days.append(_draw_weather(date, climate, parameters, rng))
-    clouded = [replace(day, cloud=cloud) for day in days[-1:]]
-    return (*days[:-1], *clouded)
+    return (*days[:-1], replace(days[-1], cloud=cloud))
 
 
 def _draw_weather(

@@ -45,12 +45,7 @@ class Parcels:
 
 
 def cut_parcels(cells: Window, seed: int) -> Parcels:
-    """Cut a window into plots of 40-130 m by 80-380 m.
-
-    Args:
-        cells: Which cells; the same cell is in the same plot in every window.
-        seed: Another seed cuts otherwise.
-    """
+    """Cut cells into plots of 40-130 m by 80-380 m; a cell is in the same plot in every window."""
     first = (cells.row // _COARSE, cells.col // _COARSE)
     last = (-(-cells.row_end // _COARSE), -(-cells.col_end // _COARSE))
     y = (np.arange(first[0], last[0], dtype=np.float32)[:, None] + 0.5) * _COARSE
@@ -73,12 +68,10 @@ def cut_parcels(cells: Window, seed: int) -> Parcels:
     along, across = cols * cos + rows * sin, rows * cos - cols * sin
     wide, long, number = fine(width), fine(length), fine(quarter)
     v = across / wide
-    floor_v = np.floor(v)
-    strip = floor_v.astype(np.int32)
+    strip = np.floor(v).astype(np.int32)
     u = along / long + chance(strip, number, seed + 50)
-    floor_u = np.floor(u)
-    plot = floor_u.astype(np.int32)
-    v, u = v - floor_v, u - floor_u
+    plot = np.floor(u).astype(np.int32)
+    v, u = v - np.floor(v), u - np.floor(u)
     border = np.minimum(np.minimum(v, 1 - v) * wide, np.minimum(u, 1 - u) * long)
     return Parcels(
         strip=strip,

@@ -4,18 +4,15 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import geopandas
-
 from swath.errors import SettingsError
 from swath.files import replacing_folder
-from swath.grid import Bounds
+from swath.grid import Bounds, Grid
 from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
-from swath.simulate.climate import Climate, draw_climate
+from swath.simulate.climate import draw_climate
 from swath.simulate.day import Day, plan_days
-from swath.simulate.layout import Layout
 from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
@@ -34,6 +31,12 @@ DEFAULT_BANDS = ("B02", "B03", "B04", "B08")
 
 _LEAST_ROWS = 600
 """Rows that a site needs to be split into training, validation and test."""
+
+_PARTS = (
+    RegionSettings(split="train", box=(0, 0, 1, 0.6)),
+    RegionSettings(split="validation", box=(0, 0.6, 1, 0.8)),
+    RegionSettings(split="test", box=(0, 0.8, 1, 1)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +75,13 @@ class SimulatedPlace:
 
     Attributes:
         name: Of the site.
-        layout: Where and what.
-        climate: Of the region.
+        grid: Where.
         days: When the pictures were taken, oldest first.
         sites_file: For `swath build`.
     """
 
     name: str
-    layout: Layout
-    climate: Climate
+    grid: Grid
     days: tuple[Day, ...]
     sites_file: Path
 
@@ -114,11 +115,13 @@ def simulate_place(
             renderer.draw(block)
         _write_pictures(folder, renderer, settings.bands)
         truth = draw_truth(renderer.layout)
-        _write_table(folder / "truth.parquet", truth)
-        _write_table(folder / "labels.parquet", draw_map(truth, layout, values.mapper))
+        tables = {"truth": truth, "labels": draw_map(truth, layout, values.mapper)}
+        for file, table in tables.items():
+            table.attrs["attribution"] = ATTRIBUTION
+            table.to_parquet(folder / f"{file}.parquet")
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
-        _write_sites(folder, name, layout, settings.split, seed)
-    return SimulatedPlace(name, layout, climate, days, out / "sites.yaml")
+        _write_sites(folder, name, layout.grid, settings)
+    return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
 
 
 def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) -> None:
@@ -132,21 +135,9 @@ def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) ->
             write_raster(folder / "cloud" / path.name, mask, grid, nodata=255, names=["hidden"])
 
 
-def _write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
-    table.attrs["attribution"] = ATTRIBUTION
-    table.to_parquet(path)
-
-
-def _write_sites(
-    folder: Path, name: str, layout: Layout, split: SplitName | None, seed: int
-) -> None:
-    parts: tuple[RegionSettings, ...] = ()
-    if split is None and layout.grid.height >= _LEAST_ROWS:
-        parts = (
-            RegionSettings(split="train", box=(0, 0, 1, 0.6)),
-            RegionSettings(split="validation", box=(0, 0.6, 1, 0.8)),
-            RegionSettings(split="test", box=(0, 0.8, 1, 1)),
-        )
+def _write_sites(folder: Path, name: str, grid: Grid, settings: PlaceSettings) -> None:
+    split = settings.split
+    parts = _PARTS if split is None and grid.height >= _LEAST_ROWS else ()
     site = SiteSettings(
         scenes=(SceneSettings(path="*.tif"),),
         split=None if parts else split or "train",
@@ -156,6 +147,6 @@ def _write_sites(
     write_sites_file(
         folder / "sites.yaml",
         SitesFile(sites={name: site}, attribution=ATTRIBUTION),
-        f"{ATTRIBUTION} (seed {seed}).",
+        f"{ATTRIBUTION} (seed {settings.seed}).",
         "labels.parquet is the map as mappers drew it; truth.parquet is what the images show.",
     )

@@ -69,14 +69,12 @@ class Town:
     """A simulated place, as vectors.
 
     Attributes:
-        size_m: Side of the square it fills.
         districts: The built-up area, villages included.
         ways: Roads, tracks and the railway.
         river: Water.
         woods: Forest.
     """
 
-    size_m: float
     districts: tuple[District, ...]
     ways: tuple[Way, ...]
     river: BaseGeometry
@@ -84,12 +82,7 @@ class Town:
 
 
 def lay_out(seed: int | tuple[int, ...], size_m: float) -> Town:
-    """Invent a town.
-
-    Args:
-        seed: The same seed gives the same town.
-        size_m: Side of the square to fill, in metres.
-    """
+    """Invent a town that fills a square of `size_m`; the same seed gives the same town."""
     rng = np.random.default_rng(seed)
     frame = box(0, 0, size_m, size_m)
     centre = rng.uniform(0.4, 0.6, 2) * size_m
@@ -97,15 +90,10 @@ def lay_out(seed: int | tuple[int, ...], size_m: float) -> Town:
     warp = _warp(rng)
     outline = _blob(rng, centre, radius)
     places = [rng.uniform(0.08, 0.92, 2) * size_m for _ in range(6)]
-    villages = [
-        _blob(rng, at, rng.uniform(180, 360))
-        for at in places
-        if np.hypot(*(at - centre)) > 1.4 * radius
-    ]
-    districts = [
-        *_districts(rng, outline, centre, radius, warp),
-        *(_district(rng, v, "houses", 0.8) for v in villages),
-    ]
+    outside = [at for at in places if np.hypot(*(at - centre)) > 1.4 * radius]
+    villages = [_blob(rng, at, rng.uniform(180, 360)) for at in outside]
+    districts = _districts(rng, outline, centre, radius, warp)
+    districts += [_district(rng, village, "houses", 0.8) for village in villages]
     built = shapely.union_all([d.area for d in districts])
     angles = rng.uniform(0, 2 * np.pi) + np.sort(rng.uniform(-0.4, 0.4, 5) + np.arange(5) * 1.257)
     ends = [centre + 1.5 * size_m * np.array([np.cos(a), np.sin(a)]) for a in angles]
@@ -121,7 +109,6 @@ def lay_out(seed: int | tuple[int, ...], size_m: float) -> Town:
     shores = river.buffer(rng.uniform(12, 35))
     woods = [_blob(rng, rng.uniform(0, size_m, 2), rng.uniform(150, 700)) for _ in range(9)]
     return Town(
-        size_m=size_m,
         districts=tuple(districts),
         ways=tuple(
             Way(w.kind, part)
@@ -149,7 +136,7 @@ def _districts(
         for area in shapely.get_parts(parts):
             if area.area < 2e4:
                 continue
-            away = np.hypot(*(np.array(area.centroid.coords[0]) - centre)) / radius
+            away = np.hypot(*(_middle(area) - centre)) / radius
             others: tuple[Use, ...] = ("houses", "works", "park")
             use = "centre" if away < 0.3 else others[rng.choice(3, p=(0.72, 0.18, 0.1))]
             districts.append(_district(rng, area, use, 0.7 + 0.6 * away))
@@ -168,20 +155,13 @@ def _streets(rng: np.random.Generator, district: District, warp: Warp) -> list[W
     length, depth = district.block_m
     gap = {"centre": 0.08, "houses": rng.uniform(0.15, 0.3), "works": 0.25, "park": 1.0}
     reach = district.area.length / 2
-    u = np.arange(-reach, reach, length)
-    v = np.arange(-reach, reach, depth)
-    u, v = (
-        u + rng.uniform(-0.15, 0.15, u.size) * length,
-        v + rng.uniform(-0.15, 0.15, v.size) * depth,
-    )
-    corners = np.stack(np.meshgrid(u, v, indexing="ij"), axis=-1)
-    turn = np.array(
-        [
-            [np.cos(district.angle), np.sin(district.angle)],
-            [-np.sin(district.angle), np.cos(district.angle)],
-        ]
-    )
-    corners = corners @ turn + np.array(district.area.centroid.coords[0])
+    axes = []
+    for side in (length, depth):
+        at = np.arange(-reach, reach, side)
+        axes.append(at + rng.uniform(-0.15, 0.15, at.size) * side)
+    corners = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    cos, sin = np.cos(district.angle), np.sin(district.angle)
+    corners = corners @ np.array([[cos, sin], [-sin, cos]]) + _middle(district.area)
     across = np.stack([corners[:-1], corners[1:]], axis=-2).reshape(-1, 2, 2)
     along = np.stack([corners[:, :-1], corners[:, 1:]], axis=-2).reshape(-1, 2, 2)
     sides = np.concatenate([across, along])
@@ -191,11 +171,11 @@ def _streets(rng: np.random.Generator, district: District, warp: Warp) -> list[W
     sides = sides[shapely.contains_xy(inside, middle[:, 0], middle[:, 1])]
     streets = shapely.transform(shapely.segmentize(shapely.linestrings(sides), 40), warp)
     kept = shapely.union_all(streets).intersection(district.area)
-    kind = "service" if district.use == "works" else "residential"
-    ways = _ways("residential", kept)
-    if kind == "service":  # half of the ways between works are private yards
-        ways = [Way(kind if rng.random() < 0.5 else w.kind, w.line) for w in ways]
-    return ways
+    if district.use != "works":
+        return _ways("residential", kept)
+    # Half of the ways between works are private yards.
+    lines = _lines(kept)
+    return [Way("service" if rng.random() < 0.5 else "residential", line) for line in lines]
 
 
 def _bypass(
@@ -216,7 +196,7 @@ def _country_roads(
     size_m: float,
 ) -> list[Way]:
     """Lanes from village to village and town, and field tracks that end somewhere."""
-    stops = [np.array(v.centroid.coords[0]) for v in villages]
+    stops = [_middle(village) for village in villages]
     stops += [rng.uniform(0, size_m, 2) for _ in range(3)]
     lanes = []
     for at, stop in enumerate(stops):
@@ -227,10 +207,9 @@ def _country_roads(
     for _ in range(16):
         start = rng.uniform(0, size_m, 2)
         tracks.append(_bend(rng, start, start + rng.normal(0, 500, 2), 40))
-    outside = shapely.union_all(lanes).difference(built)
-    return _ways("unclassified", outside) + _ways(
-        "track", shapely.union_all(tracks).difference(built)
-    )
+    kinds = {"unclassified": lanes, "track": tracks}
+    outside = {kind: shapely.union_all(lines).difference(built) for kind, lines in kinds.items()}
+    return [way for kind, lines in outside.items() for way in _ways(kind, lines)]
 
 
 def _crossing(
@@ -244,10 +223,7 @@ def _crossing(
 
 
 def _bend(
-    rng: np.random.Generator,
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    sway_m: float,
+    rng: np.random.Generator, start: NDArray[np.float64], end: NDArray[np.float64], sway_m: float
 ) -> LineString:
     """A smooth line from `start` to `end` that sways by about `sway_m` to either side."""
     step = end - start
@@ -265,10 +241,8 @@ def _blob(rng: np.random.Generator, centre: NDArray[np.float64], radius: float) 
     waves = np.arange(2, 7)
     bays = np.cos(waves * angle[:, None] + rng.uniform(0, 2 * np.pi, waves.size))
     reach = radius * (1 + bays @ (rng.normal(0, 0.25, waves.size) / waves))
-    ring = centre + np.maximum(reach, 0.3 * radius)[:, None] * np.stack(
-        [np.cos(angle), np.sin(angle)], axis=-1
-    )
-    return Polygon(ring).buffer(0)
+    outward = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return Polygon(centre + np.maximum(reach, 0.3 * radius)[:, None] * outward).buffer(0)
 
 
 def _warp(rng: np.random.Generator) -> Warp:
@@ -278,10 +252,13 @@ def _warp(rng: np.random.Generator) -> Warp:
 
     def warp(points: NDArray[np.float64]) -> NDArray[np.float64]:
         shift = np.sin(points[:, ::-1, None] * waves + phases).sum(axis=-1)
-        moved: NDArray[np.float64] = points + 25.0 * shift
-        return moved
+        return np.asarray(points + 25.0 * shift)
 
     return warp
+
+
+def _middle(area: Polygon) -> NDArray[np.float64]:
+    return np.array(area.centroid.coords[0])
 
 
 def _ways(kind: str, lines: BaseGeometry) -> list[Way]:
