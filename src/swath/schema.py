@@ -56,10 +56,6 @@ def parse_yaml(text: str, model: type[M], source: object) -> M:
 def read_yaml(path: Path, model: type[M]) -> M:
     """Read a YAML file into a pydantic model; see `parse_yaml`.
 
-    Args:
-        path: The file, UTF-8.
-        model: The model that checks it.
-
     Raises:
         SettingsError: The file is missing or breaks the format.
     """
@@ -72,12 +68,7 @@ def read_yaml(path: Path, model: type[M]) -> M:
 
 
 def first_problem(error: ValidationError, *, secret: bool = False) -> str:
-    """The first problem of a validation error as one line: where, what, and the value got.
-
-    Args:
-        error: What pydantic raised.
-        secret: Whether the value must not be shown.
-    """
+    """The first problem as one line: where, what, and (unless it is secret) the value got."""
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the file"
     if problem["type"] == "extra_forbidden":
@@ -91,10 +82,6 @@ def first_problem(error: ValidationError, *, secret: bool = False) -> str:
 
 def read_model(path: Path, model: type[M]) -> M:
     """Read a JSON file into a pydantic model.
-
-    Args:
-        path: The file, UTF-8.
-        model: The model that checks it.
 
     Raises:
         InputError: The file is missing, is not JSON, or is not what the model says.

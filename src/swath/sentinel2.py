@@ -100,11 +100,7 @@ SCL_INVALID = (0, 1, 3, 8, 9, 10)
 def tci_from_reflectance(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """The 8-bit view that ESA makes of a scene: a fixed linear stretch, the same on all dates.
 
-    Args:
-        dn: (..., H, W) reflectance x 10000 (uint16); 0 = no data.
-
-    Returns:
-        (..., H, W) uint8: 1..255 for reflectances 0..0.3558, clipped; 0 = no data.
+    Reflectance x 10000 (uint16) of 0..0.3558 becomes 1..255, clipped; 0 = no data in both.
 
     Source: ESA's user guide codes the TCI from 1 to 255 and keeps 0 for "no data"; differs from
     the TCI of a product by rounding only.
@@ -115,16 +111,10 @@ def tci_from_reflectance(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def valid_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where an image holds a measurement.
+    """Where an image (..., C, H, W) holds a measurement: (..., H, W) bool.
 
     One band of a dark water pixel may well be 0 in a real TCI: only a pixel that is 0 in *every*
     band has no data.
-
-    Args:
-        image: (..., C, H, W), any encoding.
-
-    Returns:
-        (..., H, W) bool, True = use.
     """
     mask: NDArray[np.bool_] = (image != NODATA).any(axis=-3)
     return mask

@@ -14,7 +14,8 @@ from swath import cli
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import read_labels
 from swath.grid import Grid
-from swath.labels.features import FeatureSource, choose_features
+from swath.labels.features import choose_features
+from swath.labels.osm import FeatureSource
 from swath.simulate.climate import draw_climate
 from swath.simulate.ground import Painter
 from swath.simulate.houses import Density, add_houses

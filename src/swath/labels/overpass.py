@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath.errors import RemoteError, SettingsError
+from swath.errors import RemoteError, SettingsError, reason_of
 from swath.files import replacing
 from swath.grid import Bounds
 from swath.legend import Legend
@@ -67,26 +67,16 @@ class Query:
         west, south, east, north = self.cell
         wanted = []
         for key, values in self.tags:
-            test = (
-                f"[{_quoted(key)}]"
-                if "*" in values
-                else f"[{_quoted(key)}~{_quoted('^(' + '|'.join(map(re.escape, values)) + ')$')}]"
-            )
+            any_of = f"~{_quoted('^(' + '|'.join(map(re.escape, values)) + ')$')}"
+            test = f"[{_quoted(key)}{'' if '*' in values else any_of}]"
             wanted.append(f"  way{test};")
             if self.areas:
                 wanted.append(f'  relation{test}["type"="multipolygon"];')
-        return "\n".join(
-            (
-                f"[out:xml][timeout:{_TIMEOUT_S}][maxsize:536870912]"
-                f'[date:"{self.date}T00:00:00Z"]'
-                f"[bbox:{south:.7f},{west:.7f},{north:.7f},{east:.7f}];",
-                "(",
-                *wanted,
-                ");",
-                "(._;>;);",
-                "out body;",
-            )
+        settings = (
+            f'[out:xml][timeout:{_TIMEOUT_S}][maxsize:536870912][date:"{self.date}T00:00:00Z"]'
+            f"[bbox:{south:.7f},{west:.7f},{north:.7f},{east:.7f}];"
         )
+        return "\n".join((settings, "(", *wanted, ");", "(._;>;);", "out body;"))
 
     @property
     def name(self) -> str:
@@ -94,19 +84,16 @@ class Query:
         asked = f"{self.server}\n{self.text}".encode()
         return f"{self.date}-{hashlib.sha256(asked).hexdigest()[:24]}.osm.gz"
 
-    def quarters(self) -> tuple["Query", ...]:
-        """The same question for the four quarters of the cell."""
+    def parts(self, columns: int, rows: int) -> tuple["Query", ...]:
+        """The same question for equal parts of the cell, row by row from the south-west."""
         west, south, east, north = self.cell
-        lon, lat = (west + east) / 2, (south + north) / 2
-        return tuple(
-            replace(self, cell=cell)
-            for cell in (
-                (west, south, lon, lat),
-                (lon, south, east, lat),
-                (west, lat, lon, north),
-                (lon, lat, east, north),
-            )
-        )
+        width, height = (east - west) / columns, (north - south) / rows
+        corners = [
+            (west + column * width, south + row * height)
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        return tuple(replace(self, cell=(x, y, x + width, y + height)) for x, y in corners)
 
 
 def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tuple[Query, ...]:
@@ -131,30 +118,14 @@ def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tup
         raise SettingsError(
             f"overpass: {date} cannot be asked for; days run from {FIRST_DAY} to today"
         )
-    tags = tuple(legend.wanted.items())
+    areas = any(c.geometry == "area" for c in legend.tagged)
     west, south, east, north = box
     columns = max(1, math.ceil((east - west) / _CELL_DEG))
     rows = max(1, math.ceil((north - south) / _CELL_DEG))
-    width, height = (east - west) / columns, (north - south) / rows
-    return tuple(
-        Query(
-            url,
-            (
-                west + column * width,
-                south + row * height,
-                west + (column + 1) * width,
-                south + (row + 1) * height,
-            ),
-            date,
-            tags,
-            any(c.geometry == "area" for c in legend.tagged),
-        )
-        for row in range(rows)
-        for column in range(columns)
-    )
+    return Query(url, box, date, tuple(legend.wanted.items()), areas).parts(columns, rows)
 
 
-def cache_folder() -> Path:
+def _cache_folder() -> Path:
     """Where answers are kept: `swath/overpass` in XDG_CACHE_HOME or ~/.cache."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "swath" / "overpass"
@@ -170,7 +141,7 @@ def fetch(
 
     Args:
         queries: What `plan_queries` made.
-        cache: Folder that keeps the answers; by default `cache_folder()`.
+        cache: Folder that keeps the answers; by default in the user's cache.
         wait: Called with seconds to pass.
 
     Returns:
@@ -179,7 +150,7 @@ def fetch(
     Raises:
         RemoteError: The server refuses the query, does not recover, or sends no OpenStreetMap data.
     """
-    folder = cache_folder() if cache is None else cache
+    folder = _cache_folder() if cache is None else cache
     answers = []
     left = [(query, 0) for query in reversed(queries)]
     asked = False
@@ -189,8 +160,8 @@ def fetch(
         if path.is_file():
             answers.append(path)
             continue
-        quarters = [folder / quarter.name for quarter in query.quarters()]
-        if not any(quarter.is_file() for quarter in quarters):
+        quarters = query.parts(2, 2)
+        if not any((folder / quarter.name).is_file() for quarter in quarters):
             if asked:
                 wait(_PAUSE_S)
             asked = True
@@ -202,7 +173,7 @@ def fetch(
                 f"{query.server}: the server runs out of time or memory even for a cell of "
                 f"{query.cell[2] - query.cell[0]:.3f} degrees; take another server or an extract"
             )
-        left += [(quarter, splits + 1) for quarter in reversed(query.quarters())]
+        left += [(quarter, splits + 1) for quarter in reversed(quarters)]
     return answers
 
 
@@ -227,7 +198,7 @@ def _ask(query: Query, path: Path, wait: Callable[[float], object]) -> bool:
         except (_BusyError, http.client.HTTPException, zlib.error, EOFError, OSError) as error:
             if getattr(error, "filename", None) or getattr(error, "errno", 0) == errno.ENOSPC:
                 raise  # the cache's disk, not the server
-            reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+            reason = reason_of(getattr(error, "reason", error))
         if seconds > _LONGEST_WAIT_S:
             raise RemoteError(
                 f"{query.server}: {reason}, and asks to wait {seconds:.0f} s; try again then"

@@ -8,7 +8,8 @@ import shapely
 
 from swath.errors import InputError, SettingsError
 from swath.grid import LONLAT, Bounds, Grid, transform_bounds
-from swath.labels.features import FeatureSource, choose_features, lonlat_box, read_near
+from swath.labels.features import choose_features, lonlat_box, read_near
+from swath.labels.osm import FeatureSource
 from swath.labels.width import line_widths_m
 from swath.simulate.layout import GROUND, PIXEL_M, Layout, area_table
 
