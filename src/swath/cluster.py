@@ -56,13 +56,7 @@ async def _identify(address: str) -> None:
 
 
 def check_workers(client: "Client", address: str, out: Path, reads: Iterable[Path]) -> set[str]:
-    """The workers, all of which have this swath and see these files.
-
-    Args:
-        client: From `connect`.
-        address: Of the scheduler, for errors.
-        out: Folder in which jobs will write.
-        reads: Files and folders that jobs read.
+    """The workers, all of which have this swath, may write in `out` and see `reads`.
 
     Raises:
         WorkerError: There are none, or they cannot do the jobs.

@@ -74,12 +74,7 @@ class Window:
 
     def contains(self, other: "Window") -> bool:
         """Whether every pixel of `other` is in this window."""
-        return (
-            self.row <= other.row
-            and self.col <= other.col
-            and self.row_end >= other.row_end
-            and self.col_end >= other.col_end
-        )
+        return self.intersect(other) == other
 
     def grow(self, margin: int) -> "Window":
         """The window with `margin` more pixels on every side (fewer if negative)."""

@@ -14,7 +14,7 @@ IGNORE = 255
 """Label value of pixels that count nowhere: not in the loss, not in a score."""
 
 
-Geometry = Literal["point", "line", "area"]
+Geometry = Literal["line", "area"]
 
 COAST = ("natural", "coastline")
 """The tag of lines with the land on their left and the sea on their right."""
@@ -77,7 +77,7 @@ class LegendClass(Frozen):
     id: int = Field(ge=0, lt=IGNORE)
     name: str = Field(min_length=1)
     color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
-    geometry: Literal["line", "area"] | None = None
+    geometry: Geometry | None = None
     tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     exclude: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     width: LineWidth | None = None

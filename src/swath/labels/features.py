@@ -31,7 +31,7 @@ WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
 OGR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
-_GEOMETRIES: tuple[Geometry, ...] = ("point", "line", "area")
+_GEOMETRIES: dict[int, Geometry] = {1: "line", 2: "area"}
 """By topological dimension."""
 
 
@@ -96,14 +96,9 @@ def choose_features(
 
 
 def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
-    """Read the polygons of a file (coverage, places to ignore), in the grid's CRS.
+    """Read the polygons (coverage, places to ignore) that touch a grid, valid, in its CRS.
 
-    Args:
-        path: A format of `read_features`, but no OpenStreetMap extract.
-        grid: Its bounds choose the polygons.
-
-    Returns:
-        Valid polygons that touch the grid; perhaps none.
+    The file has a format of `read_features`, but is no OpenStreetMap extract.
 
     Raises:
         InputError: The file cannot be read, has no coordinate system, or holds no polygons.
@@ -119,10 +114,10 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
 def read_near(
     path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | None = None
 ) -> FeatureSource:
-    """Read the features of a file that touch a box.
+    """Read the features of a file, as `read_features` takes them, that touch a box.
 
     Args:
-        path: A format of `read_features`.
+        path: The file.
         legend: Gives the columns.
         box: (west, south, east, north) in degrees; None: all features.
         as_of: The day whose state of a full-history OpenStreetMap file is wanted.
@@ -226,6 +221,8 @@ def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataF
 
     @cache  # few tags in many features
     def class_id(dimension: int, *tags: object) -> int:
+        if dimension not in _GEOMETRIES:
+            return -1
         named = dict(zip(legend.keys, tags, strict=True))
         number = legend.classify(named, _GEOMETRIES[dimension])
         return -1 if number is None else number

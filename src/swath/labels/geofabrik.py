@@ -64,13 +64,8 @@ def read_geofabrik(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoData
             raise InputError(f"{path}: {member} has no column fclass, as Geofabrik's layers have")
         tags = _tags(frame, layer)
         columns = {key: tags.get(key, [None] * len(frame)) for key in legend.keys}
-        frames.append(
-            geopandas.GeoDataFrame(
-                pd.DataFrame(columns, dtype=object, index=frame.index),
-                geometry=frame.geometry.values,
-                crs=LONLAT,
-            )
-        )
+        table = pd.DataFrame(columns, dtype=object, index=frame.index)
+        frames.append(geopandas.GeoDataFrame(table, geometry=frame.geometry.values, crs=LONLAT))
     if not frames:
         raise InputError(f"{path}: no layer in it can hold {', '.join(sorted(keys))}")
     # Layers without a feature here would only blur the columns' types.

@@ -25,13 +25,7 @@ _HAZE_BACKWARD = 0.35
 def through_air(
     surface: NDArray[np.float32], day: Day, bands: tuple[int, ...], air: Air
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """See the ground from above the air.
-
-    Args:
-        surface: (bands, H, W) reflectance of the ground; the whole picture.
-        day: Sun, haze and clouds.
-        bands: Indexes into `materials.BANDS`.
-        air: Its constants.
+    """See the ground, (bands, H, W) reflectance of the whole picture, from above the air.
 
     Returns:
         (bands, H, W) float32 reflectance at the top of the atmosphere; and (H, W) bool: True where

@@ -66,12 +66,7 @@ def plan_days(
 ) -> tuple[Day, ...]:
     """Choose clear days spread over a year, each with its own weather; oldest first.
 
-    Args:
-        count: How many.
-        climate: Where.
-        parameters: What weather there may be.
-        seed: Of the choice.
-        cloud: Share of the picture that thick cloud covers on the last of the days.
+    Thick cloud covers a share `cloud` of the picture on the last of them.
 
     Raises:
         SettingsError: The sun stands too low all the year for so many days.

@@ -45,12 +45,8 @@ def season_spectra(day: Day, climate: Climate) -> NDArray[np.float32]:
 def shade(height_m: NDArray[np.float32], elevation: float, azimuth: float) -> NDArray[np.float32]:
     """Where the sun does not reach: (h, w) float32, 0 in the sun, 1 in the shade.
 
-    At the edges shadows from outside are missing.
-
-    Args:
-        height_m: (h, w) height of what stands on each cell.
-        elevation: Of the sun in radians.
-        azimuth: Of the sun in radians, clockwise from north.
+    At the edges shadows from outside are missing. The sun's elevation and azimuth (clockwise from
+    north) are in radians.
     """
     dark = np.zeros(height_m.shape, np.bool_)
     fall = CELL_M * np.tan(elevation)
@@ -79,18 +75,11 @@ def illuminate(
     bands: tuple[int, ...],
     parameters: Parameters,
 ) -> NDArray[np.float32]:
-    """What a window of the ground reflects on a day.
-
-    Args:
-        ground: Painted on `window`.
-        window: In cells.
-        day: Sun and weather.
-        climate: Of the place.
-        bands: Indexes into `materials.BANDS`.
-        parameters: Of light and weather.
+    """What the ground, painted on a window of cells, reflects on a day.
 
     Returns:
-        (bands, h, w) float32 reflectance of the surface, in the unit of a sunlit flat ground.
+        (bands, h, w) float32 reflectance of the surface, in the unit of a sunlit flat ground; the
+        bands are indexes into `materials.BANDS`.
     """
     elevation, azimuth = day.sun
     table = season_spectra(day, climate)

@@ -86,13 +86,9 @@ def _town_layout(town: Town, grid: Grid, seed: int) -> Layout:
 
 
 def simulate_site(seed: int, index: int, size_px: int, dates: int) -> SimulatedSite:
-    """Invent a town and take its picture on several days.
+    """Invent a town, a square of pixels of 10 m, and take its picture on several days.
 
-    Args:
-        seed: Of the world.
-        index: Number of the site in the world; each is another town at another place.
-        size_px: Side of the square in pixels of 10 m.
-        dates: How many days.
+    Every `index` in the world that `seed` gives is another town at another place.
     """
     size_m = size_px * PIXEL_M
     row, column = divmod(index, 5)
