@@ -11,6 +11,7 @@ import errno
 import gzip
 import hashlib
 import http.client
+import json
 import math
 import os
 import random
@@ -67,8 +68,9 @@ class Query:
         west, south, east, north = self.cell
         wanted = []
         for key, values in self.tags:
-            any_of = f"~{_quoted('^(' + '|'.join(map(re.escape, values)) + ')$')}"
-            test = f"[{_quoted(key)}{'' if '*' in values else any_of}]"
+            any_of = "^(" + "|".join(map(re.escape, values)) + ")$"
+            quoted = [json.dumps(text, ensure_ascii=False) for text in (key, any_of)]
+            test = f"[{quoted[0] if '*' in values else '~'.join(quoted)}]"
             wanted.append(f"  way{test};")
             if self.areas:
                 wanted.append(f'  relation{test}["type"="multipolygon"];')
@@ -125,12 +127,6 @@ def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tup
     return Query(url, box, date, tuple(legend.wanted.items()), areas).parts(columns, rows)
 
 
-def _cache_folder() -> Path:
-    """Where answers are kept: `swath/overpass` in XDG_CACHE_HOME or ~/.cache."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "swath" / "overpass"
-
-
 def fetch(
     queries: tuple[Query, ...],
     cache: Path | None = None,
@@ -141,7 +137,8 @@ def fetch(
 
     Args:
         queries: What `plan_queries` made.
-        cache: Folder that keeps the answers; by default in the user's cache.
+        cache: Folder that keeps the answers; by default `swath/overpass` in XDG_CACHE_HOME or
+            ~/.cache.
         wait: Called with seconds to pass.
 
     Returns:
@@ -150,18 +147,20 @@ def fetch(
     Raises:
         RemoteError: The server refuses the query, does not recover, or sends no OpenStreetMap data.
     """
-    folder = _cache_folder() if cache is None else cache
+    if cache is None:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        cache = Path(home) / "swath" / "overpass"
     answers = []
     left = [(query, 0) for query in reversed(queries)]
     asked = False
     while left:
         query, splits = left.pop()
-        path = folder / query.name
+        path = cache / query.name
         if path.is_file():
             answers.append(path)
             continue
         quarters = query.parts(2, 2)
-        if not any((folder / quarter.name).is_file() for quarter in quarters):
+        if not any((cache / quarter.name).is_file() for quarter in quarters):
             if asked:
                 wait(_PAUSE_S)
             asked = True
@@ -275,8 +274,3 @@ def _retry_after(value: str | None) -> float:
     if until.tzinfo is None:
         return 0.0
     return max(0.0, (until - dt.datetime.now(dt.UTC)).total_seconds())
-
-
-def _quoted(text: str) -> str:
-    """A string of Overpass's language."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,7 +1,7 @@
 """`swath simulate`: a folder that `swath build` reads, made from a real OpenStreetMap layout."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import SettingsError
@@ -50,7 +50,6 @@ class PlaceSettings:
         cloud: Share of the last image under thick cloud, 0 to 0.9.
         split: Of the site; None: three parts of it, if it is large enough.
         seed: The same seed gives the same files.
-        parameters: All numbers.
 
     Raises:
         SettingsError: An impossible share of cloud.
@@ -62,7 +61,6 @@ class PlaceSettings:
     cloud: float = 0.0
     split: SplitName | None = None
     seed: int = 0
-    parameters: Parameters = field(default_factory=Parameters)
 
     def __post_init__(self) -> None:
         if not 0 <= self.cloud <= 0.9:
@@ -104,7 +102,7 @@ def simulate_place(
         OutputExistsError: `out` is there and may not be replaced.
     """
     settings = settings or PlaceSettings()
-    seed, values = settings.seed, settings.parameters
+    seed, values = settings.seed, Parameters()
     with replacing_folder(out, overwrite=overwrite) as folder:
         layout = read_layout(osm_file, settings.bounds, seed)
         _, south, _, north = layout.grid.lonlat_bounds
