@@ -1,5 +1,6 @@
 """Facts about Sentinel-2: bands, quantification, the 8-bit True Colour Image."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -120,12 +121,11 @@ def valid_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
     return mask
 
 
-def check_bands(bands: tuple[str, ...]) -> None:
-    """Raise `InputError` unless `bands` are distinct names of Sentinel-2 bands."""
-    unknown = [band for band in bands if band not in BANDS]
-    if unknown or not bands or len(set(bands)) != len(bands):
+def check_bands(bands: Sequence[str], known: Collection[str] = tuple(BANDS)) -> None:
+    """Raise `InputError` unless `bands` are distinct names of known bands."""
+    if not bands or not set(bands) <= set(known) or len(set(bands)) != len(bands):
         raise InputError(
-            f"bands must be distinct names of {', '.join(BANDS)}; got {', '.join(bands) or 'none'}"
+            f"bands must be distinct names of {', '.join(known)}; got {', '.join(bands) or 'none'}"
         )
 
 

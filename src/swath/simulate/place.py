@@ -97,8 +97,8 @@ def simulate_place(
         overwrite: Whether `out` may be replaced.
 
     Raises:
-        InputError: The file cannot be read, or has no road in the bounds.
-        SettingsError: An unknown band, or no such dates.
+        InputError: The file cannot be read, or has no road in the bounds; an unknown band.
+        SettingsError: No such dates.
         OutputExistsError: `out` is there and may not be replaced.
     """
     settings = settings or PlaceSettings()

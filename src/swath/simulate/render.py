@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.errors import SettingsError
 from swath.grid import Window
+from swath.sentinel2 import check_bands
 from swath.simulate.air import through_air
 from swath.simulate.climate import Climate
 from swath.simulate.day import Day
@@ -18,16 +18,6 @@ from swath.simulate.light import illuminate
 from swath.simulate.materials import BANDS
 from swath.simulate.parameters import BLOCK_PX, CELLS_PER_PX, HALO_PX, Parameters
 from swath.simulate.sensor import band_shifts, gather, measure
-
-
-def _band_indexes(bands: Sequence[str]) -> tuple[int, ...]:
-    """The indexes of bands in `materials.BANDS`."""
-    unknown = [band for band in bands if band not in BANDS]
-    if unknown or not bands or len(set(bands)) != len(bands):
-        raise SettingsError(
-            f"bands must be distinct ones of {', '.join(BANDS)}; got {', '.join(bands) or 'none'}"
-        )
-    return tuple(BANDS.index(band) for band in bands)
 
 
 def plan_blocks(shape: tuple[int, int]) -> list[Window]:
@@ -51,9 +41,10 @@ class Renderer:
         """Prepare a layout; nothing is drawn yet.
 
         Raises:
-            SettingsError: A band that is not simulated, or one twice.
+            InputError: A band that is not simulated, or one twice.
         """
-        self._bands = _band_indexes(bands)
+        check_bands(bands, BANDS)
+        self._bands = tuple(map(BANDS.index, bands))
         self._climate, self._days, self._parameters = climate, tuple(days), parameters
         density = Density(layout)
         self.layout = add_houses(layout, density, parameters.fill)
