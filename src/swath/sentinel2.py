@@ -14,17 +14,10 @@ from swath.schema import Frozen
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One spectral band of the MultiSpectral Instrument.
-
-    Attributes:
-        name: `B01` ... `B12`, `B8A`.
-        common_name: The STAC `eo:common_name`, where there is one.
-        wavelength_um: Central wavelength of Sentinel-2A, in micrometres.
-        resolution_m: Native pixel size.
-    """
+    """A spectral band: its `eo:common_name` in STAC, central wavelength and native pixel size."""
 
     name: str
-    common_name: str | None
+    common_name: str
     wavelength_um: float
     resolution_m: int
 

@@ -131,15 +131,12 @@ def write_world(
     """Simulate several sites and write them with the sites file that `swath build` reads.
 
     Args:
-        out: Folder to make: `sites.yaml` and a folder a site.
+        out: Folder to make: `sites.yaml`, whose path is returned, and a folder a site.
         splits: Name of every site and the split it belongs to.
         seed: The same seed gives the same world.
         size_px: Side of every site in pixels of 10 m.
         dates: Acquisitions of every site.
         overwrite: Whether `out` may be replaced.
-
-    Returns:
-        The path of the sites file.
 
     Raises:
         OutputExistsError: `out` is there and may not be replaced.
