@@ -31,12 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_yaml(text: str, model: type[M], source: object) -> M:
-    """Parse YAML into a pydantic model, with one clear line for the first thing that is wrong.
-
-    Args:
-        text: YAML.
-        model: The model that checks it.
-        source: What to call the text in an error, usually its path.
+    """Parse YAML, called `source` in errors, into a pydantic model.
 
     Raises:
         SettingsError: Not YAML, an unknown key, or a bad value.

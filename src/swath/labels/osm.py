@@ -64,8 +64,7 @@ def read_extract(
     edge of an extract, what is left is kept.
 
     Args:
-        path: `.osm.pbf`, `.osm`, `.osm.gz`, `.osm.bz2`, or the same with full history (`.osh.pbf`
-            and so on).
+        path: A name that ends as one of `OSM_SUFFIXES` or `HISTORY_SUFFIXES`.
         legend: Features that carry none of its keys are left out.
         box: (west, south, east, north) in degrees; features away from it are left out.
         as_of: The day (0:00 UTC) whose state is wanted; for full-history files, and only for them.

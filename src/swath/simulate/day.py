@@ -95,6 +95,7 @@ def _draw_weather(
     """A day with what weather it had; without thick cloud."""
     weather, air, optics = parameters.weather, parameters.air, parameters.optics
     wet, cirrus, shade = rng.random(3)
+    darker = weather.moisture[1] * (wet < weather.moisture[0])
     winter = Day(date, climate.latitude_deg).sun[0] < np.deg2rad(30)
     frost = date.month in ((12, 1, 2, 3) if climate.latitude_deg > 0 else (6, 7, 8))
     cold = frost and abs(climate.latitude_deg) > 40
@@ -104,11 +105,7 @@ def _draw_weather(
         aerosol=float(air.aerosol[0] * np.exp(air.aerosol[1] * rng.standard_normal())),
         cirrus=float(rng.uniform(0, weather.cirrus[1]) * (cirrus < weather.cirrus[0])),
         shadow=float(rng.uniform(0, weather.shadow[1]) * (shade < weather.shadow[0])),
-        moist=float(
-            1
-            - rng.uniform(0.2, 1) * weather.moisture[1] * (wet < weather.moisture[0])
-            - 0.1 * winter
-        ),
+        moist=float(1 - rng.uniform(0.2, 1) * darker - 0.1 * winter),
         snow=float(rng.uniform(0.4, 1) * (rng.random() < weather.snow * cold)),
         turbid=float(np.clip(climate.turbid + rng.normal(0, 0.1), 0, 1)),
         shift_px=(

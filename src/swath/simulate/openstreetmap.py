@@ -107,12 +107,8 @@ def _densest(source: FeatureSource) -> Bounds:
     )
     side = np.minimum(shape, int(LARGEST_PX * PIXEL_M / step))
     total = np.pad(count, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    inside = (
-        total[side[0] :, side[1] :]
-        - total[: -side[0], side[1] :]
-        - total[side[0] :, : -side[1]]
-        + total[: -side[0], : -side[1]]
-    )
+    rows = total[side[0] :] - total[: -side[0]]
+    inside = rows[:, side[1] :] - rows[:, : -side[1]]
     row, col = np.unravel_index(inside.argmax(), inside.shape)
     left, bottom = extent[0] + col * step, extent[1] + row * step
     box = (left, bottom, left + side[1] * step, bottom + side[0] * step)
