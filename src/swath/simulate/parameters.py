@@ -1,4 +1,4 @@
-"""All numbers of the simulation but the spectra (`materials.py`): each with its source and range.
+"""All numbers of the simulation but the spectra (`materials.yaml`): each with its source and range.
 
 "Measured" means: on the development data, by the commands in docs/realism.md. "Chosen" means: a
 plausible value, moved within its range until the figures there agreed better.
