@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 import uuid
@@ -9,7 +10,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from swath.errors import InputError, OutputExistsError
 
@@ -89,6 +90,11 @@ def write_json(path: Path, value: object) -> None:
     with replacing(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def finite(value: SupportsFloat | None) -> float | None:
+    """A number as JSON can hold it: None where it is not finite, or none."""
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def read_json(path: Path) -> Any:
