@@ -101,11 +101,7 @@ class MissingExtraError(SwathError):
 
 @contextmanager
 def optional_import(what: str, extra: str) -> Iterator[None]:
-    """A block that imports packages of an extra.
-
-    Args:
-        what: What needs them, in words.
-        extra: Of swath, which installs them.
+    """A block that imports packages of an extra of swath, which `what` (in words) needs.
 
     Raises:
         MissingExtraError: One is not installed.

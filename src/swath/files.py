@@ -20,16 +20,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary sibling of `path` to write; put it in place only when all went well.
 
     The temporary name keeps the suffix, so that format drivers recognise it. A crash leaves at
-    most a `.tmp-*` file and never a half-written file under the final name.
-
-    Args:
-        path: The final name of a file. Its folder is made if need be.
-
-    Yields:
-        The path to write to.
+    most a `.tmp-*` file and never a half-written file under the final name. The folder is made if
+    need be.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".tmp-{uuid.uuid4().hex[:8]}-{path.name}"
+    temporary = _sibling(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -41,19 +35,11 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a temporary folder to fill; rename it to `path` only when all went well.
 
-    Args:
-        path: The final name of the folder.
-        overwrite: Whether an existing folder at `path` may be replaced.
-
-    Yields:
-        The folder to fill.
-
     Raises:
         OutputExistsError: `path` exists, is not empty, and `overwrite` is False.
     """
     check_free(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".tmp-{uuid.uuid4().hex[:8]}-{path.name}"
+    temporary = _sibling(path)
     temporary.mkdir()
     try:
         yield temporary
@@ -64,13 +50,13 @@ def replacing_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raise `OutputExistsError` if `path` holds something and may not be overwritten.
+def _sibling(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent / f".tmp-{uuid.uuid4().hex[:8]}-{path.name}"
 
-    Args:
-        path: A file, or a folder, which may be there and empty.
-        overwrite: Whether it may.
-    """
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise `OutputExistsError` if `path` is a file, or a folder that is not empty, to be kept."""
     if overwrite:
         return
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
@@ -78,12 +64,9 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces of 1 MiB."""
-    digest = hashlib.sha256()
+    """Hex SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def content_hash(path: Path) -> str:
@@ -129,11 +112,7 @@ def read_json(path: Path) -> Any:
 
 
 class TemporaryFolder:
-    """A folder that goes when nothing refers to this value any more, or when Python ends.
-
-    Attributes:
-        path: The folder.
-    """
+    """A folder (`path`) that goes when nothing refers to this value any more, or Python ends."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="swath-"))

@@ -16,7 +16,7 @@ from pyproj.exceptions import CRSError
 
 from swath.errors import GridError
 
-METRES_PER_DEGREE = 111_195.0
+_METRES_PER_DEGREE = 111_195.0
 """Of latitude, on a sphere of 6371 km."""
 
 LONLAT = "EPSG:4326"
@@ -74,21 +74,12 @@ class Window:
 
     def contains(self, other: "Window") -> bool:
         """Whether every pixel of `other` is in this window."""
-        return (
-            self.row <= other.row
-            and self.col <= other.col
-            and self.row_end >= other.row_end
-            and self.col_end >= other.col_end
-        )
+        return self.intersect(other) == other
 
     def grow(self, margin: int) -> "Window":
         """The window with `margin` more pixels on every side (fewer if negative)."""
-        return Window(
-            self.row - margin,
-            self.col - margin,
-            max(0, self.height + 2 * margin),
-            max(0, self.width + 2 * margin),
-        )
+        height, width = (max(0, side + 2 * margin) for side in (self.height, self.width))
+        return Window(self.row - margin, self.col - margin, height, width)
 
     def shift(self, rows: int, cols: int) -> "Window":
         """The same size, `rows` further down and `cols` further right."""
@@ -140,12 +131,8 @@ class Grid:
     def from_bounds(cls, bounds: Bounds, crs: str, resolution_m: float = 10.0) -> Self:
         """The smallest grid that covers `bounds`, snapped to multiples of the resolution.
 
-        Snapping makes grids of one CRS share their pixel corners, as the Sentinel-2 tiles do.
-
-        Args:
-            bounds: (left, bottom, right, top) in `crs`.
-            crs: A projected system in metres.
-            resolution_m: Pixel size.
+        Snapping makes grids of one CRS, projected in metres, share their pixel corners, as the
+        Sentinel-2 tiles do.
 
         Raises:
             GridError: Bounds that are empty or upside down.
@@ -154,24 +141,20 @@ class Grid:
         if not (left < right and bottom < top):
             raise GridError(f"bounds must be (left, bottom, right, top), got {bounds}")
         # A thousandth of a pixel of slack: 500000.0000001 is meant as 500000.
-        first_col = math.floor(left / resolution_m + 1e-3)
-        last_col = math.ceil(right / resolution_m - 1e-3)
-        first_row = math.floor(bottom / resolution_m + 1e-3)
-        last_row = math.ceil(top / resolution_m - 1e-3)
-        transform = Affine(
-            resolution_m, 0.0, first_col * resolution_m, 0.0, -resolution_m, last_row * resolution_m
-        )
-        shape = (max(1, last_row - first_row), max(1, last_col - first_col))
-        return cls(crs, transform, shape)
+        size = resolution_m
+        west, south = (math.floor(side / size + 1e-3) for side in (left, bottom))
+        east, north = (math.ceil(side / size - 1e-3) for side in (right, top))
+        transform = Affine(size, 0.0, west * size, 0.0, -size, north * size)
+        return cls(crs, transform, (max(1, north - south), max(1, east - west)))
 
     @classmethod
     def from_lonlat(
         cls, bounds: Bounds, crs: str | None = None, resolution_m: float = 10.0
     ) -> Self:
-        """The grid that covers longitude/latitude bounds, in `crs` or their UTM zone.
+        """The grid that covers (west, south, east, north) in degrees.
 
         Args:
-            bounds: (west, south, east, north) in degrees.
+            bounds: In degrees.
             crs: A projected system in metres; None for the UTM zone of the centre.
             resolution_m: Pixel size.
 
@@ -233,34 +216,23 @@ class Grid:
 
         In a system in degrees, metres are converted at the grid's centre, on a sphere: what is
         meant are metres or tens of them, for which that is right to better than 1 %.
-
-        Args:
-            east_m: Metres to the east, negative to the west.
-            north_m: Metres to the north, negative to the south.
         """
         t = self.transform
         if CRS.from_user_input(self.crs).is_geographic:
             middle = math.radians(t.f + self.height / 2 * t.e)
-            north_m /= METRES_PER_DEGREE
-            east_m /= METRES_PER_DEGREE * math.cos(middle)
+            north_m /= _METRES_PER_DEGREE
+            east_m /= _METRES_PER_DEGREE * math.cos(middle)
         transform = Affine(t.a, 0.0, t.c + east_m, 0.0, t.e, t.f + north_m)
         return Grid(self.crs, transform, self.shape)
 
     def profile(self) -> dict[str, object]:
         """The georeference as rasterio keywords: crs, transform, height, width."""
-        return {
-            "crs": self.crs,
-            "transform": self.transform,
-            "height": self.height,
-            "width": self.width,
-        }
+        shape = {"height": self.height, "width": self.width}
+        return {"crs": self.crs, "transform": self.transform, **shape}
 
 
 def normalise_crs(crs: object) -> str:
-    """`EPSG:n` where the coordinate system has such a code, else its WKT.
-
-    Args:
-        crs: Anything pyproj understands: an EPSG code, WKT, a PROJ string, a CRS object.
+    """`EPSG:n` where a coordinate system, as pyproj takes it, has such a code; else its WKT.
 
     Raises:
         GridError: It is no coordinate system.
@@ -280,11 +252,7 @@ def is_metric(crs: str) -> bool:
 
 
 def utm_crs(lon: float, lat: float) -> str:
-    """The WGS 84 UTM zone of a point, for example `EPSG:32630`.
-
-    Args:
-        lon: Longitude in degrees, -180..180.
-        lat: Latitude in degrees, -90..90.
+    """The WGS 84 UTM zone of a point in degrees, for example `EPSG:32630`.
 
     Raises:
         GridError: UTM does not cover the point (near the poles).
@@ -297,12 +265,7 @@ def utm_crs(lon: float, lat: float) -> str:
 
 
 def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
-    """The box, in another system, around a box: its edges bend on the way.
-
-    Args:
-        bounds: (left, bottom, right, top) in `source`.
-        source: CRS of the box.
-        target: CRS of the result.
+    """The box in the CRS `target` around a box in `source`: its edges bend on the way.
 
     Raises:
         GridError: The box cannot be expressed in `target`.

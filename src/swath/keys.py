@@ -25,18 +25,14 @@ class Decided:
     @property
     def key(self) -> str:
         """Hex SHA-256 of all three; the order of the fields does not matter."""
-        return value_hash({"what": self.what, "version": self.version, **self.fields})
+        return value_hash(self.json())
 
     def json(self) -> dict[str, JsonValue]:
         """As it is written beside what is kept."""
         return {"what": self.what, "version": self.version, **self.fields}
 
     def difference(self, kept: Mapping[str, JsonValue]) -> str | None:
-        """The first thing in which what is kept was decided otherwise; None if in nothing.
-
-        Args:
-            kept: The `json` of then.
-        """
+        """The first thing in which what is kept (`json` of then) was decided otherwise, if any."""
         now = self.json()
         return next((k for k in (*now, *kept) if now.get(k) != kept.get(k)), None)
 

@@ -14,6 +14,8 @@ IGNORE = 255
 """Label value of pixels that count nowhere: not in the loss, not in a score."""
 
 
+Geometry = Literal["line", "area"]
+
 COAST = ("natural", "coastline")
 """The tag of lines with the land on their left and the sea on their right."""
 
@@ -75,7 +77,7 @@ class LegendClass(Frozen):
     id: int = Field(ge=0, lt=IGNORE)
     name: str = Field(min_length=1)
     color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
-    geometry: Literal["line", "area"] | None = None
+    geometry: Geometry | None = None
     tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     exclude: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     width: LineWidth | None = None
@@ -174,13 +176,14 @@ class Legend(Frozen):
         keys = {k for c in self.classes for k in (*c.tags, *c.exclude)}.union(self.wanted)
         return tuple(sorted(keys.union(*(c.width.keys for c in self.classes if c.width))))
 
-    def classify(self, tags: Mapping[str, object]) -> int | None:
+    def classify(self, tags: Mapping[str, object], geometry: Geometry | None = None) -> int | None:
         """The id of the last class that matches, or None: the feature is not on the map.
 
         Args:
             tags: OSM tags of one feature; missing values may be None or NaN.
+            geometry: What it is; None: it does not matter.
         """
-        ids = [c.id for c in self.tagged if c.matches(tags)]
+        ids = [c.id for c in self.tagged if geometry in (None, c.geometry) and c.matches(tags)]
         return ids[-1] if ids else None
 
 
@@ -195,8 +198,7 @@ def read_legend(name_or_path: str, folder: Path | None = None) -> Legend:
     """Read a legend that ships with swath (by name) or a YAML file.
 
     Args:
-        name_or_path: `roads`, `roads-by-class`, `landcover`, `water`, or the path of a `.yaml`
-            file.
+        name_or_path: `roads`, `roads-by-class`, `landcover`, `water`, or a path of `.yaml`.
         folder: Where relative paths start; the working directory by default.
 
     Raises:

@@ -10,14 +10,10 @@ from swath.errors import BusyError
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold an existing file or folder while a block runs.
-
-    Args:
-        path: What is held; nothing is written to it.
-        wait: Wait until whoever holds it lets go, instead of giving up.
+    """Hold an existing file or folder while a block runs; nothing is written to it.
 
     Raises:
-        BusyError: Another process holds it.
+        BusyError: Another process holds it, and it is not waited for.
     """
     try:
         import fcntl

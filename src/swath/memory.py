@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,8 +50,6 @@ def peak_bytes() -> int | None:
         import resource
     except ImportError:  # a system without it
         return None
-    import sys
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -20,13 +20,7 @@ console = Console(stderr=True)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` while a bar on stderr counts them.
-
-    Args:
-        items: What to go through.
-        description: What is being done, for example `"mapping rennes"`.
-        total: How many items there are, where `items` has no length.
-    """
+    """Yield `items` while a bar on stderr counts them; `total` is for those without a length."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     columns = (

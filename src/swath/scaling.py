@@ -24,28 +24,13 @@ class Scaling(Frozen):
     def from_moments(
         cls, count: float, total: NDArray[np.float64], squares: NDArray[np.float64]
     ) -> Self:
-        """The scaling to mean 0 and standard deviation 1.
-
-        Args:
-            count: Number of valid pixels.
-            total: (C,) sum of the digital numbers.
-            squares: (C,) sum of their squares.
-        """
+        """To mean 0 and standard deviation 1, from the sums (C,) of digital numbers and squares."""
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
         return cls(offset=tuple(mean.tolist()), scale=tuple(deviation.tolist()))
 
     def apply(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Scale an image.
-
-        Args:
-            image: (..., C, H, W) digital numbers, 0 = no data.
-
-        Returns:
-            (..., C, H, W) float32; 0 where there is no data.
-        """
-        shape = (-1, 1, 1)
-        offset = np.asarray(self.offset, np.float32).reshape(shape)
-        scale = np.asarray(self.scale, np.float32).reshape(shape)
+        """Scale an image (..., C, H, W) of digital numbers; float32, 0 where there is no data."""
+        offset, scale = np.array([self.offset, self.scale], np.float32)[..., None, None]
         scaled = (image.astype(np.float32) - offset) / scale
         return np.where(valid_mask(image)[..., None, :, :], scaled, np.float32(0))

@@ -31,12 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_yaml(text: str, model: type[M], source: object) -> M:
-    """Parse YAML into a pydantic model, with one clear line for the first thing that is wrong.
-
-    Args:
-        text: YAML.
-        model: The model that checks it.
-        source: What to call the text in an error, usually its path.
+    """Parse YAML, called `source` in errors, into a pydantic model.
 
     Raises:
         SettingsError: Not YAML, an unknown key, or a bad value.
@@ -56,10 +51,6 @@ def parse_yaml(text: str, model: type[M], source: object) -> M:
 def read_yaml(path: Path, model: type[M]) -> M:
     """Read a YAML file into a pydantic model; see `parse_yaml`.
 
-    Args:
-        path: The file, UTF-8.
-        model: The model that checks it.
-
     Raises:
         SettingsError: The file is missing or breaks the format.
     """
@@ -72,12 +63,7 @@ def read_yaml(path: Path, model: type[M]) -> M:
 
 
 def first_problem(error: ValidationError, *, secret: bool = False) -> str:
-    """The first problem of a validation error as one line: where, what, and the value got.
-
-    Args:
-        error: What pydantic raised.
-        secret: Whether the value must not be shown.
-    """
+    """The first problem as one line: where, what, and (unless it is secret) the value got."""
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in problem["loc"]) or "the file"
     if problem["type"] == "extra_forbidden":
@@ -91,10 +77,6 @@ def first_problem(error: ValidationError, *, secret: bool = False) -> str:
 
 def read_model(path: Path, model: type[M]) -> M:
     """Read a JSON file into a pydantic model.
-
-    Args:
-        path: The file, UTF-8.
-        model: The model that checks it.
 
     Raises:
         InputError: The file is missing, is not JSON, or is not what the model says.

@@ -1,5 +1,6 @@
 """Facts about Sentinel-2: bands, quantification, the 8-bit True Colour Image."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -13,17 +14,10 @@ from swath.schema import Frozen
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """One spectral band of the MultiSpectral Instrument.
-
-    Attributes:
-        name: `B01` ... `B12`, `B8A`.
-        common_name: The STAC `eo:common_name`, where there is one.
-        wavelength_um: Central wavelength of Sentinel-2A, in micrometres.
-        resolution_m: Native pixel size.
-    """
+    """A spectral band: its `eo:common_name` in STAC, central wavelength and native pixel size."""
 
     name: str
-    common_name: str | None
+    common_name: str
     wavelength_um: float
     resolution_m: int
 
@@ -100,11 +94,7 @@ SCL_INVALID = (0, 1, 3, 8, 9, 10)
 def tci_from_reflectance(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """The 8-bit view that ESA makes of a scene: a fixed linear stretch, the same on all dates.
 
-    Args:
-        dn: (..., H, W) reflectance x 10000 (uint16); 0 = no data.
-
-    Returns:
-        (..., H, W) uint8: 1..255 for reflectances 0..0.3558, clipped; 0 = no data.
+    Reflectance x 10000 (uint16) of 0..0.3558 becomes 1..255, clipped; 0 = no data in both.
 
     Source: ESA's user guide codes the TCI from 1 to 255 and keeps 0 for "no data"; differs from
     the TCI of a product by rounding only.
@@ -115,27 +105,20 @@ def tci_from_reflectance(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def valid_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where an image holds a measurement.
+    """Where an image (..., C, H, W) holds a measurement: (..., H, W) bool.
 
     One band of a dark water pixel may well be 0 in a real TCI: only a pixel that is 0 in *every*
     band has no data.
-
-    Args:
-        image: (..., C, H, W), any encoding.
-
-    Returns:
-        (..., H, W) bool, True = use.
     """
     mask: NDArray[np.bool_] = (image != NODATA).any(axis=-3)
     return mask
 
 
-def check_bands(bands: tuple[str, ...]) -> None:
-    """Raise `InputError` unless `bands` are distinct names of Sentinel-2 bands."""
-    unknown = [band for band in bands if band not in BANDS]
-    if unknown or not bands or len(set(bands)) != len(bands):
+def check_bands(bands: Sequence[str], known: Collection[str] = tuple(BANDS)) -> None:
+    """Raise `InputError` unless `bands` are distinct names of known bands."""
+    if not bands or not set(bands) <= set(known) or len(set(bands)) != len(bands):
         raise InputError(
-            f"bands must be distinct names of {', '.join(BANDS)}; got {', '.join(bands) or 'none'}"
+            f"bands must be distinct names of {', '.join(known)}; got {', '.join(bands) or 'none'}"
         )
 
 

@@ -50,9 +50,6 @@ def plan_tiles(
         stride_px: Stride of the network.
         area: The wanted part of the scene, its origin at multiples of the stride; None: all.
 
-    Returns:
-        The tiles, row by row.
-
     Raises:
         SettingsError: A tile size that is not a positive multiple of the stride.
 

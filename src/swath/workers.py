@@ -7,16 +7,18 @@ worker is lost in the middle of it: so it must leave whole files only, the same 
 import multiprocessing
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
+from swath.cluster import ANSWER_S, check_workers, connect, do_alone
 from swath.errors import Remedy, SettingsError, WorkerError
 from swath.progress import console
 
@@ -28,6 +30,12 @@ TRIES = 3
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """What libraries of linear algebra read when a worker loads them."""
+
+GONE_S = 60.0
+"""How long a cluster may be without any worker before the work is given up."""
+
+POLL_S = 5.0
+"""How often it is asked whether there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +58,7 @@ class Workers:
 
     @classmethod
     def choose(cls, processes: int | None, scheduler: str | None) -> Self:
-        """From what a user gave.
-
-        Args:
-            processes: Of this machine; None: not given.
-            scheduler: Address of a Dask scheduler; None: not given.
+        """From what a user gave, of which one must be None.
 
         Raises:
             SettingsError: Both were given.
@@ -80,60 +84,16 @@ HERE = Workers()
 """This process."""
 
 
-class LostJobError(Exception):
-    """The worker of a job died in the middle of it; the job can be done again."""
+class Crew:
+    """Does jobs, itself; `open_crew` makes those that have them done elsewhere."""
 
+    alone = True
+    """Whether it is this process."""
 
-class Pool(Protocol):
-    """Where jobs are done."""
-
+    @property
     def size(self) -> int:
         """How many jobs it does at once, now; 1 or more."""
-
-    def submit(self, function: Callable[[A], R], item: A) -> Future[R]:
-        """Start a job."""
-
-    def wait(self, futures: Collection[Future[R]]) -> Collection[Future[R]]:
-        """Wait until one or more are done, and give these.
-
-        Raises:
-            WorkerError: There is nobody left who could do them.
-        """
-
-    def result(self, future: Future[R]) -> R:
-        """What a job that is done has given.
-
-        Raises:
-            LostJobError: It must be done again.
-            WorkerError: It has been done again too often.
-            Exception: What the job raised.
-        """
-
-    def renew(self) -> None:
-        """Replace the workers that were lost, and drop all jobs."""
-
-    def drop(self, futures: Collection[Future[R]], *, settle: bool) -> None:
-        """Drop jobs; with `settle`, return when none of them is running any more."""
-
-    def close(self) -> None:
-        """Let the workers go."""
-
-
-class Crew:
-    """Does jobs; made by `open_crew`."""
-
-    def __init__(self, pool: Pool | None) -> None:
-        self._pool = pool
-
-    @property
-    def alone(self) -> bool:
-        """Whether it is this process."""
-        return self._pool is None
-
-    @property
-    def size(self) -> int:
-        """How many jobs it does at once, now."""
-        return 1 if self._pool is None else self._pool.size()
+        return 1
 
     def run(self, function: Callable[[A], R], items: Iterable[A]) -> Iterator[tuple[A, R]]:
         """Do a job for every item.
@@ -152,25 +112,37 @@ class Crew:
             WorkerError: Workers die again and again, or are all gone.
             Exception: What a job raises; jobs that were going on have ended then.
         """
-        pool = self._pool
-        if pool is None:
-            for item in items:
-                yield item, function(item)
-            return
+        for item in items:
+            yield item, function(item)
+
+    def close(self) -> None:
+        """Let the workers go."""
+
+
+ALONE = Crew()
+"""This process."""
+
+
+class _Team(Crew):
+    """Has jobs done by others, through futures."""
+
+    alone = False
+
+    def run(self, function: Callable[[A], R], items: Iterable[A]) -> Iterator[tuple[A, R]]:
         todo, deaths = deque(items), 0
         going: dict[Future[R], A] = {}
         settle = False
         try:
             while todo or going:
-                for _ in range(min(pool.size() - len(going), len(todo))):
+                for _ in range(min(self.size - len(going), len(todo))):
                     item = todo.popleft()
-                    going[pool.submit(function, item)] = item
+                    going[self._submit(function, item)] = item
                 lost: list[A] = []
-                for future in pool.wait(going):
+                for future in self._wait(going):
                     item = going.pop(future)
                     try:
-                        result = pool.result(future)
-                    except LostJobError:
+                        result = self._result(future)
+                    except BrokenProcessPool:
                         lost.append(item)
                     except Exception:
                         settle = True
@@ -180,15 +152,29 @@ class Crew:
                 if lost:
                     todo.extendleft([*lost, *going.values()])
                     going.clear()
-                    pool.renew()
+                    self.close()
                     deaths += 1
                     _complain_of(deaths)
         finally:
-            pool.drop(going, settle=settle)
+            self._drop(going, settle=settle)
 
+    def _submit(self, function: Callable[[A], R], item: A) -> Future[R]:
+        raise NotImplementedError
 
-ALONE = Crew(None)
-"""This process."""
+    def _wait(self, going: Collection[Future[R]]) -> Collection[Future[R]]:
+        """Wait until one or more are done, and give these."""
+        return wait(going, return_when=FIRST_COMPLETED).done
+
+    def _result(self, future: Future[R]) -> R:
+        """What a job that is done has given, or raised."""
+        return future.result()
+
+    def _drop(self, going: Collection[Future[R]], *, settle: bool) -> None:
+        """Drop jobs; with `settle`, return when none of them is running any more."""
+        if settle:
+            wait(going)
+        for future in going:
+            future.cancel()
 
 
 def _complain_of(deaths: int) -> None:
@@ -216,41 +202,33 @@ def open_crew(
         reads: Files and folders that jobs read.
         threads: Of each process of this machine.
 
-    Yields:
-        The crew.
-
     Raises:
         WorkerError: No scheduler answers, it has no workers, or these cannot do the jobs.
         MissingExtraError: A scheduler without the extra `cluster`.
     """
-    if workers.alone:
-        yield ALONE
-        return
-    pool: Pool
-    if workers.scheduler is None:
-        pool = _Processes(workers.processes, threads)
-    else:
-        from swath.cluster import Cluster
-
-        pool = Cluster(workers.scheduler, out, reads)
+    crew = ALONE
+    if workers.scheduler is not None:
+        crew = _Cluster(workers.scheduler, out, reads)
+    elif not workers.alone:
+        crew = _Processes(workers.processes, threads)
     try:
-        yield Crew(pool)
+        yield crew
     finally:
-        pool.close()
+        crew.close()
 
 
-class _Processes:
-    """Processes of this machine."""
+class _Processes(_Team):
+    """Processes of this machine; lost ones are replaced with the next job."""
 
     def __init__(self, size: int, threads: int) -> None:
-        self._size = size
-        self._threads = threads
+        self._size, self._threads = size, threads
         self._pool: ProcessPoolExecutor | None = None
 
+    @property
     def size(self) -> int:
         return self._size
 
-    def submit(self, function: Callable[[A], R], item: A) -> Future[R]:
+    def _submit(self, function: Callable[[A], R], item: A) -> Future[R]:
         if self._pool is None:
             # Forking a process with threads, as torch's, can hang it.
             fresh = multiprocessing.get_context("spawn")
@@ -263,24 +241,6 @@ class _Processes:
             failed: Future[R] = Future()
             failed.set_exception(error)
             return failed
-
-    def wait(self, futures: Collection[Future[R]]) -> Collection[Future[R]]:
-        return wait(futures, return_when=FIRST_COMPLETED).done
-
-    def result(self, future: Future[R]) -> R:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            raise LostJobError from None
-
-    def renew(self) -> None:
-        self.close()
-
-    def drop(self, futures: Collection[Future[R]], *, settle: bool) -> None:
-        for future in futures:
-            future.cancel()
-        if settle:
-            wait(futures)
 
     def close(self) -> None:
         if self._pool is not None:
@@ -299,3 +259,78 @@ def _start_process(threads: int) -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+class _Cluster(_Team):
+    """One job at a time in every worker process of a Dask cluster that runs already.
+
+    A job whose worker is lost goes to another one by itself.
+    """
+
+    def __init__(self, address: str, out: Path, reads: Iterable[Path]) -> None:
+        self._address = address
+        self._client = connect(address)
+        self._executor = self._client.get_executor(pure=False)
+        try:
+            self._workers = check_workers(self._client, address, out, reads)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def size(self) -> int:
+        now = self._present()
+        if gone := self._workers - now:
+            news = f"{len(gone)} of the cluster's workers went away; their jobs are done again"
+            console.print(news, style="yellow", highlight=False)
+        self._workers = now
+        return max(1, len(now))
+
+    def _present(self) -> set[str]:
+        try:
+            return set(self._client.nthreads())
+        except Exception:  # of many kinds
+            raise self._scheduler_lost() from None
+
+    def _scheduler_lost(self) -> WorkerError:
+        return WorkerError(
+            f"the Dask scheduler at {self._address} went away; run the same command again when it "
+            "is back, what is finished is kept"
+        )
+
+    def _submit(self, function: Callable[[A], R], item: A) -> Future[R]:
+        future: Future[R] = self._executor.submit(do_alone, function, item)
+        return future
+
+    def _wait(self, going: Collection[Future[R]]) -> Collection[Future[R]]:
+        seen = time.monotonic()
+        while not (done := wait(going, POLL_S, FIRST_COMPLETED).done):
+            if self._present():
+                seen = time.monotonic()
+            elif time.monotonic() - seen > GONE_S:
+                raise WorkerError(
+                    f"the Dask scheduler at {self._address} has had no workers for "
+                    f"{GONE_S:.0f} s; run the same command again when it has, what is finished "
+                    "is kept"
+                )
+        return done
+
+    def _result(self, future: Future[R]) -> R:
+        from distributed import KilledWorker
+
+        try:
+            return future.result()
+        except CancelledError:
+            raise self._scheduler_lost() from None
+        except KilledWorker as error:
+            raise WorkerError(
+                f"workers of the cluster died again and again at the same job ({error.last_worker}"
+                " was the last), perhaps for lack of memory; the same command goes on where this "
+                "one stopped"
+            ) from None
+
+    def _drop(self, going: Collection[Future[R]], *, settle: bool) -> None:
+        super()._drop(going, settle=settle and self._client.status == "running")
+
+    def close(self) -> None:
+        self._client.close(timeout=ANSWER_S)

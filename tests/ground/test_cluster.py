@@ -19,6 +19,7 @@ from ground.test_workers import die, fail, sleep, whose
 from lab.test_compare import content, without_times
 from mapping.test_resume import command, digests, run_folder, scenes, undisturbed  # noqa: F401
 from swath import cluster as cluster_module
+from swath import workers as workers_module
 from swath.cli import run as swath
 from swath.dataset.build import build_dataset
 from swath.errors import OutputExistsError, WorkerError
@@ -244,8 +245,8 @@ def test_something_else_than_a_scheduler_is_one_line(tmp_path: Path) -> None:
 def test_a_cluster_that_loses_its_workers_or_its_scheduler_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "POLL_S", 0.2)
-    monkeypatch.setattr(cluster_module, "GONE_S", 0.5)
+    monkeypatch.setattr(workers_module, "POLL_S", 0.2)
+    monkeypatch.setattr(workers_module, "GONE_S", 0.5)
     (tmp_path / "dask").mkdir()
     own = LocalCluster(tmp_path / "dask")
 

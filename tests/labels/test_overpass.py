@@ -88,7 +88,7 @@ def test_a_large_box_is_asked_for_in_cells_that_tile_it() -> None:
     assert area == pytest.approx(0.6 * 0.3)
     assert min(q.cell[0] for q in queries) == 2.0
     assert max(q.cell[3] for q in queries) == pytest.approx(48.3)
-    quarters = queries[0].quarters()
+    quarters = queries[0].parts(2, 2)
     assert sum((q.cell[2] - q.cell[0]) * (q.cell[3] - q.cell[1]) for q in quarters) == (
         pytest.approx(0.03)
     )

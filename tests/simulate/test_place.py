@@ -14,14 +14,15 @@ from swath import cli
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import read_labels
 from swath.grid import Grid
-from swath.labels.features import FeatureSource, choose_features
+from swath.labels.features import choose_features
+from swath.labels.osm import FeatureSource
 from swath.simulate.climate import draw_climate
 from swath.simulate.ground import Painter
 from swath.simulate.houses import Density, add_houses
-from swath.simulate.layout import AREAS, LINES, Layout
+from swath.simulate.layout import AREAS, GROUND, LINES, Layout
 from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.materials import CODE
-from swath.simulate.openstreetmap import ground_legend, layout_of, read_layout
+from swath.simulate.openstreetmap import layout_of, read_layout
 from swath.simulate.parameters import Fill, Mapper
 from swath.sites.schema import read_sites_file
 
@@ -79,7 +80,7 @@ def made(town_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_legend_of_the_ground_names_what_a_layout_has() -> None:
-    assert ground_legend().names == ("unmapped", *AREAS, *LINES)
+    assert GROUND.names == ("unmapped", *AREAS, *LINES)
 
 
 def test_a_layout_has_what_the_file_has(layout: Layout) -> None:
@@ -94,13 +95,11 @@ def test_a_layout_has_what_the_file_has(layout: Layout) -> None:
 def test_lines_of_both_directions_are_one(layout: Layout) -> None:
     frame = street_map().iloc[[0, 0]].copy()
     frame["geometry"] = [frame.geometry.iloc[0], frame.geometry.iloc[0].reverse()]
-    legend = ground_legend()
-    frame = frame.reindex(columns=[*legend.keys, "geometry"]).astype(
-        dict.fromkeys(legend.keys, object)
-    )
+    keys = GROUND.keys
+    frame = frame.reindex(columns=[*keys, "geometry"]).astype(dict.fromkeys(keys, object))
     frame = gpd.GeoDataFrame(frame.where(frame.notna(), None), crs="EPSG:4326")
-    chosen = choose_features(FeatureSource(frame, "both"), legend, layout.grid)
-    assert len(layout_of(chosen, legend, layout.grid, 0).lines) == 1
+    chosen = choose_features(FeatureSource(frame, "both"), GROUND, layout.grid)
+    assert len(layout_of(chosen, layout.grid, 0).lines) == 1
 
 
 def test_streets_of_a_town_get_houses_beside_them(layout: Layout) -> None:

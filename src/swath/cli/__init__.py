@@ -99,13 +99,9 @@ def _root(
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run what stands after `swath` (by default the process's arguments); give the exit code.
 
-    Args:
-        arguments: What stands after `swath`; None for the arguments of the process.
-
-    Returns:
-        The exit code. Bugs are raised, not returned.
+    Bugs are raised.
     """
     command = typer.main.get_command(app)
     given = list(sys.argv[1:] if arguments is None else arguments)

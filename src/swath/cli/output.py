@@ -7,13 +7,7 @@ import typer
 
 
 def emit(result: Mapping[str, object], as_json: bool, lines: Sequence[str]) -> None:
-    """Print the result of a command.
-
-    Args:
-        result: What `--json` prints; plain JSON values, no NaN.
-        as_json: Whether `--json` was given.
-        lines: What is printed without it.
-    """
+    """Print the result of a command: plain JSON values without NaN, or lines."""
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:

@@ -55,7 +55,7 @@ def command(
         seed=seed,
     )
     place = simulate_place(osm_file, out, settings, overwrite=overwrite)
-    grid = place.layout.grid
+    grid = place.grid
     days = [str(day.date) for day in place.days]
     result = {
         "site": place.name,

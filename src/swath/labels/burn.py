@@ -61,12 +61,11 @@ def burn(
     """Burn features onto a grid and widen the lines.
 
     A line is burnt as the chain of pixels that GDAL's line drawing (Bresenham) makes of it: one
-    pixel wide in every direction, so that one dilation by 3 x 3 gives a road of 30 m. Burning all
-    pixels that a line touches would make oblique roads up to 1.4 times as wide as straight ones.
-    With the method `width` a line takes the pixels whose centre is within half its width in metres,
-    and is at least one pixel wide. An area takes the pixels whose centre is inside it, and is not
-    widened. The pixels around a line that are to be ignored are so in the classes before it, and
-    never in its own.
+    pixel wide in every direction, so that one dilation by 3 x 3 gives a road of 30 m; all pixels
+    that it touches would make oblique roads up to 1.4 times as wide. With the method `width` it
+    takes the pixels whose centre is within half its width in metres, and is at least one pixel
+    wide. An area takes the pixels whose centre is inside it, and is not widened. The pixels around
+    a line that are to be ignored are so in the classes before it, and never in its own.
 
     Args:
         features: `class_id`, `geometry` in the grid's CRS, and for the method `width` the legend's
@@ -81,9 +80,8 @@ def burn(
     Raises:
         SettingsError: The method `width` with a legend that gives a class of lines no width.
 
-    Source: section on data of the paper ("the road lines rasterised on the image grid, then
-    widened by morphological dilation"); how lines become pixels is not said there. Widths and the
-    ring are not in the paper.
+    Source: the paper's section on data ("the road lines rasterised on the image grid, then widened
+    by morphological dilation"); how lines become pixels, widths and the ring are not in it.
     """
     check_widening(legend, widening)
     # What lies just outside the grid reaches into it when widened.
@@ -145,44 +143,19 @@ def _paint_lines(
 
 
 def burn_mask(shapes: geopandas.GeoSeries, grid: Grid) -> NDArray[np.bool_]:
-    """The pixels of lines (one pixel wide) and of polygons (pixel centre inside).
-
-    Args:
-        shapes: Lines or polygons in the grid's CRS.
-        grid: Where to burn.
-
-    Returns:
-        (H, W) bool.
-    """
+    """The pixels of lines (one pixel wide) and polygons (pixel centre inside): (H, W) bool."""
     mask = np.zeros(grid.shape, bool)
     parts = shapely.get_parts(np.asarray(shapes.values, object))
     dimensions = shapely.get_dimensions(parts)
     draw_chains(mask, parts[dimensions == 1], grid)
     areas = parts[dimensions == 2]
     if len(areas):
-        burnt = rasterize(
-            areas,
-            out_shape=grid.shape,
-            transform=grid.transform,
-            fill=0,
-            default_value=1,
-            dtype=np.uint8,
-        )
-        mask |= burnt == 1
+        mask |= rasterize(areas, grid.shape, transform=grid.transform, dtype=np.uint8) == 1
     return mask
 
 
 def widen(mask: NDArray[np.bool_], widening: Widening) -> NDArray[np.bool_]:
-    """Widen a mask of lines.
-
-    Args:
-        mask: (H, W) bool.
-        widening: How: n dilations by a 3 x 3 cross or square, one by a disk (pixels whose centres
-            are within `times` px), or a Gaussian blur, cut at half of the value that a straight
-            line one pixel wide keeps in its middle. The pixels of the line always stay.
-
-    Returns:
-        (H, W) bool.
+    """Widen a mask of lines (H, W), whose own pixels always stay; not for the method `width`.
 
     Source: follows the paper, which chose dilation and found a Gaussian filter worse.
     """
@@ -192,12 +165,11 @@ def widen(mask: NDArray[np.bool_], widening: Widening) -> NDArray[np.bool_]:
         # The middle of a blurred line has the weight of the kernel's middle.
         impulse = np.zeros(2 * reach_px(widening) + 1)
         impulse[reach_px(widening)] = 1.0
-        sigma = widening.sigma_px
-        kept = ndimage.gaussian_filter1d(impulse, sigma, mode="constant", truncate=_TRUNCATE).max()
-        blurred = ndimage.gaussian_filter(
-            mask.astype(np.float64), sigma, mode="constant", truncate=_TRUNCATE
+        kept, blurred = (
+            ndimage.gaussian_filter(values, widening.sigma_px, mode="constant", truncate=_TRUNCATE)
+            for values in (impulse, mask.astype(np.float64))
         )
-        return np.asarray(mask | (blurred >= kept / 2))
+        return np.asarray(mask | (blurred >= kept.max() / 2))
     if widening.times == 0:
         return mask
     if widening.shape == "disk":
@@ -228,13 +200,7 @@ def reach_px(widening: Widening) -> int:
 
 
 def margin_px(legend: Legend, grid: Grid, widening: Widening) -> int:
-    """How many pixels away a line can still change a pixel, the ring of ignored ones included.
-
-    Args:
-        legend: Gives the widths, for the method `width`.
-        grid: Gives the size of a pixel.
-        widening: How lines are widened.
-    """
+    """How many pixels away a line can still change a pixel, the ring of ignored ones included."""
     if widening.method != "width":
         return reach_px(widening) + widening.ring
     widths = [c.width.greatest_m for c in legend.tagged if c.width is not None]

@@ -1,9 +1,8 @@
 """Vector features: read from any usual format, chosen by a legend, brought to a grid."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -12,44 +11,28 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
-from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
-from swath.errors import InputError
+from swath.errors import InputError, reason_of
 from swath.grid import LONLAT, Bounds, Grid, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
-from swath.labels.osm import ATTRIBUTION, HISTORY_SUFFIXES, OSM_SUFFIXES, read_extract
-from swath.legend import COAST, Legend, LegendClass
+from swath.labels.osm import (
+    ATTRIBUTION,
+    HISTORY_SUFFIXES,
+    OSM_SUFFIXES,
+    FeatureSource,
+    read_extract,
+)
+from swath.legend import COAST, Geometry, Legend
 
 WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
 OGR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
 PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
-_DIMENSION = {"line": 1, "area": 2}
-"""Topological dimension of the geometries that make a class."""
-_NO_CLASS = -1
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureSource:
-    """Features near a place as a file or a server has them, before the legend chooses.
-
-    Attributes:
-        features: The legend's keys as columns (text or None), and `geometry`, in any CRS.
-        origin: What to call the source in an error: its path or its server.
-        extent: (west, south, east, north) in degrees, outside which the source is not complete;
-            None if it does not say.
-        date: The day whose state it shows; None if it does not say.
-        attribution: Who made it; empty if it does not say.
-    """
-
-    features: geopandas.GeoDataFrame
-    origin: str
-    extent: Bounds | None = None
-    date: dt.date | None = None
-    attribution: str = ""
+_GEOMETRIES: dict[int, Geometry] = {1: "line", 2: "area"}
+"""By topological dimension."""
 
 
 def read_features(
@@ -75,21 +58,13 @@ def read_features(
             columns, does not overlap the grid, or has no feature of the legend there.
         MissingExtraError: An OpenStreetMap extract without the package osmium.
     """
-    box = lonlat_box(grid, margin_px)
-    return choose_features(read_near(path, legend, box), legend, grid, margin_px)
+    source = read_near(path, legend, lonlat_box(grid, margin_px))
+    return choose_features(source, legend, grid, margin_px)
 
 
 def lonlat_box(grid: Grid, margin_px: int) -> Bounds:
     """(west, south, east, north) in degrees of a grid and a margin around it."""
-    return transform_bounds(_wide_bounds(grid, margin_px), grid.crs, LONLAT)
-
-
-def _wide_bounds(grid: Grid, margin_px: int) -> Bounds:
-    """The grid's bounds and a margin around them, in its CRS."""
-    x_size, y_size = grid.resolution
-    left, bottom, right, top = grid.bounds
-    x, y = margin_px * x_size, margin_px * y_size
-    return (left - x, bottom - y, right + x, top + y)
+    return grid.crop(grid.window.grow(margin_px)).lonlat_bounds
 
 
 def choose_features(
@@ -97,24 +72,17 @@ def choose_features(
 ) -> geopandas.GeoDataFrame:
     """Those features of a source that the legend names, as `read_features` gives them.
 
-    Args:
-        source: Features near the grid, as they were read.
-        legend: Which features.
-        grid: Where they are wanted.
-        margin_px: How far outside the grid a feature still counts.
-
     Raises:
         InputError: The source does not overlap the grid, or has no feature of the legend there.
     """
     frame = source.features
     if frame.empty:
-        west, south, east, north = grid.lonlat_bounds
         day = f" as of {source.date}" if source.date else ""
         raise InputError(
             f"{source.origin}: the labels{day} do not overlap the image, which spans "
-            f"{west:.4f}..{east:.4f} E, {south:.4f}..{north:.4f} N"
+            f"{grid.lonlat_text}"
         )
-    box = _wide_bounds(grid, margin_px)
+    box = grid.crop(grid.window.grow(margin_px)).bounds
     chosen = _with_sea(_choose(frame, legend), frame, legend, grid.crs, box)
     if chosen.empty:
         raise InputError(
@@ -128,21 +96,16 @@ def choose_features(
 
 
 def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
-    """Read the polygons of a file (coverage, places to ignore), in the grid's CRS.
+    """Read the polygons (coverage, places to ignore) that touch a grid, valid, in its CRS.
 
-    Args:
-        path: A format of `read_features`, but no OpenStreetMap extract.
-        grid: Its bounds choose the polygons.
-
-    Returns:
-        Valid polygons that touch the grid; perhaps none.
+    The file has a format of `read_features`, but is no OpenStreetMap extract.
 
     Raises:
         InputError: The file cannot be read, has no coordinate system, or holds no polygons.
     """
     frame = _read_table(path, grid.lonlat_bounds)
     geometries = geopandas.GeoSeries(shapely.make_valid(frame.geometry.values), crs=frame.crs)
-    polygons = geometries[shapely.get_dimensions(geometries.values) == _DIMENSION["area"]]
+    polygons = geometries[shapely.get_dimensions(geometries.values) == 2]
     if len(geometries) and polygons.empty:
         raise InputError(f"{path}: expected polygons, got {geometries.geom_type.iloc[0]}")
     return polygons.to_crs(grid.crs)
@@ -151,10 +114,10 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
 def read_near(
     path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | None = None
 ) -> FeatureSource:
-    """Read the features of a file that touch a box.
+    """Read the features of a file, as `read_features` takes them, that touch a box.
 
     Args:
-        path: A format of `read_features`.
+        path: The file.
         legend: Gives the columns.
         box: (west, south, east, north) in degrees; None: all features.
         as_of: The day whose state of a full-history OpenStreetMap file is wanted.
@@ -165,8 +128,7 @@ def read_near(
     """
     name, origin = path.name.lower(), str(path)
     if name.endswith((*OSM_SUFFIXES, *HISTORY_SUFFIXES)):
-        extract = read_extract(path, legend, box or WORLD, as_of)
-        return FeatureSource(extract.features, origin, extract.extent, extract.date, ATTRIBUTION)
+        return read_extract(path, legend, box or WORLD, as_of)
     if as_of is not None:
         raise InputError(f"{path}: as_of needs a full-history OpenStreetMap file (.osh.pbf)")
     if name.endswith(ZIP_SUFFIX):
@@ -194,8 +156,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError) as e:
-        reason = " ".join(str(e).split())
-        raise InputError(f"{path}: not readable as vector features ({reason})") from None
+        raise InputError(f"{path}: not readable as vector features ({reason_of(e)})") from None
 
 
 def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
@@ -260,12 +221,16 @@ def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataF
 
     @cache  # few tags in many features
     def class_id(dimension: int, *tags: object) -> int:
-        return _class_id(legend.tagged, dict(zip(legend.keys, tags, strict=True)), dimension)
+        if dimension not in _GEOMETRIES:
+            return -1
+        named = dict(zip(legend.keys, tags, strict=True))
+        number = legend.classify(named, _GEOMETRIES[dimension])
+        return -1 if number is None else number
 
     rows = zip(dimensions.tolist(), *columns, strict=True)
     ids = np.fromiter((class_id(*row) for row in rows), np.int64, len(frame))
-    chosen = frame[ids != _NO_CLASS].copy()
-    chosen.insert(0, "class_id", ids[ids != _NO_CLASS])
+    chosen = frame[ids >= 0].copy()
+    chosen.insert(0, "class_id", ids[ids >= 0])
     return chosen
 
 
@@ -298,22 +263,11 @@ def _with_sea(
     return geopandas.GeoDataFrame(both, geometry="geometry", crs=crs)
 
 
-def _class_id(classes: Iterable[LegendClass], tags: Mapping[str, object], dimension: int) -> int:
-    """The last class that matches by tags and by geometry."""
-    last = _NO_CLASS
-    for c in classes:
-        if c.geometry is not None and _DIMENSION[c.geometry] == dimension and c.matches(tags):
-            last = c.id
-    return last
-
-
 def _cut(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
     """The parts inside a box, each of the dimension it had; what only touches it is dropped."""
-    whole: NDArray[np.object_] = shapely.make_valid(frame.geometry.values)
-    dimensions = shapely.get_dimensions(frame.geometry.values)
-    parts = shapely.intersection(whole, shapely.box(*box))
+    parts = shapely.intersection(shapely.make_valid(frame.geometry.values), shapely.box(*box))
     cut = frame.set_geometry(geopandas.GeoSeries(parts, index=frame.index, crs=frame.crs))
-    cut["_dimension"] = dimensions
+    cut["_dimension"] = shapely.get_dimensions(frame.geometry.values)
     # An intersection may mix: a polygon that also touches the box with a point.
     cut = cut.explode(ignore_index=True)
     same = shapely.get_dimensions(cut.geometry.values) == cut["_dimension"].to_numpy()

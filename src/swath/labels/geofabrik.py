@@ -28,34 +28,22 @@ _FLAGS = {"T": "yes", "F": None}
 # Feature class -> tags, where the class is not simply the value of the layer's key.
 _ROADS = {"unknown": "road", **{f"track_grade{grade}": "track" for grade in range(1, 6)}}
 _WATER = {
-    "water": ("natural", "water"),
-    "reservoir": ("natural", "water"),
-    "river": ("natural", "water"),
-    "riverbank": ("natural", "water"),
+    **dict.fromkeys(("reservoir", "river", "riverbank"), ("natural", "water")),
     "dock": ("waterway", "dock"),
-    "glacier": ("natural", "glacier"),
-    "wetland": ("natural", "wetland"),
 }
 _LANDUSE = {
-    "park": ("leisure", "park"),
-    "nature_reserve": ("leisure", "nature_reserve"),
+    **{name: ("leisure", name) for name in ("park", "nature_reserve")},
+    **{name: ("natural", name) for name in ("scrub", "heath")},
     "national_park": ("boundary", "national_park"),
     "farm": ("landuse", "farmland"),
-    "scrub": ("natural", "scrub"),
-    "heath": ("natural", "heath"),
 }
 
 
 def read_geofabrik(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoDataFrame:
-    """Read what may belong to a legend from a Geofabrik shapefile zip.
+    """Read what may belong to a legend from a Geofabrik shapefile zip (`-free.shp.zip`).
 
     The zip keeps few tags: of a road its class, `tunnel` and `bridge`; of an area its class. What a
     legend asks beyond that (`width`, `lanes`, `area`) is missing.
-
-    Args:
-        path: A `-free.shp.zip`.
-        legend: Gives the columns.
-        box: (west, south, east, north) in degrees.
 
     Returns:
         In degrees: the legend's keys as columns (text or None) and `geometry`.
@@ -76,13 +64,8 @@ def read_geofabrik(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoData
             raise InputError(f"{path}: {member} has no column fclass, as Geofabrik's layers have")
         tags = _tags(frame, layer)
         columns = {key: tags.get(key, [None] * len(frame)) for key in legend.keys}
-        frames.append(
-            geopandas.GeoDataFrame(
-                pd.DataFrame(columns, dtype=object, index=frame.index),
-                geometry=frame.geometry.values,
-                crs=LONLAT,
-            )
-        )
+        table = pd.DataFrame(columns, dtype=object, index=frame.index)
+        frames.append(geopandas.GeoDataFrame(table, geometry=frame.geometry.values, crs=LONLAT))
     if not frames:
         raise InputError(f"{path}: no layer in it can hold {', '.join(sorted(keys))}")
     # Layers without a feature here would only blur the columns' types.

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -91,19 +92,18 @@ def _states(
     source = osmium.FileProcessor(path, kind)
     if only is not None:
         source = source.with_filter(only)
-    number: int | None = None
-    newest = 0
-    state: State | None = None
-    for item in cast("Iterable[Kind]", source):
-        if item.timestamp.year < 2000:  # the zero of the clock: long before OpenStreetMap
-            raise InputError(f"{path}: its objects have no dates, so no day's state can be told")
-        if item.id != number:
-            if number is not None and abs(item.id) < abs(number):
-                raise InputError(f"{path}: a history file must be sorted; run: osmium sort")
-            if number is not None and state is not None:
-                yield number, state
-            number, newest, state = item.id, 0, None
-        if item.timestamp <= moment and item.version >= newest:
-            newest, state = item.version, take(item) if item.visible else None
-    if number is not None and state is not None:
-        yield number, state
+    last = 0
+    for number, versions in groupby(cast("Iterable[Kind]", source), lambda item: item.id):
+        if abs(number) < abs(last):
+            raise InputError(f"{path}: a history file must be sorted; run: osmium sort")
+        last, newest = number, 0
+        state: State | None = None
+        for item in versions:
+            if item.timestamp.year < 2000:  # the zero of the clock: long before OpenStreetMap
+                raise InputError(
+                    f"{path}: its objects have no dates, so no day's state can be told"
+                )
+            if item.timestamp <= moment and item.version >= newest:
+                newest, state = item.version, take(item) if item.visible else None
+        if state is not None:
+            yield number, state

@@ -2,9 +2,8 @@
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from swath.errors import InputError, optional_import
+from swath.errors import InputError, optional_import, reason_of
 from swath.grid import LONLAT, Bounds
 from swath.labels.history import write_state
 from swath.legend import Legend
@@ -36,33 +35,36 @@ _Wkb = str | bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Extract:
-    """What an extract holds near a box.
+class FeatureSource:
+    """Features near a place as a file or a server has them, before the legend chooses.
 
     Attributes:
-        features: In degrees: the legend's keys as columns (text or None), and `geometry`.
-        extent: (west, south, east, north) in degrees, outside which the extract is not complete;
+        features: The legend's keys as columns (text or None), and `geometry`, in any CRS.
+        origin: What to call the source in an error: its path or its server.
+        extent: (west, south, east, north) in degrees, outside which the source is not complete;
             None if it does not say.
-        date: The day whose state of OpenStreetMap it shows; None if it does not say.
-        cut: How many lines lack a node or more, as at the edge of an extract; what is left of them
-            is kept.
+        date: The day whose state it shows; None if it does not say.
+        attribution: Who made it; empty if it does not say.
     """
 
     features: geopandas.GeoDataFrame
-    extent: Bounds | None
-    date: dt.date | None
-    cut: int
+    origin: str
+    extent: Bounds | None = None
+    date: dt.date | None = None
+    attribution: str = ""
 
 
-def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = None) -> Extract:
-    """Read what may belong to a legend from an OpenStreetMap extract.
+def read_extract(
+    path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = None
+) -> FeatureSource:
+    """Read what may belong to a legend from an OpenStreetMap extract, in degrees.
 
     Every way comes as a line, and, where the legend has areas, every closed way and multipolygon as
-    an area too: which of them counts is the legend's business.
+    an area too: which of them counts is the legend's business. Of ways that lack nodes, as at the
+    edge of an extract, what is left is kept.
 
     Args:
-        path: `.osm.pbf`, `.osm`, `.osm.gz`, `.osm.bz2`, or the same with full history (`.osh.pbf`
-            and so on).
+        path: A name that ends as one of `OSM_SUFFIXES` or `HISTORY_SUFFIXES`.
         legend: Features that carry none of its keys are left out.
         box: (west, south, east, north) in degrees; features away from it are left out.
         as_of: The day (0:00 UTC) whose state is wanted; for full-history files, and only for them.
@@ -88,24 +90,22 @@ def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None 
                 + (f", of {date}" if date else "")
             )
         if as_of is None:
-            return replace(_read(path, legend, box), extent=extent, date=date)
+            features = _read(path, legend, box)
+            return FeatureSource(features, str(path), extent, date, ATTRIBUTION)
         if date is not None and as_of > date:
             raise InputError(f"{path}: the history ends {date}, before the {as_of} asked for")
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state.osm.pbf"
             write_state(path, state, legend, as_of)
-            return replace(_read(state, legend, box), extent=extent, date=as_of)
+            features = _read(state, legend, box)
+            return FeatureSource(features, str(path), extent, as_of, ATTRIBUTION)
     except reading_errors() as error:
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         raise InputError(f"{path}: not readable as an OpenStreetMap extract ({reason})") from None
 
 
 def check_osmium(what: str) -> None:
-    """Raise `MissingExtraError` unless the package osmium is installed.
-
-    Args:
-        what: What needs it, in words.
-    """
+    """Raise `MissingExtraError` unless osmium is installed, which `what` needs (in words)."""
     with optional_import(what, "osm"):
         import osmium  # noqa: F401
 
@@ -138,18 +138,20 @@ def _header(path: Path) -> tuple[Bounds | None, dt.date | None, bool]:
     return extent, date, history
 
 
-def _read(path: Path, legend: Legend, box: Bounds) -> Extract:
+def _read(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoDataFrame:
     try:
         return _collect(path, legend, box)
     except RuntimeError as error:
         if "out of order" not in str(error):
             raise
-        # Editors save objects in any order, areas need them sorted.
-        with _sorted_copy(path) as copy:
-            return _collect(copy, legend, box)
+    # Editors save objects in any order, areas need them sorted.
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "sorted.osm.pbf"
+        merge_extracts([path], copy)
+        return _collect(copy, legend, box)
 
 
-def _collect(path: Path, legend: Legend, box: Bounds) -> Extract:
+def _collect(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoDataFrame:
     import osmium
 
     keys = osmium.filter.KeyFilter(*legend.wanted)
@@ -161,39 +163,34 @@ def _collect(path: Path, legend: Legend, box: Bounds) -> Extract:
     kinds = osmium.filter.EntityFilter(osmium.osm.WAY | osmium.osm.AREA)
     factory = osmium.geom.WKBFactory()
     near = _Near(legend, box)
-    cut = 0
     for item in source.with_filter(kinds).with_filter(keys):
         pieces: list[_Wkb] = []
         with suppress(osmium.InvalidLocationError, RuntimeError):
             # Not of one node only, nor of an area that does not close.
             if isinstance(item, osmium.osm.Way):
-                pieces, whole = _lines(item, factory)
-                cut += not whole
+                pieces = _lines(item, factory)
             elif isinstance(item, osmium.osm.Area):
                 pieces = [factory.create_multipolygon(item)]
         for piece in pieces:
             near.add(item.tags, piece)
-    return Extract(near.frame(), None, None, cut)
+    return near.frame()
 
 
-def _lines(way: "Way", factory: "WKBFactory") -> "tuple[list[_Wkb], bool]":
-    """A way as WKB, and whether all its nodes are known.
-
-    Extracts cut ways at their edge; then the runs of known nodes are left, each two or more.
-    """
+def _lines(way: "Way", factory: "WKBFactory") -> list[_Wkb]:
+    """A way as WKB, or the runs of two or more known nodes that an extract's edge leaves."""
     import osmium
 
     # osmium passes over unknown nodes at the start without a word.
     if len(way.nodes) == 0 or way.nodes[0].location.valid():
         with suppress(osmium.InvalidLocationError):
-            return [factory.create_linestring(way)], True
+            return [factory.create_linestring(way)]
     runs: list[list[tuple[float, float]]] = [[]]
     for node in way.nodes:
         if node.location.valid():
             runs[-1].append((node.lon, node.lat))
         elif runs[-1]:
             runs.append([])
-    return [shapely.to_wkb(shapely.LineString(run)) for run in runs if len(set(run)) > 1], False
+    return [shapely.to_wkb(shapely.LineString(run)) for run in runs if len(set(run)) > 1]
 
 
 class _Near:
@@ -226,22 +223,8 @@ class _Near:
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=LONLAT)
 
 
-@contextmanager
-def _sorted_copy(path: Path) -> Iterator[Path]:
-    """A temporary copy of an extract with its objects sorted by type and number."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "sorted.osm.pbf"
-        merge_extracts([path], copy)
-        yield copy
-
-
 def merge_extracts(paths: list[Path], target: Path, header: "Header | None" = None) -> None:
-    """Write the objects of several extracts sorted, each once, to a new extract.
-
-    Args:
-        paths: The extracts.
-        target: The `.osm.pbf` to write.
-        header: What it says of itself; None: nothing.
+    """Write the objects of several extracts sorted, each once, to a new `.osm.pbf`.
 
     Raises:
         RuntimeError: An extract cannot be read; see `reading_errors`.

@@ -11,6 +11,7 @@ import errno
 import gzip
 import hashlib
 import http.client
+import json
 import math
 import os
 import random
@@ -24,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath.errors import RemoteError, SettingsError
+from swath.errors import RemoteError, SettingsError, reason_of
 from swath.files import replacing
 from swath.grid import Bounds
 from swath.legend import Legend
@@ -67,26 +68,17 @@ class Query:
         west, south, east, north = self.cell
         wanted = []
         for key, values in self.tags:
-            test = (
-                f"[{_quoted(key)}]"
-                if "*" in values
-                else f"[{_quoted(key)}~{_quoted('^(' + '|'.join(map(re.escape, values)) + ')$')}]"
-            )
+            any_of = "^(" + "|".join(map(re.escape, values)) + ")$"
+            quoted = [json.dumps(text, ensure_ascii=False) for text in (key, any_of)]
+            test = f"[{quoted[0] if '*' in values else '~'.join(quoted)}]"
             wanted.append(f"  way{test};")
             if self.areas:
                 wanted.append(f'  relation{test}["type"="multipolygon"];')
-        return "\n".join(
-            (
-                f"[out:xml][timeout:{_TIMEOUT_S}][maxsize:536870912]"
-                f'[date:"{self.date}T00:00:00Z"]'
-                f"[bbox:{south:.7f},{west:.7f},{north:.7f},{east:.7f}];",
-                "(",
-                *wanted,
-                ");",
-                "(._;>;);",
-                "out body;",
-            )
+        settings = (
+            f'[out:xml][timeout:{_TIMEOUT_S}][maxsize:536870912][date:"{self.date}T00:00:00Z"]'
+            f"[bbox:{south:.7f},{west:.7f},{north:.7f},{east:.7f}];"
         )
+        return "\n".join((settings, "(", *wanted, ");", "(._;>;);", "out body;"))
 
     @property
     def name(self) -> str:
@@ -94,19 +86,16 @@ class Query:
         asked = f"{self.server}\n{self.text}".encode()
         return f"{self.date}-{hashlib.sha256(asked).hexdigest()[:24]}.osm.gz"
 
-    def quarters(self) -> tuple["Query", ...]:
-        """The same question for the four quarters of the cell."""
+    def parts(self, columns: int, rows: int) -> tuple["Query", ...]:
+        """The same question for equal parts of the cell, row by row from the south-west."""
         west, south, east, north = self.cell
-        lon, lat = (west + east) / 2, (south + north) / 2
-        return tuple(
-            replace(self, cell=cell)
-            for cell in (
-                (west, south, lon, lat),
-                (lon, south, east, lat),
-                (west, lat, lon, north),
-                (lon, lat, east, north),
-            )
-        )
+        width, height = (east - west) / columns, (north - south) / rows
+        corners = [
+            (west + column * width, south + row * height)
+            for row in range(rows)
+            for column in range(columns)
+        ]
+        return tuple(replace(self, cell=(x, y, x + width, y + height)) for x, y in corners)
 
 
 def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tuple[Query, ...]:
@@ -131,33 +120,11 @@ def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tup
         raise SettingsError(
             f"overpass: {date} cannot be asked for; days run from {FIRST_DAY} to today"
         )
-    tags = tuple(legend.wanted.items())
+    areas = any(c.geometry == "area" for c in legend.tagged)
     west, south, east, north = box
     columns = max(1, math.ceil((east - west) / _CELL_DEG))
     rows = max(1, math.ceil((north - south) / _CELL_DEG))
-    width, height = (east - west) / columns, (north - south) / rows
-    return tuple(
-        Query(
-            url,
-            (
-                west + column * width,
-                south + row * height,
-                west + (column + 1) * width,
-                south + (row + 1) * height,
-            ),
-            date,
-            tags,
-            any(c.geometry == "area" for c in legend.tagged),
-        )
-        for row in range(rows)
-        for column in range(columns)
-    )
-
-
-def cache_folder() -> Path:
-    """Where answers are kept: `swath/overpass` in XDG_CACHE_HOME or ~/.cache."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "swath" / "overpass"
+    return Query(url, box, date, tuple(legend.wanted.items()), areas).parts(columns, rows)
 
 
 def fetch(
@@ -170,7 +137,8 @@ def fetch(
 
     Args:
         queries: What `plan_queries` made.
-        cache: Folder that keeps the answers; by default `cache_folder()`.
+        cache: Folder that keeps the answers; by default `swath/overpass` in XDG_CACHE_HOME or
+            ~/.cache.
         wait: Called with seconds to pass.
 
     Returns:
@@ -179,18 +147,20 @@ def fetch(
     Raises:
         RemoteError: The server refuses the query, does not recover, or sends no OpenStreetMap data.
     """
-    folder = cache_folder() if cache is None else cache
+    if cache is None:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        cache = Path(home) / "swath" / "overpass"
     answers = []
     left = [(query, 0) for query in reversed(queries)]
     asked = False
     while left:
         query, splits = left.pop()
-        path = folder / query.name
+        path = cache / query.name
         if path.is_file():
             answers.append(path)
             continue
-        quarters = [folder / quarter.name for quarter in query.quarters()]
-        if not any(quarter.is_file() for quarter in quarters):
+        quarters = query.parts(2, 2)
+        if not any((cache / quarter.name).is_file() for quarter in quarters):
             if asked:
                 wait(_PAUSE_S)
             asked = True
@@ -202,7 +172,7 @@ def fetch(
                 f"{query.server}: the server runs out of time or memory even for a cell of "
                 f"{query.cell[2] - query.cell[0]:.3f} degrees; take another server or an extract"
             )
-        left += [(quarter, splits + 1) for quarter in reversed(query.quarters())]
+        left += [(quarter, splits + 1) for quarter in reversed(quarters)]
     return answers
 
 
@@ -227,7 +197,7 @@ def _ask(query: Query, path: Path, wait: Callable[[float], object]) -> bool:
         except (_BusyError, http.client.HTTPException, zlib.error, EOFError, OSError) as error:
             if getattr(error, "filename", None) or getattr(error, "errno", 0) == errno.ENOSPC:
                 raise  # the cache's disk, not the server
-            reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
+            reason = reason_of(getattr(error, "reason", error))
         if seconds > _LONGEST_WAIT_S:
             raise RemoteError(
                 f"{query.server}: {reason}, and asks to wait {seconds:.0f} s; try again then"
@@ -304,8 +274,3 @@ def _retry_after(value: str | None) -> float:
     if until.tzinfo is None:
         return 0.0
     return max(0.0, (until - dt.datetime.now(dt.UTC)).total_seconds())
-
-
-def _quoted(text: str) -> str:
-    """A string of Overpass's language."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -15,9 +15,9 @@ from pydantic import model_validator
 from swath.errors import InputError
 from swath.grid import LONLAT, Bounds, Grid
 from swath.labels.burn import burn_mask
-from swath.labels.features import FeatureSource, choose_features, lonlat_box, read_near
+from swath.labels.features import choose_features, lonlat_box, read_near
 from swath.labels.osm import (
-    ATTRIBUTION,
+    FeatureSource,
     check_osmium,
     merge_extracts,
     read_extract,
@@ -88,10 +88,10 @@ def read_labels_source(
     margin_px: int = 0,
     cache: Path | None = None,
 ) -> Labelled:
-    """Read the features of a legend from a file or from Overpass.
+    """Read the features of a legend on a grid and `margin_px` around it.
 
     Args:
-        settings: Where they come from.
+        settings: A file or Overpass.
         legend: Which features.
         grid: Where they are wanted.
         folder: Where relative paths start.
@@ -107,59 +107,46 @@ def read_labels_source(
     box = lonlat_box(grid, margin_px)
     if settings.path is not None:
         source = read_near(folder / settings.path, legend, box, settings.as_of)
+        origin = Path(source.origin).name
     else:
         source = _read_overpass(settings, legend, box, cache)
+        origin = source.origin
     features = choose_features(source, legend, grid, margin_px)
-    features.attrs = {
-        "source": Path(source.origin).name if settings.path is not None else source.origin,
-        **({"date": str(source.date)} if source.date else {}),
-        **({"attribution": source.attribution} if source.attribution else {}),
-    }
+    told = {"date": source.date and str(source.date), "attribution": source.attribution}
+    features.attrs = {"source": origin, **{key: text for key, text in told.items() if text}}
     return Labelled(features, _complete(source, grid), source.attribution)
 
 
 def _read_overpass(
-    settings: LabelSettings,
-    legend: Legend,
-    box: Bounds,
-    cache: Path | None,
+    settings: LabelSettings, legend: Legend, box: Bounds, cache: Path | None
 ) -> FeatureSource:
     check_osmium("reading from Overpass")
     if settings.overpass is None or settings.date is None:
         raise InputError("labels name neither a file nor an Overpass server with a date")
     queries = plan_queries(settings.overpass, box, legend, settings.date)
     answers = fetch(queries, cache)
-    origin = queries[0].server
-    if len(answers) == 1:
-        features = read_extract(answers[0], legend, box).features
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            merged = Path(folder) / "merged.osm.pbf"
+    with tempfile.TemporaryDirectory() as folder:
+        path = answers[0]
+        if len(answers) > 1:
+            path = Path(folder) / "merged.osm.pbf"
             try:
-                merge_extracts(answers, merged)
+                merge_extracts(answers, path)
             except reading_errors() as error:
                 raise InputError(
                     f"{answers[0].parent}: an answer of Overpass kept there is not readable "
                     f"({error}); delete those of {settings.date}"
                 ) from None
-            features = read_extract(merged, legend, box).features
-    return FeatureSource(features, origin, date=settings.date, attribution=ATTRIBUTION)
+        source = read_extract(path, legend, box)
+    return replace(source, origin=queries[0].server, extent=None, date=settings.date)
 
 
 def _complete(source: FeatureSource, grid: Grid) -> NDArray[np.bool_] | None:
     """Where on the grid a source is complete; None if it covers the grid or does not say."""
     if source.extent is None:
         return None
-    west, south, east, north = source.extent
-    left, bottom, right, top = grid.lonlat_bounds
-    slack = _EDGE_DEG
-    if (
-        west - slack <= left
-        and south - slack <= bottom
-        and right <= east + slack
-        and top <= north + slack
-    ):
+    extent = shapely.box(*source.extent)
+    if extent.buffer(_EDGE_DEG, join_style="mitre").covers(shapely.box(*grid.lonlat_bounds)):
         return None
     # Straight in degrees is not straight on the grid: the sides are cut into short pieces.
-    outline = shapely.segmentize(shapely.box(west, south, east, north), 0.01)
+    outline = shapely.segmentize(extent, 0.01)
     return burn_mask(geopandas.GeoSeries([outline], crs=LONLAT).to_crs(grid.crs), grid)

@@ -27,12 +27,8 @@ def draw_chains(mask: NDArray[np.bool_], lines: NDArray[np.object_], grid: Grid)
     """Set the pixels of lines, one pixel wide: the chains that GDAL's line drawing makes.
 
     A segment runs by Bresenham's algorithm from the pixel that its start lies in to that of its
-    end. Only where a point lies on the border of two pixels may rounding set GDAL apart.
-
-    Args:
-        mask: (H, W) bool, changed in place.
-        lines: LineStrings in the grid's CRS; what is outside the grid is left out.
-        grid: Where the pixels of `mask` lie.
+    end. Only where a point lies on the border of two pixels may rounding set GDAL apart. Lines are
+    in the grid's CRS; what is outside the grid is left out.
     """
     for at in range(0, len(lines), _BATCH):
         _draw_chains(mask, _segments(lines[at : at + _BATCH], grid)[0], grid)
@@ -75,13 +71,7 @@ def draw_strokes(
 
     A stroke is at least one pixel wide (the larger side of a pixel), and so has no gap. Its area is
     its length times its width, on average over where pixels fall, in every direction; which is not
-    so for chains of pixels.
-
-    Args:
-        mask: (H, W) bool, changed in place.
-        lines: LineStrings in the grid's CRS, whose unit is the metre.
-        widths_m: (N,) the whole width of each line in metres.
-        grid: Where the pixels of `mask` lie.
+    so for chains of pixels. The unit of the grid's CRS, which is that of the lines, is the metre.
     """
     size = np.array(grid.resolution)
     radii = np.maximum(widths_m, size.max()) / 2 + _TIE_PX * size.max()

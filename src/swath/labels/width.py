@@ -18,14 +18,11 @@ _MOST_LANES = 16
 
 
 def line_widths_m(features: geopandas.GeoDataFrame, rule: LineWidth) -> NDArray[np.float64]:
-    """The width of every feature in metres.
+    """The width of every feature: (N,) float64 metres, greater than 0, at most `rule.greatest_m`.
 
     Args:
         features: The rule's keys as columns (text or missing); a column may be absent.
         rule: What decides, and in which order: see `LineWidth`.
-
-    Returns:
-        (N,) float64 metres, greater than 0, at most `rule.greatest_m`.
     """
     keys = [key for key in rule.keys if key in features.columns]
 
@@ -38,12 +35,7 @@ def line_widths_m(features: geopandas.GeoDataFrame, rule: LineWidth) -> NDArray[
 
 
 def width_m(tags: Mapping[str, object], rule: LineWidth) -> float:
-    """The width of one feature in metres, greater than 0, at most `rule.greatest_m`.
-
-    Args:
-        tags: OSM tags of the feature; what is no text (None, NaN) counts as missing.
-        rule: What decides, and in which order: see `LineWidth`.
-    """
+    """The width in metres of a feature with these tags; what is no text counts as missing."""
     least, greatest = rule.range_m
     for key in rule.tags:
         width = parse_length_m(tags.get(key))
@@ -60,11 +52,9 @@ def width_m(tags: Mapping[str, object], rule: LineWidth) -> float:
 
 
 def parse_length_m(text: object) -> float | None:
-    """A length as OSM writes it, in metres.
+    """A length as OSM writes it, in metres: `5`, `5.5`, `5,5`, `5.5 m`, `16 ft`, `16'4"`, `0.1 mi`.
 
-    Args:
-        text: `5`, `5.5`, `5,5`, `5.5 m`, `16 ft`, `16'4"`, `0.1 mi`; anything else gives None, also
-            a missing value and a list such as `3;4`.
+    Anything else gives None, also a missing value and a list such as `3;4`.
     """
     if not isinstance(text, str):
         return None

@@ -11,7 +11,7 @@ from swath.scenes.paintedclouds import SHADE, cloud_cover, cloud_over
 from swath.sentinel2 import BANDS as SENTINEL2
 from swath.sentinel2 import CLOUD_REFLECTANCE
 from swath.simulate.day import Day
-from swath.simulate.materials import BANDS
+from swath.simulate.materials import WAVES_UM
 from swath.simulate.parameters import Air
 from swath.simulate.pattern import hills
 
@@ -25,13 +25,7 @@ _HAZE_BACKWARD = 0.35
 def through_air(
     surface: NDArray[np.float32], day: Day, bands: tuple[int, ...], air: Air
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """See the ground from above the air.
-
-    Args:
-        surface: (bands, H, W) reflectance of the ground; the whole picture.
-        day: Sun, haze and clouds.
-        bands: Indexes into `materials.BANDS`.
-        air: Its constants.
+    """See the ground, (bands, H, W) reflectance of the whole picture, from above the air.
 
     Returns:
         (bands, H, W) float32 reflectance at the top of the atmosphere; and (H, W) bool: True where
@@ -52,7 +46,7 @@ def through_air(
     cirrus = day.cirrus * np.clip(hills(window, 150, day.seed + 8, octaves=4), 0, 2.5)
     seen = np.empty_like(surface)
     for at, band in enumerate(bands):
-        wave = SENTINEL2[BANDS[band]].wavelength_um
+        wave = float(WAVES_UM[band])
         rayleigh = np.float32(air.rayleigh * wave**-4.05)
         aerosol = haze * np.float32((wave / 0.55) ** -air.angstrom)
         back = (1 - np.exp(-(rayleigh + aerosol) * paths)) / (4 * (1 + sun_up))
@@ -61,11 +55,9 @@ def through_air(
         path *= 1 + np.float32(air.multiple) * rayleigh
         through = np.exp(-(0.48 * rayleigh + 0.16 * aerosol) * paths)
         lit = surface[at] * clear
-        around = uniform_filter(
-            uniform_filter(lit, int(air.adjacency_px), mode="nearest"),
-            int(air.adjacency_px),
-            mode="nearest",
-        )
+        around = lit
+        for _ in range(2):
+            around = uniform_filter(around, int(air.adjacency_px), mode="nearest")
         share = np.minimum(air.adjacency * total, 0.6)
         seen[at] = path + through * (lit + share * (around - lit))
         white = np.float32(_ice(wave))
@@ -115,10 +107,8 @@ def _clouds(
     clear = np.ones(shape, np.float32)
     if day.cloud > 0:
         reach = _CLOUD_M / np.tan(day.sun[0]) / 10.0
-        down, right = (
-            round(float(reach * np.cos(day.sun[1]))),
-            round(float(-reach * np.sin(day.sun[1]))),
-        )
+        down = round(float(reach * np.cos(day.sun[1])))
+        right = round(float(-reach * np.sin(day.sun[1])))
         heights = hills(window, 60, day.seed + 6, octaves=6)
         edge = np.float32(np.quantile(heights, 1 - day.cloud))
         cover = cloud_cover(heights, edge).astype(np.float32)
@@ -128,5 +118,4 @@ def _clouds(
         heights = hills(window, 80, day.seed + 7, octaves=5)
         edge = np.float32(np.quantile(heights, 1 - day.shadow))
         clear *= 1 - np.float32(0.5) * cloud_cover(heights, edge)
-    hidden = (cover > 0.1) | (clear < 0.8)
-    return cover, hidden, clear.astype(np.float32)
+    return cover, (cover > 0.1) | (clear < 0.8), clear.astype(np.float32)

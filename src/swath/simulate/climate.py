@@ -36,10 +36,6 @@ def draw_climate(latitude_deg: float, seed: int) -> Climate:
 
     Dry zones lie at 15 to 38 degrees; dry soil is bright, and dry regions have few trees and pale
     roofs.
-
-    Args:
-        latitude_deg: -90..90.
-        seed: The same seed gives the same region.
     """
     rng = np.random.default_rng((seed, 101))
     belt = np.exp(-0.5 * ((abs(latitude_deg) - 27) / 9) ** 2)
@@ -71,12 +67,7 @@ def usual_roofs(climate: Climate) -> NDArray[np.uint8]:
 
 
 def roofs(climate: Climate, works: bool) -> NDArray[np.uint8]:
-    """(64,) codes of roofs, each material as often as it is common.
-
-    Args:
-        climate: Gives the shares among houses.
-        works: Whether of works' halls: mostly flat ones.
-    """
+    """(64,) codes of roofs, of houses or of works, each material as often as it is common."""
     shares = np.array(climate.roofs)
     if works:
         shares = 0.25 * shares + 0.75 * np.array([0.07, 0.18, 0.45, 0.22, 0.08])

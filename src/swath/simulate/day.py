@@ -64,17 +64,9 @@ class Day:
 def plan_days(
     count: int, climate: Climate, parameters: Parameters, seed: int, cloud: float = 0.0
 ) -> tuple[Day, ...]:
-    """Choose clear days spread over a year, each with its own weather.
+    """Choose clear days spread over a year, each with its own weather; oldest first.
 
-    Args:
-        count: How many.
-        climate: Where.
-        parameters: What weather there may be.
-        seed: The same seed gives the same days.
-        cloud: Share of the picture that thick cloud covers on the last of the days.
-
-    Returns:
-        The days, oldest first.
+    Thick cloud covers a share `cloud` of the picture on the last of them.
 
     Raises:
         SettingsError: The sun stands too low all the year for so many days.
@@ -89,14 +81,12 @@ def plan_days(
             f"{count} dates at {climate.latitude_deg:.1f} degrees north: only {len(bright)} days "
             f"of a year have the sun above {parameters.light.lowest_sun_deg:g} degrees"
         )
-    edges = np.linspace(0, len(bright), count + 1)
     days = []
-    for first, last in pairwise(edges):
+    for first, last in pairwise(np.linspace(0, len(bright), count + 1)):
         # Kept apart: two pictures of one week would show one day's weather twice.
         date = bright[int(first + (last - first) * rng.uniform(0.2, 0.8))]
         days.append(_draw_weather(date, climate, parameters, rng))
-    clouded = [replace(day, cloud=cloud) for day in days[-1:]]
-    return (*days[:-1], *clouded)
+    return (*days[:-1], replace(days[-1], cloud=cloud))
 
 
 def _draw_weather(
@@ -105,6 +95,7 @@ def _draw_weather(
     """A day with what weather it had; without thick cloud."""
     weather, air, optics = parameters.weather, parameters.air, parameters.optics
     wet, cirrus, shade = rng.random(3)
+    darker = weather.moisture[1] * (wet < weather.moisture[0])
     winter = Day(date, climate.latitude_deg).sun[0] < np.deg2rad(30)
     frost = date.month in ((12, 1, 2, 3) if climate.latitude_deg > 0 else (6, 7, 8))
     cold = frost and abs(climate.latitude_deg) > 40
@@ -114,11 +105,7 @@ def _draw_weather(
         aerosol=float(air.aerosol[0] * np.exp(air.aerosol[1] * rng.standard_normal())),
         cirrus=float(rng.uniform(0, weather.cirrus[1]) * (cirrus < weather.cirrus[0])),
         shadow=float(rng.uniform(0, weather.shadow[1]) * (shade < weather.shadow[0])),
-        moist=float(
-            1
-            - rng.uniform(0.2, 1) * weather.moisture[1] * (wet < weather.moisture[0])
-            - 0.1 * winter
-        ),
+        moist=float(1 - rng.uniform(0.2, 1) * darker - 0.1 * winter),
         snow=float(rng.uniform(0.4, 1) * (rng.random() < weather.snow * cold)),
         turbid=float(np.clip(climate.turbid + rng.normal(0, 0.1), 0, 1)),
         shift_px=(

@@ -1,7 +1,6 @@
 """What lies on the ground, in cells of 2 m: material, brightness, height."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 
 import geopandas
@@ -10,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
 from scipy.special import ndtri
+from shapely.geometry import mapping
 
 from swath.grid import Grid, Window
 from swath.simulate.climate import Climate, crops, roofs, usual_roofs
@@ -66,14 +66,7 @@ class Painter:
     """Paints the ground of a layout, one window at a time."""
 
     def __init__(self, layout: Layout, density: Density, climate: Climate, fill: Fill) -> None:
-        """Prepare a layout for painting.
-
-        Args:
-            layout: The place, its houses included.
-            density: Of its roads.
-            climate: Which crops, roofs and trees.
-            fill: What stands where nothing is mapped.
-        """
+        """Prepare a layout, its houses included."""
         self._grid, self._seed = layout.grid, layout.seed * 1000
         self._density, self._climate, self._fill = density, climate, fill
         areas = layout.areas
@@ -85,18 +78,16 @@ class Painter:
         lines = layout.lines
         order = np.lexsort((lines["width_m"], [LINES.index(kind) for kind in lines["kind"]]))
         self._lines = lines.iloc[order].reset_index(drop=True)
-        self._strips = _widened(self._lines, self._lines["width_m"].to_numpy() / 2)
-        self._verges = _widened(self._lines, _verge_m(self._lines))
+        width = self._lines["width_m"].to_numpy()
+        verge = width / 2 + np.where(width > 11, 5.0, 2.0)
+        verge[self._lines["kind"] != "road"] = 0
+        self._strips, self._verges = (
+            shapely.buffer(self._lines.geometry.values, half_m, quad_segs=2, cap_style="round")
+            for half_m in (width / 2, verge)
+        )
 
     def paint(self, window: Window) -> Ground:
-        """Paint a window of pixels.
-
-        Args:
-            window: In pixels of the layout's grid; may reach outside it.
-
-        Returns:
-            The ground in (5 x height, 5 x width) cells.
-        """
+        """Paint (5 x height, 5 x width) cells: a window of pixels, perhaps outside the grid."""
         n = CELLS_PER_PX
         cells = Window(window.row * n, window.col * n, window.height * n, window.width * n)
         transform = self._grid.crop(window).transform
@@ -108,11 +99,11 @@ class Painter:
         # Where it is green there are more trees and less paving, for some hundred metres around.
         leafy = np.float32(self._fill.leafiness) * hills(cells, 90, self._seed + 19, octaves=3)
         crowns = hills(cells, 2.2, self._seed + 1) + leafy
-        open_ground = self._open_ground(cells, kind, dense, parcels, leafy)
-        layers = _Layers(open_ground, parcels, cells, self._seed)
-        self._plant(layers, kind, crowns)
-        self._build(layers, grid, kind, parcels)
-        self._pave(layers, grid, kind, crowns)
+        layers = _Layers(cells, grid, parcels, kind, crowns, self._seed)
+        self._open_ground(layers, dense, leafy)
+        self._plant(layers)
+        self._build(layers)
+        self._pave(layers)
         return layers.ground()
 
     def _neighbourhoods(self) -> NDArray[np.float32]:
@@ -128,7 +119,9 @@ class Painter:
 
     def _kinds(self, grid: Grid, parcels: Parcels) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """(h, w) uint8 kind of area everywhere, and (h, w) float32 density of roads."""
-        kind = _burn(self._areas, [KIND[name] for name in self._areas["kind"]], grid, np.uint8)
+        near = np.sort(self._areas.sindex.query(shapely.box(*grid.bounds)))
+        codes = self._areas["kind"].map(KIND).to_numpy()[near]
+        kind = _burn(self._areas.geometry.values[near], codes, grid, np.uint8)
         step = CELLS_PER_PX
         left, _, _, top = grid.bounds
         x_m, y_m = (size * step for size in grid.resolution)
@@ -154,15 +147,11 @@ class Painter:
         return np.where(free, filled, kind).astype(np.uint8), dense
 
     def _open_ground(
-        self,
-        cells: Window,
-        kind: NDArray[np.uint8],
-        dense: NDArray[np.float32],
-        parcels: Parcels,
-        leafy: NDArray[np.float32],
-    ) -> NDArray[np.uint8]:
-        """(h, w) uint8: the material under everything that stands on it."""
+        self, layers: "_Layers", dense: NDArray[np.float32], leafy: NDArray[np.float32]
+    ) -> None:
+        """The material under everything that stands on it."""
         dry, seed = self._climate.dry, self._seed
+        cells, parcels, kind = layers.cells, layers.parcels, layers.kind
         draw = parcels.chance(seed + 4)
         patch = hills(cells, 6, seed + 5)
         wide = hills(cells, 40, seed + 6, octaves=3)
@@ -175,31 +164,27 @@ class Painter:
         yard = np.where(draw < 0.35, CODE["asphalt"], CODE["paving"])
         yard = np.where(draw > 0.75, CODE["gravel"], yard)
         bare = np.where(wide > 0.6, CODE["rock"], CODE["soil"])
-        table = np.zeros(kind.shape, np.uint8)
-
-        def lay(name: str, material: NDArray[np.generic] | int) -> None:
-            here = kind == KIND[name]
-            table[here] = np.broadcast_to(material, kind.shape)[here]
-
-        lay("residential", np.where(paved, CODE["paving"], lawn))
-        lay("works", np.where(patch > 0.9, lawn, yard))
         sown = field[(draw * len(field)).astype(np.int64)]
-        lay("farmland", np.where(parcels.border_m < 1.5, grass, sown))
-        lay("meadow", grass)
-        lay("orchard", np.where(draw < 0.5, CODE["vines"], grass))
         open_ = bare if dry > 0.4 else grass
-        lay("scrub", np.where(patch < 0.5 - 2 * dry, CODE["scrub"], open_))
-        lay("forest", wood)
-        lay("bare", np.where((wide < -0.4) & (dry > 0.5), CODE["sand"], bare))
-        lay("square", np.where(draw < 0.6, CODE["asphalt"], CODE["paving"]))
-        lay("park", lawn)
-        lay("water", CODE["water"])
-        return table
+        materials: dict[str, NDArray[np.generic] | int] = {
+            "residential": np.where(paved, CODE["paving"], lawn),
+            "works": np.where(patch > 0.9, lawn, yard),
+            "farmland": np.where(parcels.border_m < 1.5, grass, sown),
+            "meadow": grass,
+            "orchard": np.where(draw < 0.5, CODE["vines"], grass),
+            "scrub": np.where(patch < 0.5 - 2 * dry, CODE["scrub"], open_),
+            "forest": wood,
+            "bare": np.where((wide < -0.4) & (dry > 0.5), CODE["sand"], bare),
+            "square": np.where(draw < 0.6, CODE["asphalt"], CODE["paving"]),
+            "park": lawn,
+            "water": CODE["water"],
+        }
+        for name, material in materials.items():
+            np.copyto(layers.material, material, casting="unsafe", where=kind == KIND[name])
 
-    def _plant(
-        self, layers: "_Layers", kind: NDArray[np.uint8], crowns: NDArray[np.float32]
-    ) -> None:
+    def _plant(self, layers: "_Layers") -> None:
         """Trees in gardens, parks and fields; woods get their height."""
+        kind, crowns = layers.kind, layers.crowns
         shares = np.zeros(len(AREAS) + 1)
         for name, share in _TREES.items():
             shares[KIND[name]] = min(share * self._climate.trees, 0.7)
@@ -214,20 +199,14 @@ class Painter:
         scrub = layers.material == CODE["scrub"]
         layers.height[scrub] = 1.5
 
-    def _build(
-        self,
-        layers: "_Layers",
-        grid: Grid,
-        kind: NDArray[np.uint8],
-        parcels: Parcels,
-    ) -> None:
+    def _build(self, layers: "_Layers") -> None:
         """Halls on works' grounds, then houses, mapped or made up."""
-        seed = self._seed
+        seed, parcels = self._seed, layers.parcels
         size = 55.0
         u, v = parcels.along_m / size, parcels.across_m / (0.8 * size)
         inside = np.minimum(u - np.floor(u), v - np.floor(v)) > 0.25
         works = roofs(self._climate, works=True)
-        hall = inside & (kind == KIND["works"])
+        hall = inside & (layers.kind == KIND["works"])
         column_, row = np.floor(u[hall]).astype(np.int32), np.floor(v[hall]).astype(np.int32)
         draw = chance(column_, row, parcels.quarter[hall] + seed + 7)
         hall[hall] = draw < 0.55
@@ -235,8 +214,8 @@ class Painter:
         layers.material[hall] = works[number % len(works)]
         layers.thing[hall] = number
         layers.height[hall] = 6 + 6 * draw[draw < 0.55]
-        near = np.sort(self._houses.sindex.query(shapely.box(*grid.bounds)))
-        index = _burn_shapes(self._houses.geometry.values[near], near + 1, grid, np.int32)
+        near = np.sort(self._houses.sindex.query(shapely.box(*layers.grid.bounds)))
+        index = _burn(self._houses.geometry.values[near], near + 1, layers.grid, np.int32)
         house = index > 0
         plain, tall = roofs(self._climate, works=False), self._houses["height_m"].to_numpy()
         area = self._houses.geometry.area.to_numpy()
@@ -251,22 +230,17 @@ class Painter:
         layers.material[house], layers.height[house] = roof[at], tall[at]
         layers.thing[house] = at
 
-    def _pave(
-        self,
-        layers: "_Layers",
-        grid: Grid,
-        kind: NDArray[np.uint8],
-        crowns: NDArray[np.float32],
-    ) -> None:
+    def _pave(self, layers: "_Layers") -> None:
         """Waterways, railways, paths, tracks and roads with their verges."""
+        grid, kind, crowns = layers.grid, layers.kind, layers.crowns
         near = np.sort(self._lines.sindex.query(shapely.box(*grid.bounds).buffer(30)))
-        verge = _burn_shapes(self._verges[near], np.ones(len(near)), grid, np.uint8) > 0
+        verge = _burn(self._verges[near], np.ones(len(near)), grid, np.uint8) > 0
         town = (kind == KIND["residential"]) | (kind == KIND["works"])
         lawn = ~town | (crowns > 0.6 - self._climate.trees)
         layers.material[verge] = np.where(lawn[verge], CODE["lawn"], CODE["paving"])
         layers.thing[verge] = 0
         layers.height[verge] = 0
-        index = _burn_shapes(self._strips[near], near + 1, grid, np.int32)
+        index = _burn(self._strips[near], near + 1, grid, np.int32)
         strip = index > 0
         surface = _surfaces(self._lines, self._seed)
         narrow = (self._lines["width_m"] <= _NARROW_M).to_numpy()
@@ -287,21 +261,28 @@ class _Layers:
     """The ground while it is being painted."""
 
     def __init__(
-        self, material: NDArray[np.uint8], parcels: Parcels, cells: Window, seed: int
+        self,
+        cells: Window,
+        grid: Grid,
+        parcels: Parcels,
+        kind: NDArray[np.uint8],
+        crowns: NDArray[np.float32],
+        seed: int,
     ) -> None:
-        self.material = material
-        self.height = np.zeros(material.shape, np.float32)
-        self.paved = np.zeros(material.shape, np.bool_)
-        self.tone = np.ones(material.shape, np.float32)
+        self.cells, self.grid, self.parcels, self.kind = cells, grid, parcels, kind
+        self.crowns, self._seed = crowns, seed
+        self.material = np.zeros(kind.shape, np.uint8)
+        self.height = np.zeros(kind.shape, np.float32)
+        self.paved = np.zeros(kind.shape, np.bool_)
+        self.tone = np.ones(kind.shape, np.float32)
         self.thing = (parcels.chance(seed + 12) * 2**22).astype(np.int32)
-        self._cells, self._seed = cells, seed
 
     def ground(self) -> Ground:
         """Finish: every thing has its own brightness, and every cell its grain."""
         spread = column("spread")[self.material]
         shade = chance(self.thing, self.material, self._seed + 13) - 0.5
-        slow = hills(self._cells, 90, self._seed + 14, octaves=4)
-        fine = grain(self._cells, self._seed + 15) - 0.5
+        slow = hills(self.cells, 90, self._seed + 14, octaves=4)
+        fine = grain(self.cells, self._seed + 15) - 0.5
         # The spread is shared between the thing itself and its surroundings.
         tone = self.tone * np.exp(spread * (2.6 * shade + 0.65 * slow) + np.float32(0.25) * fine)
         return Ground(self.material, tone.astype(np.float32), self.thing, self.height, self.paved)
@@ -320,54 +301,18 @@ def _surfaces(lines: geopandas.GeoDataFrame, seed: int) -> NDArray[np.uint8]:
     return surface
 
 
-def _verge_m(lines: geopandas.GeoDataFrame) -> NDArray[np.float64]:
-    """(lines,) half the width of a road with its pavements or verges; 0 for other lines."""
-    width = lines["width_m"].to_numpy()
-    extra = np.where(width > 11, 5.0, 2.0)
-    return np.where(lines["kind"] == "road", width / 2 + extra, 0.0)
-
-
-def _widened(lines: geopandas.GeoDataFrame, half_m: NDArray[np.float64]) -> NDArray[np.object_]:
-    """Lines as strips; empty where the width is 0."""
-    strips: NDArray[np.object_] = shapely.buffer(
-        lines.geometry.values, half_m, quad_segs=2, cap_style="round"
-    )
-    return strips
-
-
 def _burn(
-    features: geopandas.GeoDataFrame, values: list[int], grid: Grid, dtype: type[T]
-) -> NDArray[T]:
-    """Areas near a grid as an image of their values; later ones cover earlier ones."""
-    near = np.sort(features.sindex.query(shapely.box(*grid.bounds)))
-    return _burn_shapes(
-        features.geometry.values[near], np.asarray(values, np.int64)[near], grid, dtype
-    )
-
-
-def _burn_shapes(
     shapes: NDArray[np.object_], values: NDArray[np.generic], grid: Grid, dtype: type[T]
 ) -> NDArray[T]:
+    """Polygons as an image of their values; later ones cover earlier ones."""
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     if not there.any():
         return np.zeros(grid.shape, dtype)
     parts, owner = shapely.get_parts(shapes[there], return_index=True)
-    plain = _plain_polygons(parts)
     burnt: NDArray[T] = rasterize(
-        zip(plain, values[there][owner].tolist(), strict=True),
+        zip(map(mapping, parts), values[there][owner].tolist(), strict=True),
         grid.shape,
         transform=grid.transform,
         dtype=dtype,
     )
     return burnt
-
-
-def _plain_polygons(polygons: NDArray[np.object_]) -> list[dict[str, object]]:
-    """Polygons as GeoJSON, all at once: one by one takes five times as long."""
-    rings, of_polygon = shapely.get_rings(polygons, return_index=True)
-    points, of_ring = shapely.get_coordinates(rings, return_index=True)
-    flat = points.tolist()
-    ends = np.searchsorted(of_ring, np.arange(len(rings) + 1)).tolist()
-    closed = [flat[a:b] for a, b in pairwise(ends)]
-    ends = np.searchsorted(of_polygon, np.arange(len(polygons) + 1)).tolist()
-    return [{"type": "Polygon", "coordinates": closed[a:b]} for a, b in pairwise(ends)]

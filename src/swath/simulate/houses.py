@@ -28,11 +28,7 @@ class Density:
     """Kilometres of road per square kilometre, blurred over 200 m; and where houses are mapped."""
 
     def __init__(self, layout: Layout) -> None:
-        """Measure a layout.
-
-        Args:
-            layout: Its roads count, but no paths and tracks.
-        """
+        """Measure a layout: its roads, but no paths and tracks."""
         grid = layout.grid
         wide = grid.crop(grid.window.grow(_MARGIN * _STEP_PX))
         side = _STEP_PX * PIXEL_M
@@ -52,45 +48,28 @@ class Density:
 
     def _count(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         cols, rows = (~self._grid.transform) @ (points[:, 0], points[:, 1])
-        cells = np.floor(np.stack([rows, cols], axis=1))
         edges = [np.arange(n + 1) for n in self._grid.shape]
-        count: NDArray[np.float64] = np.histogramdd(cells, edges)[0]
-        return count
+        return np.asarray(np.histogram2d(np.floor(rows), np.floor(cols), edges)[0])
 
     def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
         """The density in km/km2 at places (x, y) in the grid's CRS; three arrays of one shape."""
         cols, rows = (~self._grid.transform) @ (x, y)
+        field = self.km_per_km2.astype(np.float32)
         where = np.stack([rows - 0.5, cols - 0.5])
-        density: NDArray[np.float32] = map_coordinates(
-            self.km_per_km2.astype(np.float32), where, order=1, mode="nearest"
-        )
-        return density
+        return np.asarray(map_coordinates(field, where, order=1, mode="nearest"))
 
     def has_houses(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether houses are mapped near places (x, y) in the grid's CRS; arrays of one shape."""
         cols, rows = (~self._grid.transform) @ (x, y)
-        height, width = self.mapped.shape
-        inside: NDArray[np.bool_] = self.mapped[
-            np.clip(rows, 0, height - 1).astype(np.int64),
-            np.clip(cols, 0, width - 1).astype(np.int64),
-        ]
-        return inside
+        last = np.array(self.mapped.shape)[:, None] - 1
+        row, col = np.clip([rows, cols], 0, last).astype(np.int64)
+        return np.asarray(self.mapped[row, col])
 
 
 def add_houses(layout: Layout, density: Density, fill: Fill) -> Layout:
-    """Line the streets with houses where the place is built-up and no house is mapped nearby.
-
-    Args:
-        layout: A place.
-        density: Of its roads.
-        fill: How houses stand.
-
-    Returns:
-        The same layout with more buildings among its areas.
-    """
+    """Line the streets with houses where the place is built-up and no house is mapped nearby."""
     rng = np.random.default_rng((layout.seed, 11))
-    chosen = layout.lines["highway"].isin(_STREETS)
-    streets = layout.lines[chosen]
+    streets = layout.lines[layout.lines["highway"].isin(_STREETS)]
     middle, along, setback, km = _plots(streets, density, fill, rng)
     if len(middle) == 0:
         return layout
@@ -113,10 +92,8 @@ def _plots(
     streets: geopandas.GeoDataFrame, density: Density, fill: Fill, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], ...]:
     """Points on streets before houses: (n, 2) place, (n, 2) direction, (n,) setback, density."""
-    lines = shapely.get_parts(streets.geometry.values)
-    width = np.repeat(
-        streets["width_m"].to_numpy(), shapely.get_num_geometries(streets.geometry.values)
-    )
+    lines, street = shapely.get_parts(streets.geometry.values, return_index=True)
+    width = streets["width_m"].to_numpy()[street]
     length = shapely.length(lines)
     # Points at the closest spacing on either side; where houses stand wider apart, fewer are kept.
     closest = min(fill.house_spacing_m)
@@ -141,5 +118,4 @@ def _plots(
 
 def _between(km: NDArray[np.floating], ends: tuple[float, float]) -> NDArray[np.float64]:
     """A value given at 6 and at 16 km of road per square kilometre."""
-    between: NDArray[np.float64] = np.interp(km, (6.0, 16.0), ends)
-    return between
+    return np.asarray(np.interp(km, (6.0, 16.0), ends))

@@ -5,31 +5,25 @@ follows (ground, light, sensor) sees nothing else.
 """
 
 from dataclasses import dataclass
+from importlib.resources import files
 
 import geopandas
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from swath.grid import Grid
+from swath.legend import Legend
+from swath.schema import parse_yaml
 
-AREAS = (
-    "residential",
-    "works",
-    "farmland",
-    "meadow",
-    "orchard",
-    "scrub",
-    "forest",
-    "bare",
-    "square",
-    "park",
-    "water",
-    "building",
+GROUND = parse_yaml(
+    (files("swath.simulate") / "ground.yaml").read_text("utf-8"), Legend, "ground.yaml"
 )
+"""Which OSM tags make which kind of ground."""
+
+AREAS = tuple(c.name for c in GROUND.tagged if c.geometry == "area")
 """Kinds of areas, in the order in which they are painted: later ones cover earlier ones."""
 
-LINES = ("waterway", "railway", "path", "track", "road")
+LINES = tuple(c.name for c in GROUND.tagged if c.geometry == "line")
 """Kinds of lines, painted over all areas, in this order."""
 
 PIXEL_M = 10.0
@@ -58,19 +52,5 @@ class Layout:
 def area_table(
     kinds: list[str], shapes: NDArray[np.object_], heights_m: NDArray[np.float64], crs: str
 ) -> geopandas.GeoDataFrame:
-    """Areas as `Layout` has them; one row a shape.
-
-    Args:
-        kinds: One of `AREAS` a shape.
-        shapes: (n,) polygons in `crs`.
-        heights_m: (n,) of buildings; 0 elsewhere.
-        crs: Of the shapes.
-    """
+    """Areas as `Layout` has them; one row a shape."""
     return geopandas.GeoDataFrame({"kind": kinds, "height_m": heights_m}, geometry=shapes, crs=crs)
-
-
-def unique_lines(lines: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
-    """Lines without repetitions: some extracts have one line for each direction of travel."""
-    keys = shapely.to_wkb(shapely.normalize(lines.geometry.values))
-    _, first = np.unique(keys, return_index=True)
-    return lines.iloc[np.sort(first)].reset_index(drop=True)

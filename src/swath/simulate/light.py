@@ -4,25 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.grid import Window
-from swath.sentinel2 import BANDS as SENTINEL2
 from swath.simulate.climate import Climate
 from swath.simulate.day import Day
 from swath.simulate.ground import Ground
-from swath.simulate.materials import BANDS, CODE, MATERIALS, SNOW, TURBID, column, spectra
-from swath.simulate.parameters import CELL_M, Light, Parameters, Weather
+from swath.simulate.materials import CODE, MATERIALS, SNOW, TURBID, WAVES_UM, column
+from swath.simulate.parameters import CELL_M, Light, Parameters
 from swath.simulate.pattern import chance, grain, hills
 
 
 def season_spectra(day: Day, climate: Climate) -> NDArray[np.float32]:
-    """What every material reflects on a day.
+    """What every material reflects on a day: (materials, bands) float32.
 
-    Args:
-        day: Its date decides what grows, its weather what is wet.
-        climate: South of the equator the seasons are turned; in the tropics they fade; in dry
-            regions grass is green in early spring and little at any time.
-
-    Returns:
-        (materials, bands) float32 reflectance.
+    South of the equator the seasons are turned; in the tropics they fade; in dry regions grass is
+    green in early spring and little at any time.
     """
     latitude = climate.latitude_deg
     doy = day.date.timetuple().tm_yday + (182 if latitude < 0 else 0)
@@ -39,54 +33,38 @@ def season_spectra(day: Day, climate: Climate) -> NDArray[np.float32]:
         leaf *= 1 - 0.6 * climate.dry * (material.rough < 1)
         growth.append(material.evergreen + (1 - material.evergreen) * leaf)
     share = np.array(growth, np.float32)[:, None]
-    waves = np.array([SENTINEL2[band].wavelength_um for band in BANDS])
-    colour = np.interp(waves, (0.49, 0.83), climate.soil).astype(np.float32)
-    bare = spectra("bare")
-    bare = np.where(column("soil")[:, None] > 0, bare * colour, bare)
+    colour = np.interp(WAVES_UM, (0.49, 0.83), climate.soil).astype(np.float32)
+    bare = np.where(column("soil")[:, None] > 0, column("bare") * colour, column("bare"))
     bare = np.where(column("porous")[:, None] > 0, bare * np.float32(day.moist), bare)
-    table = (1 - share) * bare + share * spectra("green")
-    clear, turbid = spectra("bare")[CODE["water"]], np.array(TURBID, np.float32)
+    table = (1 - share) * bare + share * column("green")
+    clear, turbid = column("bare")[CODE["water"]], np.array(TURBID, np.float32)
     table[CODE["water"]] = clear + day.turbid * (turbid - clear)
     return table.astype(np.float32)
 
 
 def shade(height_m: NDArray[np.float32], elevation: float, azimuth: float) -> NDArray[np.float32]:
-    """Where the sun does not reach.
+    """Where the sun does not reach: (h, w) float32, 0 in the sun, 1 in the shade.
 
-    Args:
-        height_m: (h, w) height of what stands on each cell.
-        elevation: Of the sun in radians.
-        azimuth: Of the sun in radians, clockwise from north.
-
-    Returns:
-        (h, w) float32: 0 in the sun, 1 in the shade; at the edges shadows from outside are missing.
+    At the edges shadows from outside are missing. The sun's elevation and azimuth (clockwise from
+    north) are in radians.
     """
     dark = np.zeros(height_m.shape, np.bool_)
     fall = CELL_M * np.tan(elevation)
-    height, width = height_m.shape
     for step in range(1, int(min(height_m.max(), 60.0) / fall) + 1):
         # The shadow falls away from the sun: for a sun in the south-east to the north-west.
         down, right = round(step * np.cos(azimuth)), round(-step * np.sin(azimuth))
-        to = (
-            slice(max(down, 0), height + min(down, 0)),
-            slice(max(right, 0), width + min(right, 0)),
-        )
-        of = (
-            slice(max(-down, 0), height + min(-down, 0)),
-            slice(max(-right, 0), width + min(-right, 0)),
-        )
-        dark[to] |= height_m[of] - np.float32(step * fall) > height_m[to]
-    shaded: NDArray[np.float32] = dark.astype(np.float32)
-    return shaded
+        whole = Window(0, 0, *height_m.shape)
+        to = whole.intersect(whole.shift(down, right))
+        of = to.shift(-down, -right).slices
+        dark[to.slices] |= height_m[of] - np.float32(step * fall) > height_m[to.slices]
+    return dark.astype(np.float32)
 
 
 def skylight(day: Day, light: Light) -> NDArray[np.float32]:
     """(bands,) float32: share of the light on open ground that comes from the sky."""
-    waves = np.array([SENTINEL2[band].wavelength_um for band in BANDS])
     high = np.sin(day.sun[0]) / np.sin(np.deg2rad(60))
-    share = light.skylight * (1 + day.aerosol / 0.1) / 2 * (waves / 1.0) ** -1.6 / high
-    clipped: NDArray[np.float32] = np.clip(share, 0.01, 0.6).astype(np.float32)
-    return clipped
+    share = light.skylight * (1 + day.aerosol / 0.1) / 2 * WAVES_UM**-1.6 / high
+    return np.asarray(np.clip(share, 0.01, 0.6), np.float32)
 
 
 def illuminate(
@@ -97,24 +75,19 @@ def illuminate(
     bands: tuple[int, ...],
     parameters: Parameters,
 ) -> NDArray[np.float32]:
-    """What a window of the ground reflects on a day.
-
-    Args:
-        ground: Painted on `window`.
-        window: In cells.
-        day: Sun and weather.
-        climate: Of the place.
-        bands: Indexes into `materials.BANDS`.
-        parameters: Of light and weather.
+    """What the ground, painted on a window of cells, reflects on a day.
 
     Returns:
-        (bands, h, w) float32 reflectance of the surface, in the unit of a sunlit flat ground.
+        (bands, h, w) float32 reflectance of the surface, in the unit of a sunlit flat ground; the
+        bands are indexes into `materials.BANDS`.
     """
     elevation, azimuth = day.sun
     table = season_spectra(day, climate)
     dark = shade(ground.height_m, elevation, azimuth)
     sky = skylight(day, parameters.light)
-    tone = ground.tone * _drift(ground, day, parameters.weather)
+    # No field or roof looks quite the same on two days.
+    change = chance(ground.thing, ground.material, day.seed + 3) - np.float32(0.5)
+    tone = ground.tone * (1 + np.float32(parameters.weather.drift * np.sqrt(12)) * change)
     low = (np.sin(np.deg2rad(60)) - np.sin(elevation)) / (np.sin(np.deg2rad(60)) - 0.5)
     rough = column("rough") * np.float32(parameters.light.roughness * max(low, -0.3))
     tone *= (1 - np.clip(rough, -0.1, 0.5))[ground.material]
@@ -130,12 +103,6 @@ def illuminate(
         lit = (1 - dark) * (1 - share) + share * (1 - (1 - parameters.light.open_sky) * dark)
         out[at] = flat * lit
     return out
-
-
-def _drift(ground: Ground, day: Day, weather: Weather) -> NDArray[np.float32]:
-    """(h, w) float32 factor: no field or roof looks quite the same on two days."""
-    change = chance(ground.thing, ground.material, day.seed + 3) - np.float32(0.5)
-    return 1 + np.float32(weather.drift * np.sqrt(12)) * change
 
 
 def _snow(ground: Ground, window: Window, day: Day) -> NDArray[np.float32] | None:

@@ -8,76 +8,51 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from swath.grid import Window
-from swath.simulate.layout import Layout
+from swath.legend import LegendClass
+from swath.simulate.layout import GROUND, Layout
 from swath.simulate.parameters import Mapper
 from swath.simulate.pattern import chance, hills
 
-TAGS: dict[str, tuple[str, str]] = {
-    "residential": ("landuse", "residential"),
-    "works": ("landuse", "industrial"),
-    "farmland": ("landuse", "farmland"),
-    "meadow": ("landuse", "meadow"),
-    "orchard": ("landuse", "orchard"),
-    "scrub": ("natural", "scrub"),
-    "forest": ("landuse", "forest"),
-    "bare": ("natural", "bare_rock"),
-    "square": ("amenity", "parking"),
-    "park": ("leisure", "park"),
-    "water": ("natural", "water"),
-    "building": ("building", "yes"),
-    "waterway": ("waterway", "stream"),
-    "railway": ("railway", "rail"),
-}
+
+def _first_tag(kind: LegendClass) -> tuple[str, str]:
+    key, (value, *_) = next(iter(kind.tags.items()))
+    return key, "yes" if value == "*" else value
+
+
+TAGS = {c.name: _first_tag(c) for c in GROUND.tagged if _first_tag(c)[0] != "highway"}
 """Kind of ground -> the OSM tag that legends look at; roads keep their own `highway`."""
 
 KEYS = ("highway", "width", *dict.fromkeys(key for key, _ in TAGS.values()))
 
 
 def draw_truth(layout: Layout) -> geopandas.GeoDataFrame:
-    """Everything of a layout as OSM would have it, exact and complete.
-
-    Returns:
-        Columns `KEYS` (text or None) and `geometry`, in the grid's CRS.
-    """
+    """Everything of a layout as OSM would have it: `KEYS` (text or None) and `geometry`."""
     table = pd.concat([layout.areas, layout.lines], ignore_index=True)
     columns: dict[str, list[str | None]] = {key: [None] * len(table) for key in KEYS}
     for at, kind in enumerate(table["kind"]):
         if kind in TAGS:
             key, value = TAGS[kind]
             columns[key][at] = value
-    if "highway" in table:
-        columns["highway"] = [v if isinstance(v, str) else None for v in table["highway"]]
-        columns["width"] = [
-            f"{width:g}" if isinstance(highway, str) else None
-            for width, highway in zip(table["width_m"], table["highway"], strict=True)
-        ]
+    columns["highway"] = [v if isinstance(v, str) else None for v in table["highway"]]
+    columns["width"] = [
+        f"{width:g}" if highway else None
+        for width, highway in zip(table["width_m"], columns["highway"], strict=True)
+    ]
     return geopandas.GeoDataFrame(columns, geometry=table.geometry.values, crs=layout.grid.crs)
 
 
 def draw_map(
     truth: geopandas.GeoDataFrame, layout: Layout, mapper: Mapper
 ) -> geopandas.GeoDataFrame:
-    """What mappers made of it: roads are missing, and all lies a little off.
-
-    Args:
-        truth: From `draw_truth`.
-        layout: Gives the grid and the seed.
-        mapper: How careful they were.
-
-    Returns:
-        As `truth`, with fewer rows.
-    """
+    """What mappers made of the truth (`draw_truth`): roads are missing, all lies a little off."""
     rng = np.random.default_rng((layout.seed, 404))
     usual = dict(mapper.missing)
-    missing = truth["highway"].map(
-        lambda value: (
-            usual.get(value, usual.get("residential", 0) / 2) if isinstance(value, str) else 0.0
-        )
-    )
-    drawn = truth[rng.random(len(truth)) >= missing.to_numpy(np.float64)].copy()
+    other = usual.get("residential", 0) / 2
+    roads = truth["highway"]
+    missing = [usual.get(road, other) if isinstance(road, str) else 0.0 for road in roads]
+    drawn = truth[rng.random(len(truth)) >= np.array(missing, np.float64)].copy()
     transform = ~layout.grid.transform
-    pad = 40
-    window = layout.grid.window.grow(pad)
+    window = layout.grid.window.grow(40)
     step = 8
     coarse = Window(
         window.row // step, window.col // step, window.height // step + 2, window.width // step + 2

@@ -1,6 +1,5 @@
 """A real place as a layout: areas and lines of an OpenStreetMap file."""
 
-from importlib.resources import files
 from pathlib import Path
 
 import geopandas
@@ -9,11 +8,10 @@ import shapely
 
 from swath.errors import InputError, SettingsError
 from swath.grid import LONLAT, Bounds, Grid, transform_bounds
-from swath.labels.features import FeatureSource, choose_features, lonlat_box, read_near
+from swath.labels.features import choose_features, lonlat_box, read_near
+from swath.labels.osm import FeatureSource
 from swath.labels.width import line_widths_m
-from swath.legend import Legend
-from swath.schema import parse_yaml
-from swath.simulate.layout import PIXEL_M, Layout, area_table, unique_lines
+from swath.simulate.layout import GROUND, PIXEL_M, Layout, area_table
 
 MARGIN_PX = 15
 """How far outside the grid things are kept: as far as their shadows may reach in."""
@@ -30,20 +28,12 @@ _UNPAVED = frozenset(
 )
 
 
-def ground_legend() -> Legend:
-    """Which tags make which kind of ground; the class names are `layout.AREAS` and `LINES`."""
-    text = (files("swath.simulate") / "ground.yaml").read_text("utf-8")
-    return parse_yaml(text, Legend, "ground.yaml")
-
-
 def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
     """Read a place from an OpenStreetMap file.
 
     Args:
-        path: In a format that labels are read from; see `swath.labels.features.read_features`.
-            Files with roads only will do.
-        bounds: (west, south, east, north) in degrees; None: a square of at most `LARGEST_PX` px
-            where roads lie closest.
+        path: As labels are read (`swath.labels.features`); files with roads only will do.
+        bounds: In degrees; None: a square of at most `LARGEST_PX` px where roads lie closest.
         seed: Of all that the file does not say.
 
     Raises:
@@ -52,9 +42,8 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
         SettingsError: Bounds larger than a tile of Sentinel-2.
         MissingExtraError: An OpenStreetMap extract without the package osmium.
     """
-    legend = ground_legend()
     if bounds is None:
-        source = read_near(path, legend, None)
+        source = read_near(path, GROUND, None)
         grid = Grid.from_lonlat(_densest(source), None, PIXEL_M)
     else:
         grid = Grid.from_lonlat(bounds, None, PIXEL_M)
@@ -63,26 +52,19 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
                 f"the bounds are {grid.height} x {grid.width} px; at most {GREATEST_PX} px of 10 m "
                 "a side are simulated at once, choose a smaller box"
             )
-        source = read_near(path, legend, lonlat_box(grid, MARGIN_PX))
-    return layout_of(choose_features(source, legend, grid, MARGIN_PX), legend, grid, seed)
+        source = read_near(path, GROUND, lonlat_box(grid, MARGIN_PX))
+    return layout_of(choose_features(source, GROUND, grid, MARGIN_PX), grid, seed)
 
 
-def layout_of(features: geopandas.GeoDataFrame, legend: Legend, grid: Grid, seed: int) -> Layout:
-    """Sort features into areas with heights and lines with widths.
-
-    Args:
-        features: As `swath.labels.features.read_features` gives them.
-        legend: `ground_legend`.
-        grid: Where the features lie.
-        seed: See `Layout`.
-    """
-    names = np.array(legend.names)[features["class_id"].to_numpy()]
+def layout_of(features: geopandas.GeoDataFrame, grid: Grid, seed: int) -> Layout:
+    """Sort features, chosen by `GROUND`, into areas with heights and lines with widths."""
+    names = np.array(GROUND.names)[features["class_id"].to_numpy()]
     is_area = shapely.get_dimensions(features.geometry.values) == 2
     areas, lines = features[is_area], features[~is_area].copy()
     height = np.where(names[is_area] == "building", 2 * _STOREY_M, 0.0)
     lines["kind"] = names[~is_area]
     lines["width_m"] = 0.0
-    for c in legend.tagged:
+    for c in GROUND.tagged:
         if c.width is not None:
             chosen = lines["kind"] == c.name
             lines.loc[chosen, "width_m"] = line_widths_m(lines[chosen], c.width)
@@ -91,9 +73,16 @@ def layout_of(features: geopandas.GeoDataFrame, legend: Legend, grid: Grid, seed
     return Layout(
         grid=grid,
         areas=area_table(list(names[is_area]), areas.geometry.values, height, grid.crs),
-        lines=unique_lines(lines),
+        lines=_unique(lines),
         seed=seed,
     )
+
+
+def _unique(lines: geopandas.GeoDataFrame) -> geopandas.GeoDataFrame:
+    """Lines without repetitions: some extracts have one line for each direction of travel."""
+    keys = shapely.to_wkb(shapely.normalize(lines.geometry.values))
+    _, first = np.unique(keys, return_index=True)
+    return lines.iloc[np.sort(first)].reset_index(drop=True)
 
 
 def _densest(source: FeatureSource) -> Bounds:
@@ -118,12 +107,8 @@ def _densest(source: FeatureSource) -> Bounds:
     )
     side = np.minimum(shape, int(LARGEST_PX * PIXEL_M / step))
     total = np.pad(count, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    inside = (
-        total[side[0] :, side[1] :]
-        - total[: -side[0], side[1] :]
-        - total[side[0] :, : -side[1]]
-        + total[: -side[0], : -side[1]]
-    )
+    rows = total[side[0] :] - total[: -side[0]]
+    inside = rows[:, side[1] :] - rows[:, : -side[1]]
     row, col = np.unravel_index(inside.argmax(), inside.shape)
     left, bottom = extent[0] + col * step, extent[1] + row * step
     box = (left, bottom, left + side[1] * step, bottom + side[0] * step)

@@ -1,4 +1,4 @@
-"""All numbers of the simulation but the spectra (`materials.py`): each with its source and range.
+"""All numbers of the simulation but the spectra (`materials.yaml`): each with its source and range.
 
 "Measured" means: on the development data, by the commands in docs/realism.md. "Chosen" means: a
 plausible value, moved within its range until the figures there agreed better.
@@ -7,8 +7,7 @@ plausible value, moved within its range until the figures there agreed better.
 from dataclasses import dataclass
 
 CELL_M = 2.0
-"""Side of a cell in which the ground is drawn: a fifth of a pixel. Narrow streets (4-6 m) are two
-to three cells wide."""
+"""Side of a cell in which the ground is drawn; narrow streets (4-6 m) are two to three wide."""
 
 CELLS_PER_PX = 5
 """Cells along the side of a pixel of 10 m."""
@@ -25,19 +24,18 @@ class Optics:
     """The instrument and its geometry.
 
     Attributes:
-        blur_px: Standard deviation of the Gaussian that blurs beyond the 10 m pixel. 0.42 gives a
-            transfer of 0.27 at Nyquist's frequency together with the pixel itself. Source: ESA's
-            Sentinel-2 data quality reports, 0.22-0.30 for the bands of 10 m; each resampling
-            (Level-1C, and the development images were warped twice more) blurs further: range
-            0.40-0.70; 0.58 by the first round of docs/realism.md.
-        noise: Standard deviation of the noise in reflectance at reflectance 0, and its share of
-            the square root of the signal. Source: signal-to-noise ratio 140-175 of B02-B08 at the
-            reference radiance (ESA, Sentinel-2 mission requirements); range 0.0005-0.0015.
-        misregistration_px: Standard deviation of a date's shift along each axis. Source: ESA's
-            data quality reports, 12 m at 95 % before the Global Reference Image (2016-2020), 5 m
-            after: 0.25-0.6; development data (2015-2018): "about 1 px".
-        between_bands_px: Standard deviation of each band's own shift. Source: ESA's data quality
-            reports, below 0.3 px for 99.7 % of the pixels: 0.05-0.15; third round.
+        blur_px: Deviation of the Gaussian that blurs beyond the 10 m pixel; 0.42 and the pixel give
+            a transfer of 0.27 at Nyquist's frequency. Source: ESA's data quality reports, 0.22-0.30
+            for the bands of 10 m; each resampling (Level-1C, and the development images were warped
+            twice more) blurs further: range 0.40-0.70; first round of docs/realism.md.
+        noise: Deviation of the reflectance at reflectance 0, and its share of the square root of
+            the signal. Source: signal-to-noise ratio 140-175 of B02-B08 at the reference radiance
+            (ESA, Sentinel-2 mission requirements); range 0.0005-0.0015.
+        misregistration_px: Deviation of a date's shift along each axis. Source: ESA's reports, 12 m
+            at 95 % before the Global Reference Image (2016-2020), 5 m after: 0.25-0.6; development
+            data (2015-2018): "about 1 px".
+        between_bands_px: Deviation of each band's own shift. Source: ESA's reports, below 0.3 px
+            for 99.7 % of the pixels: 0.05-0.15; third round.
     """
 
     blur_px: float = 0.58
@@ -53,8 +51,8 @@ class Air:
     Attributes:
         rayleigh: Optical depth of the air itself at 1 um; falls with the wavelength to the power of
             -4.05. Source: Hansen and Travis 1974 (sea level).
-        multiple: How much light that was scattered more than once adds to the single scattering,
-            per optical depth. Source: 6S, Rayleigh reflectance of about 0.065 at 0.49 um from nadir
+        multiple: What light that was scattered more than once adds to the single scattering, per
+            optical depth. Source: 6S, Rayleigh reflectance of about 0.065 at 0.49 um from nadir
             with the sun at 45 degrees, of which single scattering is 0.052; third round.
         aerosol: Median optical depth of the haze at 0.55 um, and the deviation of its logarithm
             from day to day. Source: AERONET, cities: 0.05-0.6; clear days are chosen: 0.12.
@@ -134,8 +132,7 @@ class Fill:
         works: Share of the built-up ground that is no housing. Source: the same, 0.05-0.3; in
             Moscow's outskirts 0.4-0.9.
         rural: Shares of farmland, meadow, forest and scrub outside towns in a moist climate.
-            Source: the same (there 0.2-0.35, 0.15, 0.5-0.7, 0.05); less forest, since forest is
-            mapped first and what is left unmapped is open.
+            Source: the same (0.2-0.35, 0.15, 0.5-0.7, 0.05); less forest, which is mapped first.
         house_spacing_m: From one house to the next along a street at 6 and at 16 km of road per
             square kilometre. Source: there 9 % and 15-35 % of the ground are houses, most of them
             10-40 m from the street.

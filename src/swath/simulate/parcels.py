@@ -1,6 +1,7 @@
 """Parcels: the ground cut into plots, with another direction and size in every quarter."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -45,12 +46,7 @@ class Parcels:
 
 
 def cut_parcels(cells: Window, seed: int) -> Parcels:
-    """Cut a window into plots of 40-130 m by 80-380 m.
-
-    Args:
-        cells: Which cells; the same cell is in the same plot in every window.
-        seed: Another seed cuts otherwise.
-    """
+    """Cut cells into plots of 40-130 m by 80-380 m; a cell is in the same plot in every window."""
     first = (cells.row // _COARSE, cells.col // _COARSE)
     last = (-(-cells.row_end // _COARSE), -(-cells.col_end // _COARSE))
     y = (np.arange(first[0], last[0], dtype=np.float32)[:, None] + 0.5) * _COARSE
@@ -59,10 +55,7 @@ def cut_parcels(cells: Window, seed: int) -> Parcels:
     draws = [chance(quarter, quarter, seed + 40 + k) for k in range(3)]
     angle = np.float32(np.pi) * draws[0]
     width, length = 40 + 90 * draws[1] ** 2, 80 + 300 * draws[2]
-    part = (
-        slice(cells.row - first[0] * _COARSE, cells.row_end - first[0] * _COARSE),
-        slice(cells.col - first[1] * _COARSE, cells.col_end - first[1] * _COARSE),
-    )
+    part = cells.shift(-first[0] * _COARSE, -first[1] * _COARSE).slices
 
     def fine(values: NDArray[T]) -> NDArray[T]:
         return values.repeat(_COARSE, axis=0).repeat(_COARSE, axis=1)[part]
@@ -73,21 +66,13 @@ def cut_parcels(cells: Window, seed: int) -> Parcels:
     along, across = cols * cos + rows * sin, rows * cos - cols * sin
     wide, long, number = fine(width), fine(length), fine(quarter)
     v = across / wide
-    floor_v = np.floor(v)
-    strip = floor_v.astype(np.int32)
+    strip = np.floor(v).astype(np.int32)
     u = along / long + chance(strip, number, seed + 50)
-    floor_u = np.floor(u)
-    plot = floor_u.astype(np.int32)
-    v, u = v - floor_v, u - floor_u
+    plot = np.floor(u).astype(np.int32)
+    v, u = v - np.floor(v), u - np.floor(u)
     border = np.minimum(np.minimum(v, 1 - v) * wide, np.minimum(u, 1 - u) * long)
-    return Parcels(
-        strip=strip,
-        plot=plot,
-        quarter=number.astype(np.int32),
-        border_m=border.astype(np.float32),
-        along_m=along.astype(np.float32),
-        across_m=across.astype(np.float32),
-    )
+    metres = (values.astype(np.float32) for values in (border, along, across))
+    return Parcels(strip, plot, number.astype(np.int32), *metres)
 
 
 def _nearest(y: NDArray[np.float32], x: NDArray[np.float32], seed: int) -> NDArray[np.int32]:
@@ -96,15 +81,12 @@ def _nearest(y: NDArray[np.float32], x: NDArray[np.float32], seed: int) -> NDArr
     shape = (y.shape[0], x.shape[1])
     best = np.full(shape, np.inf, np.float32)
     nearest = np.zeros(shape, np.int32)
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            knot_y = (home_y + down).astype(np.int32)
-            knot_x = (home_x + right).astype(np.int32)
-            away_y = (knot_y + chance(knot_y, knot_x, seed + 60)) * _QUARTER - y
-            away_x = (knot_x + chance(knot_y, knot_x, seed + 61)) * _QUARTER - x
-            distance = away_y**2 + away_x**2
-            nearer = distance < best
-            best = np.where(nearer, distance, best)
-            number = (knot_y & 0x7FFF) * 32768 + (knot_x & 0x7FFF)
-            nearest = np.where(nearer, number, nearest)
+    for down, right in product((-1, 0, 1), repeat=2):
+        knot_y, knot_x = (home_y + down).astype(np.int32), (home_x + right).astype(np.int32)
+        away_y = (knot_y + chance(knot_y, knot_x, seed + 60)) * _QUARTER - y
+        away_x = (knot_x + chance(knot_y, knot_x, seed + 61)) * _QUARTER - x
+        distance = away_y**2 + away_x**2
+        number = (knot_y & 0x7FFF) * 32768 + (knot_x & 0x7FFF)
+        nearest = np.where(distance < best, number, nearest)
+        best = np.minimum(distance, best)
     return nearest.astype(np.int32)

@@ -41,9 +41,6 @@ def hills(window: Window, scale: float, salt: int, octaves: int = 1) -> NDArray[
         scale: Distance of the knots in cells: hills are about twice as wide.
         salt: Another number gives other hills.
         octaves: How many sizes of hills; each is half as wide and half as high as the one before.
-
-    Returns:
-        (h, w) float32.
     """
     total = np.zeros((window.height, window.width), np.float32)
     for octave in range(octaves):
@@ -70,12 +67,6 @@ def _spline(first: int, count: int, step: float) -> tuple[sparse.csr_array, int]
     weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
     origin = int(knot[0]) - 1
     columns = (knot - 1 - origin)[:, None] + np.arange(_KNOTS)
-    matrix = sparse.csr_array(
-        (
-            weights.astype(np.float32).ravel(),
-            columns.ravel(),
-            np.arange(count + 1) * _KNOTS,
-        ),
-        shape=(count, int(knot[-1]) - origin + 3),
-    )
-    return matrix, origin
+    rows = np.arange(count + 1) * _KNOTS
+    entries = (weights.astype(np.float32).ravel(), columns.ravel(), rows)
+    return sparse.csr_array(entries, shape=(count, int(knot[-1]) - origin + 3)), origin

@@ -1,21 +1,18 @@
 """`swath simulate`: a folder that `swath build` reads, made from a real OpenStreetMap layout."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-import geopandas
 
 from swath.errors import SettingsError
 from swath.files import replacing_folder
-from swath.grid import Bounds
+from swath.grid import Bounds, Grid
 from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
-from swath.simulate.climate import Climate, draw_climate
+from swath.simulate.climate import draw_climate
 from swath.simulate.day import Day, plan_days
-from swath.simulate.layout import Layout
 from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
@@ -35,6 +32,12 @@ DEFAULT_BANDS = ("B02", "B03", "B04", "B08")
 _LEAST_ROWS = 600
 """Rows that a site needs to be split into training, validation and test."""
 
+_PARTS = (
+    RegionSettings(split="train", box=(0, 0, 1, 0.6)),
+    RegionSettings(split="validation", box=(0, 0.6, 1, 0.8)),
+    RegionSettings(split="test", box=(0, 0.8, 1, 1)),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class PlaceSettings:
@@ -47,7 +50,6 @@ class PlaceSettings:
         cloud: Share of the last image under thick cloud, 0 to 0.9.
         split: Of the site; None: three parts of it, if it is large enough.
         seed: The same seed gives the same files.
-        parameters: All numbers.
 
     Raises:
         SettingsError: An impossible share of cloud.
@@ -59,7 +61,6 @@ class PlaceSettings:
     cloud: float = 0.0
     split: SplitName | None = None
     seed: int = 0
-    parameters: Parameters = field(default_factory=Parameters)
 
     def __post_init__(self) -> None:
         if not 0 <= self.cloud <= 0.9:
@@ -72,15 +73,13 @@ class SimulatedPlace:
 
     Attributes:
         name: Of the site.
-        layout: Where and what.
-        climate: Of the region.
+        grid: Where.
         days: When the pictures were taken, oldest first.
         sites_file: For `swath build`.
     """
 
     name: str
-    layout: Layout
-    climate: Climate
+    grid: Grid
     days: tuple[Day, ...]
     sites_file: Path
 
@@ -98,12 +97,12 @@ def simulate_place(
         overwrite: Whether `out` may be replaced.
 
     Raises:
-        InputError: The file cannot be read, or has no road in the bounds.
-        SettingsError: An unknown band, or no such dates.
+        InputError: The file cannot be read, or has no road in the bounds; an unknown band.
+        SettingsError: No such dates.
         OutputExistsError: `out` is there and may not be replaced.
     """
     settings = settings or PlaceSettings()
-    seed, values = settings.seed, settings.parameters
+    seed, values = settings.seed, Parameters()
     with replacing_folder(out, overwrite=overwrite) as folder:
         layout = read_layout(osm_file, settings.bounds, seed)
         _, south, _, north = layout.grid.lonlat_bounds
@@ -114,11 +113,13 @@ def simulate_place(
             renderer.draw(block)
         _write_pictures(folder, renderer, settings.bands)
         truth = draw_truth(renderer.layout)
-        _write_table(folder / "truth.parquet", truth)
-        _write_table(folder / "labels.parquet", draw_map(truth, layout, values.mapper))
+        tables = {"truth": truth, "labels": draw_map(truth, layout, values.mapper)}
+        for file, table in tables.items():
+            table.attrs["attribution"] = ATTRIBUTION
+            table.to_parquet(folder / f"{file}.parquet")
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
-        _write_sites(folder, name, layout, settings.split, seed)
-    return SimulatedPlace(name, layout, climate, days, out / "sites.yaml")
+        _write_sites(folder, name, layout.grid, settings)
+    return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
 
 
 def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) -> None:
@@ -132,21 +133,9 @@ def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) ->
             write_raster(folder / "cloud" / path.name, mask, grid, nodata=255, names=["hidden"])
 
 
-def _write_table(path: Path, table: geopandas.GeoDataFrame) -> None:
-    table.attrs["attribution"] = ATTRIBUTION
-    table.to_parquet(path)
-
-
-def _write_sites(
-    folder: Path, name: str, layout: Layout, split: SplitName | None, seed: int
-) -> None:
-    parts: tuple[RegionSettings, ...] = ()
-    if split is None and layout.grid.height >= _LEAST_ROWS:
-        parts = (
-            RegionSettings(split="train", box=(0, 0, 1, 0.6)),
-            RegionSettings(split="validation", box=(0, 0.6, 1, 0.8)),
-            RegionSettings(split="test", box=(0, 0.8, 1, 1)),
-        )
+def _write_sites(folder: Path, name: str, grid: Grid, settings: PlaceSettings) -> None:
+    split = settings.split
+    parts = _PARTS if split is None and grid.height >= _LEAST_ROWS else ()
     site = SiteSettings(
         scenes=(SceneSettings(path="*.tif"),),
         split=None if parts else split or "train",
@@ -156,6 +145,6 @@ def _write_sites(
     write_sites_file(
         folder / "sites.yaml",
         SitesFile(sites={name: site}, attribution=ATTRIBUTION),
-        f"{ATTRIBUTION} (seed {seed}).",
+        f"{ATTRIBUTION} (seed {settings.seed}).",
         "labels.parquet is the map as mappers drew it; truth.parquet is what the images show.",
     )

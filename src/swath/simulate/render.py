@@ -1,12 +1,13 @@
 """A layout becomes a series of pictures: the ground in blocks, then each day's light and air."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.errors import SettingsError
 from swath.grid import Window
+from swath.sentinel2 import check_bands
 from swath.simulate.air import through_air
 from swath.simulate.climate import Climate
 from swath.simulate.day import Day
@@ -19,28 +20,11 @@ from swath.simulate.parameters import BLOCK_PX, CELLS_PER_PX, HALO_PX, Parameter
 from swath.simulate.sensor import band_shifts, gather, measure
 
 
-def check_rendered_bands(bands: Sequence[str]) -> tuple[int, ...]:
-    """The indexes of bands in `materials.BANDS`.
-
-    Raises:
-        SettingsError: A band that is not simulated, or one twice.
-    """
-    unknown = [band for band in bands if band not in BANDS]
-    if unknown or not bands or len(set(bands)) != len(bands):
-        raise SettingsError(
-            f"bands must be distinct ones of {', '.join(BANDS)}; got {', '.join(bands) or 'none'}"
-        )
-    return tuple(BANDS.index(band) for band in bands)
-
-
 def plan_blocks(shape: tuple[int, int]) -> list[Window]:
     """The blocks that a picture is drawn in; they touch and do not overlap."""
     whole = Window(0, 0, *shape)
-    return [
-        Window(row, col, BLOCK_PX, BLOCK_PX).intersect(whole)
-        for row in range(0, shape[0], BLOCK_PX)
-        for col in range(0, shape[1], BLOCK_PX)
-    ]
+    corners = product(range(0, shape[0], BLOCK_PX), range(0, shape[1], BLOCK_PX))
+    return [Window(*corner, BLOCK_PX, BLOCK_PX).intersect(whole) for corner in corners]
 
 
 class Renderer:
@@ -56,17 +40,11 @@ class Renderer:
     ) -> None:
         """Prepare a layout; nothing is drawn yet.
 
-        Args:
-            layout: The place.
-            climate: Of the place.
-            days: When pictures are taken.
-            bands: Names of bands.
-            parameters: All numbers.
-
         Raises:
-            SettingsError: A band that is not simulated.
+            InputError: A band that is not simulated, or one twice.
         """
-        self._bands = check_rendered_bands(bands)
+        check_bands(bands, BANDS)
+        self._bands = tuple(map(BANDS.index, bands))
         self._climate, self._days, self._parameters = climate, tuple(days), parameters
         density = Density(layout)
         self.layout = add_houses(layout, density, parameters.fill)

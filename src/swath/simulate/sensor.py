@@ -25,11 +25,9 @@ def gather(
     Returns:
         (bands, H, W) float32, H = h / 5 - 2 * `HALO_PX`.
     """
-    _, height, width = cells.shape
     bands = []
-    for band, (down, right) in zip(cells, shifts_px, strict=True):
-        rows = _responses(height, down, optics.blur_px)
-        columns = _responses(width, right, optics.blur_px)
+    for band, shifts in zip(cells, shifts_px, strict=True):
+        rows, columns = map(_responses, band.shape, shifts, (optics.blur_px,) * 2)
         bands.append((columns @ (rows @ band).T).T)
     return np.stack(bands)
 
@@ -37,14 +35,7 @@ def gather(
 def band_shifts(
     shift_px: tuple[float, float], count: int, seed: int, optics: Optics
 ) -> NDArray[np.float64]:
-    """(count, 2) shift of every band on a day: the day's own, and a little more.
-
-    Args:
-        shift_px: (down, right) of the day.
-        count: Number of bands.
-        seed: Of the day.
-        optics: How much more.
-    """
+    """(count, 2) shift of every band: the day's own (down, right), and a little more."""
     rng = np.random.default_rng((seed, 505))
     return np.array(shift_px) + optics.between_bands_px * rng.standard_normal((count, 2))
 
@@ -68,21 +59,9 @@ def _responses(cells: int, shift_px: float, blur_px: float) -> sparse.csr_array:
 
 
 def measure(seen: NDArray[np.float32], seed: int, optics: Optics) -> NDArray[np.uint16]:
-    """Turn reflectance into digital numbers, with noise.
-
-    Args:
-        seen: (bands, H, W) reflectance at the top of the atmosphere.
-        seed: Of the noise.
-        optics: How much noise.
-
-    Returns:
-        (bands, H, W) uint16 reflectance x 10000, at least 1 (0 is no data).
-    """
+    """Reflectance (bands, H, W) as uint16 x 10000 with noise, at least 1 (0 is no data)."""
     rng = np.random.default_rng((seed, 303))
     floor, slope = optics.noise
     noise = rng.standard_normal(seen.shape, dtype=np.float32)
     noisy = seen + noise * np.sqrt(floor**2 + slope**2 * np.maximum(seen, 0), dtype=np.float32)
-    numbers: NDArray[np.uint16] = np.clip(np.rint(noisy * QUANTIFICATION), 1, 30_000).astype(
-        np.uint16
-    )
-    return numbers
+    return np.asarray(np.clip(np.rint(noisy * QUANTIFICATION), 1, 30_000), np.uint16)

@@ -56,32 +56,17 @@ class SimulatedSite:
     def roads(self) -> gpd.GeoDataFrame:
         """The lines as OSM would have them: `highway` or `railway`, longitude and latitude."""
         lines = self.layout.lines
-        table = gpd.GeoDataFrame(
-            {
-                "highway": lines["highway"],
-                "railway": ["rail" if kind == "railway" else None for kind in lines["kind"]],
-            },
-            geometry=lines.geometry.values,
-            crs=self.layout.grid.crs,
-        )
-        return table.to_crs(LONLAT)
+        railway = ["rail" if kind == "railway" else None for kind in lines["kind"]]
+        columns = {"highway": lines["highway"], "railway": railway}
+        return gpd.GeoDataFrame(columns, geometry=lines.geometry, crs=lines.crs).to_crs(LONLAT)
 
 
-def town_layout(town: Town, grid: Grid, seed: int) -> Layout:
-    """A generated town as a layout.
-
-    Args:
-        town: The plan, in metres from the south-west corner.
-        grid: Where it is to lie; as large as the town.
-        seed: See `Layout`.
-    """
-    left, bottom, _, _ = grid.bounds
+def _town_layout(town: Town, grid: Grid, seed: int) -> Layout:
+    """A generated town as a layout on a grid of its size."""
+    corner = np.array(grid.bounds[:2])
 
     def move(shapes: list[shapely.Geometry]) -> NDArray[np.object_]:
-        moved: NDArray[np.object_] = shapely.transform(
-            np.array(shapes, object), lambda xy: xy + np.array([left, bottom])
-        )
-        return moved
+        return np.asarray(shapely.transform(np.array(shapes, object), lambda xy: xy + corner))
 
     areas = [*(d.area for d in town.districts), town.woods, town.river]
     kinds = [*(_KINDS[d.use] for d in town.districts), "forest", "water"]
@@ -101,13 +86,9 @@ def town_layout(town: Town, grid: Grid, seed: int) -> Layout:
 
 
 def simulate_site(seed: int, index: int, size_px: int, dates: int) -> SimulatedSite:
-    """Invent a town and take its picture on several days.
+    """Invent a town, a square of pixels of 10 m, and take its picture on several days.
 
-    Args:
-        seed: Of the world.
-        index: Number of the site in the world; each is another town at another place.
-        size_px: Side of the square in pixels of 10 m.
-        dates: How many days.
+    Every `index` in the world that `seed` gives is another town at another place.
     """
     size_m = size_px * PIXEL_M
     row, column = divmod(index, 5)
@@ -115,7 +96,7 @@ def simulate_site(seed: int, index: int, size_px: int, dates: int) -> SimulatedS
     transform = Affine(PIXEL_M, 0, left, 0, -PIXEL_M, bottom + size_m)
     grid = Grid(CRS, transform, (size_px, size_px))
     town_seed = int(np.random.default_rng((seed, index)).integers(2**20))
-    layout = town_layout(lay_out((seed, index, 0), size_m), grid, town_seed)
+    layout = _town_layout(lay_out((seed, index, 0), size_m), grid, town_seed)
     values = Parameters()
     # One world, one region: a network that learns in one town is tried in the next.
     climate = draw_climate(45.0, seed)
@@ -123,11 +104,10 @@ def simulate_site(seed: int, index: int, size_px: int, dates: int) -> SimulatedS
     renderer = Renderer(layout, climate, days, BANDS, values)
     for block in renderer.blocks:
         renderer.draw(block)
-    images = tuple(image for _, image, _ in renderer.pictures())
-    return SimulatedSite(layout, days, images)
+    return SimulatedSite(layout, days, tuple(image for _, image, _ in renderer.pictures()))
 
 
-def write_site(folder: Path, site: SimulatedSite) -> None:
+def _write_site(folder: Path, site: SimulatedSite) -> None:
     """Write `<date>.tif` for each day and `roads.geojson` into `folder`."""
     tags = {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
     for day, image in zip(site.days, site.images, strict=True):
@@ -151,15 +131,12 @@ def write_world(
     """Simulate several sites and write them with the sites file that `swath build` reads.
 
     Args:
-        out: Folder to make: `sites.yaml` and a folder a site.
+        out: Folder to make: `sites.yaml`, whose path is returned, and a folder a site.
         splits: Name of every site and the split it belongs to.
         seed: The same seed gives the same world.
         size_px: Side of every site in pixels of 10 m.
         dates: Acquisitions of every site.
         overwrite: Whether `out` may be replaced.
-
-    Returns:
-        The path of the sites file.
 
     Raises:
         OutputExistsError: `out` is there and may not be replaced.
@@ -175,6 +152,6 @@ def write_world(
     sites_file = SitesFile(sites=sites, attribution=ATTRIBUTION)
     with replacing_folder(out, overwrite=overwrite) as folder:
         for index, name in enumerate(track(splits, "simulating towns", len(splits))):
-            write_site(folder / name, simulate_site(seed, index, size_px, dates))
+            _write_site(folder / name, simulate_site(seed, index, size_px, dates))
         write_sites_file(folder / "sites.yaml", sites_file, f"{ATTRIBUTION} (seed {seed}).")
     return out / "sites.yaml"
