@@ -15,9 +15,7 @@ from swath.models.trained import load_model
 from swath.report.table import table_text
 from swath.training.presets import Phase, StageSettings, TrainSettings
 
-STAGE = StageSettings(
-    phases=(Phase(learning_rate=1e-3, epochs=1),), batches=2, batch_size=2, patch_px=32
-)
+STAGE = StageSettings(phases=(Phase(learning_rate=1e-3, epochs=1),), batches=2, batch_size=2, patch_px=32)
 TINY = DemoPlan(
     splits={"sim_1": "train", "sim_2": "validation", "sim_3": "test"},
     size_px=96,
@@ -93,9 +91,7 @@ def test_output_is_kept_unless_told(done: DemoResult) -> None:
         run_demo(done.dataset.parent, plan=TINY)
 
 
-def test_missing_extra_is_named_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_extra_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "jinja2" else object())
     with pytest.raises(MissingExtraError, match=r"jinja2.*swath\[all\]"):
         run_demo(tmp_path / "out", plan=TINY)

@@ -83,8 +83,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
     assert [
         f"{name}.{node.name}"
         for name, node in functions()
-        if (node.end_lineno or 0) - node.lineno >= MOST_FUNCTION_LINES
-        and not declares_options(name, node)
+        if (node.end_lineno or 0) - node.lineno >= MOST_FUNCTION_LINES and not declares_options(name, node)
     ] == []
 
 
@@ -132,9 +131,7 @@ def test_messages_outside_the_command_line_name_no_flag() -> None:
 
 
 def test_any_is_rare() -> None:
-    count = sum(
-        len(re.findall(r"\bAny\b", path.read_text("utf-8"))) for path, _ in trees().values()
-    )
+    count = sum(len(re.findall(r"\bAny\b", path.read_text("utf-8"))) for path, _ in trees().values())
     assert count <= MOST_ANY
 
 

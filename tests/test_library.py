@@ -105,9 +105,7 @@ def example_folder(land: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """A folder of one's own with the same contents, and settings of a training of seconds."""
     from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings
 
-    stage = StageSettings(
-        phases=(Phase(learning_rate=1e-3, epochs=1),), batches=2, batch_size=2, patch_px=32
-    )
+    stage = StageSettings(phases=(Phase(learning_rate=1e-3, epochs=1),), batches=2, batch_size=2, patch_px=32)
     monkeypatch.setitem(PRESETS, "demo", TrainSettings(width=4, hidden=4, fcn=stage, rnn=stage))
     shutil.copytree(land, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
@@ -247,9 +245,7 @@ def test_temporary_maps_live_as_long_as_what_refers_to_them(
         ({"grid": SQUARE, "dates": DAYS, "split": "test"}, "choose from a dataset"),
     ],
 )
-def test_arrays_that_do_not_fit(
-    land: Path, images: np.ndarray, facts: dict[str, Any], says: str
-) -> None:
+def test_arrays_that_do_not_fit(land: Path, images: np.ndarray, facts: dict[str, Any], says: str) -> None:
     with pytest.raises(swath.SwathError, match=says):
         swath.map_scenes(images, land / "run", **facts)
 

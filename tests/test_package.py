@@ -88,7 +88,6 @@ def test_links_between_the_documents_lead_somewhere() -> None:
         f"{page.relative_to(PROJECT)} -> {link}"
         for page in pages
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
-        if not link.startswith(("http://", "https://", "mailto:"))
-        and not (page.parent / link).exists()
+        if not link.startswith(("http://", "https://", "mailto:")) and not (page.parent / link).exists()
     ]
     assert broken == []

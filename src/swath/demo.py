@@ -99,9 +99,7 @@ def run_demo(
     check_free(out, overwrite=overwrite)
     plan = plan or DemoPlan()
     began = time.perf_counter()
-    world, data, run, maps, report = (
-        out / name for name in ("world", "dataset", "run", "maps", "report")
-    )
+    world, data, run, maps, report = (out / name for name in ("world", "dataset", "run", "maps", "report"))
     for folder in (world, data, run, maps, report):
         # All of them first: a demo that is stopped must not leave parts of two worlds.
         shutil.rmtree(folder, ignore_errors=True)
@@ -123,6 +121,4 @@ def run_demo(
 
 
 def _headline(step: int, what: str, folder: Path) -> None:
-    console.print(
-        f"step {step}/5: {what} -> {folder}", style="bold", highlight=False, soft_wrap=True
-    )
+    console.print(f"step {step}/5: {what} -> {folder}", style="bold", highlight=False, soft_wrap=True)

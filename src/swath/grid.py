@@ -148,9 +148,7 @@ class Grid:
         return cls(crs, transform, (max(1, north - south), max(1, east - west)))
 
     @classmethod
-    def from_lonlat(
-        cls, bounds: Bounds, crs: str | None = None, resolution_m: float = 10.0
-    ) -> Self:
+    def from_lonlat(cls, bounds: Bounds, crs: str | None = None, resolution_m: float = 10.0) -> Self:
         """The grid that covers (west, south, east, north) in degrees.
 
         Args:

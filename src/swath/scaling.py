@@ -21,9 +21,7 @@ class Scaling(Frozen):
     scale: tuple[float, ...]
 
     @classmethod
-    def from_moments(
-        cls, count: float, total: NDArray[np.float64], squares: NDArray[np.float64]
-    ) -> Self:
+    def from_moments(cls, count: float, total: NDArray[np.float64], squares: NDArray[np.float64]) -> Self:
         """To mean 0 and standard deviation 1, from the sums (C,) of digital numbers and squares."""
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))

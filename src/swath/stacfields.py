@@ -58,9 +58,7 @@ def band_fields(name: str) -> dict[str, JsonValue]:
 
 def class_fields(legend: Legend) -> list[JsonValue]:
     """`classification:classes` of a legend."""
-    return [
-        {"value": c.id, "name": c.name, "color_hint": c.color[1:].upper()} for c in legend.classes
-    ]
+    return [{"value": c.id, "name": c.name, "color_hint": c.color[1:].upper()} for c in legend.classes]
 
 
 def checksum_fields(sha256: str) -> dict[str, JsonValue]:

@@ -188,9 +188,7 @@ def _complain_of(deaths: int) -> None:
 
 
 @contextmanager
-def open_crew(
-    workers: Workers, out: Path, reads: Iterable[Path] = (), *, threads: int = 1
-) -> Iterator[Crew]:
+def open_crew(workers: Workers, out: Path, reads: Iterable[Path] = (), *, threads: int = 1) -> Iterator[Crew]:
     """Get workers ready.
 
     Processes of this machine start with the first job. A cluster is asked at once whether its

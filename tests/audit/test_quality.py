@@ -66,17 +66,13 @@ def test_a_known_shift_is_found_on_simulated_images(
     assert all(one is not None for one in found.by_date)
 
 
-def test_warping_from_degrees_brings_no_shift_of_its_own(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
+def test_warping_from_degrees_brings_no_shift_of_its_own(tmp_path: Path, write_scene: SceneWriter) -> None:
     # Pixels of about 7 x 10 m in degrees, as the real cities have them.
     west, south, east, north = GRID.lonlat_bounds
     step = 9e-5
     shape = (int((north - south) / step), int((east - west) / step))
     degrees = Grid("EPSG:4326", Affine(step, 0, west, 0, -step, north), shape)
-    sites = write_label_world(
-        tmp_path / "in", write_scene, scenes=[{"path": "degrees.tif", "date": DAY}]
-    )
+    sites = write_label_world(tmp_path / "in", write_scene, scenes=[{"path": "degrees.tif", "date": DAY}])
     image = draw_image(draw_lines(1), 5, degrees)
     write_scene(tmp_path / "in" / "degrees.tif", image, degrees, ("B04", "B03", "B02"))
     dataset = build_dataset(sites, tmp_path / "out")
@@ -85,9 +81,7 @@ def test_warping_from_degrees_brings_no_shift_of_its_own(
     assert found.length < 0.15
 
 
-def test_no_shift_is_claimed_for_lines_that_are_not_in_the_image(
-    world: Dataset, tmp_path: Path
-) -> None:
+def test_no_shift_is_claimed_for_lines_that_are_not_in_the_image(world: Dataset, tmp_path: Path) -> None:
     others = geopandas.GeoDataFrame({"class_id": [1] * 40}, geometry=draw_lines(99), crs=UTM)
     others.to_parquet(tmp_path / "others.parquet")
     check = check_site(replace(world.sites[0], roads=tmp_path / "others.parquet"), world.legend)

@@ -50,9 +50,7 @@ def test_moved_images_of_a_real_city_lie_under_the_labels(
     before = check([{"path": str(city / "*.tif")}], "before")
     assert any("the dates lie up to" in text for text in before["warnings"])
     moves = before["scene_shift_m"]
-    after = check(
-        [{"path": str(city / f"{day}.tif"), "shift_m": by} for day, by in moves.items()], "after"
-    )
+    after = check([{"path": str(city / f"{day}.tif"), "shift_m": by} for day, by in moves.items()], "after")
     left = [shift[way] for shift in after["shift_px_by_date"].values() for way in ("east", "south")]
     assert np.abs(left).max() < 0.15
     assert not [text for text in after["warnings"] if "apart" in text or "misaligned" in text]
@@ -99,9 +97,7 @@ def test_a_shift_moves_vectors_and_labels_and_brings_in_what_lay_outside(
 ) -> None:
     plain = build_dataset(write_label_world(tmp_path / "a", write_scene), tmp_path / "plain")
     # Vectors 30 m west of the truth, moved 30 m east again: the same labels up to the edge.
-    sites = write_label_world(
-        tmp_path / "b", write_scene, offset_m=(-30.0, 0.0), shift_m=[30.0, 0.0]
-    )
+    sites = write_label_world(tmp_path / "b", write_scene, offset_m=(-30.0, 0.0), shift_m=[30.0, 0.0])
     moved = build_dataset(sites, tmp_path / "moved")
     labels, expected = read_labels(moved.sites[0]), read_labels(plain.sites[0])
     # A line that is cut elsewhere is drawn a pixel differently here and there.

@@ -104,9 +104,7 @@ def test_bad_usage_is_one_line_and_exit_2(
 
 
 @pytest.mark.parametrize("command", MOVED)
-def test_a_moved_command_says_where_it_went(
-    command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_moved_command_says_where_it_went(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([command, "some.yaml", "--out", "folder"]) == 2
     assert f"swath {command} is now swath lab {command}" in capsys.readouterr().err
     assert cli.run(["lab", command, "--help"]) == 0
@@ -142,16 +140,12 @@ def test_bug_is_raised_and_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NoneType" in child.stderr
 
 
-def test_interrupt_is_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert failing(KeyboardInterrupt(), monkeypatch) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_full_disk_is_no_bug(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/mnt/report")
     assert failing(full, monkeypatch) == 2
     assert capsys.readouterr().err == "error: /mnt/report: No space left on device\n"

@@ -39,9 +39,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def maps_folder(
-    run_folder: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def maps_folder(run_folder: Path, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("maps")
     arguments = ["map", run_folder, "--dataset", dataset.root, "--split", "all", "--out", out]
     assert swath([*map(str, arguments), "--precision", "fp32", "--tile", "64"]) == 0
@@ -68,9 +66,7 @@ def test_maps_read_back(maps_folder: Path, dataset: Dataset) -> None:
     assert read_grid(maps.fused_path) == site.grid
 
 
-def test_the_maps_are_the_networks_outputs(
-    maps_folder: Path, dataset: Dataset, run_folder: Path
-) -> None:
+def test_the_maps_are_the_networks_outputs(maps_folder: Path, dataset: Dataset, run_folder: Path) -> None:
     model = load_model(run_folder)
     site = dataset.site("sim_test")
     maps = read_maps(maps_folder)[0]
@@ -91,9 +87,7 @@ def test_the_fused_map_is_made_from_the_stored_dates(maps_folder: Path, run_fold
     fusion = load_model(run_folder).fusion
     assert fusion is not None
     with torch.inference_mode():
-        pmaps, known = (
-            torch.from_numpy(np.stack(part))[None] for part in zip(*stored, strict=True)
-        )
+        pmaps, known = (torch.from_numpy(np.stack(part))[None] for part in zip(*stored, strict=True))
         expected = torch.sigmoid(fusion(pmaps, known))[0]
     fused, valid = read_pmap(maps.fused_path)
     error = np.abs(fused - expected.numpy())[:, valid]
@@ -208,9 +202,7 @@ def test_a_failure_leaves_nothing_and_other_sites_stay(
     predictor = Predictor(load_model(run_folder), "cpu")
     one, two = (site_series(site, dataset, 1, []) for site in dataset.sites[:2])
     map_site(predictor, run_folder, one, tmp_path)
-    with pytest.raises(
-        OutputExistsError, match="made from other images, another model or other settings"
-    ):
+    with pytest.raises(OutputExistsError, match="made from other images, another model or other settings"):
         map_site(predictor, run_folder, one, tmp_path, MapOptions(tile_px=32))
     before = (tmp_path / one.site / "item.json").stat().st_mtime_ns
 
@@ -331,8 +323,7 @@ def test_maps_are_read_without_torch() -> None:
     import sys
 
     code = (
-        "import sys; from swath.maps.sitemaps import read_maps, read_pmap; "
-        "sys.exit('torch' in sys.modules)"
+        "import sys; from swath.maps.sitemaps import read_maps, read_pmap; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

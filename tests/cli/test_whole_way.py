@@ -75,9 +75,7 @@ def write_sites(folder, sites):
 def test_build_train_map_evaluate(sites, tmp_path, capsys):
     settings = tmp_path / "settings.yaml"
     settings.write_text(yaml.safe_dump(SETTINGS))
-    dataset, trained, maps, report = (
-        tmp_path / name for name in ("dataset", "run", "maps", "report")
-    )
+    dataset, trained, maps, report = (tmp_path / name for name in ("dataset", "run", "maps", "report"))
     built = swath(capsys, "build", write_sites(tmp_path, sites), "--out", dataset)
     assert [site["name"] for site in built["sites"]] == ["norcia", "bercy", "brasilia"]
     fitted = swath(capsys, "train", dataset, "--out", trained, "--settings", settings)

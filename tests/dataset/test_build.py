@@ -374,9 +374,7 @@ def test_windows_may_reach_outside(dataset: Dataset) -> None:
 # --- the command -----------------------------------------------------------------------------
 
 
-def test_build_command_prints_one_json_object(
-    world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_build_command_prints_one_json_object(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = world.parent / "out"
     assert run(["build", str(world), "--out", str(out), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -469,9 +467,7 @@ def test_real_reservoir_is_split_inside(data_dir: Path, tmp_path: Path) -> None:
     assert len(site.dates) == 10
     assert site.splits == ("train", "test")
     labels = read_labels(site)
-    water = {
-        split: int((labels[site.windows(split)[0].slices] == 1).sum()) for split in site.splits
-    }
+    water = {split: int((labels[site.windows(split)[0].slices] == 1).sum()) for split in site.splits}
     # As the comment in the example says.
     assert water == {"train": 10_809, "test": 7_271}
     for acquisition in site.acquisitions:

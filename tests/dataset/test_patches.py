@@ -36,9 +36,7 @@ def read(dataset, patch, **options):
 def test_a_patch_is_its_window_turned(dataset, symmetry):
     site = dataset.sites[0]
     window = Window(10, 20, 32, 32)
-    image, valid, label = read(
-        dataset, Patch(site.name, window, site.grid.window, (0, 1), symmetry)
-    )
+    image, valid, label = read(dataset, Patch(site.name, window, site.grid.window, (0, 1), symmetry))
     back = turned_back(image, symmetry)
     for date in (0, 1):
         np.testing.assert_array_equal(back[date], read_image(site.acquisitions[date], window))
@@ -78,9 +76,7 @@ def test_train_patches_never_touch_test_pixels(dataset):
 
 def test_scaling_is_mean_and_deviation_of_the_training_pixels(dataset):
     site = dataset.in_split("train")[0]
-    values = np.concatenate(
-        [read_image(a).reshape(3, -1).astype(float) for a in site.acquisitions], axis=1
-    )
+    values = np.concatenate([read_image(a).reshape(3, -1).astype(float) for a in site.acquisitions], axis=1)
     scaling = measure_scaling(dataset)
     np.testing.assert_allclose(scaling.offset, values.mean(axis=1))
     np.testing.assert_allclose(scaling.scale, values.std(axis=1))

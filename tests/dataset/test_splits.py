@@ -43,9 +43,7 @@ def test_three_boxes_lose_as_much_as_two() -> None:
         region("test", 0, 0.5, 1, 1),
     ]
     for order in ([0, 1, 2], [2, 1, 0]):
-        got = {
-            r.split: r.window for r in plan_regions([boxes[k] for k in order], (400, 400), 40, "x")
-        }
+        got = {r.split: r.window for r in plan_regions([boxes[k] for k in order], (400, 400), 40, "x")}
         assert got == {
             "validation": Window(0, 0, 180, 180),
             "train": Window(0, 220, 180, 180),
@@ -63,9 +61,7 @@ def test_regions_refused() -> None:
     with pytest.raises(SettingsError, match=r"'x': .* 1 \(train\) and 2 \(test\) overlap by 10 px"):
         plan_regions(across, (100, 100), 8, "x")
     thin = [region("train", 0, 0, 0.9, 1), region("test", 0.9, 0, 1, 1)]
-    with pytest.raises(
-        SettingsError, match=r"nothing is left of region 2 \(test\) \(100 x 10 px\)"
-    ):
+    with pytest.raises(SettingsError, match=r"nothing is left of region 2 \(test\) \(100 x 10 px\)"):
         plan_regions(thin, (100, 100), 96, "x")
 
 

@@ -137,9 +137,7 @@ def test_the_validation_threshold_is_best_on_validation(report: Report) -> None:
 def test_paired_differences(report: Report) -> None:
     test = [p for p in report.paired if (p.split, p.site) == ("test", "all")]
     assert {(p.role, p.threshold_rule) for p in test} == {
-        (role, rule)
-        for role in ("dates", "mean", "best control")
-        for rule in ("half", "validation", "scene")
+        (role, rule) for role in ("dates", "mean", "best control") for rule in ("half", "validation", "scene")
     }
     ours = row(report, Candidate.FUSED, "test")
     for p in test:
@@ -164,9 +162,7 @@ def test_equal_maps_differ_by_exactly_nothing(dataset: Dataset, tmp_path: Path) 
         assert pair.chosen_on in (None, "test")
 
 
-def test_without_validation_sites_no_threshold_comes_from_labels(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_without_validation_sites_no_threshold_comes_from_labels(dataset: Dataset, tmp_path: Path) -> None:
     only_test = map_all(tmp_path / "maps", dataset, only=["sim_test"])
     report = evaluate(only_test, dataset).report
     assert {r.threshold_rule for r in report.rows} == {"half", "scene"}
@@ -189,9 +185,7 @@ def test_a_perfect_map_scores_one(dataset: Dataset, tmp_path: Path) -> None:
     assert perfect.line_f1[2] > 0.97
 
 
-def test_what_is_mapped_where_nothing_is_known_changes_no_score(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_what_is_mapped_where_nothing_is_known_changes_no_score(dataset: Dataset, tmp_path: Path) -> None:
     site = dataset.site("sim_test")
     labels = read_labels(site)
     generator = np.random.default_rng(0)
@@ -342,9 +336,7 @@ def test_three_classes_are_scored_one_against_the_rest(dataset: Dataset, tmp_pat
     report = evaluate(tmp_path / "maps", known).report
     assert report.classes == ("road", "water")
     fused = [
-        r
-        for r in report.rows
-        if (r.model, r.site, r.threshold_rule) == (Candidate.FUSED, "all", "half")
+        r for r in report.rows if (r.model, r.site, r.threshold_rule) == (Candidate.FUSED, "all", "half")
     ]
     assert [(r.class_name, r.iou) for r in fused] == [("road", 1.0), ("water", 1.0)]
     assert fused[0].line_f1 is not None

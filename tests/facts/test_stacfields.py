@@ -9,9 +9,7 @@ from swath import stacfields as stac
 from swath.grid import Grid
 
 
-@pytest.mark.parametrize(
-    ("zone", "top"), [(32631, 300_000), (32631, 5_300_040), (32733, 2_500_000)]
-)
+@pytest.mark.parametrize(("zone", "top"), [(32631, 300_000), (32631, 5_300_040), (32733, 2_500_000)])
 def test_a_footprint_lies_on_the_edge_of_the_grid(zone: int, top: float) -> None:
     """Between its corners too: a whole tile's, at the equator, at 48 degrees and at 67 south."""
     grid = Grid(f"EPSG:{zone}", Affine(10, 0, 300_000, 0, -10, top), (10_980, 10_980))

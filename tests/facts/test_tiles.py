@@ -64,7 +64,5 @@ def test_the_margin_is_rounded_up_to_the_stride() -> None:
 
 @pytest.mark.parametrize("tile_px", [0, -16, 8, 100])
 def test_silly_tiles_are_refused(tile_px: int) -> None:
-    with pytest.raises(
-        SettingsError, match=f"multiple of the network's stride, 16 px; got {tile_px}"
-    ):
+    with pytest.raises(SettingsError, match=f"multiple of the network's stride, 16 px; got {tile_px}"):
         plan_tiles((100, 100), tile_px, 96, 16)

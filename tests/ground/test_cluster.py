@@ -106,9 +106,7 @@ def test_maps_have_the_same_bytes_though_a_worker_is_killed(
     assert digests(out) == digests(undisturbed)
 
 
-def test_a_job_whose_worker_is_killed_is_done_by_another(
-    dask: LocalCluster, tmp_path: Path
-) -> None:
+def test_a_job_whose_worker_is_killed_is_done_by_another(dask: LocalCluster, tmp_path: Path) -> None:
     dask.staff(2)
     with open_crew(Workers(scheduler=dask.address), tmp_path) as crew:
         assert crew.size == 2

@@ -38,9 +38,7 @@ print(kept, now() - before, peak_bytes() / 2**20 - before)
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="no /proc")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
 def test_freed_memory_is_kept_and_given_back() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", KEEP_AND_RETURN], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", KEEP_AND_RETURN], capture_output=True, text=True, check=True)
     kept, left, peak = map(float, run.stdout.split())  # MiB
     assert 190 < kept < 210
     assert left < 20

@@ -80,10 +80,7 @@ def without_times(board: dict[str, Any]) -> dict[str, Any]:
 def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison that nothing disturbed."""
     folder = tmp_path_factory.mktemp("finished")
-    assert (
-        run(["lab", "compare", str(write(folder, content(dataset))), "--out", str(folder / "out")])
-        == 0
-    )
+    assert run(["lab", "compare", str(write(folder, content(dataset))), "--out", str(folder / "out")]) == 0
     return folder / "out"
 
 
@@ -364,9 +361,7 @@ def test_all_orientations_take_eight_times_as_long_to_map(
     assert minutes(8) == pytest.approx(8 * minutes(1))
 
 
-def test_maps_from_all_orientations_have_controls_of_their_own(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_maps_from_all_orientations_have_controls_of_their_own(dataset: Dataset, tmp_path: Path) -> None:
     value = changed(content(dataset), "models", 1, "settings", to=SETTINGS | {"orientations": 1})
     eight, one = read_comparison(write(tmp_path, value)).models
     assert one.group == eight.group  # one U-Net

@@ -81,8 +81,7 @@ def test_other_parts_of_a_site_are_another_plan(dataset: Dataset, tmp_path: Path
     (cell, *_) = read_comparison(write(tmp_path, dataset)).cells()
     place = dataset.site("place")
     swapped = tuple(
-        replace(region, split="test" if region.split == "train" else "train")
-        for region in place.regions
+        replace(region, split="test" if region.split == "train" else "train") for region in place.regions
     )
     other = replace(dataset, sites=(replace(place, regions=swapped),))
     assert replace(cell, dataset=other).decided.key != cell.decided.key
@@ -90,9 +89,7 @@ def test_other_parts_of_a_site_are_another_plan(dataset: Dataset, tmp_path: Path
     assert "regions" not in decided_by_data(dataset.resplit([], ["place"]))
 
 
-def test_what_no_longer_decides_a_cell_is_a_difference_too(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_what_no_longer_decides_a_cell_is_a_difference_too(dataset: Dataset, tmp_path: Path) -> None:
     (cell, *_) = read_comparison(write(tmp_path, dataset, series="all")).cells()
     (tmp_path / RECORD).write_text(json.dumps({"decided_by": cell.decided.json()}))
     assert finished(tmp_path, cell)

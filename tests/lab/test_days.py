@@ -114,9 +114,7 @@ def test_from_a_sites_file_to_a_dataset(
     world = tiny_world
     content = yaml.safe_load(world.read_text("utf-8"))
     fit, out = tmp_path / "fit.json", tmp_path / "days"
-    assert (
-        run(["lab", "days", "fit", str(world), "--out", str(fit), "--leave-out", "sim_train"]) == 0
-    )
+    assert run(["lab", "days", "fit", str(world), "--out", str(fit), "--leave-out", "sim_train"]) == 0
     assert json.loads(fit.read_text())["places"] == ["sim_validation", "sim_test"]
     command = ["lab", "days", "make", str(world), "--fit", str(fit), "--out", str(out)]
     capsys.readouterr()

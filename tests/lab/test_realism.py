@@ -155,9 +155,7 @@ def write_places(folder: Path, write_scene: SceneWriter, scale: float, **setting
     return path
 
 
-def test_images_have_the_pixel_size_of_the_sites_file(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
+def test_images_have_the_pixel_size_of_the_sites_file(tmp_path: Path, write_scene: SceneWriter) -> None:
     found = read_places(write_places(tmp_path, write_scene, 3.0, resolution_m=20), "simulated")
     assert [p.images.shape for p in found] == [(2, 4, 32, 32)] * 5
 

@@ -36,9 +36,7 @@ TINY = TrainSettings(width=2, hidden=4, jitter=0.1, fcn=STAGE, rnn=STAGE)
 )
 def test_other_architectures_train_and_map_in_the_precision_of_the_machine(dataset, tmp_path, name):
     trained = train(TrainPlan(dataset, TINY.model_copy(update={"model": name})), tmp_path)
-    assert all(
-        value is not None for stage in trained.spec.scores.values() for value in stage.values()
-    )
+    assert all(value is not None for stage in trained.spec.scores.values() for value in stage.values())
     predictor = Predictor(load_model(tmp_path), "cpu", "auto")
     site = dataset.site("sim_test")
     images = np.stack([read_image(a) for a in site.acquisitions])

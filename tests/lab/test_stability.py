@@ -145,9 +145,7 @@ def test_what_a_cloud_hides_is_no_data_where_it_is_masked(dataset: Dataset) -> N
     assert (clouded.read(whole) != images[1])[:, empty].any()
 
 
-def test_a_sequence_maps_as_swath_map_does(
-    dataset: Dataset, mixed_run: Path, tmp_path: Path
-) -> None:
+def test_a_sequence_maps_as_swath_map_does(dataset: Dataset, mixed_run: Path, tmp_path: Path) -> None:
     predictor = Predictor(load_model(mixed_run), "cpu", "fp32")
     series = site_series(dataset.site("sim_test"), dataset, 2, ())
     maps = map_site(predictor, mixed_run, series, tmp_path).maps

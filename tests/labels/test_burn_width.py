@@ -137,9 +137,7 @@ def test_a_road_of_25_m_by_hand() -> None:
     # Along the middle of row 5: centres of rows 4..6 are 10 m or less from it, and 12.5 m reach.
     # Its ends are round: 10 m aside, sqrt(12.5^2 - 10^2) = 7.5 m beyond; on the line itself 12.5 m.
     mask = strokes([line((5.5, 10.5), (5.5, 20.5))], 25)
-    assert covered(mask) == {(5, c) for c in range(9, 22)} | {
-        (r, c) for r in (4, 6) for c in range(10, 21)
-    }
+    assert covered(mask) == {(5, c) for c in range(9, 22)} | {(r, c) for r in (4, 6) for c in range(10, 21)}
 
 
 WIDE_GRID = Grid.from_bounds((600_000, 5_330_000, 602_000, 5_332_000), UTM)  # 200 x 200 px
@@ -169,16 +167,12 @@ def test_a_road_has_the_area_of_its_width_in_every_direction(angle: float, width
 
 
 def test_burning_a_crop_by_width_is_cropping_the_burnt() -> None:
-    lines = roads(
-        line((1.2, 2.1), (27.7, 36.4)), line((20.5, 1.5), (3.5, 38.5)), width=["38", None]
-    )
+    lines = roads(line((1.2, 2.1), (27.7, 36.4)), line((20.5, 1.5), (3.5, 38.5)), width=["38", None])
     ringed = Widening(method="width")
     whole = burn(lines, BY_CLASS, GRID, ringed)
     window = Window(8, 12, 9, 14)
     rows, cols = window.slices
-    np.testing.assert_array_equal(
-        burn(lines, BY_CLASS, GRID.crop(window), ringed), whole[rows, cols]
-    )
+    np.testing.assert_array_equal(burn(lines, BY_CLASS, GRID.crop(window), ringed), whole[rows, cols])
 
 
 def test_blocks_of_rows_do_not_show() -> None:
@@ -213,9 +207,9 @@ def test_the_ring_is_one_pixel_and_never_road() -> None:
     labels = burn(cross, BY_CLASS, GRID, Widening(method="width"))
     # Two roads of one pixel, a row apart: what is between them is the ring of both.
     assert covered(labels == 1) == {(r, c) for r in (5, 7) for c in range(2, 13)}
-    assert covered(labels == IGNORE) == {
-        (r, c) for r in range(4, 9) for c in range(1, 14)
-    } - covered(labels == 1)
+    assert covered(labels == IGNORE) == {(r, c) for r in range(4, 9) for c in range(1, 14)} - covered(
+        labels == 1
+    )
     assert (burn(cross, BY_CLASS, GRID, BY_WIDTH) != IGNORE).all()
 
 
@@ -224,9 +218,7 @@ def test_a_ring_may_go_with_the_papers_dilation_too() -> None:
     plain = burn(road, read_legend("roads"), GRID, Widening())
     ringed = burn(road, read_legend("roads"), GRID, Widening(ring_px=2))
     np.testing.assert_array_equal(ringed == 1, plain == 1)
-    assert covered(ringed == IGNORE) == {
-        (r, c) for r in range(2, 9) for c in range(16) if plain[r, c] == 0
-    }
+    assert covered(ringed == IGNORE) == {(r, c) for r in range(2, 9) for c in range(16) if plain[r, c] == 0}
 
 
 def test_ring_from_outside_the_grid() -> None:

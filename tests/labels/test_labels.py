@@ -69,9 +69,7 @@ def test_a_line_is_the_chain_of_pixels_it_runs_through() -> None:
 
 
 @given(st.tuples(st.floats(1, 29), st.floats(1, 39)), st.tuples(st.floats(1, 29), st.floats(1, 39)))
-def test_a_burnt_line_is_thin_whole_and_near(
-    start: tuple[float, float], end: tuple[float, float]
-) -> None:
+def test_a_burnt_line_is_thin_whole_and_near(start: tuple[float, float], end: tuple[float, float]) -> None:
     road = line(start, end)
     mask = burn_mask(geopandas.GeoSeries([road]), GRID)
     pixels = np.argwhere(mask)
@@ -164,9 +162,7 @@ def test_shapes_of_one_pixel() -> None:
 
 
 wide_ways = st.one_of(
-    st.builds(
-        Widening, shape=st.sampled_from(["cross", "square", "disk"]), times=st.integers(0, 4)
-    ),
+    st.builds(Widening, shape=st.sampled_from(["cross", "square", "disk"]), times=st.integers(0, 4)),
     st.builds(Widening, method=st.just("gaussian"), sigma_px=st.floats(0.3, 2.5)),
 )
 
@@ -238,9 +234,7 @@ def test_every_format_and_crs_gives_the_same_roads(
     assert sorted(got.length) == pytest.approx([200, 300], abs=0.1)
 
 
-def test_margin_keeps_what_the_widening_reaches(
-    tmp_path: Path, world: geopandas.GeoDataFrame
-) -> None:
+def test_margin_keeps_what_the_widening_reaches(tmp_path: Path, world: geopandas.GeoDataFrame) -> None:
     path = tmp_path / "roads.parquet"
     world.to_parquet(path)
     got = read_features(path, ROADS, GRID, margin_px=2)

@@ -62,8 +62,7 @@ def incomplete(path: Path) -> int:
 def write_xml(path: Path, ways: str, bounds: str = "") -> Path:
     """Nodes 1..4 along 60.0 N (24.00, 24.01, 24.02, 24.03 E), and these ways."""
     nodes = "".join(
-        f'<node id="{n}" version="1" lat="60.004" lon="{24 + (n - 1) / 100:.2f}"/>'
-        for n in range(1, 5)
+        f'<node id="{n}" version="1" lat="60.004" lon="{24 + (n - 1) / 100:.2f}"/>' for n in range(1, 5)
     )
     text = f'<osm version="0.6" generator="hand">{bounds}{nodes}{ways}</osm>'
     if path.suffix == ".gz":
@@ -91,8 +90,7 @@ def test_what_is_left_of_a_way_at_the_edge_is_kept(tmp_path: Path) -> None:
     )
     extract = read_extract(path, ROADS, EARTH)
     got = sorted(
-        (h, points(g))
-        for h, g in zip(extract.features["highway"], extract.features.geometry, strict=True)
+        (h, points(g)) for h, g in zip(extract.features["highway"], extract.features.geometry, strict=True)
     )
     assert got == [
         ("primary", [(24.0, 60.004), (24.01, 60.004)]),
@@ -123,9 +121,7 @@ def test_the_extent_and_the_day_come_from_the_header(tmp_path: Path) -> None:
     extract = read_extract(path, ROADS, EARTH)
     assert extract.extent == pytest.approx((24.0, 60.0, 24.015, 60.01))
     assert extract.date is None
-    bare = read_extract(
-        write_xml(tmp_path / "b.osm", way(1, [1, 4], highway="trunk")), ROADS, EARTH
-    )
+    bare = read_extract(write_xml(tmp_path / "b.osm", way(1, [1, 4], highway="trunk")), ROADS, EARTH)
     assert bare.extent is None
 
 
@@ -176,17 +172,13 @@ def write_history(path: Path, until: str = "") -> Path:
         header.set("osmosis_replication_timestamp", f"{until}T00:00:00Z")
 
     def node(number: int, version: int, day: str, lon: float, lat: float) -> object:
-        return new.Node(
-            id=number, version=version, timestamp=at(day), location=(lon, lat), visible=True
-        )
+        return new.Node(id=number, version=version, timestamp=at(day), location=(lon, lat), visible=True)
 
     def gone(kind: type, number: int, version: int, day: str) -> object:
         return kind(id=number, version=version, timestamp=at(day), visible=False)
 
     def line(number: int, version: int, day: str, refs: list[int], **tags: str) -> object:
-        return new.Way(
-            id=number, version=version, timestamp=at(day), nodes=refs, tags=tags, visible=True
-        )
+        return new.Way(id=number, version=version, timestamp=at(day), nodes=refs, tags=tags, visible=True)
 
     lake = [(24.0, 60.0), (24.01, 60.0), (24.01, 60.005), (24.0, 60.005)]
     with osmium.SimpleWriter(str(path), header=header) as writer:
@@ -321,9 +313,7 @@ def test_a_history_that_is_not_one(tmp_path: Path) -> None:
         writer.add_way(new.Way(id=1, version=1, nodes=[1, 2], tags=tags, visible=True))
     with osmium.SimpleWriter(str(unsorted)) as writer:
         for number in (2, 1):
-            writer.add_way(
-                new.Way(id=number, version=1, timestamp=at("2010-01-01"), nodes=[1, 2], tags=tags)
-            )
+            writer.add_way(new.Way(id=number, version=1, timestamp=at("2010-01-01"), nodes=[1, 2], tags=tags))
     for path, message in ((undated, "have no dates"), (unsorted, "must be sorted")):
         with pytest.raises(InputError, match=message):
             read_extract(path, ROADS, EARTH, dt.date(2016, 1, 1))

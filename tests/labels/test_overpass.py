@@ -36,9 +36,7 @@ TOO_BUSY = (
 )
 PARSE_ERROR = TOO_BUSY[: TOO_BUSY.index(b"runtime")] + b"line 2: parse error: ';' expected</p>"
 TIMED_OUT = 'runtime error: Query timed out in "query" at line 3 after 181 seconds.'
-NO_MEMORY = (
-    'runtime error: Query run out of memory in "recurse" at line 4 using about 512 MB of RAM.'
-)
+NO_MEMORY = 'runtime error: Query run out of memory in "recurse" at line 4 using about 512 MB of RAM.'
 
 
 @pytest.fixture
@@ -89,9 +87,7 @@ def test_a_large_box_is_asked_for_in_cells_that_tile_it() -> None:
     assert min(q.cell[0] for q in queries) == 2.0
     assert max(q.cell[3] for q in queries) == pytest.approx(48.3)
     quarters = queries[0].parts(2, 2)
-    assert sum((q.cell[2] - q.cell[0]) * (q.cell[3] - q.cell[1]) for q in quarters) == (
-        pytest.approx(0.03)
-    )
+    assert sum((q.cell[2] - q.cell[0]) * (q.cell[3] - q.cell[1]) for q in quarters) == (pytest.approx(0.03))
 
 
 def test_names_tell_questions_apart() -> None:
@@ -206,9 +202,7 @@ def test_a_wait_of_an_hour_is_an_error_not_a_nap(server: Server, tmp_path: Path)
         (200, answer()[:-9], "the answer breaks off"),
     ],
 )
-def test_tries_are_bounded(
-    server: Server, tmp_path: Path, code: int, body: bytes, message: str
-) -> None:
+def test_tries_are_bounded(server: Server, tmp_path: Path, code: int, body: bytes, message: str) -> None:
     server.will((code, body))
     waits = Waits()
     with pytest.raises(RemoteError, match=f"{message}.*; gave up after 6 tries"):
@@ -303,9 +297,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(server: Server, tmp_path:
 
 def test_an_entity_bomb_from_a_server_does_no_harm(server: Server, tmp_path: Path) -> None:
     bomb = '<!DOCTYPE osm [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>\n'
-    server.will(
-        (200, answer('<node id="1" lat="0" lon="0"><tag k="a" v="&b;"/></node>', head=bomb))
-    )
+    server.will((200, answer('<node id="1" lat="0" lon="0"><tag k="a" v="&b;"/></node>', head=bomb)))
     with pytest.raises(InputError, match="not readable as an OpenStreetMap extract"):
         read(server, tmp_path)
 

@@ -125,6 +125,4 @@ def test_attributions_are_joined() -> None:
     assert join_attributions([f"{copernicus} 2019"]) == f"{copernicus} 2019"
     years = [f"{copernicus} {year}" for year in ("2019", "2017-2018", "2019")]
     assert join_attributions(years) == f"{copernicus} 2017-2019"
-    assert join_attributions(["(c) me", f"{copernicus} 2019", "(c) me"]) == (
-        f"(c) me; {copernicus} 2019"
-    )
+    assert join_attributions(["(c) me", f"{copernicus} 2019", "(c) me"]) == (f"(c) me; {copernicus} 2019")

@@ -39,8 +39,7 @@ def stored(background: int, road: int) -> Codes:
 
 def fuse(predictor: Predictor, *pmaps: Codes) -> NDArray[np.float32]:
     images = [
-        DatedImage(dt.date(2020, 1, 1 + at), lambda _: np.empty(0, np.uint8))
-        for at in range(len(pmaps))
+        DatedImage(dt.date(2020, 1, 1 + at), lambda _: np.empty(0, np.uint8)) for at in range(len(pmaps))
     ]
     return InMemoryMapper(predictor, SHAPE).fuse(images, pmaps).astype(np.float32)
 

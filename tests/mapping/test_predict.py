@@ -169,9 +169,7 @@ def check_equals_whole(model: TrainedModel, shape: tuple[int, int], tile_px: int
 @pytest.mark.parametrize(
     ("shape", "tile_px"), [((333, 301), 128), ((301, 333), 208), ((320, 256), 64), ((97, 411), 96)]
 )
-def test_tiles_of_the_unet_and_convlstm_equal_the_whole(
-    shape: tuple[int, int], tile_px: int
-) -> None:
+def test_tiles_of_the_unet_and_convlstm_equal_the_whole(shape: tuple[int, int], tile_px: int) -> None:
     check_equals_whole(far_sighted(), shape, tile_px)
 
 

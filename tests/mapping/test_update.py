@@ -120,9 +120,7 @@ def test_a_later_old_date_takes_its_place(
     assert update(late, days[1]) == 0
     expected = digests(map_days(tmp_path / "together", 0, 1, 2) / "town")
     found = digests(late / "town")
-    assert {name for name in expected if found[name] != expected[name]} == {"item.json"} | (
-        {"manifest.json"}
-    )
+    assert {name for name in expected if found[name] != expected[name]} == {"item.json"} | ({"manifest.json"})
     # Older than all that is fused: it joins the series of dates, and the map stays.
     capsys.readouterr()
     full = map_days(tmp_path / "full", 1, 2, 3)
@@ -192,9 +190,7 @@ def test_kills_while_updating_lose_nothing(map_days: Any, days: list[Path], tmp_
     expected = digests(tmp_path / "whole")
     before = digests(start)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["mapping.test_resume", "swath.mapping.update", "swath.cli.update"]
-    )
+    context.set_forkserver_preload(["mapping.test_resume", "swath.mapping.update", "swath.cli.update"])
     moments = random.Random(5)
     killed = tmp_path / "killed"
     shutil.copytree(start, killed)

@@ -121,9 +121,7 @@ def test_coordinates_are_those_of_the_pixels_centres() -> None:
     assert Affine.from_gdal(*written) == GRID.transform
 
 
-def test_without_xarray_one_line_says_what_to_install(
-    maps: Maps, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_xarray_one_line_says_what_to_install(maps: Maps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "xarray", None)
     with pytest.raises(MissingExtraError, match=r"'xarray'.*pip install 'swath\[xarray\]'"):
         maps.to_xarray()
@@ -155,9 +153,7 @@ def test_pictures_are_png_files_and_small(maps: Maps, tmp_path: Path) -> None:
         assert (picture.driver, picture.count, picture.shape) == ("PNG", 4, GRID.shape)
     assert thumbnail(tmp_path / "gone.tif") is None
     path = tmp_path / "wide.tif"
-    with rasterio.open(
-        path, "w", driver="GTiff", count=4, dtype="uint16", width=2000, height=500
-    ) as target:
+    with rasterio.open(path, "w", driver="GTiff", count=4, dtype="uint16", width=2000, height=500) as target:
         image = np.random.default_rng(0).integers(1, 9999, (4, 500, 2000)).astype("uint16")
         image[:, :100] = 0
         target.write(image)

@@ -151,9 +151,7 @@ def test_the_rasters_are_cloud_optimised(written: tuple[Path, Maps]) -> None:
 def test_reading_a_window(written: tuple[Path, Maps]) -> None:
     path = written[0] / "pmap.tif"
     window = Window(20, 10, 30, 40)
-    np.testing.assert_array_equal(
-        read_pmap(path, window)[0], read_pmap(path)[0][(..., *window.slices)]
-    )
+    np.testing.assert_array_equal(read_pmap(path, window)[0], read_pmap(path)[0][(..., *window.slices)])
     with pytest.raises(InputError, match="reaches outside"):
         read_pmap(path, Window(500, 0, 31, 10))
     with pytest.raises(InputError, match="no such file"):

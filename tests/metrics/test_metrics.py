@@ -174,9 +174,7 @@ def test_best_edge_of_equals_is_nearest_to_half() -> None:
 
 
 @given(st.integers(1, 23), st.integers(1, 23), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_block_histograms_agree_with_plain_loops(
-    height: int, width: int, px: int, seed: int
-) -> None:
+def test_block_histograms_agree_with_plain_loops(height: int, width: int, px: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     bins = score_bins(generator.random((height, width)))
     positive = generator.random((height, width)) < 0.3

@@ -107,9 +107,7 @@ def test_every_architecture_has_sizes_of_its_own(name):
     for size in sizes:
         other = model.spec.model_copy(update={"sizes": sizes | {size: 2 * sizes[size]}})
         parts = [build_series] if maps_whole_series(other) else [build_fcn, build_fusion]
-        before, after = (
-            sum(count_parameters(part(of)) for part in parts) for of in (model.spec, other)
-        )
+        before, after = (sum(count_parameters(part(of)) for part in parts) for of in (model.spec, other))
         assert after > before, size
 
 
@@ -252,9 +250,7 @@ def test_pixels_of_zeros_are_no_gap(name):
 
 def check_unknown_values(network, x, known):
     """The map is the same whatever stands where nothing is known."""
-    shown = [
-        torch.where(known.unsqueeze(-3), x, nothing) for nothing in (0.0, 0.5, -7.0, torch.nan)
-    ]
+    shown = [torch.where(known.unsqueeze(-3), x, nothing) for nothing in (0.0, 0.5, -7.0, torch.nan)]
     first, *others = (network(part, known) for part in shown)
     assert torch.isfinite(first).all()
     assert all(torch.equal(other, first) for other in others)

@@ -12,9 +12,7 @@ from swath.models.attention import DateAttention
 def drawn(classes=2, hidden=5, layers=2):
     """A network whose last convolutions say something, in float64."""
     torch.manual_seed(3)
-    model = (
-        DateAttention(classes, DateAttention.Sizes(hidden=hidden, layers=layers)).double().eval()
-    )
+    model = DateAttention(classes, DateAttention.Sizes(hidden=hidden, layers=layers)).double().eval()
     for last in (model.trust, model.correction):
         nn.init.normal_(last.weight)
     nn.init.normal_(model.correction.bias)

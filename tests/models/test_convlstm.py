@@ -67,9 +67,7 @@ def restate(model, series):
 def plain(model, series):
     """The fusion of (B, T, lc, H, W), gate by gate as printed, for torch to differentiate."""
     batch, dates, _, height, width = series.shape
-    states = [
-        [series.new_zeros(batch, cell.peephole.shape[1], height, width)] * 2 for cell in model.cells
-    ]
+    states = [[series.new_zeros(batch, cell.peephole.shape[1], height, width)] * 2 for cell in model.cells]
     for date in range(dates):
         x = series[:, date]
         for state, cell in zip(states, model.cells, strict=True):
@@ -77,9 +75,7 @@ def plain(model, series):
             both = torch.cat([x, h], dim=1)
             i, f, o, new = (
                 functional.conv2d(both, weight, bias, padding=1)
-                for weight, bias in zip(
-                    cell.gates.weight.chunk(4), cell.gates.bias.chunk(4), strict=True
-                )
+                for weight, bias in zip(cell.gates.weight.chunk(4), cell.gates.bias.chunk(4), strict=True)
             )
             i = torch.sigmoid(i + cell.peephole[0] * c)
             f = torch.sigmoid(f + cell.peephole[1] * c)
@@ -145,9 +141,7 @@ def test_where_a_date_has_no_data_the_states_stay(model):
                 new = cell(x, states[layer])
                 old = states[layer] or [torch.zeros_like(part) for part in new]
                 keep = known[:, date, None].float()
-                states[layer] = tuple(
-                    keep * n + (1 - keep) * o for n, o in zip(new, old, strict=True)
-                )
+                states[layer] = tuple(keep * n + (1 - keep) * o for n, o in zip(new, old, strict=True))
                 x = states[layer][0]
         torch.testing.assert_close(model(series, known), model.head(x))
 

@@ -23,8 +23,6 @@ def test_weighted_sum(batch: int, dates: int, layout: torch.memory_format) -> No
 
 
 def test_weights_take_the_type_of_what_they_weigh() -> None:
-    made = weighted_sum(
-        torch.ones(2, 3, 4, 4, dtype=torch.bfloat16), torch.full((1, 2, 1, 4, 4), 0.5)
-    )
+    made = weighted_sum(torch.ones(2, 3, 4, 4, dtype=torch.bfloat16), torch.full((1, 2, 1, 4, 4), 0.5))
     assert made.dtype is torch.bfloat16
     assert torch.equal(made.float(), torch.ones(1, 3, 4, 4))

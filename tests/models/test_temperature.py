@@ -66,9 +66,7 @@ def test_the_fit_stays_within_bounds() -> None:
     assert fit_temperature(pmap[:, :0], np.zeros(0, np.int64)) == 1
 
 
-SHORT = StageSettings(
-    phases=(Phase(learning_rate=0.01, epochs=4),), batches=2, batch_size=2, patch_px=32
-)
+SHORT = StageSettings(phases=(Phase(learning_rate=0.01, epochs=4),), batches=2, batch_size=2, patch_px=32)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +81,7 @@ SHORT = StageSettings(
 def test_training_fits_it_on_the_maps_of_the_validation_site(
     dataset: Dataset, tmp_path: Path, name: str, stage: str, orientations: int
 ) -> None:
-    settings = TrainSettings(
-        model=name, width=4, hidden=4, orientations=orientations, fcn=SHORT, rnn=SHORT
-    )
+    settings = TrainSettings(model=name, width=4, hidden=4, orientations=orientations, fcn=SHORT, rnn=SHORT)
     plan = TrainPlan(dataset, settings, stage=stage)
     trained = train(plan, tmp_path / "run", Compute(precision="fp32"))
     assert trained.spec.temperature != 1

@@ -39,9 +39,7 @@ def folder(evaluation: Evaluation, tmp_path_factory: pytest.TempPathFactory) -> 
     return out
 
 
-def test_the_report_is_strict_json_and_what_was_returned(
-    evaluation: Evaluation, folder: Path
-) -> None:
+def test_the_report_is_strict_json_and_what_was_returned(evaluation: Evaluation, folder: Path) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} in report.json")
 
@@ -77,9 +75,7 @@ def _moved(site: Site) -> Site:
     return replace(site, grid=grid.crop(Window(7, 7, *grid.shape)))
 
 
-def test_a_label_file_with_unknown_classes_is_refused(
-    dataset: Dataset, maps: Path, tmp_path: Path
-) -> None:
+def test_a_label_file_with_unknown_classes_is_refused(dataset: Dataset, maps: Path, tmp_path: Path) -> None:
     site = _moved(dataset.site("sim_test"))
     labels = read_labels(dataset.site("sim_test"))
     pmaps = draw_pmaps(labels, 0.2, 3)

@@ -114,9 +114,7 @@ def test_fetched_windows_hold_the_very_pixels_and_build_reads_them(
         # 1 km at 10 m, a rotated box around it, and a margin for resampling: not the whole tile.
         assert 100 <= image.shape[1] <= 120
         assert 100 <= image.shape[2] <= 120
-        np.testing.assert_array_equal(
-            image, whole[:, row : row + image.shape[1], col : col + image.shape[2]]
-        )
+        np.testing.assert_array_equal(image, whole[:, row : row + image.shape[1], col : col + image.shape[2]])
     # No file was read whole.
     picked = [f"S2B_31UDQ_{day.replace('-', '')}_0_L2A" for day in BEST]
     sizes = sum((world.folder / name / "visual.tif").stat().st_size for name in picked)
@@ -133,9 +131,7 @@ def test_fetched_windows_hold_the_very_pixels_and_build_reads_them(
     assert dataset.sites[0].grid.shape == pytest.approx((102, 102), abs=3)
 
 
-def test_second_run_asks_nobody(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_second_run_asks_nobody(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert fetch(world.sites(), out) == 0
     before = tree(out)
@@ -283,9 +279,7 @@ def test_sites_without_bounds_and_an_out_that_is_a_file(
     assert "expected a folder" in capsys.readouterr().err
 
 
-def test_a_page_that_is_no_stac_api_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_page_that_is_no_stac_api_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "root"
     root.mkdir()
     for name, content in (("a", "<html>"), ("b", "{}"), ("c", '{"type": "Catalog"}')):

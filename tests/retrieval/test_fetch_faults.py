@@ -111,9 +111,7 @@ def test_wrong_checksum_and_truncated_files_are_refused(
         assert fetch(sites, tmp_path / "out") == 0
 
 
-def test_truncated_cog_is_refused(
-    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_truncated_cog_is_refused(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = world.folder / "S2B_31UDQ_20220515_0_L2A" / "visual.tif"
     data = path.read_bytes()
     try:

@@ -48,9 +48,7 @@ def test_wrong_password_is_one_line_without_it(
     assert "wrong-password" not in error
 
 
-def test_tokens_go_to_named_hosts_only(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tokens_go_to_named_hosts_only(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWATH_FETCH_TOKEN", "my-token")
     assert fetch(world.sites(), tmp_path / "out") == 0
     assert not any(world.files.authorizations + world.api.authorizations)
@@ -124,9 +122,7 @@ def test_signed_addresses_are_not_kept_and_had_anew(
 
     for private in start(folder, shots, shape):
         sites, out = private.sites(), tmp_path / "out"
-        private.files.fault = lambda path, before: (
-            "404" if "20220912_0_L2A/visual" in path else None
-        )
+        private.files.fault = lambda path, before: "404" if "20220912_0_L2A/visual" in path else None
         assert fetch(sites, out) == 2
         assert private.files.asked("visual.tif?sig=first-secret") > 0
         assert not any(b"first-secret" in data for data in tree(out).values())

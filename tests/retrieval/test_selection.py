@@ -87,9 +87,7 @@ def test_a_day_more_is_not_bought_with_a_cloud_but_a_season_is() -> None:
     choice = choose(items, clear, wanted)
     assert str(choice.picks[1].item.date) == "2022-07-04"
     # 5 January is day 4, 4 July day 184.
-    assert choice.picks[0].why == (
-        "100.0% clear, 180 days of the year from the next (no choice keeps 190)"
-    )
+    assert choice.picks[0].why == ("100.0% clear, 180 days of the year from the next (no choice keeps 190)")
     assert choice.rejections[0].why.startswith("100.0% clear, but others lie farther apart")
 
 
@@ -129,9 +127,7 @@ def test_wishes_do_not_take_each_others_date() -> None:
         ({}, {"wishes": (dt.date(2022, 3, 1),)}, "no wish lies within 5 days"),
     ],
 )
-def test_items_are_left_out_with_a_reason(
-    more: dict[str, Any], settings: dict[str, Any], why: str
-) -> None:
+def test_items_are_left_out_with_a_reason(more: dict[str, Any], settings: dict[str, Any], why: str) -> None:
     kept, out = sift([item("2022-05-01", **more)], YEAR.model_copy(update=settings), BANDS)
     assert not kept
     assert why in out[0].why

@@ -105,8 +105,7 @@ def test_fetch_brings_the_map_and_build_needs_no_network(
         assert set(np.unique(one.read())) == {0, 1}
         assert one.tags()["LABELS_DATE"] == DAY
     one_roads, two_roads = (
-        geopandas.read_parquet(tmp_path / name / "town" / "roads.parquet")
-        for name in ("one", "two")
+        geopandas.read_parquet(tmp_path / name / "town" / "roads.parquet") for name in ("one", "two")
     )
     assert one_roads.geometry.geom_equals_exact(two_roads.geometry, 1e-6).all()
 
@@ -185,9 +184,7 @@ def test_answers_that_are_no_map_are_one_line_and_leave_none(
 
 def test_what_is_asked_is_known_before_anything_is(world: World, osm: Server) -> None:
     settings = read_sites_file(sites_with(world, osm))
-    (plan,) = snapshot.plan_snapshots(
-        settings, {"town": Grid.from_lonlat(SITE)}, read_legend("roads")
-    )
+    (plan,) = snapshot.plan_snapshots(settings, {"town": Grid.from_lonlat(SITE)}, read_legend("roads"))
     assert (plan.site, plan.server, plan.date) == ("town", osm.url, dt.date(2019, 7, 4))
     assert not osm.asked
     by_file = read_sites_file(world.sites())

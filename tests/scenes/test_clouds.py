@@ -31,9 +31,7 @@ from swath.sites.series import find_scenes, plan_grid
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_300_010), (60, 60))
 FOUR = ("B02", "B03", "B04", "B08")
 BOADELLA = tuple(band for band in BANDS if band != "B10")
-needs_model = pytest.mark.skipif(
-    importlib.util.find_spec("ukis_csmask") is None, reason="no extra `clouds`"
-)
+needs_model = pytest.mark.skipif(importlib.util.find_spec("ukis_csmask") is None, reason="no extra `clouds`")
 
 
 # --- which network ---------------------------------------------------------------------------
@@ -107,9 +105,7 @@ def test_the_mask_lies_where_the_clouds_do_and_scene_and_pieces_agree(
     pixels[:, 12:30, 21:45] = 9000  # on pixels of 30 m
     path = write_scene(tmp_path / "2020-03-01.tif", pixels, GRID, FOUR)
     image = ImageSettings(bands=("B08",), encoding="reflectance")
-    (scene,) = find_scenes(
-        [SceneSettings(path=path.name, mask="ukis-csmask", level="L1C")], tmp_path
-    )
+    (scene,) = find_scenes([SceneSettings(path=path.name, mask="ukis-csmask", level="L1C")], tmp_path)
     assert [model.level for model in drawn] == []  # headers only so far
     got = read_on_grid(scene, GRID, image)[0]
     assert len(drawn) == 1
@@ -129,9 +125,7 @@ def test_the_mask_lies_where_the_clouds_do_and_scene_and_pieces_agree(
     assert len(drawn) == 1
     np.testing.assert_array_equal(dated.read(Window(0, 0, *GRID.shape))[0], got)
     # With and without the model are two images: no map of the one is kept for the other.
-    assert (
-        found.sources[0].identify() != scene_series("x", [path], None, image).sources[0].identify()
-    )
+    assert found.sources[0].identify() != scene_series("x", [path], None, image).sources[0].identify()
 
 
 @needs_model
@@ -221,9 +215,7 @@ def test_two_clouded_days_are_told_from_a_clear_one(data_dir: Path, tmp_path: Pa
         (scene,) = find_scenes([entry], folder)
         grid = grid or plan_grid([scene])
         seen = valid_mask(read_on_grid(scene, grid, ImageSettings()))
-        bare = valid_mask(
-            read_on_grid(read_scene(scene.path, bands=BOADELLA), grid, ImageSettings())
-        )
+        bare = valid_mask(read_on_grid(read_scene(scene.path, bands=BOADELLA), grid, ImageSettings()))
         assert low <= seen.sum() / bare.sum() <= high, day
 
 
@@ -238,9 +230,7 @@ def test_the_buffer_is_as_wide_as_it_says(data_dir: Path) -> None:
     grid = plan_grid([scene], resolution_m=30)
     want = ImageSettings(bands=scene.clouds.bands, encoding="reflectance")
     clear, clouded = (
-        read_on_grid(read_scene(folder / f"{day}.tif", bands=BOADELLA), grid, want).astype(
-            np.uint16
-        )
+        read_on_grid(read_scene(folder / f"{day}.tif", bands=BOADELLA), grid, want).astype(np.uint16)
         for day in ("2020-02-02", "2020-01-18")
     )
     half = grid.width // 2

@@ -47,9 +47,7 @@ def ramp() -> NDArray[np.uint16]:
     return image.astype(np.uint16)
 
 
-def test_the_level_is_the_first_percentile_of_what_has_data(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
+def test_the_level_is_the_first_percentile_of_what_has_data(tmp_path: Path, write_scene: SceneWriter) -> None:
     image = ramp()
     scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, BANDS))
     expected = [np.percentile(band[band > 0], 1) for band in image]
@@ -73,9 +71,7 @@ def test_haze_that_is_even_goes_away(tmp_path: Path, write_scene: SceneWriter) -
         read_scene(write_scene(tmp_path / name, pixels, GRID, BANDS))
         for name, pixels in (("2020-01-01.tif", image), ("2020-02-01.tif", hazy))
     )
-    np.testing.assert_array_equal(
-        read_on_grid(clear_scene, GRID, DOS), read_on_grid(hazy_scene, GRID, DOS)
-    )
+    np.testing.assert_array_equal(read_on_grid(clear_scene, GRID, DOS), read_on_grid(hazy_scene, GRID, DOS))
 
 
 def test_median_and_spread_are_standard(tmp_path: Path, write_scene: SceneWriter) -> None:
@@ -103,9 +99,7 @@ def stored(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @given(gain=st.floats(0.3, 3), offset=st.floats(0, 2000), seed=st.integers(0, 50))
-def test_what_a_factor_and_an_offset_change_goes_away(
-    gain: float, offset: float, seed: int
-) -> None:
+def test_what_a_factor_and_an_offset_change_goes_away(gain: float, offset: float, seed: int) -> None:
     values = np.random.default_rng(seed).normal(3000, 600, (2, 500)).astype(np.float32)
     other = (values * gain + offset).astype(np.float32)
     np.testing.assert_allclose(stored(values), stored(other), atol=1)
@@ -158,9 +152,7 @@ def test_without_blue_or_clouds_nothing_is_overlooked() -> None:
 
 
 @given(share=st.floats(0, 0.6), thick=st.floats(0.35, 1), seed=st.integers(0, 50))
-def test_clouds_and_their_shadows_move_the_rest_little(
-    share: float, thick: float, seed: int
-) -> None:
+def test_clouds_and_their_shadows_move_the_rest_little(share: float, thick: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     ground = rng.normal(1500, 250, (2, 6000)).astype(np.float32)
     cloud, shadow = rng.random((2, 6000)) < share
@@ -279,9 +271,7 @@ def test_a_cell_under_cloud_has_its_neighbours_level_and_snow_its_own() -> None:
     np.testing.assert_allclose(6000 * snow.gains + snow.offsets, STANDARD_MEDIAN)
 
 
-def test_pieces_of_a_scene_of_many_cells_are_the_whole(
-    tmp_path: Path, write_scene: SceneWriter
-) -> None:
+def test_pieces_of_a_scene_of_many_cells_are_the_whole(tmp_path: Path, write_scene: SceneWriter) -> None:
     scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", two_lands(), WIDE, BANDS))
     levels = scene_levels(scene, WIDE, STANDARDISED)
     whole = read_on_grid(scene, WIDE, STANDARDISED, levels)
@@ -331,17 +321,13 @@ def test_a_scene_to_be_mapped_reads_as_in_a_dataset(
 
 
 @pytest.mark.parametrize("image", [DOS, STANDARDISED])
-def test_no_data_at_all_stays_none(
-    tmp_path: Path, write_scene: SceneWriter, image: ImageSettings
-) -> None:
+def test_no_data_at_all_stays_none(tmp_path: Path, write_scene: SceneWriter, image: ImageSettings) -> None:
     scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", np.zeros_like(ramp()), GRID, BANDS))
     assert (read_on_grid(scene, GRID, image) == 0).all()
 
 
 @pytest.mark.parametrize("image", [DOS, STANDARDISED])
-def test_an_8_bit_image_has_none(
-    tmp_path: Path, write_scene: SceneWriter, image: ImageSettings
-) -> None:
+def test_an_8_bit_image_has_none(tmp_path: Path, write_scene: SceneWriter, image: ImageSettings) -> None:
     pixels = np.full((2, *GRID.shape), 9, np.uint8)
     scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", pixels, GRID, BANDS))
     with pytest.raises(InputError, match="8-bit"):

@@ -147,9 +147,7 @@ def test_a_window_is_a_part_of_the_whole(safes: dict[str, Path]) -> None:
     product = read_product(safes["L2A_N0511"])
     window = Window(17, 33, 40, 51)
     rows, cols = window.slices
-    np.testing.assert_array_equal(
-        read_reflectance(product, "B03", window), ground("B03")[rows, cols]
-    )
+    np.testing.assert_array_equal(read_reflectance(product, "B03", window), ground("B03")[rows, cols])
     for band in ("B11", "B01"):  # resampled
         whole = read_reflectance(product, band)
         np.testing.assert_array_equal(read_reflectance(product, band, window), whole[rows, cols])
@@ -268,9 +266,7 @@ def test_the_8_bit_view_is_the_tci_or_made_from_reflectance(safes: dict[str, Pat
     want = made_of.true_color()
     assert "TCI" not in read_product(safes["L1C_N0204_old"]).images
     for key in ("L1C_N0511", "L1C_N0204_old", "L1C_N0202_q1000"):
-        np.testing.assert_array_equal(
-            read_on_grid(read_scene(safes[key]), GRID, ImageSettings()), want
-        )
+        np.testing.assert_array_equal(read_on_grid(read_scene(safes[key]), GRID, ImageSettings()), want)
     infrared = ImageSettings(bands=("B08", "B04", "B03"))
     got = read_on_grid(read_scene(safes["L1C_N0511"]), GRID, infrared)
     expected = tci_from_reflectance(np.stack([ground(b) for b in infrared.bands]).astype(np.uint16))
@@ -418,9 +414,7 @@ def test_build_from_products(safes: dict[str, Path], tmp_path: Path) -> None:
     np.testing.assert_array_equal(third, first * valid)
 
 
-def test_a_damaged_product_is_exit_2_and_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_product_is_exit_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_safe(tmp_path, "L1C_N0511")
     file = band_file(folder, "TCI")
     file.write_bytes(file.read_bytes()[:-700])
@@ -433,9 +427,7 @@ def test_a_damaged_product_is_exit_2_and_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_inspect(
-    safes: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inspect(safes: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [str(safes["L2A_N0511"]), str(safes["L1C_N0204_old"])]
     assert cli.run(["inspect", *paths, "--json"]) == 0
     new, old = json.loads(capsys.readouterr().out)["scenes"]

@@ -75,9 +75,7 @@ def test_band_name(text: str, name: str) -> None:
     assert band_name(text) == name
 
 
-def test_bands_from_descriptions_setting_or_colours(
-    tmp_path: Path, write_scene: WriteScene
-) -> None:
+def test_bands_from_descriptions_setting_or_colours(tmp_path: Path, write_scene: WriteScene) -> None:
     image = pattern(GRID, dtype="uint8")
     described = write_scene(tmp_path / "2020-01-01.tif", image, GRID, ("B2", "green", "B04"))
     assert read_scene(described).bands == ("B02", "B03", "B04")
@@ -154,9 +152,7 @@ def test_an_8_bit_image_passes_through(tmp_path: Path, write_scene: WriteScene) 
 
 
 def test_a_missing_band_names_what_is_there(tmp_path: Path, write_scene: WriteScene) -> None:
-    scene = read_scene(
-        write_scene(tmp_path / "2020-01-01.tif", pattern(GRID), GRID, ("B02", "B03", "B08"))
-    )
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", pattern(GRID), GRID, ("B02", "B03", "B08")))
     with pytest.raises(InputError, match="no band B04; the file has B02, B03, B08, wanted are B04"):
         read_on_grid(scene, GRID, ImageSettings())
     unnamed = read_scene(write_scene(tmp_path / "2020-01-02.tif", pattern(GRID), GRID))
@@ -300,9 +296,7 @@ def test_dark_water_is_not_reflectance_of_0_to_1(
             read_on_grid(dark, GRID, water)
 
 
-def test_reflectance_0_to_1_with_its_offset_declared_is_read(
-    tmp_path: Path, write_scene: WriteScene
-) -> None:
+def test_reflectance_0_to_1_with_its_offset_declared_is_read(tmp_path: Path, write_scene: WriteScene) -> None:
     # As composites of offset products have it: reflectance + 0.1, here of 0 to 0.0249.
     image = (pattern(GRID) / 10000 + 0.1).astype("float32")
     image[:, 5, 7] = np.nan
@@ -315,14 +309,10 @@ def test_reflectance_0_to_1_with_its_offset_declared_is_read(
     np.testing.assert_array_equal(got, expected)
 
 
-def test_a_true_colour_image_does_not_do_for_other_bands(
-    tmp_path: Path, write_scene: WriteScene
-) -> None:
+def test_a_true_colour_image_does_not_do_for_other_bands(tmp_path: Path, write_scene: WriteScene) -> None:
     image = pattern(GRID).astype("uint8")
     scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, RGB))
-    with pytest.raises(
-        InputError, match=r"no band B08; .* True Colour Image is not enough here"
-    ) as caught:
+    with pytest.raises(InputError, match=r"no band B08; .* True Colour Image is not enough here") as caught:
         scene.band_indexes(("B04", "B08"))
     assert caught.value.remedy is None
     unnamed = read_scene(write_scene(tmp_path / "2020-01-02.tif", image, GRID, ("x", "y", "z")))
@@ -359,9 +349,7 @@ def test_a_moved_scene_is_the_scene_seen_from_a_grid_moved_back(
     tmp_path: Path, write_scene: WriteScene
 ) -> None:
     for local in (GRID, DEGREES):
-        path = write_scene(
-            tmp_path / f"{len(local.crs)}_2020-01-01.tif", pattern(local), local, RGB
-        )
+        path = write_scene(tmp_path / f"{len(local.crs)}_2020-01-01.tif", pattern(local), local, RGB)
         scene = read_scene(path)
         target = plan_grid([scene])
         target = target.crop(target.window.grow(-4))

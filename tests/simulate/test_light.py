@@ -21,9 +21,7 @@ from swath.simulate.pattern import chance, grain, hills
 from swath.simulate.render import plan_blocks
 from swath.simulate.sensor import band_shifts, gather, measure
 
-CLIMATE = Climate(
-    latitude_deg=48.0, dry=0.1, soil=(1.0, 1.0), roofs=(1.0, 0, 0, 0, 0), trees=1.0, turbid=0.2
-)
+CLIMATE = Climate(latitude_deg=48.0, dry=0.1, soil=(1.0, 1.0), roofs=(1.0, 0, 0, 0, 0), trees=1.0, turbid=0.2)
 JUNE = Day(dt.date(2021, 6, 21), 45.0)
 STILL = Parameters(weather=Weather(traffic=0.0, drift=0.0))
 RGBN = (0, 1, 2, 6)
@@ -43,15 +41,11 @@ def flat(material: str, height: float = 0.0, side: int = 60) -> Ground:
 
 
 @given(SEED, st.integers(-90, 90), st.integers(-90, 90), st.integers(1, 30), st.integers(1, 30))
-def test_patterns_depend_on_the_place_alone(
-    seed: int, row: int, col: int, down: int, right: int
-) -> None:
+def test_patterns_depend_on_the_place_alone(seed: int, row: int, col: int, down: int, right: int) -> None:
     wide, part = Window(-100, -100, 240, 240), Window(row, col, down, right)
     rows, cols = part.relative_to(wide).slices
     np.testing.assert_array_equal(grain(wide, seed)[rows, cols], grain(part, seed))
-    np.testing.assert_allclose(
-        hills(wide, 7.3, seed, 2)[rows, cols], hills(part, 7.3, seed, 2), atol=1e-5
-    )
+    np.testing.assert_allclose(hills(wide, 7.3, seed, 2)[rows, cols], hills(part, 7.3, seed, 2), atol=1e-5)
 
 
 def test_hills_are_standard_and_smooth() -> None:

@@ -109,9 +109,7 @@ def test_streets_of_a_town_get_houses_beside_them(layout: Layout) -> None:
         *(
             np.array([v])
             for v in shapely.get_coordinates(
-                gpd.GeoSeries([shapely.Point(11.008, 49.005)], crs="EPSG:4326")
-                .to_crs(layout.grid.crs)
-                .values
+                gpd.GeoSeries([shapely.Point(11.008, 49.005)], crs="EPSG:4326").to_crs(layout.grid.crs).values
             )[0]
         )
     )
@@ -254,13 +252,9 @@ def test_bad_input_is_one_line(
     assert not out.exists()
 
 
-def test_a_file_without_roads_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_without_roads_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lake.geojson"
-    street_map().iloc[[-3]].drop(columns="highway").to_file(
-        path, driver="GeoJSON", engine="pyogrio"
-    )
+    street_map().iloc[[-3]].drop(columns="highway").to_file(path, driver="GeoJSON", engine="pyogrio")
     assert cli.run(["simulate", str(path), "--out", str(tmp_path / "out")]) == 2
     assert "highway" in capsys.readouterr().err
 

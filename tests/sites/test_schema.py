@@ -72,9 +72,7 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
         ("legend: roads", "legend: [roads", "not YAML"),
     ],
 )
-def test_a_broken_sites_file_is_one_clear_line(
-    tmp_path: Path, old: str, new: str, message: str
-) -> None:
+def test_a_broken_sites_file_is_one_clear_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in SITES
     with pytest.raises(SettingsError, match=message) as error:
         read(tmp_path, SITES.replace(old, new, 1))

@@ -111,9 +111,7 @@ def test_grid_refuses(tmp_path: Path, write_scene: WriteScene) -> None:
 # --- the whole stretch ------------------------------------------------------------------------
 
 
-def test_a_series_is_planned_from_headers_and_then_read(
-    tmp_path: Path, write_scene: WriteScene
-) -> None:
+def test_a_series_is_planned_from_headers_and_then_read(tmp_path: Path, write_scene: WriteScene) -> None:
     """The pixel size is the file's; reflectance is a share of 1, no data is 0 and told beside."""
     image = np.full((3, *GRID.shape), 2500, np.uint16)
     image[:, :, :2] = 0
@@ -149,9 +147,7 @@ def test_loose_scenes_of_one_system_stay_in_it(tmp_path: Path, write_scene: Writ
     """Even in another zone than their middle's; scenes in degrees go to their UTM zone."""
     foreign = Grid.from_lonlat(DEGREES.lonlat_bounds, "EPSG:32631")
     here = [
-        SceneSettings(
-            path=str(write_scene(tmp_path / f"{day}.tif", pattern(foreign), foreign, RGB))
-        )
+        SceneSettings(path=str(write_scene(tmp_path / f"{day}.tif", pattern(foreign), foreign, RGB)))
         for day in ("2020-01-01", "2020-01-02")
     ]
     assert plan_loose_series("x", here, RGB).grid == foreign

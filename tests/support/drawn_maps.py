@@ -53,9 +53,7 @@ def write_maps(
     seen = valid.any(axis=0)
     codes = encode_pmap(fused, seen)
     for date, pmap, mask in zip(dates, pmaps, valid, strict=True):
-        write_raster(
-            maps.pmap_path(date), encode_pmap(pmap, mask), grid, nodata=255, names=legend.names
-        )
+        write_raster(maps.pmap_path(date), encode_pmap(pmap, mask), grid, nodata=255, names=legend.names)
     write_raster(maps.fused_path, codes, grid, nodata=255, names=legend.names)
     classes = np.where(seen, codes.argmax(axis=0), 255).astype(np.uint8)[None]
     write_raster(maps.classes_path, classes, grid, nodata=255, names=["class"])
@@ -65,9 +63,7 @@ def write_maps(
     return maps
 
 
-def draw_pmaps(
-    labels: NDArray[np.uint8], noise: float, seed: int, dates: int = 3
-) -> NDArray[np.float32]:
+def draw_pmaps(labels: NDArray[np.uint8], noise: float, seed: int, dates: int = 3) -> NDArray[np.float32]:
     """(T, 2, H, W) PMaps: the label, blurred by noise; the classes do not sum to 1."""
     generator = np.random.default_rng(seed)
     road = 0.2 + 0.5 * (labels == 1)
@@ -76,9 +72,7 @@ def draw_pmaps(
     return np.stack([background, noisy], axis=1).astype(np.float32)
 
 
-def map_all(
-    root: Path, dataset: Dataset, *, only: Sequence[str] = (), edit: Edit | None = None
-) -> Path:
+def map_all(root: Path, dataset: Dataset, *, only: Sequence[str] = (), edit: Edit | None = None) -> Path:
     """Maps of the dataset's sites; the fused one is much better than its dates."""
     for seed, site in enumerate(dataset.sites):
         if only and site.name not in only:
@@ -91,12 +85,8 @@ def map_all(
     return root
 
 
-def row(
-    report: Report, model: CandidateOrDate, split: str, site: str = "all", rule: str = "half"
-) -> Row:
+def row(report: Report, model: CandidateOrDate, split: str, site: str = "all", rule: str = "half") -> Row:
     (only,) = (
-        r
-        for r in report.rows
-        if (r.model, r.split, r.site, r.threshold_rule) == (model, split, site, rule)
+        r for r in report.rows if (r.model, r.split, r.site, r.threshold_rule) == (model, split, site, rule)
     )
     return only

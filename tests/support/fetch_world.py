@@ -67,9 +67,7 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 Shape = Callable[[Shot, str, dict[str, Path]], dict[str, Any]]
 
 
-def start(
-    folder: Path, shots: Sequence[Shot], shape: Shape, driver: str = "COG"
-) -> Iterator[World]:
+def start(folder: Path, shots: Sequence[Shot], shape: Shape, driver: str = "COG") -> Iterator[World]:
     folder.mkdir(exist_ok=True)
     with serving(folder) as files, serving(folder) as api:
         items = []
@@ -111,9 +109,7 @@ def error_line(capture: Any) -> str:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file under a folder and its bytes."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }
 
 

@@ -58,9 +58,7 @@ def write_label_world(
     lines = draw_lines(1)
     for date, seed in (("2020-03-01", 2), ("2020-08-01", 3)):
         write_scene(folder / f"{date}.tif", draw_image(lines, seed), GRID, ("B04", "B03", "B02"))
-    vectors = geopandas.GeoDataFrame(
-        {"highway": ["residential"] * len(lines)}, geometry=lines, crs=UTM
-    )
+    vectors = geopandas.GeoDataFrame({"highway": ["residential"] * len(lines)}, geometry=lines, crs=UTM)
     vectors["geometry"] = vectors.geometry.translate(*offset_m)
     vectors.to_parquet(folder / "roads.parquet")
     site = {

@@ -53,9 +53,7 @@ PRODUCTS = {
     "L1C_N0204_old": Made("L1C", "02.04", "20160905", "10000", NO_OFFSETS, "old", False, 15),
     "L1C_N0202_q1000": Made("L1C", "02.02", "20160105", "1000", NO_OFFSETS, "old", False, 15),
     "L1C_N0206": Made("L1C", "02.06", "20180621", "10000", NO_OFFSETS, bits=15),
-    "L2A_N0205_early": Made(
-        "L2A", "02.05", "20170823", "10000", NO_OFFSETS, "early", bits=15, saturated=6
-    ),
+    "L2A_N0205_early": Made("L2A", "02.05", "20170823", "10000", NO_OFFSETS, "early", bits=15, saturated=6),
     "L2A_N0214": Made("L2A", "02.14", "20200626", "10000", NO_OFFSETS, bits=15),
     "L1C_N0400": Made("L1C", "04.00", "20220621"),
     "L2A_N0400": Made("L2A", "04.00", "20220621"),
@@ -111,9 +109,7 @@ def _numbers(band: str, made: Made) -> NDArray[np.uint16]:
 _encoded: dict[tuple[object, ...], bytes] = {}
 
 
-def encode(
-    image: NDArray[np.generic], resolution: int, bits: int, left: float = GRID.transform.c
-) -> bytes:
+def encode(image: NDArray[np.generic], resolution: int, bits: int, left: float = GRID.transform.c) -> bytes:
     """A lossless JP2 with a GML box, in tiles, by OpenJPEG. Kept: products share most images."""
     key = (image.tobytes(), image.shape, image.dtype.name, resolution, bits, left)
     if key not in _encoded:
@@ -171,8 +167,7 @@ def _offset_list(made: Made) -> str:
     )
     ids = {band: index for index, band in enumerate(BANDS)}
     rows = "".join(
-        f'<{inner} band_id="{ids[band]}">{value}</{inner}>\n'
-        for band, value in made.offsets.items()
+        f'<{inner} band_id="{ids[band]}">{value}</{inner}>\n' for band, value in made.offsets.items()
     )
     return f"<{outer}>\n{rows}</{outer}>"
 

@@ -32,9 +32,7 @@ def as_images(images: Array, dates: Sequence[dt.date] = DATES) -> list[DatedImag
     return [DatedImage(date, reader(image)) for date, image in zip(dates, images, strict=False)]
 
 
-def map_in_tiles(
-    predictor: Predictor, images: Array, tile_px: int = DEFAULT_TILE_PX
-) -> tuple[Codes, Codes]:
+def map_in_tiles(predictor: Predictor, images: Array, tile_px: int = DEFAULT_TILE_PX) -> tuple[Codes, Codes]:
     """What the jobs make of (T, C, H, W) pixels: PMaps (T, lc, H, W) and fused PMap, as stored."""
     mapper = InMemoryMapper(predictor, images.shape[-2:], tile_px)
     dated = as_images(images)

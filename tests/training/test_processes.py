@@ -170,9 +170,7 @@ def test_one_process_normalises_as_pytorch_does() -> None:
             for net in nets:
                 (net(image) * weight).sum().backward()
     assert type(nets[1][1]) is nn.BatchNorm2d
-    for (name, one), two in zip(
-        nets[0].state_dict().items(), nets[1].state_dict().values(), strict=True
-    ):
+    for (name, one), two in zip(nets[0].state_dict().items(), nets[1].state_dict().values(), strict=True):
         torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-5, msg=name)
     for (name, one), two in zip(nets[0].named_parameters(), nets[1].parameters(), strict=True):
         # A bias before a batch norm has no gradient but rounding.

@@ -90,9 +90,7 @@ def test_a_step_of_no_length_leaves_them_as_they_were(
         assert all(torch.allclose(one, other, rtol=0, atol=1e-10) for one, other in pairs)
 
 
-def test_the_run_says_where_it_began(
-    worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
-) -> None:
+def test_the_run_says_where_it_began(worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path) -> None:
     arguments = ["train", str(worlds[1].root), "--out", str(tmp_path / "run"), "--json"]
     arguments += ["--validation", "b", "--test", "c", "--settings", str(tmp_path / "s.yaml")]
     (tmp_path / "s.yaml").write_text(TINY.model_dump_json())
@@ -109,9 +107,7 @@ def test_the_run_says_where_it_began(
 def test_resume_without_them_says_what_changed(
     worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
 ) -> None:
-    train(
-        TrainPlan(worlds[1], TINY, stage="fcn", start=Start(load_model(before))), tmp_path / "run"
-    )
+    train(TrainPlan(worlds[1], TINY, stage="fcn", start=Start(load_model(before))), tmp_path / "run")
     with pytest.raises(SettingsError, match="began with other start"):
         train(TrainPlan(worlds[1], TINY, stage="fcn"), tmp_path / "run", resume=True)
 
@@ -137,9 +133,7 @@ def test_other_networks_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_other_images_and_known_test_sites_are_refused(
-    worlds: tuple[Dataset, Dataset], before: Path
-) -> None:
+def test_other_images_and_known_test_sites_are_refused(worlds: tuple[Dataset, Dataset], before: Path) -> None:
     from dataclasses import replace
 
     start = Start(load_model(before))

@@ -64,9 +64,7 @@ def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
     assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
 
 
-def test_a_long_training_has_its_gates_compiled_and_gives_a_plain_network(
-    dataset, tmp_path, monkeypatch
-):
+def test_a_long_training_has_its_gates_compiled_and_gives_a_plain_network(dataset, tmp_path, monkeypatch):
     """Long: pixels x dates of all its patches, here 2 epochs x 3 batches x 2 patches of 32 px."""
     monkeypatch.setattr(fitting, "FUSE_FROM_PX", 2 * 3 * 2 * 32**2 * 2)
     said = []
@@ -118,9 +116,7 @@ def test_a_killed_run_resumes_to_the_same_weights(dataset, tmp_path):
     assert same(weights(tmp_path / "whole"), weights(out))
 
 
-def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(
-    dataset, tmp_path, monkeypatch
-):
+def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(dataset, tmp_path, monkeypatch):
     train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "whole")
 
     def die(*_):

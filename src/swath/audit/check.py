@@ -93,8 +93,7 @@ def _compare(acquisition: Acquisition, views: Sequence[View]) -> _Compared | Non
     )
     scores = moments.scores(best_lag(moments), shown)
     parts = [
-        window_sums(score, view.drawn, mask)
-        for score, view, mask in zip(scores, views, counted, strict=True)
+        window_sums(score, view.drawn, mask) for score, view, mask in zip(scores, views, counted, strict=True)
     ]
     sums = LagSums(
         np.concatenate([part.score for part in parts]),

@@ -94,9 +94,7 @@ class SiteCheck:
     @property
     def misaligned(self) -> bool:
         """Whether a shift is both significant and large enough to matter."""
-        return (
-            self.shift is not None and self.shift.significant and self.shift.length >= MISALIGNED_PX
-        )
+        return self.shift is not None and self.shift.significant and self.shift.length >= MISALIGNED_PX
 
     @property
     def correction_m(self) -> tuple[float, float] | None:

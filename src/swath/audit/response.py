@@ -72,9 +72,7 @@ def _band_responses(band: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [*ridges, gradient, _blur(band, 1.0), _blur(band, 3.0)]
 
 
-def _blur(
-    values: NDArray[np.float32], sigma: float, order: tuple[int, int] = (0, 0)
-) -> NDArray[np.float32]:
+def _blur(values: NDArray[np.float32], sigma: float, order: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
     blurred: NDArray[np.float32] = ndimage.gaussian_filter(values, sigma, order, mode="nearest")
     return blurred
 
@@ -143,6 +141,4 @@ class Moments:
         weights = np.linalg.solve(covariance, with_template[:, *lag])
         offset = np.float32(-(weights @ self.response) / max(1, self.pixels))
         weights = weights.astype(np.float32)
-        return [
-            np.asarray(np.tensordot(weights, response, axes=1) + offset) for response in responses
-        ]
+        return [np.asarray(np.tensordot(weights, response, axes=1) + offset) for response in responses]

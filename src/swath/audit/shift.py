@@ -91,9 +91,7 @@ class LagSums:
         moved, moved_square, product = np.moveaxis(resample(counts, self.template), 1, 0)
         number = np.maximum(number, 1)
         covariance = product / number - total / number * (moved / number)
-        spread = (square / number - (total / number) ** 2) * (
-            moved_square / number - (moved / number) ** 2
-        )
+        spread = (square / number - (total / number) ** 2) * (moved_square / number - (moved / number) ** 2)
         pearson = np.where(spread > 1e-18, covariance / np.sqrt(np.maximum(spread, 1e-18)), 0.0)
         return np.asarray(pearson[0] if weights is None else pearson)
 
@@ -138,9 +136,7 @@ def window_moments(
     )
 
 
-def window_sums(
-    score: NDArray[np.float32], drawn: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> LagSums:
+def window_sums(score: NDArray[np.float32], drawn: NDArray[np.float32], mask: NDArray[np.bool_]) -> LagSums:
     """The sums of one window's score (h, w), block by block; see `window_moments`."""
     sums, lagged = [], []
     for row in range(0, mask.shape[0], BLOCK_PX):
@@ -157,9 +153,7 @@ def window_sums(
 
 def _lagged(drawn: NDArray[np.float32], values: NDArray[np.generic]) -> NDArray[np.float64]:
     """(LAGS, LAGS) sums of `values` times the template moved by every lag."""
-    moved = correlate(
-        drawn.astype(np.float64), values.astype(np.float64), mode="valid", method="fft"
-    )
+    moved = correlate(drawn.astype(np.float64), values.astype(np.float64), mode="valid", method="fft")
     # Looking at the template i rows further south is moving it i rows north.
     return np.asarray(moved[::-1, ::-1])
 

@@ -35,14 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(
-    demo.command
-)
+app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(demo.command)
 app.command("simulate", short_help="Images over a real OpenStreetMap layout.")(simulate.command)
 app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
-app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(
-    fetch.command
-)
+app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(fetch.command)
 app.command("build", short_help="Images and labels become a dataset.")(build.command)
 app.add_typer(labels.app, name="labels", short_help="How good the labels of a dataset are.")
 app.command("train", short_help="Train the networks on a dataset.")(train.command)

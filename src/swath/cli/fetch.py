@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    sites: Annotated[
-        Path, typer.Argument(help="SITES.yaml: the places, with bounds and `fetch:`.")
-    ],
+    sites: Annotated[Path, typer.Argument(help="SITES.yaml: the places, with bounds and `fetch:`.")],
     out: OutOption,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which dates would be fetched, and why.")
@@ -129,8 +127,7 @@ class _Row:
                 lines.append(f"       mind: offset {image.offset.dn}, {image.offset.doubt}")
         if asked := self.asked:
             lines.append(
-                f"  labels: OpenStreetMap of {asked.date} from {asked.server}, "
-                f"{len(asked.queries)} requests"
+                f"  labels: OpenStreetMap of {asked.date} from {asked.server}, {len(asked.queries)} requests"
             )
         if everything:
             lines += [f"  not  {r.date}  {r.id}: {r.why}" for r in choice.rejections]

@@ -55,20 +55,14 @@ LevelOption = Annotated[
     Literal["L1C", "L2A"] | None,
     typer.Option(help="Level of SCENES for --mask ukis-csmask; products say their own."),
 ]
-DatasetOption = Annotated[
-    Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")
-]
+DatasetOption = Annotated[Path | None, typer.Option(help="Folder made by `swath build`, instead of SCENES.")]
 SplitOption = Annotated[
     SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
 ]
-SiteOption = Annotated[
-    list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")
-]
+SiteOption = Annotated[list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")]
 DateOption = Annotated[
     list[dt.datetime] | None,
-    typer.Option(
-        formats=["%Y-%m-%d"], help="Map this date of --dataset, not the last ones. Repeatable."
-    ),
+    typer.Option(formats=["%Y-%m-%d"], help="Map this date of --dataset, not the last ones. Repeatable."),
 ]
 PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
@@ -80,9 +74,7 @@ OrientationsOption = Annotated[
         "is better and takes some eight times as long. If not given: as the run says.",
     ),
 ]
-TileOption = Annotated[
-    int, typer.Option(help="Largest side of a tile in px; more takes more memory.")
-]
+TileOption = Annotated[int, typer.Option(help="Largest side of a tile in px; more takes more memory.")]
 ThresholdOption = Annotated[
     str,
     typer.Option(
@@ -128,9 +120,7 @@ class Arguments:
         if self.scenes and (self.site or self.date):
             raise SettingsError("--site and --date choose from a --dataset; SCENES are all mapped")
         if self.dataset is not None and (self.name or self.bands or self.mask or self.level):
-            raise SettingsError(
-                "--name, --bands, --mask and --level are for SCENES; a dataset has its own"
-            )
+            raise SettingsError("--name, --bands, --mask and --level are for SCENES; a dataset has its own")
 
     def _nothing_to_map(self) -> str:
         """Why there are no images, and what to do."""
@@ -157,9 +147,7 @@ class Arguments:
             dataset = read_dataset(workers.locate(self.dataset))
             return Request(dataset, dates=days, split=self.split, sites=self.site or ())
         if self.name is not None and not SITE_NAME.fullmatch(self.name):
-            raise SettingsError(
-                f"--name becomes a folder: letters, digits, _ and -; got {self.name!r}"
-            )
+            raise SettingsError(f"--name becomes a folder: letters, digits, _ and -; got {self.name!r}")
         bands = split_names(self.bands)
         return Request(self.scenes, self.name, bands, self.mask, self.level)
 
@@ -250,9 +238,7 @@ def read_threshold(text: str) -> "Threshold":
     except ValueError:
         number = -1.0
     if not 0 <= number < 1:
-        raise SettingsError(
-            f"--threshold must be scene or a number from 0 to below 1, got {text!r}"
-        )
+        raise SettingsError(f"--threshold must be scene or a number from 0 to below 1, got {text!r}")
     return number
 
 

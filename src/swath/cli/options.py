@@ -6,22 +6,16 @@ from typing import Annotated, Literal
 import typer
 
 OutOption = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"],
     typer.Option("--device", help="Where the networks run; auto takes CUDA where there is one."),
 ]
-SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="The same seed gives the same result.")
-]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 JobWorkersOption = Annotated[
     int | None,
-    typer.Option(
-        "--workers", min=1, help="Processes of this machine that share the work; 1 if not given."
-    ),
+    typer.Option("--workers", min=1, help="Processes of this machine that share the work; 1 if not given."),
 ]
 SchedulerOption = Annotated[
     str | None,

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 def command(
     paths: map_.PathsArgument = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Where the maps would go: is there room?")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the maps would go: is there room?")] = None,
     name: map_.NameOption = None,
     bands: map_.BandsOption = None,
     mask: map_.MaskOption = None,

@@ -35,9 +35,7 @@ def command(
     ] = 0.0,
     split: Annotated[
         str | None,
-        typer.Option(
-            "--split", help="train, validation or test; without: the site is cut into all three."
-        ),
+        typer.Option("--split", help="train, validation or test; without: the site is cut into all three."),
     ] = None,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
@@ -72,8 +70,7 @@ def command(
         result,
         as_json,
         [
-            f"{place.name}: {grid.height} x {grid.width} px in {grid.crs}; dates "
-            + ", ".join(days),
+            f"{place.name}: {grid.height} x {grid.width} px in {grid.crs}; dates " + ", ".join(days),
             f"sites file: {place.sites_file}",
             f"next: swath build {place.sites_file} --out DATASET",
         ],
@@ -84,9 +81,7 @@ def _bounds(text: str) -> "Bounds":
     try:
         west, south, east, north = (float(part) for part in text.split(","))
     except ValueError:
-        raise typer.BadParameter(
-            f"--bounds is WEST,SOUTH,EAST,NORTH in degrees, got {text!r}."
-        ) from None
+        raise typer.BadParameter(f"--bounds is WEST,SOUTH,EAST,NORTH in degrees, got {text!r}.") from None
     return west, south, east, north
 
 

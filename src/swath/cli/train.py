@@ -65,9 +65,7 @@ def command(
     ] = 1,
     workers: WorkersOption = 0,
     seed: SeedOption = 0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -113,6 +111,5 @@ def command(
 
 def _line(scores: dict[str, float | None]) -> str:
     return "  ".join(
-        f"{name} {'diverged' if value is None else format(value, '.4f')}"
-        for name, value in scores.items()
+        f"{name} {'diverged' if value is None else format(value, '.4f')}" for name, value in scores.items()
     )

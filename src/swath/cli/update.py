@@ -12,9 +12,7 @@ from swath.cli.output import emit
 
 def command(
     maps: Annotated[Path, typer.Argument(help="Folder made by `swath map`.")],
-    scene: Annotated[
-        Path, typer.Argument(help="The new image: as `swath map` takes them. One date.")
-    ],
+    scene: Annotated[Path, typer.Argument(help="The new image: as `swath map` takes them. One date.")],
     site: Annotated[
         str | None, typer.Option(help="Which site of MAPS; else the one where SCENE lies.")
     ] = None,
@@ -41,16 +39,13 @@ def command(
     from swath.workers import Workers
 
     options = MapOptions(device, workers=Workers(workers))
-    date, done = add_scene(
-        maps, scene, site=site, run=run, bands=split_names(bands), options=options
-    )
+    date, done = add_scene(maps, scene, site=site, run=run, bands=split_names(bands), options=options)
     changes = [change for change in done.maps.changes if done.new_files and change.date == date]
     result = report(done) | {
         "added": str(date) if done.new_files else None,
         "changes": [change.model_dump(mode="json") for change in changes],
     }
     changed = [
-        f"{change.changed_px} of {change.compared_px} pixels changed their class"
-        for change in changes
+        f"{change.changed_px} of {change.compared_px} pixels changed their class" for change in changes
     ]
     emit({"maps": str(maps), "sites": [result]}, as_json, [line(done), *changed, f"maps: {maps}"])

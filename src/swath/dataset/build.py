@@ -43,9 +43,7 @@ def build_dataset(
     settings, base = read_sites_file(sites_file), sites_file.parent
     if bands is not None:
         check_bands(bands)
-    image = ImageSettings(
-        bands=bands or settings.image.bands, encoding=encoding or settings.image.encoding
-    )
+    image = ImageSettings(bands=bands or settings.image.bands, encoding=encoding or settings.image.encoding)
     settings = settings.model_copy(update={"image": image})
     check_free(out, overwrite=overwrite)
     legend = read_legend(settings.legend, base)
@@ -55,8 +53,7 @@ def build_dataset(
         with open_crew(workers, folder, [sites_file]) as crew:
             results = crew.run(partial(build_site, root=folder), jobs)
             built = {
-                job.series.name: result
-                for job, result in track(results, "building sites", total=len(jobs))
+                job.series.name: result for job, result in track(results, "building sites", total=len(jobs))
             }
         for left in folder.rglob(".tmp-*"):  # of a worker that was lost
             left.unlink()

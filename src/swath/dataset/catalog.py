@@ -108,9 +108,7 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
             **stac.projection(site.grid),
             "swath:labels_date": None if site.labels_date is None else str(site.labels_date),
             "swath:shift_m": list(site.shift_m),
-            "swath:regions": [
-                {"split": r.split, "window": list(astuple(r.window))} for r in site.regions
-            ],
+            "swath:regions": [{"split": r.split, "window": list(astuple(r.window))} for r in site.regions],
         },
     )
     collection.add_asset("labels", _labels_asset(site, dataset.legend))

@@ -65,8 +65,7 @@ def survey_labels(site: str, region: Window, dates: int, labels: NDArray[np.uint
     known = cells != IGNORE
     middle = np.array([region.row, region.col]) + CELL_PX // 2
     labelled, foreground = (
-        np.argwhere(marked.any(axis=(1, 3))) * CELL_PX + middle
-        for marked in (known, known & (cells != 0))
+        np.argwhere(marked.any(axis=(1, 3))) * CELL_PX + middle for marked in (known, known & (cells != 0))
     )
     return Survey(site, region, dates, labelled, foreground, int(known.sum()))
 
@@ -98,9 +97,7 @@ def plan_patches(
                 "asked for; add scenes or ask for fewer dates"
             )
     chosen = rng.choice(len(surveys), size=count, p=pixels / pixels.sum())
-    return tuple(
-        _draw_patch(surveys[index], patch_px, dates, foreground_share, rng) for index in chosen
-    )
+    return tuple(_draw_patch(surveys[index], patch_px, dates, foreground_share, rng) for index in chosen)
 
 
 def _draw_patch(

@@ -63,9 +63,7 @@ class PatchDataset(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         patch = self.patches[index]
         site = self.dataset.site(patch.site)
-        images = np.stack(
-            [self._inside(site.acquisitions[date].path, patch, NODATA) for date in patch.dates]
-        )
+        images = np.stack([self._inside(site.acquisitions[date].path, patch, NODATA) for date in patch.dates])
         label = transform(self._inside(site.labels, patch, IGNORE)[0], patch.symmetry)
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
@@ -99,9 +97,7 @@ def survey_split(dataset: Dataset, split: SplitName) -> tuple[Survey, ...]:
         for window in site.windows(split)
     )
     if not surveys:
-        raise DatasetError(
-            f"{dataset.root} has no site in split {split!r}; name one in the sites file"
-        )
+        raise DatasetError(f"{dataset.root} has no site in split {split!r}; name one in the sites file")
     return surveys
 
 

@@ -150,9 +150,7 @@ class Dataset:
             "classes": ", ".join(self.legend.names),
             "data": self.attribution,
         }
-        return card(
-            f"Dataset in {self.root}", facts, thumbnail(self.sites[0].acquisitions[-1].path)
-        )
+        return card(f"Dataset in {self.root}", facts, thumbnail(self.sites[0].acquisitions[-1].path))
 
     def site(self, name: str) -> Site:
         """The site of that name.
@@ -162,9 +160,7 @@ class Dataset:
         """
         names = [site.name for site in self.sites]
         if name not in names:
-            raise DatasetError(
-                f"{self.root} has no site {name!r}; its sites are {', '.join(names)}"
-            )
+            raise DatasetError(f"{self.root} has no site {name!r}; its sites are {', '.join(names)}")
         return self.sites[names.index(name)]
 
     @property
@@ -178,9 +174,7 @@ class Dataset:
         """`<site>/labels` and `<site>/<date>` -> SHA-256 of that file."""
         labels = {f"{site.name}/labels": site.labels_sha256 for site in self.sites}
         images = {
-            f"{site.name}/{image.date}": image.sha256
-            for site in self.sites
-            for image in site.acquisitions
+            f"{site.name}/{image.date}": image.sha256 for site in self.sites for image in site.acquisitions
         }
         return labels | images
 

@@ -116,9 +116,7 @@ def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:
             by_split[split][truth.site] = evidence
     scored = {split: sites for split, sites in by_split.items() if sites}
     units = [
-        unit
-        for split, sites in scored.items()
-        for unit in measure_split(split, target.name, sites, seed)
+        unit for split, sites in scored.items() for unit in measure_split(split, target.name, sites, seed)
     ]
     counts = {split: pooled_counts(list(sites.values())) for split, sites in scored.items()}
     return ScoredClass(target, edges, counts, units)

@@ -120,9 +120,7 @@ def model_of(candidate: CandidateOrDate) -> Candidate:
     return Candidate.DATES if isinstance(candidate, dt.date) else candidate
 
 
-def choose_edges(
-    pairs: Sequence[tuple[SiteMaps, Truth]], target: LegendClass
-) -> dict[Candidate, int]:
+def choose_edges(pairs: Sequence[tuple[SiteMaps, Truth]], target: LegendClass) -> dict[Candidate, int]:
     """The edges that are the best on the pooled validation pixels of all mapped sites.
 
     Single dates get one threshold, from all dates of the validation sites together: other cities
@@ -220,8 +218,6 @@ def count_evidence(
             edge,
             np.asarray(confusion(histogram, edge), np.int64),
             match_counts(predicted & scored, positive, scored, blocks),
-            None
-            if lines is None
-            else match_counts(centre_line(predicted, scored), lines, scored, blocks),
+            None if lines is None else match_counts(centre_line(predicted, scored), lines, scored, blocks),
         )
     return Evidence(histogram, {rule: at_edge[edge] for rule, edge in rules.items()})

@@ -55,18 +55,13 @@ class Unit:
     measured: Mapping[tuple[CandidateOrDate, Rule], Measurement]
 
 
-def measure_split(
-    split: str, class_name: str, sites: Mapping[str, SiteEvidence], seed: int
-) -> list[Unit]:
+def measure_split(split: str, class_name: str, sites: Mapping[str, SiteEvidence], seed: int) -> list[Unit]:
     """Measure all candidates on a split of one site or more.
 
     Returns:
         The split as one (site `all`), then each site.
     """
-    apart = [
-        (site, _measure_unit(f"{split}/{site}", [evidence], seed))
-        for site, evidence in sites.items()
-    ]
+    apart = [(site, _measure_unit(f"{split}/{site}", [evidence], seed)) for site, evidence in sites.items()]
     pooled = apart[0][1]
     if len(sites) > 1:
         pooled = _measure_unit(f"{split}/{POOLED}", list(sites.values()), seed)
@@ -97,13 +92,9 @@ def _parts(sites: Sequence[SiteEvidence]) -> dict[CandidateOrDate, list[Evidence
     dates of all sites, whatever day that was; a shorter series repeats some, so that every site
     weighs alike.
     """
-    dated = [
-        [evidence for day, evidence in site.items() if isinstance(day, dt.date)] for site in sites
-    ]
+    dated = [[evidence for day, evidence in site.items() if isinstance(day, dt.date)] for site in sites]
     longest = max(map(len, dated))
-    slots = [
-        pool([series[at * len(series) // longest] for series in dated]) for at in range(longest)
-    ]
+    slots = [pool([series[at * len(series) // longest] for series in dated]) for at in range(longest)]
     shared = {
         candidate: [pool([site[candidate] for site in sites])]
         for candidate in sites[0]
@@ -115,9 +106,7 @@ def _parts(sites: Sequence[SiteEvidence]) -> dict[CandidateOrDate, list[Evidence
     return {**days, Candidate.DATES: slots, **shared}
 
 
-def _measure(
-    parts: Sequence[Evidence], weights: NDArray[np.int64] | None
-) -> dict[Rule, Measurement]:
+def _measure(parts: Sequence[Evidence], weights: NDArray[np.int64] | None) -> dict[Rule, Measurement]:
     values = [scores_of(part, None) for part in parts]
     samples = [] if weights is None else [scores_of(part, weights) for part in parts]
     totals = [part.histogram.sum(axis=(0, 2), dtype=np.int64) for part in parts]

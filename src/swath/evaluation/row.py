@@ -166,9 +166,7 @@ def paired_of(unit: Unit, best_control: Candidate, chosen_on: str) -> list[Paire
             theirs = unit.measured[baseline, rule]
             names = [name for name in COMPARED if name in ours.values]
             samples = {
-                name: ours.samples[name] - theirs.samples[name]
-                for name in names
-                if name in ours.samples
+                name: ours.samples[name] - theirs.samples[name] for name in names if name in ours.samples
             }
             rows.append(
                 Paired(

@@ -48,9 +48,7 @@ def read_score_maps(maps: SiteMaps, class_id: int) -> ScoreMaps:
     controls = (Candidate.ALL_BACKGROUND, Candidate.ALL_CLASS, Candidate.SHIFTED, *UNTRAINED)
     candidates: tuple[CandidateOrDate, ...] = (*maps.dates, *fused, *controls)
     bins = {candidate: np.zeros(shape, np.uint16) for candidate in candidates}
-    dates: dict[CandidateOrDate, NDArray[np.bool_]] = {
-        date: np.zeros(shape, bool) for date in maps.dates
-    }
+    dates: dict[CandidateOrDate, NDArray[np.bool_]] = {date: np.zeros(shape, bool) for date in maps.dates}
     valid = np.zeros(shape, bool)
     # A model without a network for fusion gives the mean, but as sure as it has reason to be.
     stored = Candidate.FUSED if Candidate.FUSED in bins else Candidate.MEAN

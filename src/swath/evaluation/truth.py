@@ -73,9 +73,7 @@ class Truth:
             mask[window.intersect(self.grid.window).slices] = True
         return mask
 
-    def centre_lines(
-        self, target: LegendClass, labels: NDArray[np.uint8]
-    ) -> NDArray[np.bool_] | None:
+    def centre_lines(self, target: LegendClass, labels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         """(H, W) the true centre lines of a class, one pixel wide; None for a class of areas.
 
         They are the features that made the labels, burnt as lines; where those were not kept, the
@@ -120,9 +118,7 @@ def truths_of_dataset(maps: Sequence[SiteMaps], dataset: Dataset) -> tuple[Truth
     return tuple(truths)
 
 
-def truth_of_site(
-    site: Site, dataset: Dataset, run_splits: Mapping[str, Sequence[str]], whose: str
-) -> Truth:
+def truth_of_site(site: Site, dataset: Dataset, run_splits: Mapping[str, Sequence[str]], whose: str) -> Truth:
     """The truth of a site of a dataset.
 
     Args:
@@ -182,8 +178,7 @@ def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Tru
     with open_raster(labels) as source:
         if source.count != 1 or source.dtypes[0] != "uint8":
             raise InputError(
-                f"{labels}: expected one band of uint8 class ids, got {source.count} of "
-                f"{source.dtypes[0]}"
+                f"{labels}: expected one band of uint8 class ids, got {source.count} of {source.dtypes[0]}"
             )
     grid = read_grid(labels)
     matching = [m for m in maps if _same(read_grid(m.fused_path), grid)]

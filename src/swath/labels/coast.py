@@ -44,9 +44,7 @@ def find_sea(coast: NDArray[np.object_], box: Bounds) -> NDArray[np.object_]:
     return seas
 
 
-def _coast_of(
-    faces: NDArray[np.object_], lines: NDArray[np.object_], side: float
-) -> NDArray[np.float64]:
+def _coast_of(faces: NDArray[np.object_], lines: NDArray[np.object_], side: float) -> NDArray[np.float64]:
     """Length of coast that has a face on its right (`side` 1) or left (-1), by face."""
     points, of_line = shapely.get_coordinates(lines, return_index=True)
     start, end = points[:-1], points[1:]

@@ -35,9 +35,7 @@ _GEOMETRIES: dict[int, Geometry] = {1: "line", 2: "area"}
 """By topological dimension."""
 
 
-def read_features(
-    path: Path, legend: Legend, grid: Grid, margin_px: int = 0
-) -> geopandas.GeoDataFrame:
+def read_features(path: Path, legend: Legend, grid: Grid, margin_px: int = 0) -> geopandas.GeoDataFrame:
     """Read the features that the legend names, in the grid's CRS, cut to its bounds.
 
     Args:
@@ -79,8 +77,7 @@ def choose_features(
     if frame.empty:
         day = f" as of {source.date}" if source.date else ""
         raise InputError(
-            f"{source.origin}: the labels{day} do not overlap the image, which spans "
-            f"{grid.lonlat_text}"
+            f"{source.origin}: the labels{day} do not overlap the image, which spans {grid.lonlat_text}"
         )
     box = grid.crop(grid.window.grow(margin_px)).bounds
     chosen = _with_sea(_choose(frame, legend), frame, legend, grid.crs, box)
@@ -111,9 +108,7 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     return polygons.to_crs(grid.crs)
 
 
-def read_near(
-    path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | None = None
-) -> FeatureSource:
+def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | None = None) -> FeatureSource:
     """Read the features of a file, as `read_features` takes them, that touch a box.
 
     Args:
@@ -278,8 +273,6 @@ def _cut(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
 def _seen(frame: geopandas.GeoDataFrame, legend: Legend) -> str:
     """A few of the tags that the features do have, for an error message."""
     pairs = [
-        f"{key}={value}"
-        for key in legend.keys
-        for value in frame[key].dropna().value_counts().index[:4]
+        f"{key}={value}" for key in legend.keys for value in frame[key].dropna().value_counts().index[:4]
     ]
     return "got " + ", ".join(pairs[:8]) if pairs else "they have no tags"

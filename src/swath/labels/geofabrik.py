@@ -120,6 +120,5 @@ def _tags(frame: pd.DataFrame, layer: str) -> Mapping[str, list[str | None]]:
     }[layer]
     pairs = [table.get(name, (default, name)) for name in classes]
     return {
-        key: [value if named == key else None for named, value in pairs]
-        for key in {key for key, _ in pairs}
+        key: [value if named == key else None for named, value in pairs] for key in {key for key, _ in pairs}
     }

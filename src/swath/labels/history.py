@@ -100,9 +100,7 @@ def _states(
         state: State | None = None
         for item in versions:
             if item.timestamp.year < 2000:  # the zero of the clock: long before OpenStreetMap
-                raise InputError(
-                    f"{path}: its objects have no dates, so no day's state can be told"
-                )
+                raise InputError(f"{path}: its objects have no dates, so no day's state can be told")
             if item.timestamp <= moment and item.version >= newest:
                 newest, state = item.version, take(item) if item.visible else None
         if state is not None:

@@ -54,9 +54,7 @@ class FeatureSource:
     attribution: str = ""
 
 
-def read_extract(
-    path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = None
-) -> FeatureSource:
+def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = None) -> FeatureSource:
     """Read what may belong to a legend from an OpenStreetMap extract, in degrees.
 
     Every way comes as a line, and, where the legend has areas, every closed way and multipolygon as

@@ -91,9 +91,7 @@ class Query:
         west, south, east, north = self.cell
         width, height = (east - west) / columns, (north - south) / rows
         corners = [
-            (west + column * width, south + row * height)
-            for row in range(rows)
-            for column in range(columns)
+            (west + column * width, south + row * height) for row in range(rows) for column in range(columns)
         ]
         return tuple(replace(self, cell=(x, y, x + width, y + height)) for x, y in corners)
 
@@ -117,9 +115,7 @@ def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tup
             "be the http(s) URL of an interpreter"
         )
     if not FIRST_DAY <= date <= dt.datetime.now(dt.UTC).date():
-        raise SettingsError(
-            f"overpass: {date} cannot be asked for; days run from {FIRST_DAY} to today"
-        )
+        raise SettingsError(f"overpass: {date} cannot be asked for; days run from {FIRST_DAY} to today")
     areas = any(c.geometry == "area" for c in legend.tagged)
     west, south, east, north = box
     columns = max(1, math.ceil((east - west) / _CELL_DEG))
@@ -199,9 +195,7 @@ def _ask(query: Query, path: Path, wait: Callable[[float], object]) -> bool:
                 raise  # the cache's disk, not the server
             reason = reason_of(getattr(error, "reason", error))
         if seconds > _LONGEST_WAIT_S:
-            raise RemoteError(
-                f"{query.server}: {reason}, and asks to wait {seconds:.0f} s; try again then"
-            )
+            raise RemoteError(f"{query.server}: {reason}, and asks to wait {seconds:.0f} s; try again then")
         if attempt < _TRIES - 1:
             news = f"overpass: {reason}; asking again in {seconds:.0f} s"
             console.print(news, markup=False, highlight=False)
@@ -240,9 +234,7 @@ def _receive(query: Query, path: Path) -> None:
             last = (last + piece)[-4096:]
             target.write(piece)
     if b"<osm" not in first:
-        raise RemoteError(
-            f"{query.server}: expected OpenStreetMap XML, got {_text_of(first) or 'nothing'}"
-        )
+        raise RemoteError(f"{query.server}: expected OpenStreetMap XML, got {_text_of(first) or 'nothing'}")
     if not last.rstrip().endswith(b"</osm>"):
         raise _BusyError("the answer breaks off")
     if remark := re.search(rb"<remark>(.*?)</remark>", last, re.DOTALL):

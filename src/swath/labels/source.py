@@ -117,9 +117,7 @@ def read_labels_source(
     return Labelled(features, _complete(source, grid), source.attribution)
 
 
-def _read_overpass(
-    settings: LabelSettings, legend: Legend, box: Bounds, cache: Path | None
-) -> FeatureSource:
+def _read_overpass(settings: LabelSettings, legend: Legend, box: Bounds, cache: Path | None) -> FeatureSource:
     check_osmium("reading from Overpass")
     if settings.overpass is None or settings.date is None:
         raise InputError("labels name neither a file nor an Overpass server with a date")

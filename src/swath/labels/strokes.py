@@ -99,9 +99,7 @@ def _draw_strokes(
             flat[row[run] * width + at] = True
 
 
-def _segments(
-    lines: NDArray[np.object_], grid: Grid
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _segments(lines: NDArray[np.object_], grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Segments as (N, 2 ends, 2: column and row) in pixels, and the line that each belongs to."""
     points, line = shapely.get_coordinates(lines, return_index=True)
     pixels = (points - (grid.transform.c, grid.transform.f)) / (grid.transform.a, grid.transform.e)

@@ -105,9 +105,7 @@ class Stack:
                 f"an array of images has the axes (dates, bands, rows, columns), got {pixels.shape}"
             )
         if grid is None or not len(dates):
-            raise InputError(
-                "an array does not say where and when it was taken; give its grid and its dates"
-            )
+            raise InputError("an array does not say where and when it was taken; give its grid and its dates")
         return cls(pixels, grid, as_dates(dates), tuple(bands))
 
     @classmethod
@@ -122,8 +120,7 @@ class Stack:
         """
         if set(array.dims) != set(AXES):
             raise InputError(
-                f"an array of images has the axes {', '.join(AXES)}, got "
-                f"{', '.join(map(str, array.dims))}"
+                f"an array of images has the axes {', '.join(AXES)}, got {', '.join(map(str, array.dims))}"
             )
         ordered = array.transpose(*AXES)
         pixels = ordered.data

@@ -124,9 +124,7 @@ def plan_site(
     spec = predictor.model.spec
     days = sorted(manifest.dates)
     fused = tuple(days[-manifest.settings.max_dates :])
-    attributions = {
-        day: _with_model(mapped.attribution, spec) for day, mapped in manifest.dates.items()
-    }
+    attributions = {day: _with_model(mapped.attribution, spec) for day, mapped in manifest.dates.items()}
     maps = SiteMaps(
         folder=home,
         site=home.name,
@@ -137,9 +135,7 @@ def plan_site(
         model_sha256=manifest.model_sha256,
         fusion=predictor.fusion,
         splits={split: tuple(names) for split, names in spec.splits.items()},
-        attribution=_with_model(
-            join_attributions([manifest.dates[day].attribution for day in fused]), spec
-        ),
+        attribution=_with_model(join_attributions([manifest.dates[day].attribution for day in fused]), spec),
     )
     plan = SitePlan(maps, grid, manifest, {}, sources, attributions)
     return replace(plan, keys=_keys(plan, predictor, days, known))

@@ -84,9 +84,7 @@ class Predictor:
             raise SettingsError(f"the precision must be auto, fp32 or bf16, got {precision!r}")
         self.model = model
         self.device = pick_device(device)
-        self.precision: Precision = (
-            best_precision(self.device) if precision == "auto" else precision
-        )
+        self.precision: Precision = best_precision(self.device) if precision == "auto" else precision
         self.orientations: Orientations = orientations or model.spec.orientations
         self.fcn = _ready(model.fcn, self.device)
         self.fusion_network = None if model.fusion is None else _ready(model.fusion, self.device)
@@ -120,9 +118,7 @@ class Predictor:
             network.unfuse_gates()
         self._fused = wanted
 
-    def plan_pmaps(
-        self, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX
-    ) -> tuple[Tile, ...]:
+    def plan_pmaps(self, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX) -> tuple[Tile, ...]:
         """The tiles of the PMap of one date: as far as the U-Net sees is read around each.
 
         Raises:

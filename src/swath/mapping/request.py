@@ -89,9 +89,7 @@ class Request:
         if isinstance(self.scenes, Dataset):
             facts = (self.name, self.bands, self.mask, self.level, self.grid)
             if any(fact is not None for fact in facts):
-                raise SettingsError(
-                    "name, bands, mask, level and grid are for images; a dataset has its own"
-                )
+                raise SettingsError("name, bands, mask, level and grid are for images; a dataset has its own")
         elif self.split != "all" or self.sites:
             raise SettingsError("split and sites choose from a dataset; images are all mapped")
         elif self.paths is not None and placed:

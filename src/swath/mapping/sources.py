@@ -125,9 +125,7 @@ def select_sites(
     for name in names:
         if dataset.site(name) not in sites:
             inside = ", ".join(site.name for site in sites)
-            raise DatasetError(
-                f"site {name!r} is not in the split {split!r} of this run; in it are {inside}"
-            )
+            raise DatasetError(f"site {name!r} is not in the split {split!r} of this run; in it are {inside}")
     return tuple(site for site in sites if not names or site.name in names)
 
 
@@ -190,15 +188,12 @@ def join_attributions(attributions: Sequence[str]) -> str:
     years = [int(year) for match in matches if match for year in match.groups() if year]
     span = f"{min(years)}-{max(years)}" if len(set(years)) > 1 else "".join(map(str, years[:1]))
     parts = [
-        f"{COPERNICUS} {span}" if match else text
-        for match, text in zip(matches, attributions, strict=True)
+        f"{COPERNICUS} {span}" if match else text for match, text in zip(matches, attributions, strict=True)
     ]
     return "; ".join(dict.fromkeys(parts))
 
 
-def _site_source(
-    acquisition: Acquisition, attribution: str, origin: tuple[int, int] = (0, 0)
-) -> Source:
+def _site_source(acquisition: Acquisition, attribution: str, origin: tuple[int, int] = (0, 0)) -> Source:
     """An acquisition of a dataset, from the pixel `origin` (row, column) of its site on."""
     row, col = origin
     return Source(

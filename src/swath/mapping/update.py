@@ -144,8 +144,7 @@ def _sound_grid(maps: SiteMaps) -> Grid:
     manifest = read_manifest(maps.folder)
     if not matches(maps.folder, {name: output.key for name, output in manifest.outputs.items()}):
         raise DatasetError(
-            f"{maps.folder}: a file differs from what swath wrote; to redo only that, map the site "
-            "again",
+            f"{maps.folder}: a file differs from what swath wrote; to redo only that, map the site again",
             Remedy.MAP_RESUME,
         )
     return manifest.grid

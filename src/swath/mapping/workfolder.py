@@ -152,9 +152,7 @@ def _read_journal(folder: Path) -> dict[str, Output]:
     for name in (_JOURNAL, MANIFEST_NAME):
         with suppress(InputError, ValidationError):
             content = read_json(folder / name)
-            return _OUTPUTS.validate_python(
-                content["outputs"] if name == MANIFEST_NAME else content
-            )
+            return _OUTPUTS.validate_python(content["outputs"] if name == MANIFEST_NAME else content)
     return {}
 
 

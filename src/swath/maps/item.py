@@ -19,9 +19,7 @@ EXTENSIONS = (stac.MLM, stac.PROJECTION, stac.RASTER, stac.EO, stac.CLASSIFICATI
 SAFETENSORS = "application/octet-stream; application=safetensors"
 
 
-def write_item(
-    maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid, threshold: float | None
-) -> None:
+def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid, threshold: float | None) -> None:
     """Write item.json beside the maps that it describes.
 
     The fields `mlm:*` follow the Machine Learning Model extension; `swath:*` are what
@@ -80,8 +78,7 @@ def _model_fields(legend: Legend, spec: ModelSpec) -> dict[str, object]:
                     "data_type": "float32",
                 },
                 "value_scaling": [
-                    {"type": "z-score", "mean": mean, "stddev": deviation}
-                    for mean, deviation in scaling
+                    {"type": "z-score", "mean": mean, "stddev": deviation} for mean, deviation in scaling
                 ],
                 "resize_type": None,
                 "pre_processing_function": None,

@@ -80,9 +80,7 @@ def fused_rasters(dates: Sequence[dt.date], legend: Legend, attribution: str) ->
     scale = {"PROBABILITY": "(value - 1) / 254; 0 = no data"}
     return (
         pmap_raster(None, legend, attribution),
-        Raster(
-            CLASSES_NAME, ("class",), PMAP_NODATA, "NEAREST", {**source, **names}, colors=colors
-        ),
+        Raster(CLASSES_NAME, ("class",), PMAP_NODATA, "NEAREST", {**source, **names}, colors=colors),
         Raster("composite.tif", shown, COMPOSITE_NODATA, "AVERAGE", {**source, **scale}, rgb=True),
     )
 

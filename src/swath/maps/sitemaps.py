@@ -305,9 +305,7 @@ def read_grid(path: Path) -> Grid:
         return Grid(crs, source.transform, source.shape)
 
 
-def read_pmap(
-    path: Path, window: Window | None = None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def read_pmap(path: Path, window: Window | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Read a PMap, of one date or fused, or a window inside it; see `read_bytes`, `decode_pmap`."""
     return decode_pmap(read_bytes(path, window))
 

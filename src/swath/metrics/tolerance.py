@@ -45,9 +45,7 @@ def near(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
     return result
 
 
-def centre_line(
-    predicted: NDArray[np.bool_], scored: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
+def centre_line(predicted: NDArray[np.bool_], scored: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """The skeleton of a map (H, W): its roads thinned to one pixel.
 
     What the map shows on unscored pixels is taken out first. Only gaps of one or two unscored

@@ -49,8 +49,7 @@ class DateAttention(FusionNetwork):
         super().__init__(classes, sizes)
         hidden, layers = sizes.hidden, sizes.layers
         self.looks = nn.ModuleList(
-            _wide(2 * classes if layer == 0 else hidden, hidden, 2**layer)
-            for layer in range(layers)
+            _wide(2 * classes if layer == 0 else hidden, hidden, 2**layer) for layer in range(layers)
         )
         self.trust = nn.Conv2d(hidden, 1, 1, bias=False)  # the softmax would not see it
         self.around = _wide(hidden, hidden, 2**layers)

@@ -163,8 +163,7 @@ def convlstm_layers(channels_in: int, sizes: "ConvLSTM.Sizes") -> nn.ModuleList:
     """The cells of layers that lie on each other, lowest first; it sees `channels_in` channels."""
     hidden = sizes.hidden
     return nn.ModuleList(
-        PeepholeConvLSTMCell(channels_in if layer == 0 else hidden, hidden)
-        for layer in range(sizes.layers)
+        PeepholeConvLSTMCell(channels_in if layer == 0 else hidden, hidden) for layer in range(sizes.layers)
     )
 
 

@@ -16,9 +16,7 @@ ORIENTATIONS = 8
 """Elements of D4: quarter turns, each with and without a flip."""
 
 
-def mapped(
-    network: nn.Module, inputs: Sequence[Tensor], stride: int, orientations: Orientations
-) -> Tensor:
+def mapped(network: nn.Module, inputs: Sequence[Tensor], stride: int, orientations: Orientations) -> Tensor:
     """The PMap of an image as a model makes it: seen once, or from all orientations.
 
     Args:

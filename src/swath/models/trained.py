@@ -181,9 +181,7 @@ def load_model(folder: Path) -> TrainedModel:
             )
             network.eval()
     except RuntimeError:
-        raise ModelError(
-            f"{folder / WEIGHTS} does not hold the weights that {SPEC} describes"
-        ) from None
+        raise ModelError(f"{folder / WEIGHTS} does not hold the weights that {SPEC} describes") from None
     model.fcn.eval()
     return replace(model, folder=folder)
 

@@ -67,9 +67,7 @@ def _view_start(along: NDArray[np.int64]) -> int:
     return max(0, min(middle - VIEW_PX // 2, len(along) - VIEW_PX))
 
 
-def draw_site(
-    folder: Path, maps: SiteMaps, truth: Truth, target: LegendClass, edge: int
-) -> list[Picture]:
+def draw_site(folder: Path, maps: SiteMaps, truth: Truth, target: LegendClass, edge: int) -> list[Picture]:
     """Draw the paper's figures of one site as `<site>_*.png`.
 
     Args:
@@ -216,9 +214,7 @@ def _errors(
     return picture
 
 
-def draw_curves(
-    path: Path, counts: Mapping[str, NDArray[np.int64]], title: str, class_name: str
-) -> Picture:
+def draw_curves(path: Path, counts: Mapping[str, NDArray[np.int64]], title: str, class_name: str) -> Picture:
     """Draw precision against recall, and what the score says against what is true.
 
     Args:
@@ -251,9 +247,7 @@ def draw_curves(
     )
 
 
-def rgb_view(
-    image: NDArray[np.uint8] | NDArray[np.uint16], bands: Sequence[str]
-) -> NDArray[np.uint8]:
+def rgb_view(image: NDArray[np.uint8] | NDArray[np.uint16], bands: Sequence[str]) -> NDArray[np.uint8]:
     """(C, h, w) digital numbers -> (h, w, 3) with the middle 96 % of the values spread out."""
     names = [name for name in TCI_BANDS if name in bands]
     pick = [bands.index(name) for name in TCI_BANDS] if len(names) == 3 else [0, 0, 0]

@@ -48,9 +48,7 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
         figures = folder / "figures"
         figures.mkdir()
         write_json(folder / "report.json", evaluation.report.as_json())
-        page = render(
-            evaluation.report, _draw_curves(figures, evaluation), _draw_sites(figures, evaluation)
-        )
+        page = render(evaluation.report, _draw_curves(figures, evaluation), _draw_sites(figures, evaluation))
         (folder / "report.html").write_text(page, encoding="utf-8")
     return out / "report.html"
 

@@ -13,9 +13,7 @@ from swath.report.text import interval, number, percent, signed
 SPLIT_TITLES = {"train": "training", "validation": "validation", "test": "test", "all": "all"}
 
 
-def render(
-    report: Report, curves: Sequence[Picture], sites: Mapping[str, Sequence[Picture]]
-) -> str:
+def render(report: Report, curves: Sequence[Picture], sites: Mapping[str, Sequence[Picture]]) -> str:
     """The report as HTML, pictures inside.
 
     Args:

@@ -101,8 +101,7 @@ def _check_private(path: Path) -> None:
     if status.st_mode & 0o077:
         mode = stat.S_IMODE(status.st_mode)
         raise SettingsError(
-            f"{path}: others may read or write these credentials (mode {mode:03o}); "
-            f"run: chmod 600 {path}"
+            f"{path}: others may read or write these credentials (mode {mode:03o}); run: chmod 600 {path}"
         )
     if status.st_uid not in (os.geteuid(), 0):
         raise SettingsError(f"{path}: these credentials belong to another user")
@@ -166,9 +165,7 @@ class Access:
     def _log_in(self) -> str:
         url = self.credentials.token_url or self.api.token_url
         if url is None:
-            raise SettingsError(
-                "no address where a password becomes a token: set SWATH_FETCH_TOKEN_URL"
-            )
+            raise SettingsError("no address where a password becomes a token: set SWATH_FETCH_TOKEN_URL")
         if not _private(url):
             raise SettingsError("SWATH_FETCH_TOKEN_URL must start with https://")
         secret = self.credentials.password
@@ -220,9 +217,7 @@ def _ask(method: str, url: str, key: str, form: dict[str, str | None] | None = N
     try:
         # A redirect of a login is refused: the password must not travel on.
         with new_session(repeated(2, 1.0)) as session:
-            answer = session.request(
-                method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False
-            )
+            answer = session.request(method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False)
         value = answer.json() if answer.status_code == 200 else None
     # What requests raises is an OSError, and a ValueError where it is about JSON.
     except (OSError, ValueError):

@@ -173,15 +173,11 @@ def _read_as(
     window = RasterioWindow(col, row, end_col - col, end_row - row)
     # A band of the same pixels is copied, not resampled.
     how = Resampling.nearest if grid.resolution == where.resolution else resampling
-    values: NDArray[np.generic] = source.read(
-        number, window=window, out_shape=where.shape, resampling=how
-    )
+    values: NDArray[np.generic] = source.read(number, window=window, out_shape=where.shape, resampling=how)
     return values
 
 
-def _open(
-    server: Server, order: Order, name: str, cache: Path
-) -> AbstractContextManager[DatasetReader]:
+def _open(server: Server, order: Order, name: str, cache: Path) -> AbstractContextManager[DatasetReader]:
     """A file of an item, opened where it is or after a download."""
     asset, access = order.item.assets[name], order.wanted.access
     if access == "download" or (access == "auto" and not asset.is_tiff):
@@ -262,9 +258,7 @@ def _grid(source: DatasetReader, item: StacItem) -> Grid:
         raise RemoteError(f"{item.id}: {error}") from None
     # Finer ones than Sentinel-2 has would ask for any amount of memory.
     if min(grid.resolution) < FINEST_M:
-        raise RemoteError(
-            f"{item.id}: its pixels are {min(grid.resolution):g} wide; expected 10 m or more"
-        )
+        raise RemoteError(f"{item.id}: its pixels are {min(grid.resolution):g} wide; expected 10 m or more")
     return grid
 
 

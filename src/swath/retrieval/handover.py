@@ -43,9 +43,7 @@ def write_sites(
     moved = move_sites(settings, folder, out)
     sites = {}
     for name, site in moved.sites.items():
-        update: dict[str, object] = {
-            "scenes": tuple(SceneSettings(**led(image)) for image in images[name])
-        }
+        update: dict[str, object] = {"scenes": tuple(SceneSettings(**led(image)) for image in images[name])}
         if name in snapshots:
             update["labels"] = LabelSettings(**led(snapshots[name]))
         sites[name] = site.model_copy(update=update)

@@ -120,8 +120,7 @@ class Server:
             with self.get(url, {"Range": f"bytes={start}-{start + count - 1}"}) as answer:
                 if answer.status_code != 206:
                     raise RemoteError(
-                        f"{shown(url)}: the server does not give parts of files; use "
-                        "`access: download`"
+                        f"{shown(url)}: the server does not give parts of files; use `access: download`"
                     )
                 first, last, size = content_range(answer, url)
                 now = version_tag(answer)
@@ -212,13 +211,9 @@ def patiently(attempt: Callable[[], T], url: str, have: Callable[[], int] = lamb
             fails = 1 if have() > before else fails + 1
             why, asked_s = str(error), error.wait_s
         if fails == TRIES:
-            raise RemoteError(
-                f"{shown(url)}: given up after {TRIES} tries ({why}); run again to go on"
-            )
+            raise RemoteError(f"{shown(url)}: given up after {TRIES} tries ({why}); run again to go on")
         if asked_s > LONGEST_WAIT_S:
-            raise RemoteError(
-                f"{shown(url)}: the server asks to wait {asked_s:.0f} s; run again after that"
-            )
+            raise RemoteError(f"{shown(url)}: the server asks to wait {asked_s:.0f} s; run again after that")
         wait_s = min(LONGEST_WAIT_S, BACKOFF_S * 2 ** (fails - 1))
         # A little random, so that clients part.
         time.sleep(max(asked_s, wait_s * random.uniform(0.5, 1.0)))

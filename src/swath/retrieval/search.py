@@ -60,9 +60,7 @@ def search(
         stac_io = StacApiIO(access.headers(api.url), timeout=TIMEOUT_S, max_retries=retry)
         client = Client.open(api.url, stac_io=stac_io)
         days = f"{start}T00:00:00Z/{end}T23:59:59Z"
-        answer = client.search(
-            collections=[collection], bbox=list(bounds), datetime=days, limit=PAGE_ITEMS
-        )
+        answer = client.search(collections=[collection], bbox=list(bounds), datetime=days, limit=PAGE_ITEMS)
         return _collect(answer.pages_as_dicts(), api.url, bounds)
 
 
@@ -81,8 +79,7 @@ def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
         brief = reason_of(error)[:_MOST_REASON]
         if getattr(error, "status_code", None) in (400, 404):
             raise SettingsError(
-                f"{api.url}: the search is refused ({brief}); check `api:` and "
-                f"`collection: {collection}`"
+                f"{api.url}: the search is refused ({brief}); check `api:` and `collection: {collection}`"
             ) from None
         raise RemoteError(f"{api.url}: {brief}") from None
     except (RequestException, ValueError, *nonsense) as error:

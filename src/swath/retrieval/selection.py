@@ -113,9 +113,7 @@ def days_apart(first: dt.date, second: dt.date) -> int:
     return min(apart, YEAR_DAYS - apart)
 
 
-def farthest(
-    days: Sequence[int], weights: Sequence[float], count: int
-) -> tuple[int, tuple[int, ...]]:
+def farthest(days: Sequence[int], weights: Sequence[float], count: int) -> tuple[int, tuple[int, ...]]:
     """Points on the circle of the year, as far apart as can be; among equals the heaviest.
 
     Exact: for every gap from the widest down, the heaviest set that keeps it, by dynamic

@@ -169,9 +169,7 @@ def _shareable(item: StacItem) -> StacItem:
 
     def shortened(asset: StacAsset) -> StacAsset:
         href = shown(asset.href)
-        return asset.model_copy(
-            update={"href": href, "shortened": asset.shortened or href != asset.href}
-        )
+        return asset.model_copy(update={"href": href, "shortened": asset.shortened or href != asset.href})
 
     assets = {name: shortened(asset) for name, asset in item.assets.items()}
     return item.model_copy(update={"assets": assets})
@@ -189,8 +187,7 @@ def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
         if other.id == item.id and set(item.assets) <= set(other.assets):
             return _only(other, tuple(item.assets))
     raise RemoteError(
-        f"{item.id}: its addresses were signed and have run out, and the catalogue has the item no "
-        "more",
+        f"{item.id}: its addresses were signed and have run out, and the catalogue has the item no more",
         Remedy.REPLAN,
     )
 
@@ -262,9 +259,7 @@ def _plan_site(blank: SiteFetch, settings: SitesFile, servers: Servers, cache: P
                 raise
     choice = choose([item for item in kept if item.id in clear], clear, wanted)
     # What is kept of an item is what its images need.
-    picks = tuple(
-        replace(pick, item=_only(pick.item, plan.order(pick.item).assets)) for pick in choice.picks
-    )
+    picks = tuple(replace(pick, item=_only(pick.item, plan.order(pick.item).assets)) for pick in choice.picks)
     everything = by_date((*rejections, *unread, *choice.rejections))
     return replace(plan, choice=Choice(picks, everything, choice.missing))
 

@@ -41,8 +41,7 @@ KNOWN_APIS: dict[str, StacApi] = {
     "copernicus": StacApi(
         "https://stac.dataspace.copernicus.eu/v1",
         hosts=("download.dataspace.copernicus.eu", "zipper.dataspace.copernicus.eu"),
-        token_url="https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/"
-        "openid-connect/token",
+        token_url="https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token",
     ),
 }
 """By the name that a sites file calls them."""

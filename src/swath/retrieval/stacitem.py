@@ -134,9 +134,7 @@ def _item(name: str, raw: Mapping[str, Any], bounds: Bounds) -> StacItem:
             get("sentinel:processing_baseline"),
             f"{named[1]}.{named[2]}" if named else None,
         ),
-        applied=_first(
-            _flag, get("earthsearch:boa_offset_applied"), get("sentinel:boa_offset_applied")
-        ),
+        applied=_first(_flag, get("earthsearch:boa_offset_applied"), get("sentinel:boa_offset_applied")),
         assets=_assets(raw["assets"]),
         sun_azimuth_deg=_first(_number, get("view:sun_azimuth"), get("s2:mean_solar_azimuth")),
         sun_elevation_deg=_first(_number, get("view:sun_elevation"), height),

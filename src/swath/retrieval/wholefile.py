@@ -46,9 +46,7 @@ def download(server: Server, url: str, path: Path, size: int | None, checksum: s
     most = MOST_BYTES if size is None else size
     # Broken on its way, or joined of two files: once more, from the beginning.
     for _ in range(2):
-        patiently(
-            lambda: _append(server, url, part, note, most), url, have=lambda: _length_of(part)
-        )
+        patiently(lambda: _append(server, url, part, note, most), url, have=lambda: _length_of(part))
         problem = find_problem(part, size, checksum)
         if problem is None:
             part.replace(path)

@@ -83,8 +83,7 @@ class Levels:
             lines = first_row + np.arange(some.start, some.stop)
             rows = _cells(lines, self.grid.height, down)
             gain, offset = (
-                _between(field[band], rows, cols).astype(np.float32)
-                for field in (self.gains, self.offsets)
+                _between(field[band], rows, cols).astype(np.float32) for field in (self.gains, self.offsets)
             )
             numbers[some] = values[some] * gain + offset
         return numbers
@@ -121,9 +120,7 @@ def overlook_clouds(values: Reflectance, bands: Sequence[str]) -> Reflectance:
     return rest[:, order[shadows:]]
 
 
-def fit_levels(
-    values: Reflectance, image: ImageSettings
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def fit_levels(values: Reflectance, image: ImageSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The level of each band of (C, N) reflectance x 10000 of sampled pixels, all with data.
 
     `dos` moves each band so that its first percentile lies at `DARK_LEVEL`: even haze goes away.
@@ -163,9 +160,7 @@ def plan_cells(shape: tuple[int, int], encoding: Encoding) -> tuple[int, int]:
 def surroundings(cell: int, cells: int, length: int) -> slice:
     """The pixels along an axis that decide a cell's levels: half a cell more on each side."""
     side = length / cells
-    return slice(
-        max(0, math.floor((cell - 0.5) * side)), min(length, math.ceil((cell + 1.5) * side))
-    )
+    return slice(max(0, math.floor((cell - 0.5) * side)), min(length, math.ceil((cell + 1.5) * side)))
 
 
 def plan_samples(whole: Window) -> tuple[Window, ...]:
@@ -193,9 +188,7 @@ def plan_strips(shape: tuple[int, int]) -> tuple[Window, ...]:
     )
 
 
-def fit_cells(
-    grid: Grid, image: ImageSettings, read: Callable[[Window], NDArray[np.uint16]]
-) -> Levels:
+def fit_cells(grid: Grid, image: ImageSettings, read: Callable[[Window], NDArray[np.uint16]]) -> Levels:
     """The levels of a grid, from samples of it, so that time and memory are bounded.
 
     A grid of one cell is sampled evenly (`plan_samples`), one of several in strips (`plan_strips`).
@@ -255,9 +248,7 @@ def _one_cell(grid: Grid, image: ImageSettings, values: list[NDArray[np.uint16]]
     return Levels(grid, gains[:, None, None], offsets[:, None, None])
 
 
-def _cells(
-    pixels: NDArray[np.int_], length: int, cells: int
-) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
+def _cells(pixels: NDArray[np.int_], length: int, cells: int) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
     """Pixels along an axis -> the cell whose centre lies before each, and how far beyond, 0..1."""
     at = np.clip((pixels + 0.5) / length * cells - 0.5, 0, cells - 1)
     first = np.minimum(at.astype(int), max(0, cells - 2))

@@ -104,9 +104,7 @@ def read_product(path: Path) -> Product:
     return Product(files, granule, metadata, tile, images)
 
 
-def read_reflectance(
-    product: Product, band: str, window: Window | None = None
-) -> NDArray[np.uint16]:
+def read_reflectance(product: Product, band: str, window: Window | None = None) -> NDArray[np.uint16]:
     """Decode one band: (h, w) uint16 reflectance x 10000, 1..65535, 0 = no data, on the 10 m grid.
 
     (number + offset) / quantification x 10000, rounded and clipped. A number of 0 is no data; 65535
@@ -186,9 +184,7 @@ def write_plain(
     grid = product.grid.crop(window)
     dtype = "uint8" if as_tci else "uint16"
     planes: Iterable[Pixels] = (
-        read_tci(product, window)
-        if as_tci
-        else (read_reflectance(product, band, window) for band in bands)
+        read_tci(product, window) if as_tci else (read_reflectance(product, band, window) for band in bands)
     )
     valid = np.full(grid.shape, not as_tci)
     with (
@@ -209,9 +205,7 @@ def _granule(files: ProductFiles) -> tuple[str, str]:
     """Name of the granule to read, and of its metadata file."""
     names = {match[1]: name for name in sorted(files.sizes) if (match := _GRANULE.fullmatch(name))}
     if not names:
-        raise InputError(
-            f"{files.path}: no granule (GRANULE/*/MTD_TL.xml); the product is incomplete"
-        )
+        raise InputError(f"{files.path}: no granule (GRANULE/*/MTD_TL.xml); the product is incomplete")
     chosen = next(iter(names)) if files.granule is None else files.granule
     few = ", ".join([*list(names)[:20], *(["..."] if len(names) > 20 else [])])
     if chosen not in names:
@@ -258,9 +252,7 @@ def _reflectance_table(metadata: ProductMetadata, band: str) -> NDArray[np.uint1
     return table
 
 
-def _resampled(
-    table: NDArray[np.uint16], numbers: Pixels, source: Grid, target: Grid
-) -> NDArray[np.uint16]:
+def _resampled(table: NDArray[np.uint16], numbers: Pixels, source: Grid, target: Grid) -> NDArray[np.uint16]:
     """Reflectance x 10000 of a coarser image on a grid of 10 m, in strips to spare memory."""
     out = np.zeros(target.shape, np.uint16)
     for rows_of in target.window.strips(STRIP_PX):

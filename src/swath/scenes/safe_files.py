@@ -25,9 +25,7 @@ MAX_MANIFEST = 16 * 2**20
 _HASHES = {"MD5": "md5", "SHA3-256": "sha3_256"}
 """Checksums of manifests: MD5 in older products, SHA3-256 in those of today."""
 
-_METADATA = re.compile(
-    r"(?:MTD_MSIL(?:1C|2A)|S2[A-Z]_(?:OPER|USER)_MTD_SAFL(?:1C|2A)[^/]*)\.xml", re.ASCII
-)
+_METADATA = re.compile(r"(?:MTD_MSIL(?:1C|2A)|S2[A-Z]_(?:OPER|USER)_MTD_SAFL(?:1C|2A)[^/]*)\.xml", re.ASCII)
 """The product's own metadata file, in the naming of today and in that before December 2016."""
 
 
@@ -74,9 +72,7 @@ class ProductFiles:
         # RuntimeError: encrypted, or of an unknown compression.
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             advice = "" if isinstance(error, RuntimeError) else "; get the product again"
-            raise InputError(
-                f"{self.path}: {name} cannot be read ({reason_of(error)}){advice}"
-            ) from None
+            raise InputError(f"{self.path}: {name} cannot be read ({reason_of(error)}){advice}") from None
 
     def _check(self, name: str, data: bytes) -> None:
         """Raise `InputError` unless an image is what the manifest says, where there is one."""
@@ -94,8 +90,7 @@ class ProductFiles:
             expected = text_of(entry, "checksum").lower()
             if kind in _HASHES and hashlib.new(_HASHES[kind], data).hexdigest() != expected:
                 raise InputError(
-                    f"{self.path}: the {kind} of {name} is not what {MANIFEST} says; get the "
-                    "product again"
+                    f"{self.path}: the {kind} of {name} is not what {MANIFEST} says; get the product again"
                 )
             return
 

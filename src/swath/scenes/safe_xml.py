@@ -85,9 +85,7 @@ def parse_product(data: bytes, source: str) -> ProductMetadata:
     kind = file.root.tag.rpartition("}")[2]
     level = _LEVELS.get(kind)
     if level is None:
-        raise file.wrong(
-            f"the metadata is of {kind[:60]!r}; expected a Level-1C or Level-2A product"
-        )
+        raise file.wrong(f"the metadata is of {kind[:60]!r}; expected a Level-1C or Level-2A product")
     baseline = file.text("PROCESSING_BASELINE")
     if not re.fullmatch(r"\d\d\.\d\d", baseline, re.ASCII):
         raise file.wrong(f"PROCESSING_BASELINE is {baseline[:20]!r}; expected 05.09 or so")
@@ -221,9 +219,7 @@ def _check_nodata(file: _File) -> None:
 def _offsets(file: _File, name: str) -> dict[str, float]:
     """Offset of every band; empty where the product declares none."""
     given = {
-        file.as_integer(element.get("band_id"), f"band_id of {name}"): file.as_number(
-            element.text, name
-        )
+        file.as_integer(element.get("band_id"), f"band_id of {name}"): file.as_number(element.text, name)
         for element in every(file.root, name)
     }
     if not given:
@@ -267,8 +263,7 @@ def _grids(file: _File) -> dict[int, Grid]:
     grids = {}
     for resolution in RESOLUTIONS_M:
         size, place = (
-            file.root.find(f".//{{*}}{name}[@resolution='{resolution}']")
-            for name in ("Size", "Geoposition")
+            file.root.find(f".//{{*}}{name}[@resolution='{resolution}']") for name in ("Size", "Geoposition")
         )
         if size is not None and place is not None:
             grids[resolution] = _grid(file, size, place, resolution, crs)
@@ -291,9 +286,7 @@ def _grid(file: _File, size: Element, place: Element, resolution: int, crs: str)
             f"an image of {rows} x {cols} px of {resolution} m is declared; a tile has at most "
             f"{most} x {most}"
         )
-    left, top, x_size, y_size = (
-        file.number(name, place) for name in ("ULX", "ULY", "XDIM", "YDIM")
-    )
+    left, top, x_size, y_size = (file.number(name, place) for name in ("ULX", "ULY", "XDIM", "YDIM"))
     if (x_size, y_size) != (resolution, -resolution):
         raise file.wrong(f"pixels of {x_size:g} x {y_size:g} m are declared as {resolution} m")
     if not (0 <= left <= 1e6 and 0 <= top <= 1e7):

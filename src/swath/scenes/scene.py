@@ -246,14 +246,10 @@ def band_name(text: str) -> str:
     return _COMMON.get(tidy.lower(), tidy)
 
 
-def _band_names(
-    source: DatasetReader, path: Path, bands: tuple[str, ...] | None
-) -> tuple[str, ...]:
+def _band_names(source: DatasetReader, path: Path, bands: tuple[str, ...] | None) -> tuple[str, ...]:
     """Names from the setting, else the descriptions, else the colours."""
     if bands is not None and len(bands) != source.count:
-        raise InputError(
-            f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}"
-        )
+        raise InputError(f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}")
     names = tuple(
         band_name(text) if text else _COLORS.get(color, "")
         for text, color in zip(bands or source.descriptions, source.colorinterp, strict=True)

@@ -63,9 +63,7 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
         return fit_cells(grid, image, look)
 
 
-def read_on_grid(
-    scene: Scene, grid: Grid, image: ImageSettings, levels: Levels | None = None
-) -> Stored:
+def read_on_grid(scene: Scene, grid: Grid, image: ImageSettings, levels: Levels | None = None) -> Stored:
     """Read a scene's wanted bands, warped onto a grid.
 
     Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
@@ -212,9 +210,7 @@ def check_meets(scene: Scene, grid: Grid) -> Window:
     return window
 
 
-def _read_valid(
-    source: DatasetReader, indexes: Sequence[int], where: RasterioWindow
-) -> NDArray[np.bool_]:
+def _read_valid(source: DatasetReader, indexes: Sequence[int], where: RasterioWindow) -> NDArray[np.bool_]:
     """(h, w) bool: the pixels of the window that hold a measurement."""
     seen = np.zeros((int(where.height), int(where.width)), bool)
     valid = np.ones_like(seen)
@@ -232,9 +228,7 @@ def _read_valid(
     return valid & seen
 
 
-def _reflectance(
-    values: NDArray[np.float32], source: DatasetReader, index: int
-) -> NDArray[np.float32]:
+def _reflectance(values: NDArray[np.float32], source: DatasetReader, index: int) -> NDArray[np.float32]:
     """Reflectance x 10000 of stored numbers, with the scale and offset that the file declares."""
     scale, offset = source.scales[index - 1], source.offsets[index - 1]
     if (scale, offset) == (1.0, 0.0):

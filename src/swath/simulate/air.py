@@ -98,9 +98,7 @@ def _ice(wavelength_um: float) -> float:
     return 0.5 if wavelength_um < 1.5 else 0.25
 
 
-def _clouds(
-    window: Window, day: Day
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+def _clouds(window: Window, day: Day) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     """(H, W) cover of thick cloud 0..1, where it or its shadow hides the ground, light left."""
     shape = (window.height, window.width)
     cover = np.zeros(shape, np.float32)

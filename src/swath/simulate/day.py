@@ -89,9 +89,7 @@ def plan_days(
     return (*days[:-1], replace(days[-1], cloud=cloud))
 
 
-def _draw_weather(
-    date: dt.date, climate: Climate, parameters: Parameters, rng: np.random.Generator
-) -> Day:
+def _draw_weather(date: dt.date, climate: Climate, parameters: Parameters, rng: np.random.Generator) -> Day:
     """A day with what weather it had; without thick cloud."""
     weather, air, optics = parameters.weather, parameters.air, parameters.optics
     wet, cirrus, shade = rng.random(3)

@@ -91,9 +91,7 @@ class Painter:
         n = CELLS_PER_PX
         cells = Window(window.row * n, window.col * n, window.height * n, window.width * n)
         transform = self._grid.crop(window).transform
-        grid = Grid(
-            self._grid.crs, transform @ transform.scale(1 / n, 1 / n), (cells.height, cells.width)
-        )
+        grid = Grid(self._grid.crs, transform @ transform.scale(1 / n, 1 / n), (cells.height, cells.width))
         parcels = cut_parcels(cells, self._seed)
         kind, dense = self._kinds(grid, parcels)
         # Where it is green there are more trees and less paving, for some hundred metres around.
@@ -146,9 +144,7 @@ class Painter:
         filled = np.where(draw < built, works, rural)
         return np.where(free, filled, kind).astype(np.uint8), dense
 
-    def _open_ground(
-        self, layers: "_Layers", dense: NDArray[np.float32], leafy: NDArray[np.float32]
-    ) -> None:
+    def _open_ground(self, layers: "_Layers", dense: NDArray[np.float32], leafy: NDArray[np.float32]) -> None:
         """The material under everything that stands on it."""
         dry, seed = self._climate.dry, self._seed
         cells, parcels, kind = layers.cells, layers.parcels, layers.kind
@@ -301,9 +297,7 @@ def _surfaces(lines: geopandas.GeoDataFrame, seed: int) -> NDArray[np.uint8]:
     return surface
 
 
-def _burn(
-    shapes: NDArray[np.object_], values: NDArray[np.generic], grid: Grid, dtype: type[T]
-) -> NDArray[T]:
+def _burn(shapes: NDArray[np.object_], values: NDArray[np.generic], grid: Grid, dtype: type[T]) -> NDArray[T]:
     """Polygons as an image of their values; later ones cover earlier ones."""
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     if not there.any():

@@ -33,9 +33,7 @@ class Density:
         wide = grid.crop(grid.window.grow(_MARGIN * _STEP_PX))
         side = _STEP_PX * PIXEL_M
         shape = (-(-wide.height // _STEP_PX), -(-wide.width // _STEP_PX))
-        self._grid = Grid(
-            grid.crs, wide.transform @ wide.transform.scale(_STEP_PX, _STEP_PX), shape
-        )
+        self._grid = Grid(grid.crs, wide.transform @ wide.transform.scale(_STEP_PX, _STEP_PX), shape)
         roads = layout.lines.geometry[layout.lines["kind"] == "road"].values
         metres = self._count(shapely.get_coordinates(shapely.segmentize(roads, PIXEL_M)))
         # A line cut into pieces of at most 10 m has about one vertex for each 7.5 m.

@@ -15,9 +15,7 @@ from swath.grid import Grid
 from swath.legend import Legend
 from swath.schema import parse_yaml
 
-GROUND = parse_yaml(
-    (files("swath.simulate") / "ground.yaml").read_text("utf-8"), Legend, "ground.yaml"
-)
+GROUND = parse_yaml((files("swath.simulate") / "ground.yaml").read_text("utf-8"), Legend, "ground.yaml")
 """Which OSM tags make which kind of ground."""
 
 AREAS = tuple(c.name for c in GROUND.tagged if c.geometry == "area")

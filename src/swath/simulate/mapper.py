@@ -41,9 +41,7 @@ def draw_truth(layout: Layout) -> geopandas.GeoDataFrame:
     return geopandas.GeoDataFrame(columns, geometry=table.geometry.values, crs=layout.grid.crs)
 
 
-def draw_map(
-    truth: geopandas.GeoDataFrame, layout: Layout, mapper: Mapper
-) -> geopandas.GeoDataFrame:
+def draw_map(truth: geopandas.GeoDataFrame, layout: Layout, mapper: Mapper) -> geopandas.GeoDataFrame:
     """What mappers made of the truth (`draw_truth`): roads are missing, all lies a little off."""
     rng = np.random.default_rng((layout.seed, 404))
     usual = dict(mapper.missing)
@@ -65,9 +63,7 @@ def draw_map(
     def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
         cols, rows = transform @ (points[:, 0], points[:, 1])
         where = np.stack([rows / step - coarse.row - 0.5, cols / step - coarse.col - 0.5])
-        shifts = np.stack(
-            [map_coordinates(field, where, order=1, mode="nearest") for field in off], axis=1
-        )
+        shifts = np.stack([map_coordinates(field, where, order=1, mode="nearest") for field in off], axis=1)
         # A vertex that lines share must move with all of them: the jitter hangs on its place.
         keys = np.rint(points * 10).astype(np.int64)
         jitter = _jitter(keys, layout.seed)

@@ -49,9 +49,7 @@ class _Table(Frozen):
     materials: dict[str, Material]
 
 
-_TABLE = parse_yaml(
-    (files("swath.simulate") / "materials.yaml").read_text("utf-8"), _Table, "materials.yaml"
-)
+_TABLE = parse_yaml((files("swath.simulate") / "materials.yaml").read_text("utf-8"), _Table, "materials.yaml")
 
 MATERIALS = _TABLE.materials
 """All surfaces; their order is the code in `Ground.material`."""

@@ -9,9 +9,7 @@ from swath.sentinel2 import QUANTIFICATION
 from swath.simulate.parameters import CELLS_PER_PX, HALO_PX, Optics
 
 
-def gather(
-    cells: NDArray[np.float32], shifts_px: NDArray[np.float64], optics: Optics
-) -> NDArray[np.float32]:
+def gather(cells: NDArray[np.float32], shifts_px: NDArray[np.float64], optics: Optics) -> NDArray[np.float32]:
     """Gather cells into pixels, as the optics and the detector do.
 
     The response of a pixel is its square of 10 m blurred by a Gaussian; the day's registration
@@ -32,9 +30,7 @@ def gather(
     return np.stack(bands)
 
 
-def band_shifts(
-    shift_px: tuple[float, float], count: int, seed: int, optics: Optics
-) -> NDArray[np.float64]:
+def band_shifts(shift_px: tuple[float, float], count: int, seed: int, optics: Optics) -> NDArray[np.float64]:
     """(count, 2) shift of every band: the day's own (down, right), and a little more."""
     rng = np.random.default_rng((seed, 505))
     return np.array(shift_px) + optics.between_bands_px * rng.standard_normal((count, 2))

@@ -42,9 +42,7 @@ class SceneSeries:
         return replace(self, scenes=self.scenes[:count])
 
 
-def plan_series(
-    name: str, settings: SitesFile, folder: Path, bands: tuple[str, ...]
-) -> SceneSeries:
+def plan_series(name: str, settings: SitesFile, folder: Path, bands: tuple[str, ...]) -> SceneSeries:
     """Plan the series of a site: find its files, read their headers, lay its grid.
 
     Relative paths start at `folder`; `bands` are what will be read.
@@ -56,9 +54,7 @@ def plan_series(
     """
     site = settings.sites[name]
     if not site.scenes:
-        raise SettingsError(
-            f"site {name!r} names no scenes; give `scenes:`, or let `swath fetch` find them"
-        )
+        raise SettingsError(f"site {name!r} names no scenes; give `scenes:`, or let `swath fetch` find them")
     scenes = find_scenes(site.scenes, folder)
     for scene in scenes:
         scene.band_indexes(bands)
@@ -68,9 +64,7 @@ def plan_series(
     return SceneSeries(name, scenes, grid)
 
 
-def plan_loose_series(
-    name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]
-) -> SceneSeries:
+def plan_loose_series(name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]) -> SceneSeries:
     """Plan the series of scenes that stand in no sites file; paths start at the working directory.
 
     Where all of them are in one system in metres they stay in it, and need no warping.
@@ -86,9 +80,7 @@ def plan_loose_series(
     return SceneSeries(name, scenes, plan_grid(scenes, crs=shared))
 
 
-def read_series(
-    series: SceneSeries, bands: tuple[str, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def read_series(series: SceneSeries, bands: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Read some bands of all images of a series onto its grid.
 
     Returns:
@@ -124,9 +116,7 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
     scenes.sort(key=lambda scene: scene.date)
     for scene, other in pairwise(scenes):
         if scene.date == other.date:
-            raise InputError(
-                f"two files of {scene.date}: {scene.path} and {other.path}; keep one of them"
-            )
+            raise InputError(f"two files of {scene.date}: {scene.path} and {other.path}; keep one of them")
     return tuple(scenes)
 
 

@@ -46,9 +46,7 @@ class CrossEntropyLogIoU(nn.Module):
         truth = (label.unsqueeze(1) == numbers).float()
         weight = use.unsqueeze(1).float()
         if classes == 2:
-            entropy = functional.binary_cross_entropy_with_logits(
-                wide, truth, weight, reduction="sum"
-            )
+            entropy = functional.binary_cross_entropy_with_logits(wide, truth, weight, reduction="sum")
             entropy = entropy / classes
         else:
             entropy = functional.cross_entropy(wide, truth * weight, reduction="sum")
@@ -57,9 +55,7 @@ class CrossEntropyLogIoU(nn.Module):
         shared = (chance * truth).sum(dim=pixels)
         counts = truth.sum(dim=pixels)
         # Once round all processes that share the batch.
-        sums = sum_of_all(
-            torch.stack([entropy.expand(classes), chance.sum(dim=pixels), shared, counts])
-        )
+        sums = sum_of_all(torch.stack([entropy.expand(classes), chance.sum(dim=pixels), shared, counts]))
         entropies, chances, shared, counts = sums
         total = counts.sum()
         if total == 0:

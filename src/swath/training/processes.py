@@ -88,8 +88,7 @@ class Processes:
         """
         if device.type == "cuda" and torch.cuda.device_count() < self.devices:
             raise SettingsError(
-                f"{self.devices} devices were asked for, this machine has "
-                f"{torch.cuda.device_count()} GPUs"
+                f"{self.devices} devices were asked for, this machine has {torch.cuda.device_count()} GPUs"
             )
         apart = self.nodes > 1 or (self.count > 1 and "LOCAL_RANK" in os.environ)
         needed = ["MASTER_ADDR", "MASTER_PORT"]

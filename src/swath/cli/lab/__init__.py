@@ -7,12 +7,8 @@ from swath.errors import SettingsError
 
 app = typer.Typer(help="Measure the method itself.", rich_markup_mode=None)
 app.command("compare", short_help="Compare models over held-out sites and seeds.")(compare.command)
-app.command("bench", short_help="How fast this machine maps and trains, and beside what.")(
-    bench.command
-)
-app.command("robustness", short_help="What clouds, orders and shifts do to the maps.")(
-    robustness.command
-)
+app.command("bench", short_help="How fast this machine maps and trains, and beside what.")(bench.command)
+app.command("robustness", short_help="What clouds, orders and shifts do to the maps.")(robustness.command)
 app.command("variance", short_help="How much maps differ from day to day.")(variance.command)
 app.command("realism", short_help="How far simulated images are from real ones.")(realism.command)
 app.add_typer(days.app, name="days", short_help="Further days of real places.")

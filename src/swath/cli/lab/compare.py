@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    file: Annotated[
-        Path, typer.Argument(metavar="COMPARISON.yaml", help="Models, folds and seeds.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="COMPARISON.yaml", help="Models, folds and seeds.")],
     out: OutOption,
     workers: JobWorkersOption = None,
     scheduler: SchedulerOption = None,

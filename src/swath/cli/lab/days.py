@@ -51,9 +51,7 @@ def make(
     out: OutOption,
     fit_file: Annotated[Path, typer.Option("--fit", help="What `swath lab days fit` wrote.")],
     days: Annotated[int, typer.Option("--days", min=1, max=24, help="How many a site.")] = 1,
-    site: Annotated[
-        list[str] | None, typer.Option("--site", help="Only this site. Repeatable.")
-    ] = None,
+    site: Annotated[list[str] | None, typer.Option("--site", help="Only this site. Repeatable.")] = None,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,

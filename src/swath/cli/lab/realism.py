@@ -35,9 +35,7 @@ def _lines(likeness: "Likeness") -> list[str]:
     test = likeness.test
     for label, told in (("texture", test.texture), ("all", test.all)):
         best = ", ".join(f"{name} ({gap:+.1f})" for name, _, gap in told.important[:6])
-        lines.append(
-            f"told apart by {label}: accuracy {told.accuracy:.3f}, AUC {told.auc:.3f}; by {best}"
-        )
+        lines.append(f"told apart by {label}: accuracy {told.accuracy:.3f}, AUC {told.auc:.3f}; by {best}")
     lines.append(f"real against real by texture: accuracy {test.real_against_real:.3f}")
     return lines
 

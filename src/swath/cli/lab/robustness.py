@@ -15,9 +15,7 @@ def command(
     dataset: Annotated[Path, typer.Option(help="Folder made by `swath build`.")],
     run: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[RUN]", help="Folder made by `swath train`; else the starter weights."
-        ),
+        typer.Argument(metavar="[RUN]", help="Folder made by `swath train`; else the starter weights."),
     ] = None,
     split: map_.SplitOption = "test",
     site: map_.SiteOption = None,

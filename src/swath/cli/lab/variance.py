@@ -21,9 +21,7 @@ def command(
     ],
     run: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[RUN]", help="Folder made by `swath train`; else the starter weights."
-        ),
+        typer.Argument(metavar="[RUN]", help="Folder made by `swath train`; else the starter weights."),
     ] = None,
     dates: Annotated[
         int | None, typer.Option("--dates", min=1, help="T of the fused maps; else the run's.")

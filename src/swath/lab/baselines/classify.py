@@ -168,9 +168,7 @@ def map_pixels(model: PixelModel, series: Series, out: Path) -> SiteMaps:
     return maps.model_copy(update={"folder": home})
 
 
-def _predict(
-    model: PixelModel, images: Sequence[DatedImage], core: Window
-) -> list[NDArray[np.uint8]]:
+def _predict(model: PixelModel, images: Sequence[DatedImage], core: Window) -> list[NDArray[np.uint8]]:
     """What each raster gets: the PMap of every date, the fused one, classes and composite."""
     pixels = np.stack([image.read(core) for image in images])
     valid = valid_mask(pixels)

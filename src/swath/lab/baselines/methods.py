@@ -47,14 +47,10 @@ def _svm(seed: int) -> Classifier:
 
 METHODS: dict[MethodName, Callable[[int], Classifier]] = {
     # Leaves of 5 pixels: with single ones the votes of the trees are poor probabilities.
-    "random-forest": lambda seed: RandomForestClassifier(
-        TREES, min_samples_leaf=5, random_state=seed
-    ),
+    "random-forest": lambda seed: RandomForestClassifier(TREES, min_samples_leaf=5, random_state=seed),
     "svm-linear": _svm,
     # Exact RBF machines need days for this many pixels.
-    "svm-rbf": lambda seed: make_pipeline(
-        Nystroem(n_components=LANDMARKS, random_state=seed), _svm(seed)
-    ),
+    "svm-rbf": lambda seed: make_pipeline(Nystroem(n_components=LANDMARKS, random_state=seed), _svm(seed)),
     "knn": lambda seed: KNeighborsClassifier(NEIGHBOURS),
     # A Gaussian a class, all classes as likely before: the maximum likelihood classifier of remote
     # sensing. The small term keeps bands that say the same from dividing by nearly 0.

@@ -30,9 +30,7 @@ class PixelSample:
     share: NDArray[np.float64]
 
 
-def draw_sample(
-    dataset: Dataset, scaling: Scaling, dates: int, pixels: int, seed: int
-) -> PixelSample:
+def draw_sample(dataset: Dataset, scaling: Scaling, dates: int, pixels: int, seed: int) -> PixelSample:
     """Draw up to `pixels` pixels of each class, with equal chances over all training regions.
 
     A pixel counts where it is labelled and every one of the last `dates` dates has data.
@@ -51,8 +49,7 @@ def draw_sample(
     classes = len(dataset.legend.classes)
     counts = np.zeros(classes, np.int64)
     kept: list[tuple[NDArray[np.float32], NDArray[np.float64]]] = [
-        (np.zeros((0, dates * len(dataset.image.bands)), np.float32), np.zeros(0))
-        for _ in range(classes)
+        (np.zeros((0, dates * len(dataset.image.bands)), np.float32), np.zeros(0)) for _ in range(classes)
     ]
     for site in dataset.in_split("train"):
         for region in site.windows("train"):

@@ -19,9 +19,7 @@ from swath.models.head import probabilities
 KEEP = "keep"
 
 
-def plain_seconds(
-    width: int, hidden: int, dates: int, side_px: int, windows: int, *, keep: bool
-) -> float:
+def plain_seconds(width: int, hidden: int, dates: int, side_px: int, windows: int, *, keep: bool) -> float:
     """How long the plain program takes for a scene in the paper's tiles, plain fp32.
 
     Its windows are all alike, so a few of them are mapped and count for all.

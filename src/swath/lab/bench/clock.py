@@ -74,9 +74,7 @@ class Timing:
         return _summary([theirs / mine for theirs, mine in pairs], "times", 3)
 
 
-def measure(
-    cases: Mapping[str, Work], repetitions: int, *, warm_up: bool = True
-) -> dict[str, Timing]:
+def measure(cases: Mapping[str, Work], repetitions: int, *, warm_up: bool = True) -> dict[str, Timing]:
     """Time each case once a round.
 
     Args:

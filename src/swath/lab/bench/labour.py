@@ -71,9 +71,7 @@ def bench_decoding(side_px: int, repetitions: int) -> Report:
         "cases": {name: t.rate(side_px**2 / 1e6, "Mpx/s") for name, t in timings.items()},
     }
     if "imagecodecs" in timings:
-        report["imagecodecs_faster_than_gdal"] = timings["imagecodecs"].times_faster_than(
-            timings["gdal"]
-        )
+        report["imagecodecs_faster_than_gdal"] = timings["imagecodecs"].times_faster_than(timings["gdal"])
     return report
 
 

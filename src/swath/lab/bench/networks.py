@@ -146,9 +146,7 @@ def _forward(network: nn.Module, example: Tensor, precision: Precision) -> Work:
     return run
 
 
-def _step(
-    network: nn.Module, example: Tensor, label: Tensor, precision: Precision, *, fused: bool
-) -> Work:
+def _step(network: nn.Module, example: Tensor, label: Tensor, precision: Precision, *, fused: bool) -> Work:
     network.train()
     loss = CrossEntropyLogIoU()
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, fused=fused)

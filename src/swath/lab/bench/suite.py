@@ -85,9 +85,7 @@ def run_bench(plan: BenchPlan) -> Report:
     report["peak"], peak = peaks(plan.matmul_px, plan.convolutions, plan.repetitions)
     parts: dict[str, Callable[[], Report]] = {
         "unet": lambda: bench_fcn(model, fcn, plan.fcn_px, plan.repetitions, peak),
-        "convlstm": lambda: bench_convlstm(
-            convlstm, plan.convlstm_px, plan.dates, plan.repetitions, peak
-        ),
+        "convlstm": lambda: bench_convlstm(convlstm, plan.convlstm_px, plan.dates, plan.repetitions, peak),
         "growth": lambda: bench_growth(
             model, convlstm, plan.fcn_px, plan.convlstm_px, plan.dates, plan.repetitions
         ),

@@ -86,9 +86,7 @@ def bench_scene(
     }
 
 
-def _monai(
-    model: TrainedModel, fcn: UNet, image: NDArray[np.uint8], repetitions: int
-) -> dict[str, Figure]:
+def _monai(model: TrainedModel, fcn: UNet, image: NDArray[np.uint8], repetitions: int) -> dict[str, Figure]:
     """The U-Net alone in MONAI's sliding window, on one date, where MONAI is installed."""
     scaled = torch.from_numpy(model.spec.scaling.apply(image))[None]
     network = Everywhere(fcn)
@@ -110,8 +108,7 @@ def _ratios(timings: dict[str, Timing]) -> dict[str, Figure]:
 
 def _swath(predictor: Predictor, scene: list[NDArray[np.uint8]]) -> Work:
     images = [
-        DatedImage(FIRST + dt.timedelta(days=day), partial(_read, image))
-        for day, image in enumerate(scene)
+        DatedImage(FIRST + dt.timedelta(days=day), partial(_read, image)) for day, image in enumerate(scene)
     ]
     height, width = scene[0].shape[-2:]
     mapper = InMemoryMapper(predictor, (height, width))
@@ -141,10 +138,7 @@ def _whole(timings: dict[str, Timing], predictor: Predictor, side_px: int) -> Re
     ours = _read_pixels(predictor, WHOLE_PX) / _read_pixels(predictor, side_px)
     paper = paper_pixels(WHOLE_PX) / paper_pixels(side_px)
     times = {OURS: ours, PLAIN: paper, KEPT: paper}
-    whole = {
-        name: Timing(tuple(s * times[name] for s in timing.seconds))
-        for name, timing in timings.items()
-    }
+    whole = {name: Timing(tuple(s * times[name] for s in timing.seconds)) for name, timing in timings.items()}
     return {
         "scene_px": WHOLE_PX,
         "extrapolated": side_px < WHOLE_PX,

@@ -119,10 +119,7 @@ def _sites_tables(rows: Sequence[BoardRow], sites: Sequence[str]) -> list[str]:
     lines = []
     for score in PLOTTED:
         table = [[HEADINGS[score], *sites]]
-        table += [
-            [row.name, *(number(row.sites.get(site, {}).get(score)) for site in sites)]
-            for row in rows
-        ]
+        table += [[row.name, *(number(row.sites.get(site, {}).get(score)) for site in sites)] for row in rows]
         lines += [*markdown(table), ""]
     return lines[:-1]
 

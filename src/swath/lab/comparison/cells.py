@@ -155,9 +155,7 @@ class Cell:
     @property
     def held_out(self) -> tuple[Site, ...]:
         """The sites that are mapped: those with a part for validation or test."""
-        return tuple(
-            site for site in self.dataset.sites if {"validation", "test"} & set(site.splits)
-        )
+        return tuple(site for site in self.dataset.sites if {"validation", "test"} & set(site.splits))
 
     def runs(self) -> tuple[Run, ...]:
         """What is mapped, run by run; a site with fewer runs than another repeats some.
@@ -184,8 +182,7 @@ class Cell:
             runs[site.name] = [tuple(sorted(around[at : at + length])) for at in starts]
         most = max(map(len, runs.values()), default=0)
         return tuple(
-            {name: series[at * len(series) // most] for name, series in runs.items()}
-            for at in range(most)
+            {name: series[at * len(series) // most] for name, series in runs.items()} for at in range(most)
         )
 
     @property

@@ -164,8 +164,7 @@ def _target(file: ComparisonFile, dataset: Dataset, path: Path) -> LegendClass:
     name = file.class_name or next(iter(foreground))
     if name not in foreground:
         raise SettingsError(
-            f"{path}: class_name {name!r} is no class of the dataset; its classes are "
-            f"{', '.join(foreground)}"
+            f"{path}: class_name {name!r} is no class of the dataset; its classes are {', '.join(foreground)}"
         )
     return foreground[name]
 
@@ -181,9 +180,7 @@ def _model(entry: ModelEntry, file: ComparisonFile, common: Dataset, path: Path)
         _pretraining(entry, settings, path),
     )
     if model.network is not None and model.whole_series and model.stage == "fcn":
-        raise SettingsError(
-            f"{path}: model {model.name} is trained in one stage; leave its stage out"
-        )
+        raise SettingsError(f"{path}: model {model.name} is trained in one stage; leave its stage out")
     return model
 
 

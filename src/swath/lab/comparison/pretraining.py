@@ -74,9 +74,7 @@ class Pretraining:
             self.dataset.legend,
             self.settings.model_dump(),
         )
-        wanted = weights_meaning(
-            settings.model, dataset.image, dataset.legend, settings.model_dump()
-        )
+        wanted = weights_meaning(settings.model, dataset.image, dataset.legend, settings.model_dump())
         if isinstance(architecture(settings.model), WholeSeries):
             # Some of these networks have a weight a date.
             offered = _of_length(offered, series_length(self.dataset, self.settings.dates))

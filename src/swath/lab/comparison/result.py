@@ -126,10 +126,7 @@ def read_result(folder: Path) -> Result:
             site: {name: _numbers(values) for name, values in candidates.items()}
             for site, candidates in record.sites.items()
         },
-        {
-            site: dict(zip(record.candidates, samples[i], strict=True))
-            for i, site in enumerate(record.sites)
-        },
+        {site: dict(zip(record.candidates, samples[i], strict=True)) for i, site in enumerate(record.sites)},
         record.chosen,
         record.seconds,
         record.parameters,
@@ -150,9 +147,7 @@ def sites_of_run(cell: Cell, units: Sequence[Unit]) -> StoredSites:
     test = {unit.site: unit for unit in units if unit.split == "test"}
     return {
         site: {
-            str(name): {
-                score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()
-            }
+            str(name): {score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()}
             for name in candidates_of_run(cell, units)
         }
         for site in cell.test

@@ -31,9 +31,7 @@ class StageStore:
         """Whether any stage is kept."""
         return any(self.folder.glob("[!.]*"))
 
-    def train(
-        self, plan: TrainPlan, out: Path, compute: Compute = HERE, title: str = ""
-    ) -> TrainedModel:
+    def train(self, plan: TrainPlan, out: Path, compute: Compute = HERE, title: str = "") -> TrainedModel:
         """Train a run, or go on with it; its first stage is taken from here, or kept here.
 
         Args:

@@ -71,16 +71,12 @@ class Tally:
         """Test site -> the score of each seed, seeds ascending."""
         sites = dict.fromkeys(site for site, _ in self.values)
         return {
-            site: np.array(
-                [self.values[key][score] for key in sorted(self.values) if key[0] == site]
-            )
+            site: np.array([self.values[key][score] for key in sorted(self.values) if key[0] == site])
             for site in sites
         }
 
 
-def make_board(
-    comparison: Comparison, cells: Sequence[Cell], results: Mapping[str, Result]
-) -> Board:
+def make_board(comparison: Comparison, cells: Sequence[Cell], results: Mapping[str, Result]) -> Board:
     """Compute the leaderboard.
 
     Args:
@@ -95,17 +91,13 @@ def make_board(
         dataset=str(comparison.dataset.root),
         class_name=comparison.target.name,
         baseline=comparison.baseline,
-        scores={
-            name: ScoreRule(score=score, threshold=rule) for name, (score, rule) in SCORES.items()
-        },
+        scores={name: ScoreRule(score=score, threshold=rule) for name, (score, rule) in SCORES.items()},
         thresholds_from_validation=all(results[cell.name].chosen for cell in cells),
         sites=tuple(sorted({site for tally in tallies.values() for site, _ in tally.values})),
         seeds=tuple(sorted({cell.seed for cell in cells})),
         cells=CellCount(finished=len(cells), planned=len(comparison.cells())),
         models={
-            model.name: ModelRecord(
-                stage=model.stage, settings=model.settings.model_dump(mode="json")
-            )
+            model.name: ModelRecord(stage=model.stage, settings=model.settings.model_dump(mode="json"))
             for model in comparison.models
         },
         rows=tuple(rows),
@@ -113,13 +105,10 @@ def make_board(
     )
 
 
-def _tallies(
-    comparison: Comparison, cells: Sequence[Cell], results: Mapping[str, Result]
-) -> Iterable[Tally]:
+def _tallies(comparison: Comparison, cells: Sequence[Cell], results: Mapping[str, Result]) -> Iterable[Tally]:
     """One a model; one a control and group; the trivial ones once."""
     tallies = {
-        model.name: Tally(model.name, "model", model.controls, Candidate.FUSED)
-        for model in comparison.models
+        model.name: Tally(model.name, "model", model.controls, Candidate.FUSED) for model in comparison.models
     }
     leaders = _leaders(comparison)
     names = names_of((), comparison.target.name)
@@ -181,9 +170,7 @@ def _pairs(
             yield paired(tallies[model.name], tallies[comparison.baseline], "baseline", None)
 
 
-def _best_control(
-    cells: Sequence[Cell], results: Mapping[str, Result], group: str
-) -> tuple[Candidate, str]:
+def _best_control(cells: Sequence[Cell], results: Mapping[str, Result], group: str) -> tuple[Candidate, str]:
     """The fusion without training that has the best PR-AUC, and the split that says so.
 
     Validation chooses. Without validation sites the test sites do, which favours the control.
@@ -195,9 +182,7 @@ def _best_control(
         if split == "validation":
             values = [result.chosen[candidate] for result in members]
         else:
-            values = [
-                site[candidate]["pr_auc"] for result in members for site in result.sites.values()
-            ]
+            values = [site[candidate]["pr_auc"] for result in members for site in result.sites.values()]
         means[candidate] = float(np.nan_to_num(np.mean(values)))
     return max(means, key=lambda candidate: means[candidate]), split
 
@@ -260,9 +245,7 @@ def paired(
 
 def _gain(tally: Tally, other: Tally, keys: Sequence[Key], score: str) -> Gain:
     groups = {
-        site: np.array(
-            [tally.values[k][score] - other.values[k][score] for k in keys if k[0] == site]
-        )
+        site: np.array([tally.values[k][score] - other.values[k][score] for k in keys if k[0] == site])
         for site in dict.fromkeys(site for site, _ in keys)
     }
     means = {site: float(group.mean()) for site, group in groups.items()}

@@ -44,10 +44,7 @@ def fit_sites(sites_file: Path, leave_out: Collection[str], out: Path) -> Fit:
         if name not in leave_out
     ]
     fit = fit_days(
-        [
-            (series.name, *read_series(series, BANDS))
-            for series in track(planned, "reading pairs of days")
-        ]
+        [(series.name, *read_series(series, BANDS)) for series in track(planned, "reading pairs of days")]
     )
     write_json(out, fit.model_dump(mode="json"))
     return fit
@@ -128,8 +125,7 @@ def _dates_between(series: SceneSeries, count: int) -> list[dt.date]:
     apart = (second - first).days
     if apart <= count:
         raise InputError(
-            f"site {series.name!r}: its images are {apart} days apart, no room for {count} dates "
-            "between"
+            f"site {series.name!r}: its images are {apart} days apart, no room for {count} dates between"
         )
     return [first + dt.timedelta(days=apart * (n + 1) // (count + 1)) for n in range(count)]
 
@@ -163,9 +159,7 @@ def _write_sites(moved: SitesFile, names: Collection[str], folder: Path) -> None
         )
         for name in names
     }
-    values = moved.model_copy(update={"sites": sites}).model_dump(
-        mode="json", exclude_defaults=True
-    )
+    values = moved.model_copy(update={"sites": sites}).model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     head = "# Made by swath lab days: the real images and, beside them, days that never were.\n"
     (folder / "sites.yaml").write_text(head + text, "utf-8")

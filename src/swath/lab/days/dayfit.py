@@ -150,8 +150,7 @@ def _mean_by_kind(pairs: Sequence[_Measured]) -> Covariances:
     """The mean covariances of the pairs of one place."""
     kinds = dict.fromkeys(kind for pair in pairs for kind in pair.covariances)
     return {
-        kind: np.mean([p.covariances[kind] for p in pairs if kind in p.covariances], axis=0)
-        for kind in kinds
+        kind: np.mean([p.covariances[kind] for p in pairs if kind in p.covariances], axis=0) for kind in kinds
     }
 
 

@@ -73,9 +73,7 @@ class DeepLab(PaddedNetwork):
 def _conv(channels_in: int, channels_out: int, kernel: int, dilation: int = 1) -> nn.Sequential:
     padding = dilation * (kernel // 2)
     return nn.Sequential(
-        nn.Conv2d(
-            channels_in, channels_out, kernel, padding=padding, dilation=dilation, bias=False
-        ),
+        nn.Conv2d(channels_in, channels_out, kernel, padding=padding, dilation=dilation, bias=False),
         nn.BatchNorm2d(channels_out),
         nn.ReLU(inplace=True),
     )

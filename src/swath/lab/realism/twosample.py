@@ -161,9 +161,7 @@ def _told_apart(patches: _Patches, columns: Sequence[int], seed: int) -> ToldApa
     )
 
 
-def _control(
-    patches: _Patches, columns: Sequence[int], rng: np.random.Generator, seed: int
-) -> float:
+def _control(patches: _Patches, columns: Sequence[int], rng: np.random.Generator, seed: int) -> float:
     """The accuracy where half of the real places are called simulated."""
     real = patches.truth == 1
     numbers = np.unique(patches.groups[real])

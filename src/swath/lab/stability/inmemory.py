@@ -18,9 +18,7 @@ class InMemoryMapper:
     254, 255 = no data.
     """
 
-    def __init__(
-        self, predictor: Predictor, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX
-    ) -> None:
+    def __init__(self, predictor: Predictor, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX) -> None:
         """Prepare a place, whose images are of `shape` (height, width) in px."""
         self._predictor, self._shape, self._tile_px = predictor, shape, tile_px
 

@@ -224,9 +224,7 @@ class _Bench:
         for strip in Window(0, 0, *shape).strips(_ROWS):
             part = strip.slices
             values, valid = decode_pmap(np.stack([pmap[(..., *part)] for pmap in pmaps]))
-            bins[part] = score_bins(
-                class_score(FUSIONS[Candidate.MEAN](values, valid), self._class_id)
-            )
+            bins[part] = score_bins(class_score(FUSIONS[Candidate.MEAN](values, valid), self._class_id))
         return bins
 
 
@@ -276,9 +274,7 @@ class _Judge:
     def _measure(self, output: Candidate, bins: NDArray[np.uint16]) -> OutputScores:
         edge = self._edges.get(output, HALF)
         rules: dict[Rule, int] = {"validation": edge}
-        evidence = count_evidence(
-            bins, self._positive, self._lines, self._scored, self._blocks, rules
-        )
+        evidence = count_evidence(bins, self._positive, self._lines, self._scored, self._blocks, rules)
         values = scores_of(evidence, None)["validation"]
         drawn = None
         if self._weights is not None:

@@ -160,9 +160,7 @@ class RobustnessReport(Subject):
     rows: tuple[RobustnessRow, ...]
 
 
-def robustness_report(
-    trials: Sequence[Trial], edges: Edges, subject: Subject, seed: int
-) -> RobustnessReport:
+def robustness_report(trials: Sequence[Trial], edges: Edges, subject: Subject, seed: int) -> RobustnessReport:
     """The rows and the summary of all trials.
 
     Args:
@@ -181,19 +179,14 @@ def robustness_report(
         sites=tuple(before),
         outputs=outputs,
         names={
-            output: "mean of the dates" if output == Candidate.MEAN else names[output]
-            for output in outputs
+            output: "mean of the dates" if output == Candidate.MEAN else names[output] for output in outputs
         },
-        thresholds={
-            output: threshold(edges[output]) if output in edges else 0.5 for output in outputs
-        },
+        thresholds={output: threshold(edges[output]) if output in edges else 0.5 for output in outputs},
         thresholds_from_validation=bool(edges),
         cloud_share=CLOUD_SHARE,
         seed=seed,
         skipped=tuple(_series(trial) for trial in trials if not trial.measured),
-        summary=tuple(
-            _summary(kind, output, trials, before) for kind in kinds for output in outputs
-        ),
+        summary=tuple(_summary(kind, output, trials, before) for kind in kinds for output in outputs),
         rows=tuple(row for trial in trials for row in _rows(trial, before[trial.site])),
     )
 
@@ -274,9 +267,7 @@ def _gap_of(name: str) -> Callable[[OutputScores, OutputScores], float]:
     return lambda scores, plain: scores.values[name] - plain.values[name]
 
 
-def _mean(
-    by_site: Sequence[Sequence[Pair]], take: Callable[[OutputScores, OutputScores], float]
-) -> float:
+def _mean(by_site: Sequence[Sequence[Pair]], take: Callable[[OutputScores, OutputScores], float]) -> float:
     """Mean over sites of the mean over their variants."""
     return float(np.mean([np.mean([take(*pair) for pair in pairs]) for pairs in by_site]))
 

@@ -140,9 +140,7 @@ def _compare(series: Series, predictor: Predictor, dates: int) -> SiteVariance:
 
         def differ(runs: Sequence[Run], pairs: Pairs) -> ByKind:
             return {
-                output: differences(
-                    pairs(map(make, single if output == MapKind.ONE_DATE else runs)), target
-                )
+                output: differences(pairs(map(make, single if output == MapKind.ONE_DATE else runs)), target)
                 for output, make in makers.items()
             }
 
@@ -150,9 +148,7 @@ def _compare(series: Series, predictor: Predictor, dates: int) -> SiteVariance:
         return SiteVariance(
             site=series.site,
             dates=series.dates,
-            split_of_run=tuple(
-                split for split, names in spec.splits.items() if series.site in names
-            ),
+            split_of_run=tuple(split for split, names in spec.splits.items() if series.site in names),
             class_share=float(np.mean(shares)),
             days=differ(newest, lambda maps: combinations(maps, 2)),
             next=differ(so_far, pairwise),
