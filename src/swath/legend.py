@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from swath.errors import SettingsError
-from swath.schema import Frozen, parse_yaml, read_yaml
+from swath.validation import Frozen, parse_yaml, read_yaml
 
 IGNORE = 255
 """Label value of pixels that count nowhere: not in the loss, not in a score."""

@@ -5,8 +5,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.schema import Frozen
 from swath.sentinel2 import valid_mask
+from swath.validation import Frozen
 
 
 class Scaling(Frozen):

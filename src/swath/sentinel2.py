@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from swath.errors import InputError
-from swath.schema import Frozen
+from swath.validation import Frozen
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import pytest
 
 from swath.errors import SettingsError
 from swath.legend import Legend, read_legend
-from swath.schema import parse_yaml
+from swath.validation import parse_yaml
 
 THREE = """
 name: three

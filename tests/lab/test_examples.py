@@ -6,9 +6,9 @@ import pytest
 
 from conftest import PROJECT
 from swath.lab.comparison.comparisonfile import ComparisonFile
-from swath.schema import read_yaml
 from swath.sites.schema import read_sites_file
 from swath.training.presets import change, override, preset
+from swath.validation import read_yaml
 
 LAB = PROJECT / "examples" / "lab"
 COMPARISONS = sorted(path.name for path in LAB.glob("compare-*.yaml"))

@@ -19,9 +19,9 @@ from swath.cli import run
 from swath.dataset.site import Dataset, read_image
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import evaluate
+from swath.lab.stability.imagery import CLOUD_SHARE, Pictures, move, paint_clouds
 from swath.lab.stability.inmemory import InMemoryMapper
 from swath.lab.stability.perturbation import Frame, plan_perturbations
-from swath.lab.stability.picture import CLOUD_SHARE, Pictures, move, paint_clouds
 from swath.lab.stability.variance import differences
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import site_series

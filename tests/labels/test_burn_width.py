@@ -23,7 +23,7 @@ from swath.labels.features import read_features
 from swath.labels.strokes import draw_chains, draw_strokes
 from swath.labels.width import line_widths_m, parse_length_m, width_m
 from swath.legend import IGNORE, Legend, LineWidth, read_legend
-from swath.schema import parse_yaml
+from swath.validation import parse_yaml
 
 UTM = "EPSG:32630"
 GRID = Grid.from_bounds((600_000, 5_330_000, 600_400, 5_330_300), UTM)  # 30 x 40 px

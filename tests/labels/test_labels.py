@@ -15,7 +15,7 @@ from swath.grid import Grid, Window
 from swath.labels.burn import Widening, burn, burn_mask, reach_px, widen
 from swath.labels.features import read_features, read_polygons
 from swath.legend import Legend, read_legend
-from swath.schema import parse_yaml
+from swath.validation import parse_yaml
 
 UTM = "EPSG:32630"
 GRID = Grid.from_bounds((600_000, 5_330_000, 600_400, 5_330_300), UTM)  # 30 x 40 px

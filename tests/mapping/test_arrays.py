@@ -14,7 +14,7 @@ from mapping.test_resume import DAYS, GRID, draw_day
 from support.saved_runs import save_mixed_run
 from swath.errors import InputError
 from swath.grid import Grid
-from swath.mapping.arrays import Labelled, Stack, band_names
+from swath.mapping.arrays import LabelledArray, Stack, band_names
 from swath.mapping.request import map_scenes
 from swath.maps.labelled import coordinates
 from swath.scenes.scene import read_scene
@@ -51,8 +51,8 @@ def named(grid: Grid = GRID, **changes: Any) -> Named:
 
 def test_a_labelled_array_is_known_by_its_axes() -> None:
     array = named()
-    assert isinstance(array, Labelled)
-    assert not isinstance(array.data, Labelled)
+    assert isinstance(array, LabelledArray)
+    assert not isinstance(array.data, LabelledArray)
     stack = Stack.of_labelled(array, band_names(array))
     assert stack.grid == GRID
     assert [str(date) for date in stack.dates] == list(DAYS)

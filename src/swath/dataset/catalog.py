@@ -15,8 +15,8 @@ from swath.errors import DatasetError, reason_of
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.scenes.scene import Conditions
-from swath.schema import first_problem
 from swath.sentinel2 import NODATA, ImageSettings
+from swath.validation import first_problem
 
 FORMAT = 1
 """Raised when a dataset of before can no longer be read."""

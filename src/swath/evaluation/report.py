@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from swath.evaluation.candidate import CONTROLS, Candidate, CandidateOrDate
 from swath.evaluation.measurement import POOLED
 from swath.evaluation.row import Paired, Row
-from swath.schema import Written
+from swath.validation import Written
 
 
 class ModelOfSite(Written):

@@ -14,7 +14,7 @@ from swath.evaluation.measurement import POOLED, Measurement, Unit
 from swath.metrics.bootstrap import interval
 from swath.metrics.histogram import threshold
 from swath.metrics.tolerance import DISTANCES
-from swath.schema import Written
+from swath.validation import Written
 
 PLAIN = ("accuracy", "iou", "f1", "precision", "recall", "mcc", "pr_auc", "ece")
 """Scores that are one number."""

@@ -16,7 +16,7 @@ from swath.grid import Grid
 from swath.labels.strokes import draw_chains, draw_strokes
 from swath.labels.width import line_widths_m
 from swath.legend import IGNORE, Legend, LegendClass
-from swath.schema import Frozen
+from swath.validation import Frozen
 
 
 class Widening(Frozen):

@@ -161,10 +161,7 @@ def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
         if suffix not in (*OGR_SUFFIXES, *PARQUET_SUFFIXES):
             known = (*PARQUET_SUFFIXES, *OGR_SUFFIXES, ZIP_SUFFIX, *OSM_SUFFIXES, *HISTORY_SUFFIXES)
             raise InputError(f"{path}: unknown kind of vector file; known are {', '.join(known)}")
-        if suffix in PARQUET_SUFFIXES:
-            frame = geopandas.read_parquet(path)
-        else:
-            frame = _read_layers(path, box)
+        frame = geopandas.read_parquet(path) if suffix in PARQUET_SUFFIXES else _read_layers(path, box)
     if frame.crs is None:
         raise InputError(f"{path}: the features have no coordinate system; assign one first")
     frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame

@@ -25,7 +25,7 @@ from swath.labels.osm import (
 )
 from swath.labels.overpass import fetch, plan_queries
 from swath.legend import Legend
-from swath.schema import Frozen
+from swath.validation import Frozen
 
 
 class LabelSettings(Frozen):

@@ -28,16 +28,16 @@ Date = dt.date | np.datetime64 | str
 
 
 @runtime_checkable
-class Labelled(Protocol):
+class LabelledArray(Protocol):
     """An array with named axes, as xarray's `DataArray` is."""
 
     dims: tuple[Hashable, ...]
-    coords: Mapping[Hashable, "Labelled"]
+    coords: Mapping[Hashable, "LabelledArray"]
     attrs: Mapping[str, object]
     encoding: Mapping[str, object]
     data: NDArray[np.generic]
 
-    def transpose(self, *dims: Hashable) -> "Labelled":
+    def transpose(self, *dims: Hashable) -> "LabelledArray":
         """The same with its axes in another order."""
 
 
@@ -109,7 +109,7 @@ class Stack:
         return cls(pixels, grid, as_dates(dates), tuple(bands))
 
     @classmethod
-    def of_labelled(cls, array: Labelled, bands: Sequence[str]) -> Self:
+    def of_labelled(cls, array: LabelledArray, bands: Sequence[str]) -> Self:
         """Images with the axes `time`, `band`, `y` and `x`, as rioxarray has them.
 
         The CRS stands in the attributes of the coordinate `spatial_ref` (or another that the array
@@ -172,7 +172,7 @@ def as_dates(days: Sequence[Date]) -> tuple[dt.date, ...]:
         raise InputError(f"not a date as YYYY-MM-DD: {error}") from None
 
 
-def band_names(array: Labelled) -> tuple[str, ...]:
+def band_names(array: LabelledArray) -> tuple[str, ...]:
     """What an array calls its bands: its coordinate `band`, or `long_name` as of rioxarray."""
     if "band" in array.coords:
         names = np.atleast_1d(array.coords["band"].data).tolist()
@@ -191,7 +191,7 @@ def _filled(image: ArrayLike) -> NDArray[np.generic]:
     return pixels
 
 
-def _grid(array: Labelled) -> tuple[Grid, bool]:
+def _grid(array: LabelledArray) -> tuple[Grid, bool]:
     """The grid of an array, and whether its rows go from south to north."""
     name = str(array.encoding.get("grid_mapping") or array.attrs.get("grid_mapping") or "")
     place = array.coords.get(name or GRID_MAPPING)
@@ -225,7 +225,7 @@ def _step(centres: NDArray[np.float64], axis: str, written: float | None) -> flo
     return step
 
 
-def _coordinate(array: Labelled, name: str) -> Labelled:
+def _coordinate(array: LabelledArray, name: str) -> LabelledArray:
     if name not in array.coords:
         raise InputError(f"the array has no coordinate {name!r}")
     return array.coords[name]

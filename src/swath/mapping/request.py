@@ -15,7 +15,7 @@ from swath.dataset.site import CATALOG, Dataset
 from swath.errors import InputError, ModelError, SettingsError
 from swath.files import TemporaryFolder
 from swath.grid import Grid
-from swath.mapping.arrays import Date, Labelled, Stack, as_dates, band_names
+from swath.mapping.arrays import Date, LabelledArray, Stack, as_dates, band_names
 from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.sources import Series, check_images, scene_series, select_sites, site_series
 from swath.mapping.stages import MappedSite, map_sites
@@ -33,7 +33,7 @@ UNNAMED = "map"
 
 SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
-Scenes = Path | str | Sequence[Path | str] | Dataset | NDArray[np.generic] | Labelled
+Scenes = Path | str | Sequence[Path | str] | Dataset | NDArray[np.generic] | LabelledArray
 Model = TrainedModel | Path | str
 Level = Literal["L1C", "L2A"]
 Split = SplitName | Literal["all"]
@@ -94,7 +94,7 @@ class Request:
             raise SettingsError("split and sites choose from a dataset; images are all mapped")
         elif self.paths is not None and placed:
             raise SettingsError("grid and dates are for arrays; files have their own")
-        elif isinstance(self.scenes, Labelled) and placed:
+        elif isinstance(self.scenes, LabelledArray) and placed:
             raise SettingsError("grid and dates are for plain arrays; this one has its own")
 
     @property
@@ -102,7 +102,7 @@ class Request:
         """The image files; None for a dataset and for images in memory."""
         if isinstance(self.scenes, Path | str):
             return (Path(self.scenes),)
-        if isinstance(self.scenes, Dataset | np.ndarray | Labelled):
+        if isinstance(self.scenes, Dataset | np.ndarray | LabelledArray):
             return None
         return tuple(map(Path, self.scenes))
 
@@ -145,7 +145,7 @@ class Request:
         if isinstance(self.scenes, np.ndarray):
             bands = self.bands or spec.image.bands
             return Stack.of_numpy(self.scenes, self.grid, self.dates, bands)
-        assert isinstance(self.scenes, Labelled)
+        assert isinstance(self.scenes, LabelledArray)
         bands = self.bands or band_names(self.scenes) or spec.image.bands
         return Stack.of_labelled(self.scenes, bands)
 

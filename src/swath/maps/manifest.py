@@ -11,7 +11,7 @@ from swath.errors import DatasetError, InputError, Remedy
 from swath.files import read_json, write_json
 from swath.grid import Grid
 from swath.keys import Decided
-from swath.schema import Frozen, first_problem
+from swath.validation import Frozen, first_problem
 
 MANIFEST_NAME = "manifest.json"
 CLASSES_NAME = "classes.tif"

@@ -19,7 +19,7 @@ from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
 from swath.picture import card, thumbnail
 from swath.scenes.raster import open_raster, rasterio_window
-from swath.schema import first_problem
+from swath.validation import first_problem
 
 if TYPE_CHECKING:
     import geopandas as gpd

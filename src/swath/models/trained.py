@@ -17,7 +17,7 @@ from swath.models.names import names_of
 from swath.models.network import FusionNetwork, ImageNetwork, OneDate, SeriesNetwork
 from swath.models.registry import TwoStages, WholeSeries, architecture
 from swath.models.spec import ModelSpec
-from swath.schema import first_problem
+from swath.validation import first_problem
 
 WEIGHTS = "model.safetensors"
 SPEC = "model.json"

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, SecretStr, model_validator
 
 from swath.errors import RemoteError, SettingsError, optional_import
 from swath.retrieval.stacapi import StacApi
-from swath.schema import Frozen, read_yaml
+from swath.validation import Frozen, read_yaml
 
 if TYPE_CHECKING:  # an extra
     from requests import Session

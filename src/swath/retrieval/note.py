@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from swath.errors import InputError
 from swath.files import sha256, write_json
-from swath.schema import read_model
+from swath.validation import read_model
 
 FORMAT = 1
 """Of the notes and of the plan; what another one describes is planned and fetched anew."""

@@ -25,10 +25,10 @@ from swath.retrieval.search import search
 from swath.retrieval.selection import Choice, Pick, Rejection, by_date, choose, sift
 from swath.retrieval.stacapi import find_api
 from swath.retrieval.stacitem import StacAsset, StacItem
-from swath.schema import Frozen, read_model
 from swath.sentinel2 import TCI_BANDS
 from swath.sites.schema import FetchSettings, SitesFile
 from swath.sites.series import plan_grid
+from swath.validation import Frozen, read_model
 
 PLAN = "plan.json"
 

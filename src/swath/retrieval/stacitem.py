@@ -15,8 +15,8 @@ from swath.errors import RemoteError, reason_of
 from swath.grid import Bounds
 from swath.retrieval.offset import Offset, decide_offset
 from swath.scenes.scene import band_name
-from swath.schema import Frozen, first_problem
 from swath.sentinel2 import BANDS, QUANTIFICATION
+from swath.validation import Frozen, first_problem
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from swath.retrieval.remote import (
     shown,
     version_tag,
 )
-from swath.schema import read_model
+from swath.validation import read_model
 
 MOST_BYTES = 8 << 30
 """No file whose size the catalogue does not say may be longer: a whole product has about 1 GiB."""

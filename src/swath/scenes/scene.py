@@ -17,8 +17,8 @@ from swath.scenes.raster import grid_of, open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
 from swath.scenes.safe_xml import within
-from swath.schema import Frozen
 from swath.sentinel2 import BANDS, SCL_INVALID, Level
+from swath.validation import Frozen
 
 ShiftMetres = Annotated[float, Field(ge=-500, le=500)]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from swath.grid import Grid
 from swath.legend import Legend
-from swath.schema import parse_yaml
+from swath.validation import parse_yaml
 
 GROUND = parse_yaml((files("swath.simulate") / "ground.yaml").read_text("utf-8"), Legend, "ground.yaml")
 """Which OSM tags make which kind of ground."""

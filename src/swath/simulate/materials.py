@@ -5,8 +5,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.schema import Frozen, parse_yaml
 from swath.sentinel2 import BANDS as SENTINEL2
+from swath.validation import Frozen, parse_yaml
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 """The bands of 10 and 20 m, in the order of all spectra here."""

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from swath.labels.burn import Widening
 from swath.labels.source import LabelSettings
 from swath.scenes.scene import SceneSettings, ShiftMetres
-from swath.schema import Frozen, read_yaml
 from swath.sentinel2 import ImageSettings
+from swath.validation import Frozen, read_yaml
 
 SplitName = Literal["train", "validation", "test"]
 

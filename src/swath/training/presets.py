@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, RootModel, ValidationError, model_validat
 
 from swath.errors import SettingsError
 from swath.models.orientations import Orientations
-from swath.schema import Frozen, first_problem, read_yaml
+from swath.validation import Frozen, first_problem, read_yaml
 
 PresetName = Literal["paper", "best", "demo"]
 

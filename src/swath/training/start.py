@@ -13,9 +13,9 @@ from swath.keys import Decided
 from swath.legend import Legend
 from swath.models.registry import TwoStages, architecture
 from swath.models.trained import TrainedModel, network_hash
-from swath.schema import Frozen
 from swath.sentinel2 import ImageSettings
 from swath.training.presets import TrainSettings
+from swath.validation import Frozen
 
 
 class StartRecord(Frozen):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from swath.schema import Frozen
+from swath.validation import Frozen
 
 MethodName = Literal[
     "random-forest",

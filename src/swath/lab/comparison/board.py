@@ -6,7 +6,7 @@ from pydantic import Field, JsonValue
 
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.row import Interval, Score
-from swath.schema import Written
+from swath.validation import Written
 
 Kind = Literal["model", "control", "date", "trivial"]
 """What a row is of: a model; a fusion without training; one date; a map that knows nothing."""

@@ -111,7 +111,7 @@ def run_cell(cell: Cell, folders: CellFolders, compute: Compute) -> None:
     write_samples(folders.home, cell, units, candidates)
     record = CellRecord(
         decided_by=cell.decided.json(),
-        own=scored[0][0],
+        candidate=scored[0][0],
         dates=cell.dates,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         parameters=effort.parameters,

@@ -15,8 +15,8 @@ from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell, Comparison, Fold, Model
 from swath.lab.comparison.pretraining import Pretraining
 from swath.legend import LegendClass
-from swath.schema import Frozen, first_problem, read_yaml
 from swath.training.presets import PresetName, TrainSettings, change, preset
+from swath.validation import Frozen, first_problem, read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 """Names become folders."""

@@ -14,7 +14,7 @@ from swath.evaluation.evidence import Rule
 from swath.evaluation.measurement import POOLED, RESAMPLES, Measurement, Unit
 from swath.files import replacing
 from swath.lab.comparison.cells import Cell
-from swath.schema import read_model
+from swath.validation import read_model
 
 RECORD = "cell.json"
 SAMPLES = "samples.npz"
@@ -57,7 +57,7 @@ class CellRecord(BaseModel):
 
     Attributes:
         decided_by: What decided it.
-        own: The candidate that is the cell's model: the fused map, or the mean of the dates.
+        candidate: Which one is the cell's model: the fused map, or the mean of the dates.
         dates: T of its maps.
         seconds: Step -> wall time; a shared first stage counts in every cell that uses it.
         parameters: Trained weights of all networks; 0 for a classical method.
@@ -71,7 +71,7 @@ class CellRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     decided_by: dict[str, JsonValue]
-    own: str
+    candidate: str
     dates: int
     seconds: dict[str, float]
     parameters: int
@@ -87,7 +87,7 @@ class Result:
     """A finished cell, as the leaderboard reads it.
 
     Attributes:
-        own: The candidate that is the cell's model: the fused map, or the mean of the dates.
+        candidate: Which one is the cell's model: the fused map, or the mean of the dates.
         sites: Test site -> candidate -> scores.
         samples: Test site -> candidate -> (resamples, scores of `SCORES`) over resampled blocks of
             the site; NaN where there are none.
@@ -97,7 +97,7 @@ class Result:
         diverged: Whether a training ended in numbers that are not finite.
     """
 
-    own: str
+    candidate: str
     sites: dict[str, dict[str, Values]]
     samples: dict[str, dict[str, NDArray[np.float32]]]
     chosen: dict[str, float]
@@ -121,7 +121,7 @@ def read_result(folder: Path) -> Result:
     with np.load(folder / SAMPLES, allow_pickle=False) as stored:
         samples: NDArray[np.float32] = stored["samples"]
     return Result(
-        record.own,
+        record.candidate,
         {
             site: {name: _numbers(values) for name, values in candidates.items()}
             for site, candidates in record.sites.items()

@@ -118,7 +118,7 @@ def _tallies(comparison: Comparison, cells: Sequence[Cell], results: Mapping[str
         tally.minutes.append(result.minutes)
         tally.parameters = result.parameters
         tally.diverged += result.diverged
-        tally.add(cell, result, result.own)
+        tally.add(cell, result, result.candidate)
         if leaders.get(model.controls) == model.name:
             for candidate in (Candidate.DATES, *UNTRAINED):
                 kind: Kind = "date" if candidate == Candidate.DATES else "control"

@@ -15,11 +15,11 @@ from swath.lab.realism.siteimages import BANDS
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
-from swath.schema import read_model
 from swath.sentinel2 import QUANTIFICATION
 from swath.sites.moved import move_sites
 from swath.sites.schema import SitesFile, read_sites_file
 from swath.sites.series import SceneSeries, plan_series, read_series
+from swath.validation import read_model
 
 _BRIGHTEST = 30_000
 """Reflectance x 10000: the largest number that is written."""

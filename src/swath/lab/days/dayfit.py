@@ -27,7 +27,7 @@ from swath.lab.days.pair import (
 )
 from swath.lab.realism.land import LAND
 from swath.lab.realism.siteimages import BANDS
-from swath.schema import Frozen
+from swath.validation import Frozen
 
 Matrix = tuple[tuple[float, ...], ...]
 

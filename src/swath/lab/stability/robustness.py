@@ -24,6 +24,7 @@ from swath.evaluation.evidence import (
 from swath.evaluation.measurement import RESAMPLES, scores_of
 from swath.evaluation.truth import Truth, truth_of_site
 from swath.grid import Window
+from swath.lab.stability.imagery import Pictures
 from swath.lab.stability.inmemory import InMemoryMapper
 from swath.lab.stability.perturbation import (
     Frame,
@@ -31,7 +32,6 @@ from swath.lab.stability.perturbation import (
     plan_perturbations,
     plan_series,
 )
-from swath.lab.stability.picture import Pictures
 from swath.legend import IGNORE, LegendClass
 from swath.mapping.jobs import Codes
 from swath.mapping.predict import DatedImage, Predictor

@@ -11,14 +11,14 @@ from swath.evaluation.candidate import Candidate, names_of
 from swath.evaluation.evidence import Edges
 from swath.evaluation.row import Interval, Score
 from swath.files import replacing_folder, write_json
+from swath.lab.stability.imagery import CLOUD_SHARE
 from swath.lab.stability.perturbation import Change
-from swath.lab.stability.picture import CLOUD_SHARE
 from swath.lab.stability.robustness import SCORES, OutputScores, Trial
 from swath.metrics.bootstrap import interval
 from swath.metrics.histogram import threshold
 from swath.report.text import interval as bounds
 from swath.report.text import markdown, number, percent, signed
-from swath.schema import Written
+from swath.validation import Written
 from swath.version import __version__
 
 REPORT = "robustness"

@@ -19,9 +19,9 @@ from swath.maps.rasters import classify
 from swath.maps.sitemaps import decode_pmap, encode_pmap
 from swath.models.fusion import FUSIONS
 from swath.progress import track
-from swath.schema import Written
 from swath.sites.schema import SitesFile, read_sites_file
 from swath.sites.series import plan_series
+from swath.validation import Written
 
 
 class MapKind(StrEnum):
