@@ -7,6 +7,7 @@ not known is its own business; their values act on nothing, and may be anything,
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
@@ -171,7 +172,8 @@ def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
     Returns:
         As x, in the same layout.
     """
-    return x.masked_fill(~known.unsqueeze(-3), value)
+    # Not masked_fill, which loses channels-last where the mask is broadcast.
+    return torch.where(known.unsqueeze(-3), x, value)
 
 
 def pad(x: Tensor, stride: int) -> Tensor:
