@@ -196,7 +196,7 @@ def _bin_table() -> NDArray[np.uint16]:
 def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
     """The edge at which a scene's own scores lead one to expect the highest IoU.
 
-    See `swath.metrics.expected_edge`; `HALF` for more than two classes, where it is not used.
+    See `swath.metrics.scores.expected_edge`; `HALF` for more than two classes, where it is not used.
 
     Args:
         parts: (lc, h, w) uint8 as stored, all of the scene's.

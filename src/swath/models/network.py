@@ -136,7 +136,8 @@ class OneDate(ImageNetwork):
 
 def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
     """Put a value, no news, where x (..., C, H, W) is not known (..., H, W); its layout stays."""
-    return x.masked_fill(~known.unsqueeze(-3), value)
+    # Not masked_fill, which loses channels-last where the mask is broadcast.
+    return torch.where(known.unsqueeze(-3), x, value)
 
 
 def pad(x: Tensor, stride: int) -> Tensor:

@@ -169,7 +169,10 @@ def map_pixels(model: PixelModel, series: Series, out: Path) -> SiteMaps:
 
 
 def _predict(model: PixelModel, images: Sequence[DatedImage], core: Window) -> list[NDArray[np.uint8]]:
-    """What each raster gets: the PMap of every date, the fused one, classes and composite."""
+    """What each raster gets: the PMap of every date, the fused one, classes and composite.
+
+    These classifiers know no gaps: where a date has no data they see the mean of the training pixels.
+    """
     pixels = np.stack([image.read(core) for image in images])
     valid = valid_mask(pixels)
     scaled = model.scaling.apply(pixels)
