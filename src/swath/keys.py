@@ -25,7 +25,7 @@ class Decided:
     @property
     def key(self) -> str:
         """Hex SHA-256 of all three; the order of the fields does not matter."""
-        return value_hash(self.json())
+        return _value_hash(self.json())
 
     def json(self) -> dict[str, JsonValue]:
         """As it is written beside what is kept."""
@@ -37,7 +37,7 @@ class Decided:
         return next((k for k in (*now, *kept) if now.get(k) != kept.get(k)), None)
 
 
-def value_hash(value: JsonValue) -> str:
+def _value_hash(value: JsonValue) -> str:
     """Hex SHA-256 of a JSON value; the order of keys does not matter."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

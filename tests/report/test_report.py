@@ -173,6 +173,16 @@ def test_the_papers_table(evaluation: Evaluation) -> None:
     ]
 
 
+def test_a_notebook_shows_the_papers_table(evaluation: Evaluation) -> None:
+    html = evaluation.report._repr_html_()
+    (row,) = (row for row in evaluation.report.table() if row.model == "fused")
+    scores = row.scores["test"]
+    assert scores is not None
+    assert f"<th>{row.name}</th>" in html
+    assert f"<td>{scores.iou:.3f}</td>" in html
+    assert evaluation.report.stands_on in html
+
+
 def test_a_missing_extra_is_named_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,9 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from html import escape
 
+import pandas
 from pydantic import JsonValue
 
 from swath.evaluation.candidate import CONTROLS, Candidate, CandidateOrDate
@@ -94,6 +96,20 @@ class Report(Written):
     def __repr__(self) -> str:
         """What it stands on, and how much it holds."""
         return f"Report({self.stands_on}; {len(self.rows)} rows)"
+
+    def _repr_html_(self) -> str:
+        """The paper's table of every class, for notebooks."""
+        tables = []
+        for class_name in self.classes:
+            rows = self.table(class_name)
+            columns = {
+                (split, score): [getattr(row.scores[split], score, None) for row in rows]
+                for split in self.splits
+                for score in ("accuracy", "iou")
+            }
+            names = pandas.Index([row.name for row in rows], name=class_name)
+            tables.append(pandas.DataFrame(columns, names).to_html(float_format="{:.3f}".format, na_rep="–"))
+        return f"{''.join(tables)}<p>{escape(self.stands_on)}</p>"
 
     def name(self, model: CandidateOrDate, class_name: str | None = None) -> str:
         """What tables of a class (None: the first of the legend) call the model of a row."""

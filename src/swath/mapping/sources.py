@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import rasterio
+from pydantic import JsonValue
 
 from swath.dataset.site import Acquisition, Dataset, Site, read_image
 from swath.errors import DatasetError, ModelError
 from swath.files import content_hash, replacing
 from swath.grid import Grid, Window
-from swath.keys import value_hash
+from swath.keys import Decided
 from swath.mapping.predict import DatedImage, Image
 from swath.maps.rasters import CACHE_BYTES
 from swath.models.spec import ModelSpec
@@ -210,15 +211,14 @@ def _read_site(acquisition: Acquisition, origin: tuple[int, int], window: Window
 
 
 def _identify(scene: Scene, image: ImageSettings) -> str:
-    return value_hash(
-        {
-            "image": content_hash(scene.path),
-            "mask": None if scene.mask is None else content_hash(scene.mask),
-            "bands": list(scene.band_indexes(image.bands)),
-            "encoding": image.encoding,
-            "masks": scene.masks,
-        }
-    )
+    fields: dict[str, JsonValue] = {
+        "image": content_hash(scene.path),
+        "mask": None if scene.mask is None else content_hash(scene.mask),
+        "bands": list(scene.band_indexes(image.bands)),
+        "encoding": image.encoding,
+        "masks": scene.masks,
+    }
+    return Decided("image", 1, fields).key
 
 
 def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> DatedImage:
