@@ -200,6 +200,10 @@ def evaluate(
         overwrite: Whether an existing report may be replaced.
         seed: Of the resampling behind the intervals.
 
+    Returns:
+        The scores: `rows`, each of a model (`fused`, `dates`, a control, or one day), class, site and
+        split, and `table()`, the pooled ones. It shows itself as that table.
+
     Raises:
         DatasetError: No site of the dataset is mapped, or none has labels.
         MissingExtraError: A report is to be written without the extra `report`.

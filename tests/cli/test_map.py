@@ -332,4 +332,4 @@ def test_a_dataset_among_the_scenes_is_told(
     dataset: Dataset, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert swath(["map", str(run_folder), str(dataset.root), "--out", str(tmp_path / "m")]) == 2
-    assert "is a dataset, not an image; give it as the dataset" in capsys.readouterr().err
+    assert "is a dataset, not an image" in capsys.readouterr().err

@@ -137,7 +137,9 @@ class Request:
     def _of_files(self, paths: Sequence[Path], spec: ModelSpec, name: str) -> Series:
         for path in paths:
             if (path / CATALOG).is_file():
-                raise InputError(f"{path} is a dataset, not an image; give it as the dataset")
+                raise InputError(
+                    f"{path} is a dataset, not an image; open it (open_dataset) and give it as the dataset"
+                )
         bands = None if self.bands is None else tuple(self.bands)
         return scene_series(name, paths, bands, spec.image, self.mask, self.level)
 
@@ -162,7 +164,7 @@ def map_scenes(
 
     Args:
         scenes: Paths of GeoTIFFs with YYYY-MM-DD in their names, or of Sentinel-2 products (.SAFE
-            folders or their zips): one, several, or a pattern with `*`. Or a dataset. Or images in
+            folders or their zips): one, several, or a pattern with `*`. Or a dataset that is open (`open_dataset`). Or images in
             memory, 0 = no data, as uint8 (True Colour) or uint16 (reflectance x 10000): a NumPy
             array (T, C, H, W), plain or masked, with its `grid` and `dates`; or an xarray
             `DataArray` with the axes time, band, y and x, and a CRS.
@@ -171,8 +173,9 @@ def map_scenes(
         out: MAPS, the folder to map into; None: a temporary one that lives as long as the maps.
         options: How.
         facts: What is said of the scenes. `name`: of the place. `bands`: their names in order.
-            `mask`, `level`: what not to use. `grid`, `dates`: of a NumPy array. `split`, `sites`,
-            `dates`: which of a dataset. See `swath.mapping.request.Request`.
+            `mask`: a raster that is not 0 where pixels are not to be used, or `ukis-csmask`, a model
+            of clouds, for which image files need their `level` (`L1C`, `L2A`). `grid`, `dates`: of a
+            NumPy array. Of a dataset: `split` (all sites unless given), `sites`, `dates`.
 
     Returns:
         The maps of all that was asked for.

@@ -31,8 +31,8 @@ class NoSuchSiteError(DatasetError, KeyError):
 class Maps(Mapping[str, SiteMaps]):
     """The maps of one or several sites, by name.
 
-    What a site's maps give, this gives too where there is one site only. The methods are
-    explained at `SiteMaps`.
+    Where there is one site only, its arrays, roads and facts can be asked of this as well; `only` is
+    that site. They are explained at `SiteMaps`.
 
     Args:
         folder: MAPS.

@@ -220,7 +220,7 @@ class SiteMaps(BaseModel):
 
     @property
     def classes_path(self) -> Path:
-        """Class ids: the largest class of the fused PMap."""
+        """Class ids: of two classes by `threshold`, of more the largest of the fused PMap."""
         return self.folder / CLASSES_NAME
 
     @property
