@@ -164,10 +164,10 @@ def map_scenes(
 
     Args:
         scenes: Paths of GeoTIFFs with YYYY-MM-DD in their names, or of Sentinel-2 products (.SAFE
-            folders or their zips): one, several, or a pattern with `*`. Or a dataset that is open (`open_dataset`). Or images in
-            memory, 0 = no data, as uint8 (True Colour) or uint16 (reflectance x 10000): a NumPy
-            array (T, C, H, W), plain or masked, with its `grid` and `dates`; or an xarray
-            `DataArray` with the axes time, band, y and x, and a CRS.
+            folders or their zips): one, several, or a pattern with `*`. Or a dataset that is open
+            (`open_dataset`). Or images in memory, 0 = no data, as uint8 (True Colour) or uint16
+            (reflectance x 10000): a NumPy array (T, C, H, W), plain or masked, with its `grid` and
+            `dates`; or an xarray `DataArray` with the axes time, band, y and x, and a CRS.
         model: What `load_model` gave, a run's folder, or `starter`: the weights that come with
             swath, which read bands B04, B03, B02 and B08.
         out: MAPS, the folder to map into; None: a temporary one that lives as long as the maps.
