@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
@@ -123,7 +124,7 @@ ALONE = Crew()
 """This process."""
 
 
-class _Team(Crew):
+class _Team(Crew, ABC):
     """Has jobs done by others, through futures."""
 
     alone = False
@@ -158,8 +159,9 @@ class _Team(Crew):
         finally:
             self._drop(going, settle=settle)
 
+    @abstractmethod
     def _submit(self, function: Callable[[A], R], item: A) -> Future[R]:
-        raise NotImplementedError
+        """Start a job."""
 
     def _wait(self, going: Collection[Future[R]]) -> Collection[Future[R]]:
         """Wait until one or more are done, and give these."""
