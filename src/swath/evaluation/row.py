@@ -1,6 +1,5 @@
 """The rows of a report: scores with their intervals, and paired differences, as written."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from swath.evaluation.candidate import UNTRAINED, Candidate, CandidateOrDate
 from swath.evaluation.evidence import VALIDATION, Rule
 from swath.evaluation.measurement import POOLED, Measurement, Unit
+from swath.files import finite
 from swath.metrics.bootstrap import interval
 from swath.metrics.histogram import threshold
 from swath.metrics.tolerance import DISTANCES
@@ -21,11 +21,6 @@ PLAIN = ("accuracy", "iou", "f1", "precision", "recall", "mcc", "pr_auc", "ece")
 
 COMPARED = ("iou", "f1", "pr_auc", "line_f1_2")
 """Scores whose difference between two models is reported."""
-
-
-def finite(value: float | np.floating | None) -> float | None:
-    """The value as a float; None where it is not finite, or none."""
-    return None if value is None or not math.isfinite(value) else float(value)
 
 
 Score = Annotated[float | None, BeforeValidator(finite)]

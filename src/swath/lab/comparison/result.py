@@ -12,7 +12,7 @@ from swath.errors import DatasetError
 from swath.evaluation.candidate import UNTRAINED, Candidate, CandidateOrDate
 from swath.evaluation.evidence import Rule
 from swath.evaluation.measurement import POOLED, RESAMPLES, Measurement, Unit
-from swath.files import replacing
+from swath.files import finite, replacing
 from swath.lab.comparison.cells import Cell
 from swath.validation import read_model
 
@@ -147,7 +147,7 @@ def sites_of_run(cell: Cell, units: Sequence[Unit]) -> StoredSites:
     test = {unit.site: unit for unit in units if unit.split == "test"}
     return {
         site: {
-            str(name): {score: _plain(value) for score, (value, _) in _read_unit(test[site], name).items()}
+            str(name): {score: finite(value) for score, (value, _) in _read_unit(test[site], name).items()}
             for name in candidates_of_run(cell, units)
         }
         for site in cell.test
@@ -233,10 +233,6 @@ def _mean(runs: Sequence[Mapping[str, float | None]]) -> StoredValues:
         else float(np.mean([run[score] for run in runs if run[score] is not None]))
         for score in runs[0]
     }
-
-
-def _plain(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else value
 
 
 def _read_unit(
