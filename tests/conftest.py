@@ -64,6 +64,27 @@ def dataset(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> "Data
     return build_dataset(tiny_world, tmp_path_factory.mktemp("tiny") / "dataset")
 
 
+@pytest.fixture(scope="session")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Dataset, Dataset]":
+    """Two places to learn from first, and three others."""
+    import yaml
+
+    from swath.dataset.build import build_dataset
+    from swath.simulate.world import write_world
+
+    folder = tmp_path_factory.mktemp("worlds")
+    splits = dict.fromkeys(("first", "second", "a", "b", "c"), "train")
+    sites_file = write_world(folder / "world", splits, seed=5, size_px=96, dates=2)  # type: ignore[arg-type]
+    content = yaml.safe_load(sites_file.read_text("utf-8"))
+    datasets = []
+    for name, sites in (("before", ("first", "second")), ("after", ("a", "b", "c"))):
+        part = content | {"sites": {site: content["sites"][site] for site in sites}}
+        file = sites_file.with_name(f"{name}.yaml")
+        file.write_text(yaml.safe_dump(part), "utf-8")
+        datasets.append(build_dataset(file, folder / name))
+    return datasets[0], datasets[1].resplit(["b"], ["c"])
+
+
 def _write_scene(
     path: Path,
     array: NDArray[np.generic],

@@ -8,35 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
+from support.tiny_training import TINY
 from swath.cli import run
-from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError, SettingsError
 from swath.lab.comparison.comparisonfile import read_comparison
 from swath.models.trained import load_model, network_hash
-from swath.simulate.world import write_world
-from swath.training.presets import Phase, StageSettings, TrainSettings
-
-STAGE = StageSettings(
-    phases=(Phase(learning_rate=3e-3, epochs=1),), batches=2, batch_size=2, patch_px=32, ema=None
-)
-TINY = TrainSettings(width=2, hidden=3, fcn=STAGE, rnn=STAGE)
-
-
-@pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Dataset]:
-    """Two places to learn from first, and three others."""
-    folder = tmp_path_factory.mktemp("pretraining")
-    splits = dict.fromkeys(("first", "second", "a", "b", "c"), "train")
-    sites_file = write_world(folder / "world", splits, seed=5, size_px=96, dates=2)  # type: ignore[arg-type]
-    content = yaml.safe_load(sites_file.read_text("utf-8"))
-    datasets = []
-    for name, sites in (("before", ("first", "second")), ("after", ("a", "b", "c"))):
-        part = content | {"sites": {site: content["sites"][site] for site in sites}}
-        file = sites_file.with_name(f"{name}.yaml")
-        file.write_text(yaml.safe_dump(part), "utf-8")
-        datasets.append(build_dataset(file, folder / name))
-    return datasets[0], datasets[1].resplit(["b"], ["c"])
 
 
 def comparison(worlds: tuple[Dataset, Dataset]) -> dict[str, Any]:
