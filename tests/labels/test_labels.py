@@ -227,7 +227,7 @@ def test_every_format_and_crs_gives_the_same_roads(
         frame.to_file(path)
     got = read_features(path, ROADS, GRID)
     assert got.crs.to_epsg() == 32630
-    assert list(got.columns) == ["class_id", "area", "highway", "tunnel", "geometry"]
+    assert list(got.columns) == ["class_id", *ROADS.keys, "geometry"]
     assert got["class_id"].tolist() == [1, 1]
     assert sorted(got["highway"]) == ["primary", "residential"]
     # 200 m of the first inside the grid, 300 m of the second.

@@ -25,6 +25,7 @@ from swath.labels.osm import (
     FeatureSource,
     read_extract,
 )
+from swath.labels.tags import tag_columns
 from swath.legend import COAST, Geometry, Legend
 
 WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
@@ -33,6 +34,8 @@ PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
 _GEOMETRIES: dict[int, Geometry] = {1: "line", 2: "area"}
 """By topological dimension."""
+
+_TRULY_NONE = "if there are none on the ground either, give the site a `coverage:`"
 
 
 def read_features(path: Path, legend: Legend, grid: Grid, margin_px: int = 0) -> geopandas.GeoDataFrame:
@@ -66,29 +69,35 @@ def lonlat_box(grid: Grid, margin_px: int) -> Bounds:
 
 
 def choose_features(
-    source: FeatureSource, legend: Legend, grid: Grid, margin_px: int = 0
+    source: FeatureSource, legend: Legend, grid: Grid, margin_px: int = 0, *, complete: bool = False
 ) -> geopandas.GeoDataFrame:
     """Those features of a source that the legend names, as `read_features` gives them.
+
+    There may be none where the source knows the place, or is said to be `complete` there.
 
     Raises:
         InputError: The source does not overlap the grid, or has no feature of the legend there.
     """
     frame = source.features
-    if frame.empty:
+    complete = complete or source.knows_place
+    if frame.empty and not complete:
         day = f" as of {source.date}" if source.date else ""
         raise InputError(
-            f"{source.origin}: the labels{day} do not overlap the image, which spans {grid.lonlat_text}"
+            f"{source.origin}: the labels{day} do not overlap the image, which spans {grid.lonlat_text}; "
+            f"{_TRULY_NONE}"
         )
     box = grid.crop(grid.window.grow(margin_px)).bounds
     chosen = _with_sea(_choose(frame, legend), frame, legend, grid.crs, box)
-    if chosen.empty:
+    if chosen.empty and not complete:
         raise InputError(
             f"{source.origin}: none of the {len(frame)} features in the image is in the legend "
-            f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend"
+            f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend; {_TRULY_NONE}"
         )
     cut = _cut(chosen, box)
-    if cut.empty:
-        raise InputError(f"{source.origin}: the features of the legend all end outside the image")
+    if cut.empty and not complete:
+        raise InputError(
+            f"{source.origin}: the features of the legend all end outside the image; {_TRULY_NONE}"
+        )
     return cut
 
 
@@ -131,16 +140,16 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
             features = read_geofabrik(path, legend, box or WORLD)
         return FeatureSource(features, origin, attribution=ATTRIBUTION)
     frame = _read_table(path, box)
-    present = [key for key in legend.keys if key in frame.columns]
-    if not any(key in present for c in legend.tagged for key in c.tags):
-        columns = ", ".join(str(column) for column in frame.columns if column != "geometry")
+    columns = tag_columns(frame, legend)
+    if len(frame) and not any(key in columns for c in legend.tagged for key in c.tags):
+        names = ", ".join(str(column) for column in frame.columns if column != "geometry")
         raise InputError(
             f"{path}: the legend {legend.name!r} looks at the columns {', '.join(legend.keys)}; "
-            f"the file has {columns or 'none'}"
+            f"the file has {names or 'none'}"
         )
-    for key in legend.keys:
-        frame[key] = [_tag(v) for v in frame[key]] if key in present else None
-    return FeatureSource(frame[[*legend.keys, "geometry"]], origin)
+    table = pd.DataFrame({key: columns.get(key) for key in legend.keys}, dtype=object, index=frame.index)
+    features = geopandas.GeoDataFrame(table, geometry=frame.geometry.values, crs=frame.crs)
+    return FeatureSource(features, origin, knows_place=frame.empty and _read_table(path, None).empty)
 
 
 @contextmanager
@@ -195,15 +204,6 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     crs = frames[0].crs
     frames = [frame.to_crs(crs) for frame in frames if not frame.empty] or frames[:1]
     return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
-
-
-def _tag(value: object) -> str | None:
-    """A column's value as OSM would write it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
-    return str(value) if pd.api.types.is_scalar(value) and not pd.isna(value) else None
 
 
 def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataFrame:

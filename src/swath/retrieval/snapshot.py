@@ -13,8 +13,9 @@ from swath.files import replacing, sha256
 from swath.grid import Bounds, Grid
 from swath.keys import Decided
 from swath.labels.features import lonlat_box
-from swath.labels.osm import ATTRIBUTION, check_osmium, merge_extracts, reading_errors
+from swath.labels.osm import ATTRIBUTION, check_osmium, reading_errors
 from swath.labels.overpass import Query, fetch, plan_queries
+from swath.labels.sortedextract import merge_extracts
 from swath.legend import Legend
 from swath.progress import track
 from swath.retrieval.note import FORMAT, Note
