@@ -208,8 +208,7 @@ class Grid:
     @property
     def bbox(self) -> Bounds:
         """`lonlat_bounds` as GeoJSON has them: across the 180th meridian, east is below west."""
-        west, south, east, north = self.lonlat_bounds
-        return west, south, east - 360 if east > 180 else east, north
+        return geojson_bbox(self.lonlat_bounds)
 
     @property
     def lonlat_text(self) -> str:
@@ -276,7 +275,9 @@ def true_metres(crs: str, lon: float, lat: float) -> float:
     ends = [(x + step_m, y), (x, y + step_m), (x + step_m * 0.6, y + step_m * 0.8)]
     lons, lats = back.transform([x, *(end[0] for end in ends)], [y, *(end[1] for end in ends)])
     geod = Geod(ellps="WGS84")
-    lengths: list[float] = [geod.inv(lons[0], lats[0], *end)[2] / step_m for end in zip(lons[1:], lats[1:], strict=True)]
+    lengths: list[float] = [
+        geod.inv(lons[0], lats[0], *end)[2] / step_m for end in zip(lons[1:], lats[1:], strict=True)
+    ]
     return max(lengths, key=lambda length: abs(length - 1))
 
 
@@ -333,3 +334,9 @@ def lonlat_parts(bounds: Bounds) -> tuple[Bounds, ...]:
     if east <= 180:
         return ((west, south, east, north),)
     return (west, south, 180.0, north), (-180.0, south, east - 360, north)
+
+
+def geojson_bbox(bounds: Bounds) -> Bounds:
+    """A box in degrees as GeoJSON has it: across the 180th meridian, east is below west."""
+    west, south, east, north = bounds
+    return west, south, east - 360 if east > 180 else east, north

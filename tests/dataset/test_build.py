@@ -132,7 +132,7 @@ def test_labels_are_burnt_widened_and_ignored_where_no_date_has_data(dataset: Da
         assert source.colormap(1)[1][:3] == dataset.legend.classes[1].rgb
     assert town.roads is not None
     roads = geopandas.read_parquet(town.roads)
-    assert list(roads.columns) == ["class_id", "area", "highway", "tunnel", "geometry"]
+    assert list(roads.columns) == ["class_id", *dataset.legend.keys, "geometry"]
     assert roads.crs.to_epsg() == 32630
 
 

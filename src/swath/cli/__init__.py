@@ -5,6 +5,7 @@ interrupted.
 """
 
 import errno
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -99,6 +100,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Bugs are raised.
     """
+    _replace_unprintable()
     command = typer.main.get_command(app)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -121,6 +123,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if code == 130:
         typer.echo("interrupted", err=True)
     return code if isinstance(code, int) else 0
+
+
+def _replace_unprintable() -> None:
+    """Have what a console cannot show replaced: what is done is done, whatever it is called."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _complain(message: str) -> int:

@@ -15,7 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
 from swath.errors import InputError, reason_of
-from swath.grid import LONLAT, Bounds, Grid, transform_bounds
+from swath.grid import LONLAT, Bounds, Grid, lonlat_parts, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
 from swath.labels.osm import (
@@ -177,7 +177,8 @@ def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     shapes = frame.geometry.values
     frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
     if box is not None:
-        near = shapely.box(*transform_bounds(box, LONLAT, frame.crs.to_wkt()))
+        boxes = [transform_bounds(part, LONLAT, frame.crs.to_wkt()) for part in lonlat_parts(box)]
+        near = shapely.union_all([shapely.box(*part) for part in boxes])
         frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
     frame["geometry"] = shapely.force_2d(frame.geometry.values)
     return frame
@@ -191,8 +192,12 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     frames = []
     for layer in layers:
         info = pyogrio.read_info(path, layer=layer)
-        near = transform_bounds(box, LONLAT, info["crs"]) if info["crs"] and box else None
-        frame = pyogrio.read_dataframe(path, layer=layer, bbox=near)
+        near: list[Bounds | None] = [None]
+        if info["crs"] and box:
+            near = [transform_bounds(part, LONLAT, info["crs"]) for part in lonlat_parts(box)]
+        read = [pyogrio.read_dataframe(path, layer=layer, bbox=part, fid_as_index=True) for part in near]
+        frame = read[0] if len(read) == 1 else pd.concat(read)
+        frame = frame[~frame.index.duplicated()].reset_index(drop=True)
         if frame.empty and path.suffix.lower() == ".fgb":
             # GDAL takes an index that breaks off for one without an entry.
             whole = len(pyogrio.read_dataframe(path, layer=layer, columns=[]))

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.errors import InputError, optional_import, reason_of
-from swath.grid import LONLAT, Bounds
+from swath.grid import LONLAT, Bounds, lonlat_parts
 from swath.labels.history import write_state
 from swath.labels.sortedextract import sorted_extract
 from swath.legend import Legend
@@ -149,7 +149,9 @@ def _read(
         if len(features):
             return features, True
         around = _node_bounds(ordered) if extent is None else extent
-    return features, around is not None and bool(shapely.box(*around).intersects(shapely.box(*box)))
+    if around is None:
+        return features, False
+    return features, any(shapely.box(*around).intersects(shapely.box(*part)) for part in lonlat_parts(box))
 
 
 def _node_bounds(path: Path) -> Bounds | None:
@@ -211,7 +213,7 @@ class _Near:
 
     def __init__(self, legend: Legend, box: Bounds) -> None:
         self._keys = legend.keys
-        self._box = shapely.box(*box)
+        self._box = shapely.union_all([shapely.box(*part) for part in lonlat_parts(box)])
         self._kept: list[tuple[list[dict[str, str | None]], NDArray[np.object_]]] = []
         self._rows: list[dict[str, str | None]] = []
         self._shapes: list[_Wkb] = []

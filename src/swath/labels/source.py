@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from swath.errors import InputError
-from swath.grid import LONLAT, Bounds, Grid
+from swath.grid import LONLAT, Bounds, Grid, lonlat_parts
 from swath.labels.burn import burn_mask
 from swath.labels.features import choose_features, lonlat_box, read_near
 from swath.labels.osm import (
@@ -146,7 +146,8 @@ def _complete(source: FeatureSource, grid: Grid) -> NDArray[np.bool_] | None:
     if source.extent is None:
         return None
     extent = shapely.box(*source.extent)
-    if extent.buffer(_EDGE_DEG, join_style="mitre").covers(shapely.box(*grid.lonlat_bounds)):
+    wide = extent.buffer(_EDGE_DEG, join_style="mitre")
+    if all(wide.covers(shapely.box(*part)) for part in lonlat_parts(grid.lonlat_bounds)):
         return None
     # Straight in degrees is not straight on the grid: the sides are cut into short pieces.
     outline = shapely.segmentize(extent, 0.01)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from swath.errors import InputError, reason_of
 from swath.files import replacing, sha256
-from swath.grid import Bounds, Grid
+from swath.grid import Bounds, Grid, lonlat_parts
 from swath.keys import Decided
 from swath.labels.features import lonlat_box
 from swath.labels.osm import ATTRIBUTION, check_osmium, reading_errors
@@ -105,7 +105,8 @@ def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
     import osmium
 
     header = osmium.io.Header()
-    header.add_box(osmium.osm.Box(*plan.box))
+    for part in lonlat_parts(plan.box):
+        header.add_box(osmium.osm.Box(*part))
     header.set("generator", "swath")
     header.set("osmosis_replication_timestamp", f"{plan.date}T00:00:00Z")
     with replacing(path) as temporary:

@@ -65,14 +65,15 @@ def reflectance(values: NDArray[np.float32], source: DatasetReader, index: int) 
     return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
 
 
-def check_unit(path: Path, indexes: Sequence[int]) -> None:
+def check_unit(path: Path, indexes: Sequence[int], whose: Path) -> None:
     """Raise `InputError` unless numbers without a declared scale are reflectance x 10000.
 
-    Judged by samples of the whole file, since a part may be water, and by its brightest band.
+    Judged by samples of the whole file, since a part may be water, and by its brightest band. The
+    error names the file `whose` numbers they are.
     """
     if problem := _unit_problem(path, tuple(indexes), path.stat().st_mtime_ns):
         raise InputError(
-            f"{path}: {problem}; expected reflectance x 10000, which is higher on land; multiply it, or "
+            f"{whose}: {problem}; expected reflectance x 10000, which is higher on land; multiply it, or "
             "declare the file's scale and offset (GDAL's, rasterio's: 0.0001 and 0 are x 10000)"
         )
 
@@ -94,8 +95,12 @@ def _possible(values: Pixels, source: DatasetReader, index: int) -> NDArray[np.b
     return possible
 
 
+def has_scale(source: DatasetReader) -> bool:
+    """Whether a file declares how its numbers become reflectance."""
+    return any(both != (1.0, 0.0) for both in zip(source.scales, source.offsets, strict=True))
+
+
 def _judge(source: DatasetReader, indexes: Sequence[int]) -> str:
-    declared = any((source.scales[i - 1], source.offsets[i - 1]) != (1.0, 0.0) for i in indexes)
     brightest = np.concatenate(
         [_brightest(source, indexes, w) for w in plan_samples(Window(0, 0, source.height, source.width))]
     )
@@ -104,7 +109,7 @@ def _judge(source: DatasetReader, indexes: Sequence[int]) -> str:
     half, most = np.percentile(brightest, (50, MOST_PERCENT))
     if 0 < half < BRIGHTEST:
         return f"half of its pixels are at most {half:.3g} in every band"
-    if not declared and len(brightest) >= LEAST_PIXELS and 0 < most <= EIGHT_BIT:
+    if not has_scale(source) and len(brightest) >= LEAST_PIXELS and 0 < most <= EIGHT_BIT:
         return f"{MOST_PERCENT} % of its pixels are at most {most:.3g} in every band"
     return ""
 

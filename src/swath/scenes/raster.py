@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from numpy.typing import NDArray
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError

@@ -13,6 +13,7 @@ from rasterio.io import DatasetReader
 
 from swath.errors import InputError
 from swath.grid import Grid, Window, has_true_metres, transform_bounds, utm_crs
+from swath.scenes.bandfiles import write_joined
 from swath.scenes.clouds import RESOLUTION_M, CloudModel, find_clouds
 from swath.scenes.levels import FROM_SCENE, Levels, fit_cells
 from swath.scenes.mask import read_mask
@@ -105,7 +106,7 @@ def reading(
             )
         with open_raster(plain.path) as source:
             if plain.dtype != "uint8" and not plain.unit_known:
-                check_unit(plain.path, plain.band_indexes(image.bands))
+                check_unit(plain.path, plain.band_indexes(image.bands), scene.path)
             yield partial(_read_part, source, plain, image)
 
 
@@ -143,13 +144,13 @@ def plain_scene(
     """A scene that windows of `grid` can be read from fast, until the context ends.
 
     A product is decoded once, into a GeoTIFF in `folder` (None: that for temporary files) of 2
-    bytes a pixel and band, 1 for a True Colour Image; what a cloud model finds becomes a mask. An
-    image file without a cloud model is given back as it is.
+    bytes a pixel and band, 1 for a True Colour Image; so is what lies in one file a band (4 bytes);
+    what a cloud model finds becomes a mask. An image file without a cloud model is given back as it is.
 
     Raises:
         InputError: A band is missing or damaged, or the scene does not meet the grid.
     """
-    if scene.product is None and scene.clouds is None:
+    if scene.product is None and scene.clouds is None and not scene.parts:
         yield scene
         return
     scene.band_indexes(image.bands)
@@ -162,6 +163,11 @@ def plain_scene(
             bands, dtype = write_plain(scene.product, path, image, window, scene.scl_invalid)
             part = scene.grid.crop(window)
             plain = Scene(path, scene.date, bands, dtype, part, mask=scene.mask, unit_known=True)
+        if scene.parts:
+            path = Path(temporary) / f"{scene.date}.tif"
+            write_joined(scene, image.bands, window, path)
+            part = scene.grid.crop(window)
+            plain = Scene(path, scene.date, image.bands, scene.dtype, part, mask=scene.mask, unit_known=True)
         if scene.clouds is not None:
             clouds = Path(temporary) / "clouds.tif"
             _write_clouds(scene, scene.clouds, window, clouds)

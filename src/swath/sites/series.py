@@ -24,12 +24,17 @@ from swath.grid import (
     turned,
     utm_crs,
 )
+from swath.progress import tell
+from swath.scenes.bandfiles import join_bands
 from swath.scenes.clouds import CLOUD_MODEL, choose_cloud_model
 from swath.scenes.mask import find_mask
 from swath.scenes.scene import Scene, SceneSettings, read_scene
 from swath.scenes.warp import check_meets, read_on_grid
 from swath.sentinel2 import QUANTIFICATION, ImageSettings, valid_mask
 from swath.sites.schema import SitesFile
+
+LEAST_SHARED = 0.8
+"""Where the dates of a site share less of the box around them, that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,8 @@ def plan_series(name: str, settings: SitesFile, folder: Path, bands: tuple[str, 
     for scene in scenes:
         scene.band_indexes(bands)
     grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
+    if site.bounds is None:
+        _tell_lost(name, scenes, grid)
     for scene in scenes:
         check_meets(scene, grid)
     return SceneSeries(name, scenes, grid)
@@ -112,12 +119,10 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
             one day.
         SettingsError: A date that is given for several files, or excluded but not there.
     """
-    scenes: list[Scene] = []
+    known: list[tuple[SceneSettings, Scene]] = []
     for entry in entries:
-        matched = _read_entry(entry, folder)
-        if unknown := sorted(set(entry.exclude) - {scene.date for scene in matched}):
-            raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
-        scenes += [scene for scene in matched if scene.date not in entry.exclude]
+        known += [(entry.model_copy(update={"path": ""}), scene) for scene in _read_entry(entry, folder)]
+    scenes = [_masked(scene, entry, folder).moved(entry.shift_m) for entry, scene in join_bands(known)]
     if not scenes:
         raise SettingsError(f"every date of {entries[0].path!r} is excluded; keep at least one")
     scenes.sort(key=lambda scene: scene.date)
@@ -128,14 +133,16 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
 
 
 def _read_entry(entry: SceneSettings, folder: Path) -> list[Scene]:
-    """The scenes of all files that an entry stands for, with its mask and its shift."""
+    """The files that an entry stands for and does not exclude, known from their headers."""
     paths = _match(entry.path, folder)
-    if entry.date is not None and len(paths) > 1:
+    scenes = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
+    if entry.date is not None and len(join_bands([(entry, scene) for scene in scenes])) > 1:
         raise SettingsError(
             f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
         )
-    scenes = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
-    return [_masked(scene, entry, folder).moved(entry.shift_m) for scene in scenes]
+    if unknown := sorted(set(entry.exclude) - {scene.date for scene in scenes}):
+        raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
+    return [scene for scene in scenes if scene.date not in entry.exclude]
 
 
 def _match(pattern: str, folder: Path) -> list[Path]:
@@ -190,6 +197,19 @@ def plan_grid(
         return Grid.from_lonlat(bounds, crs, resolution_m)
     crs = crs or utm_crs(*_centre(place))
     return Grid.from_bounds(_shared(scenes, _boxes(scenes, crs)), crs, resolution_m)
+
+
+def _tell_lost(name: str, scenes: Sequence[Scene], grid: Grid) -> None:
+    """Say where much of an image lies outside the place that all dates share."""
+    around = plan_whole_grid(scenes)
+    left, bottom, right, top = transform_bounds(around.bounds, around.crs, grid.crs)
+    (x_size, y_size), (height, width) = grid.resolution, grid.shape
+    share = height * width * x_size * y_size / ((right - left) * (top - bottom))
+    if share < LEAST_SHARED:
+        tell(
+            f"site {name!r}: its images overlap in part, and it is where all of them do: {share:.0%} of what "
+            "they cover; give `bounds:` for more"
+        )
 
 
 def plan_whole_grid(scenes: Sequence[Scene]) -> Grid:
