@@ -45,16 +45,36 @@ def pattern(grid: Grid, count: int = 3, dtype: str = "uint16") -> NDArray[np.gen
         # The first date is the acquisition, the second the processing.
         ("S2A_MSIL2A_20170621T105621_N0500_R094_T30UWU_20230901T1.tif", dt.date(2017, 6, 21)),
         ("10980123_2017-06-21.tif", dt.date(2017, 6, 21)),
+        # Before December 2016 the processing came first.
+        ("S2A_OPER_PRD_MSIL1C_PDMC_20160905T010424_R051_V20150821T105621.tif", dt.date(2015, 8, 21)),
+        ("20200404T105621_20210930T110415_T31TCJ.tif", dt.date(2020, 4, 4)),
+        ("tile_19000101_20150821.tif", dt.date(2015, 8, 21)),
+        ("2020-04-04-00:00_2020-04-04-23:59_B02.tif", dt.date(2020, 4, 4)),
     ],
 )
 def test_date_in_name(name: str, date: dt.date) -> None:
     assert date_in_name(Path(name)) == date
 
 
-@pytest.mark.parametrize("name", ["scene.tif", "20171321.tif", "2017-0621.tif", "120170621.tif"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scene.tif",
+        "20171321.tif",
+        "2017-0621.tif",
+        "120170621.tif",
+        "2015-06-22.tif",
+        "S2A_OPER_MSI_L1C_TL_EPA__20160905T010424_A000865_T30UWU_B02.tif",
+    ],
+)
 def test_no_date_in_name(name: str) -> None:
     with pytest.raises(InputError, match=r"no date .* give `date:`"):
         date_in_name(Path(name))
+
+
+def test_of_two_days_none_is_guessed() -> None:
+    with pytest.raises(InputError, match="holds 2024-01-05 and 2019-04-04; rename it"):
+        date_in_name(Path("20240105_20190404.tif"))
 
 
 @pytest.mark.parametrize(
