@@ -309,9 +309,10 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
     try:
         transformer = Transformer.from_crs(source, target, always_xy=True)
         left, bottom, right, top = transformer.transform_bounds(*bounds, densify_pts=21)
-    except ProjError as error:
+    except ProjError:
+        names = (CRS.from_user_input(crs).name for crs in (source, target))
         raise GridError(
-            f"no way from {source[:60]} to {target[:60]} ({' '.join(str(error).split())})"
+            f"nobody knows how {' and '.join(names)} lie to each other; georeference it"
         ) from None
     if not all(math.isfinite(value) for value in (left, bottom, right, top)):
         raise GridError(f"the bounds {bounds} in {source} lie outside {target}")
