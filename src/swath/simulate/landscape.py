@@ -109,9 +109,11 @@ def add_landscapes(layout: Layout, names: tuple[str, ...], dates: int) -> Layout
         patches += canvas.patches
     scenery = scenery_table(patches, layout.grid.crs)
     scenery["geometry"] = scenery.translate(left, bottom)
+    if layout.scenery is not None and len(layout.scenery):
+        scenery = pd.concat([layout.scenery, scenery], ignore_index=True)
     near = scenery.intersects(shapely.box(left, bottom, right, top).buffer(200))
     tables = [table for table in lines if len(table)]
-    joined = pd.concat(tables, ignore_index=True) if tables else layout.lines
+    joined = pd.concat(tables, ignore_index=True) if tables else layout.lines[:0]
     return replace(
         layout,
         lines=geopandas.GeoDataFrame(joined, crs=layout.grid.crs),

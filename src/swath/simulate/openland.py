@@ -142,7 +142,6 @@ def woods(c: Canvas) -> None:
 def canopy(c: Canvas) -> None:
     """Nothing but trees: a true negative, dark and even."""
     kind = str(c.rng.choice(["conifer", "leafy", "mangrove"]))
-    c.cleared.append(c.frame)
     c.lay(
         c.frame, kind, (str(c.rng.choice(["conifer", "leafy", "mangrove"])), c.rng.uniform(0, 0.5), 150), 16
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import geopandas
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import shapes
-from rasterio.transform import from_origin
 from scipy.signal import lfilter
 from shapely.geometry import LineString, Polygon, shape
 from shapely.geometry.base import BaseGeometry
@@ -159,7 +159,7 @@ class Canvas:
     def above(self, heights: NDArray[np.float32], level: float, top: float = np.inf) -> BaseGeometry:
         """Where hills (`hilly`) lie between two levels."""
         mask = ((heights > level) & (heights <= top)).astype(np.uint8)
-        transform = from_origin(-200, self.height_m + 200, _CONTOUR_M, _CONTOUR_M)
+        transform = Affine(_CONTOUR_M, 0, -200, 0, -_CONTOUR_M, self.height_m + 200)
         parts = [shape(ring) for ring, _ in shapes(mask, mask == 1, transform=transform)]
         return shapely.union_all(shapely.simplify(shapely.make_valid(np.array(parts, object)), _CONTOUR_M))
 

@@ -1,4 +1,4 @@
-"""A series over a layout, in memory: images, what hides the ground in them, and which road was there when."""
+"""A series over a layout: images, what hides the ground in them, and which road was there when."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,29 +31,29 @@ class SimulatedSeries:
     images: NDArray[np.uint16]
     hidden: NDArray[np.bool_]
 
-    @property
-    def newest(self) -> Layout:
-        """The layout as it is at the last date."""
-        last = len(self.days) - 1
-        return replace(self.layout, lines=self.layout.lines[exists(self.layout.lines, last)])
 
-    @property
-    def roads(self) -> geopandas.GeoDataFrame:
-        """All roads, tracks and paths of all dates: `highway`, `width_m`, `from`, `until`, `geometry`.
+def at_date(layout: Layout, date: int) -> Layout:
+    """A layout with the lines that are there at the date of an index."""
+    return replace(layout, lines=layout.lines[exists(layout.lines, date)])
 
-        `from` is the first date that shows a road that came, `until` the first that lacks one that
-        went (text, or None); lines in the grid's CRS, exact, as wide as they are painted.
-        """
-        lines = self.layout.lines
-        roads = lines[lines["highway"].notna()]
-        dates = {at: str(day.date) for at, day in enumerate(self.days)}
-        columns = {
-            "highway": roads["highway"].to_numpy(),
-            "width_m": roads["width_m"].to_numpy(float),
-            "from": [None if at == 0 else dates.get(at) for at in roads.get("since", [0] * len(roads))],
-            "until": [dates.get(at) for at in roads.get("until", [-1] * len(roads))],
-        }
-        return geopandas.GeoDataFrame(columns, geometry=roads.geometry.values, crs=lines.crs)
+
+def dated_roads(layout: Layout, days: Sequence[Day]) -> geopandas.GeoDataFrame:
+    """All roads, tracks and paths of all dates: `highway`, `width_m`, `from`, `until`, `geometry`.
+
+    `from` is the first date that shows a road that came, `until` the first that lacks one that went
+    (text, or missing); lines in the grid's CRS, exact, as wide as they are painted.
+    """
+    lines = layout.lines
+    roads = lines[lines["highway"].notna()]
+    first, last = roads.get("since", [0] * len(roads)), roads.get("until", [len(days)] * len(roads))
+    dates = {at: str(day.date) for at, day in enumerate(days)}
+    columns = {
+        "highway": roads["highway"].to_numpy(),
+        "width_m": roads["width_m"].to_numpy(float),
+        "from": np.array([dates[at] if at > 0 else None for at in first], object),
+        "until": np.array([dates.get(at) for at in last], object),
+    }
+    return geopandas.GeoDataFrame(columns, geometry=roads.geometry.values, crs=lines.crs)
 
 
 def simulate_series(

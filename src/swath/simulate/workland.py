@@ -118,7 +118,7 @@ def golf(c: Canvas) -> None:
     c.lay(area, str(c.rng.choice(["meadow", "leafy", "conifer", "steppe"])), ("leafy", 0.3, 40), 5)
     for _ in range(int(c.rng.integers(9, 22))):
         hole = c.wander(
-            c.rng.uniform(*np.reshape(area.bounds, (2, 2))),
+            np.asarray(c.rng.uniform(*np.reshape(area.bounds, (2, 2)))),
             c.rng.uniform(0, 7),
             c.rng.uniform(150, 480),
             0.12,
