@@ -2,7 +2,7 @@
 
     python examples/lab/simulated-corpus.py OSM-FOLDER OUT [--places 60] [--size 384] [--dates 6] [--seed 1]
 
-OSM-FOLDER holds the OpenStreetMap extracts of `BOXES`; OUT gets one `NAME.npz` a place; a place that is there
+OSM-FOLDER holds the OpenStreetMap extracts of `BOXES`; OUT gets one `NAME.npz` a place, and one that is there
 is kept:
 
     images     (T, 4, H, W) uint16, B02 B03 B04 B08, Level-1C reflectance x 10000; 0 = no data
