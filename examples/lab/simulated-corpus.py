@@ -11,14 +11,16 @@ is kept:
     dates      (T,) text
     lines_xy   (points, 2) float32: column, row in pixels of 10 m, (0, 0) the image's upper left corner
     offsets    (roads + 1,) int64: road r has the points offsets[r] to offsets[r + 1]
-    width_m, class, since, until      (roads,): class = highway of OSM, tracks and paths too; since: index of the
-               first date that shows it, 0 = always; until: index after the last date, T = always
+    width_m, class      (roads,): class = highway of OpenStreetMap, tracks and paths too
+    since, until        (roads,): index of the first date that shows it, 0 = always; index after the last date
+               that does, T = always
     recipe, attribution, crs, transform      text, text, text, (6,) float64
 
 Simulated imagery, over real roads where OpenStreetMap is named: (c) OpenStreetMap contributors, ODbL 1.0.
 """
 
 import argparse
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,7 +210,8 @@ def main() -> None:
     with ProcessPoolExecutor(a.processes) as pool:
         jobs = [pool.submit(make, a.osm, a.out, recipe, a.size, a.dates) for recipe in plan(a.places, a.seed)]
         for number, job in enumerate(jobs, 1):
-            print(f"{number} of {a.places}: {job.result()}", flush=True)
+            sys.stdout.write(f"{number} of {a.places}: {job.result()}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
