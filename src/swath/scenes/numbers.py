@@ -62,7 +62,8 @@ def reflectance(values: NDArray[np.float32], source: DatasetReader, index: int) 
     scale, offset = source.scales[index - 1], source.offsets[index - 1]
     if (scale, offset) == (1.0, 0.0):
         return values
-    return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
+    with np.errstate(over="ignore", invalid="ignore"):  # fill values
+        return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
 
 
 def check_unit(path: Path, indexes: Sequence[int], whose: Path) -> None:
@@ -87,8 +88,7 @@ def _unit_problem(path: Path, indexes: tuple[int, ...], changed_ns: int) -> str:
 
 def _possible(values: Pixels, source: DatasetReader, index: int) -> NDArray[np.bool_]:
     """Where stored numbers may be a reflectance."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        numbers = reflectance(values.astype(np.float32), source, index)
+    numbers = reflectance(values.astype(np.float32), source, index)
     possible: NDArray[np.bool_] = (numbers > LOWEST) & (numbers < SATURATED)
     if np.issubdtype(values.dtype, np.integer):
         possible &= values != np.iinfo(values.dtype).max
