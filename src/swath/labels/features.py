@@ -14,7 +14,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
-from swath.errors import InputError, reason_of
+from swath.errors import GridError, InputError, reason_of
 from swath.grid import LONLAT, Bounds, Grid, lonlat_parts, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
@@ -34,6 +34,8 @@ PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
 _GEOMETRIES: dict[int, Geometry] = {1: "line", 2: "area"}
 """By topological dimension."""
+
+_READING_ERRORS = (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError)
 
 _TRULY_NONE = "if there are none on the ground either, give the site a `coverage:`"
 
@@ -159,7 +161,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: no such file")
     try:
         yield
-    except (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError) as e:
+    except (*_READING_ERRORS, GridError) as e:
         raise InputError(f"{path}: not readable as vector features ({reason_of(e)})") from None
 
 
@@ -177,7 +179,8 @@ def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     shapes = frame.geometry.values
     frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
     if box is not None:
-        boxes = [transform_bounds(part, LONLAT, frame.crs.to_wkt()) for part in lonlat_parts(box)]
+        with _readable(path):
+            boxes = [transform_bounds(part, LONLAT, frame.crs.to_wkt()) for part in lonlat_parts(box)]
         near = shapely.union_all([shapely.box(*part) for part in boxes])
         frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
     frame["geometry"] = shapely.force_2d(frame.geometry.values)
