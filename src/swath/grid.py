@@ -85,6 +85,10 @@ class Window:
         """The same size, `rows` further down and `cols` further right."""
         return Window(self.row + rows, self.col + cols, self.height, self.width)
 
+    def finer(self, n: int) -> "Window":
+        """The same ground in pixels of an n-th of the side; see `Grid.finer`."""
+        return Window(n * self.row, n * self.col, n * self.height, n * self.width)
+
     def relative_to(self, other: "Window") -> "Window":
         """This window, counted from the origin of `other`."""
         return self.shift(-other.row, -other.col)
@@ -208,6 +212,18 @@ class Grid:
         left, top = t.c + window.col * t.a, t.f + window.row * t.e
         transform = Affine(t.a, 0.0, left, 0.0, t.e, top)
         return Grid(self.crs, transform, (window.height, window.width))
+
+    def finer(self, n: int) -> "Grid":
+        """The same ground in pixels of an n-th of the side: n x n of them to one of this grid.
+
+        Raises:
+            GridError: n is below 1.
+        """
+        if n < 1:
+            raise GridError(f"a grid can be 1, 2, 3, ... times as fine, got {n}")
+        t = self.transform
+        transform = Affine(t.a / n, 0.0, t.c, 0.0, t.e / n, t.f)
+        return Grid(self.crs, transform, (n * self.height, n * self.width))
 
     def moved(self, east_m: float, north_m: float) -> "Grid":
         """The same pixels, said to lie `east_m` further east and `north_m` further north.

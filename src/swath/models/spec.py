@@ -8,6 +8,9 @@ from swath.legend import Legend
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
 
+Finer = Literal[1, 2, 4]
+"""How many map pixels there are to the side of an image pixel."""
+
 _SIZES_OF_FORMAT_1 = ("width", "decoder_convs", "hidden", "layers")
 """It had these for every architecture, beside its other fields."""
 
@@ -21,6 +24,7 @@ class ModelSpec(BaseModel):
         image: Bands and encoding of the images that the model reads.
         legend: Classes of the map.
         scaling: From digital numbers to the network's input.
+        finer: Map pixels to the side of an image pixel; 1: the map has the image's grid.
         sizes: Sizes of its networks, as the architecture names them.
         dates: T, the length of the series that the fusion was trained on (any T works).
         orientations: In how many orientations the network for one image looks at it: 1, or the
@@ -40,6 +44,7 @@ class ModelSpec(BaseModel):
     image: ImageSettings
     legend: Legend
     scaling: Scaling
+    finer: Finer = 1
     sizes: dict[str, PositiveInt] = {}
     dates: int = Field(ge=1)
     orientations: Literal[1, 8] = 1
