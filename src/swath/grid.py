@@ -6,9 +6,11 @@ Pure values: nothing in this file reads or writes a file.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, TypeVar
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
@@ -21,6 +23,11 @@ _METRES_PER_DEGREE = 111_195.0
 
 LONLAT = "EPSG:4326"
 """Longitude and latitude in degrees on WGS 84."""
+
+Finer = Literal[1, 2, 4]
+"""How many map pixels there are to the side of an image pixel."""
+
+A = TypeVar("A", bound=np.generic)
 
 Bounds = tuple[float, float, float, float]
 """(left, bottom, right, top), in the units of the CRS it belongs to."""
@@ -243,6 +250,11 @@ class Grid:
         """The georeference as rasterio keywords: crs, transform, height, width."""
         shape = {"height": self.height, "width": self.width}
         return {"crs": self.crs, "transform": self.transform, **shape}
+
+
+def refine(array: NDArray[A], n: int) -> NDArray[A]:
+    """(..., H, W) values of a grid on `Grid.finer(n)`: each stands in n x n pixels."""
+    return array if n == 1 else array.repeat(n, axis=-2).repeat(n, axis=-1)
 
 
 def normalise_crs(crs: object) -> str:

@@ -145,6 +145,11 @@ def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
     return torch.where(known.unsqueeze(-3), x, value)
 
 
+def refine(mask: Tensor, n: int) -> Tensor:
+    """(..., H, W) in pixels an n-th of the side: each value stands in n x n."""
+    return mask if n == 1 else mask.repeat_interleave(n, dim=-2).repeat_interleave(n, dim=-1)
+
+
 def pad(x: Tensor, stride: int) -> Tensor:
     """(..., H, W), filled up with zeros at the bottom and right to multiples of the stride."""
     height, width = x.shape[-2:]

@@ -4,12 +4,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
 
+from swath.grid import Finer
 from swath.legend import Legend
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
-
-Finer = Literal[1, 2, 4]
-"""How many map pixels there are to the side of an image pixel."""
 
 _SIZES_OF_FORMAT_1 = ("width", "decoder_convs", "hidden", "layers")
 """It had these for every architecture, beside its other fields."""
