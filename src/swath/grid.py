@@ -96,6 +96,11 @@ class Window:
         """The same ground in pixels of an n-th of the side; see `Grid.finer`."""
         return Window(n * self.row, n * self.col, n * self.height, n * self.width)
 
+    def coarser(self, n: int) -> "Window":
+        """The pixels, of n times the side, that the window has a part in; undoes `finer`."""
+        row, col = self.row // n, self.col // n
+        return Window(row, col, -(-self.row_end // n) - row, -(-self.col_end // n) - col)
+
     def relative_to(self, other: "Window") -> "Window":
         """This window, counted from the origin of `other`."""
         return self.shift(-other.row, -other.col)

@@ -109,19 +109,13 @@ def plan_levels(shape: tuple[int, int], kept: Window, decoder_convs: int, head_c
     extents = [Window(0, 0, shape[0] >> n, shape[1] >> n) for n in range(DEPTH + 1)]
     decoded = [kept.grow(decoder_convs + head_convs).intersect(extents[0])]
     for extent in extents[1:]:
-        needed = _halved(decoded[-1])
+        needed = decoded[-1].coarser(2)
         deepest = extent is extents[-1]
         decoded.append(needed if deepest else needed.grow(decoder_convs).intersect(extent))
     encoded = [decoded[-1].grow(2).intersect(extents[-1])]
     for extent in extents[-2::-1]:
         encoded.insert(0, encoded[0].finer(2).grow(2).intersect(extent))
     return [Level(*windows) for windows in zip(encoded, decoded, strict=True)]
-
-
-def _halved(window: Window) -> Window:
-    """The pixels of the next level that a window has a part in."""
-    row, col = window.row // 2, window.col // 2
-    return Window(row, col, (window.row_end + 1) // 2 - row, (window.col_end + 1) // 2 - col)
 
 
 def _crop(x: Tensor, have: Window, want: Window) -> Tensor:
@@ -239,7 +233,7 @@ class UNet(ImageNetwork):
         features: list[Tensor] = []
         for number, (block, level) in enumerate(zip(self.down, levels, strict=True)):
             if number > 0:
-                x, have = functional.max_pool2d(x, 2), _halved(have)
+                x, have = functional.max_pool2d(x, 2), have.coarser(2)
             x = block(_crop(x, have, level.encoded))
             have = level.encoded
             features.append(_crop(x, have, level.decoded))

@@ -111,7 +111,7 @@ def measure_robustness(
     """
     target = dataset.legend.foreground[0]
     edges = _choose_edges(predictor, dataset, target, find_series)
-    block_px = plan_block_px([site.grid for site in sites])
+    block_px = plan_block_px([site.map_grid for site in sites])
     trials: list[Trial] = []
     for site in sites:
         bench = _Bench(predictor, dataset, find_series(site), seed)
