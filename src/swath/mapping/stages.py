@@ -257,7 +257,7 @@ class Making:
     ) -> Iterator[TileStore]:
         """The tiles of a raster, computed from the images of `dates`; the block writes them."""
         key = self.plan.keys[raster.name]
-        store = open_store(self.place.tiles, key, len(raster.bands), raster.finer, tiles)
+        store = open_store(self.place.tiles, key, len(raster.bands), tiles, raster.finer)
         scratch = self.place.scratch / key[:32]
         if store.missing():
             with self.stages.time("images"):

@@ -22,14 +22,14 @@ class TileStore:
     Attributes:
         folder: Where they lie.
         bands: Of the raster.
-        finer: n, its pixels to the side of one that tiles are counted in.
         tiles: All that the raster is made of.
+        finer: n, its pixels to the side of one that tiles are counted in.
     """
 
     folder: Path
     bands: int
-    finer: int
     tiles: tuple[Tile, ...]
+    finer: int = 1
 
     def missing(self) -> tuple[Tile, ...]:
         """The tiles that are still to be made."""
@@ -59,8 +59,8 @@ class TileStore:
         return bool(codes.shape == shape and codes.dtype == np.uint8)
 
 
-def open_store(home: Path, key: str, bands: int, finer: int, tiles: Sequence[Tile]) -> TileStore:
+def open_store(home: Path, key: str, bands: int, tiles: Sequence[Tile], finer: int = 1) -> TileStore:
     """The store of a raster, in `home`; it may hold tiles from a run that broke off."""
     folder = home / key[:32]
     folder.mkdir(parents=True, exist_ok=True)
-    return TileStore(folder, bands, finer, tuple(tiles))
+    return TileStore(folder, bands, tuple(tiles), finer)
