@@ -36,6 +36,7 @@ class Truth:
         acquisitions: Its images, oldest first; none for a label file alone.
         bands: Names of the images' bands.
         note: A remark for the report, or empty.
+        finer: Its pixels to the side of one of the image.
     """
 
     site: str
@@ -47,6 +48,7 @@ class Truth:
     acquisitions: tuple[Acquisition, ...] = ()
     bands: tuple[str, ...] = ()
     note: str = ""
+    finer: int = 1
 
     def read_labels(self) -> NDArray[np.uint8]:
         """(H, W) uint8 class ids; 255 = ignore.
@@ -146,6 +148,7 @@ def truth_of_site(site: Site, dataset: Dataset, run_splits: Mapping[str, Sequenc
         site.acquisitions,
         dataset.image.bands,
         note,
+        site.finer,
     )
 
 
@@ -194,8 +197,9 @@ def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Tru
             f"{labels}: {number} on its grid ({_describe(grid)}); sites: {names}; "
             "evaluate against a dataset, or warp the labels onto the map"
         )
-    truth = Truth(matching[0].site, grid, matching[0].legend, labels, None, {WHOLE: (grid.window,)})
-    return matching[0], truth
+    site = matching[0]
+    splits = {WHOLE: (grid.window,)}
+    return site, Truth(site.site, grid, site.legend, labels, None, splits, finer=site.finer)
 
 
 def _same(mapped: Grid, labelled: Grid) -> bool:
