@@ -76,7 +76,7 @@ def read_on_grid(scene: Scene, grid: Grid, image: ImageSettings, levels: Levels 
 
     Returns:
         (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000; `dos` and
-        `standardised`, see `fit_levels`); 0 = no data.
+        `standardised`, see `fit_levels`); 0 = no data, and in an optional band that is missing.
 
     Raises:
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
@@ -98,7 +98,7 @@ def reading(
         InputError: As `read_on_grid`, here and for each part.
     """
     with plain_scene(scene, grid, image) as plain:
-        plain.band_indexes(image.bands)
+        plain.band_indexes(image.required)
         if plain.dtype == "uint8" and image.encoding != "tci":
             raise InputError(
                 f"{plain.path}: an 8-bit image cannot give reflectance; "
@@ -106,14 +106,15 @@ def reading(
             )
         with open_raster(plain.path) as source:
             if plain.dtype != "uint8" and not plain.unit_known:
-                check_unit(plain.path, plain.band_indexes(image.bands), scene.path)
+                indexes = plain.band_indexes(image.bands, image.optional)
+                check_unit(plain.path, [index for index in indexes if index], scene.path)
             yield partial(_read_part, source, plain, image)
 
 
 def _read_part(
     source: DatasetReader, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
 ) -> Stored:
-    indexes = scene.band_indexes(image.bands)
+    indexes = scene.band_indexes(image.bands, image.optional)
     same = same_pixels(scene.grid, grid)
     window = same or check_meets(scene, grid)
     part = scene.grid.crop(window)
@@ -126,6 +127,8 @@ def _read_part(
         # Before warping, so that the kernel takes nothing from a cloud.
         valid &= read_mask(scene.mask, part)
     for band, index in enumerate(indexes):
+        if not index:
+            continue
         values = source.read(index, window=where).astype(np.float32)
         if scene.dtype != "uint8":
             values = reflectance(values, source, index)
@@ -153,7 +156,7 @@ def plain_scene(
     if scene.product is None and scene.clouds is None and not scene.parts:
         yield scene
         return
-    scene.band_indexes(image.bands)
+    scene.band_indexes(image.required)
     # Somewhat more: the pieces of a grid may reach further than the whole by a pixel.
     window = check_meets(scene, grid).grow(8).intersect(scene.grid.window)
     with tempfile.TemporaryDirectory(prefix="swath-", dir=folder) as temporary:
@@ -165,9 +168,10 @@ def plain_scene(
             plain = Scene(path, scene.date, bands, dtype, part, mask=scene.mask, unit_known=True)
         if scene.parts:
             path = Path(temporary) / f"{scene.date}.tif"
-            write_joined(scene, image.bands, window, path)
+            bands = tuple(band for band in image.bands if band in scene.bands)
+            write_joined(scene, bands, window, path)
             part = scene.grid.crop(window)
-            plain = Scene(path, scene.date, image.bands, scene.dtype, part, mask=scene.mask, unit_known=True)
+            plain = Scene(path, scene.date, bands, scene.dtype, part, mask=scene.mask, unit_known=True)
         if scene.clouds is not None:
             clouds = Path(temporary) / "clouds.tif"
             _write_clouds(scene, scene.clouds, window, clouds)
