@@ -12,7 +12,9 @@ DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"],
     typer.Option("--device", help="Where the networks run; auto takes CUDA where there is one."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")
+]
 JobWorkersOption = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes of this machine that share the work; 1 if not given."),

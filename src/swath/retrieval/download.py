@@ -196,7 +196,7 @@ def _open_whole(server: Server, asset: StacAsset, cache: Path) -> Iterator[Datas
         cache.mkdir(parents=True, exist_ok=True)
         download(server, asset.href, path, asset.size, asset.checksum)
     try:
-        with rasterio.Env(), rasterio.open(path, driver=_driver(path)) as source:
+        with rasterio.Env(), rasterio.open(path.absolute(), driver=_driver(path)) as source:
             yield source
     except RasterioError as error:
         path.unlink(missing_ok=True)

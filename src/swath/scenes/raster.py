@@ -20,7 +20,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, InputError, reason_of
-from swath.files import replacing
+from swath.files import check_file, replacing
 from swath.grid import Grid, Window, transform_bounds
 from swath.sentinel2 import TCI_BANDS
 
@@ -35,6 +35,11 @@ SAME_PX = 1e-6
 
 Pixels = NDArray[Any]
 """Numbers in a file's own type."""
+
+READS = ("GTiff", "JP2OpenJPEG")
+"""Formats that are read. GDAL knows many more that name other files, or servers, as a VRT does."""
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
@@ -104,7 +109,29 @@ def _open(path: Path) -> DatasetReader:
     with warnings.catch_warnings():
         # Whoever needs a georeference says more than rasterio's warning; see `grid_of`.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path)
+        # Absolute: what GDAL takes for the name of something else, `WMS:...` say, is a file all the same.
+        source = rasterio.open(path.absolute(), driver=list(READS))
+    for domain in ("OVERVIEWS", "ProxyOverviewRequest"):
+        if source.tags(ns=domain):
+            source.close()
+            raise InputError(f"{path}: its metadata name another file for its pixels; make it one file")
+    return source
+
+
+def _check_beside(path: Path) -> None:
+    """Check what GDAL reads beside an image by itself: overviews and masks are images as well.
+
+    Raises:
+        InputError: One is of another format, which may name further files.
+    """
+    for suffix in (".ovr", ".msk", ".ovr.msk", ".msk.ovr", ".aux.xml"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            check_file(beside)
+            with beside.open("rb") as stream:
+                start = stream.read(4)
+            if not suffix.endswith(".xml") and start not in _TIFF_STARTS:
+                raise InputError(f"{beside}: GDAL takes it for a part of {path.name}, but it is no TIFF")
 
 
 def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
@@ -122,8 +149,8 @@ def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
 @contextmanager
 def _as_input_error(path: Path) -> Iterator[None]:
     """Has an error of reading say which file it was."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
+    _check_beside(path)
     try:
         # Env: what GDAL wants to say about a file goes to Python's log, not to stderr.
         with rasterio.Env():

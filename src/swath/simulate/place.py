@@ -24,6 +24,7 @@ from swath.sites.schema import (
     SplitName,
     write_sites_file,
 )
+from swath.validation import MOST_SEED
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
 
@@ -63,6 +64,10 @@ class PlaceSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if not (1 <= self.dates <= 100 and 0 <= self.seed <= MOST_SEED):
+            raise SettingsError(
+                f"expected 1 to 100 dates and a seed of 0 to {MOST_SEED}, got {self.dates} and {self.seed}"
+            )
         if not 0 <= self.cloud <= 0.9:
             raise SettingsError(f"cloud is a share of the image from 0 to 0.9, got {self.cloud:g}")
 
@@ -117,7 +122,7 @@ def simulate_place(
         for file, table in tables.items():
             table.attrs["attribution"] = ATTRIBUTION
             table.to_parquet(folder / f"{file}.parquet")
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0])[:100] or "place"
         _write_sites(folder, name, layout.grid, settings)
     return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
 
