@@ -130,7 +130,8 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
     Args:
         folder: The run's folder.
         model: What to store, on any device.
-        half: Write float16 instead of float32, for a file that is passed on.
+        half: Write float16 instead of float32, where that holds the values, for a file that is
+            passed on.
     """
     weights = {
         f"{name}.{key}": value.detach().cpu().contiguous()
@@ -138,7 +139,11 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
         for key, value in network.state_dict().items()
     }
     if half:
-        weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+        # A variance may be larger than float16 holds.
+        weights = {
+            k: v.half() if v.is_floating_point() and v.half().isfinite().all() else v
+            for k, v in weights.items()
+        }
     with replacing(folder / WEIGHTS) as temporary:
         # Not save_file, which makes files that only their owner may read.
         temporary.write_bytes(save(weights))

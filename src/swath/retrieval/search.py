@@ -52,18 +52,19 @@ def search(
     """
     with optional_import("swath fetch", "fetch"):
         from pystac import Link
+        from pystac.link import HREF
         from pystac_client import Client
         from pystac_client.stac_api_io import StacApiIO
 
     # What pystac-client warns of, a link that is missing say, is for those who run a server.
-    class WebOnly(StacApiIO):  # type: ignore[misc]
+    class WebOnly(StacApiIO):
         """What a server names is asked for from servers: pystac-client reads all else as local files."""
 
-        def read_text(self, source: object, *args: object, **kwargs: object) -> str:
+        def read_text(self, source: HREF, *args: Any, **kwargs: Any) -> str:
             href = source.href if isinstance(source, Link) else str(source)
             if urlsplit(href).scheme not in ("http", "https"):
                 raise ValueError(f"it names {printable(href)[:100]!r}, which is no address of a server")
-            return str(super().read_text(source, *args, **kwargs))
+            return super().read_text(source, *args, **kwargs)
 
     api, collection = access.api, access.collection
     with _told_plainly(api, collection), warnings.catch_warnings():

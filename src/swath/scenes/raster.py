@@ -36,8 +36,8 @@ SAME_PX = 1e-6
 Pixels = NDArray[Any]
 """Numbers in a file's own type."""
 
-READS = ("GTiff", "JP2OpenJPEG")
-"""Formats that are read. GDAL knows many more that name other files, or servers, as a VRT does."""
+JP2_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+"""How a JPEG 2000 file begins: with its box, or without."""
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -110,12 +110,18 @@ def _open(path: Path) -> DatasetReader:
         # Whoever needs a georeference says more than rasterio's warning; see `grid_of`.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         # Absolute: what GDAL takes for the name of something else, `WMS:...` say, is a file all the same.
-        source = rasterio.open(path.absolute(), driver=list(READS))
+        source = rasterio.open(path.absolute(), driver=driver_of(path))
     for domain in ("OVERVIEWS", "ProxyOverviewRequest"):
         if source.tags(ns=domain):
             source.close()
             raise InputError(f"{path}: its metadata name another file for its pixels; make it one file")
     return source
+
+
+def driver_of(path: Path) -> str:
+    """GDAL's driver for a file: of the other formats some name further files, or servers, as a VRT does."""
+    with path.open("rb") as stream:
+        return "JP2OpenJPEG" if stream.read(8).startswith(JP2_STARTS) else "GTiff"
 
 
 def _check_beside(path: Path) -> None:
