@@ -71,7 +71,11 @@ def place_inside(root: Path, folder: Path, href: str) -> Path:
     parts = PurePosixPath(href).parts
     plain = parts and not href.startswith("/") and re.fullmatch(r"[^\\:\0-\x1f]{1,1000}", href)
     path = folder.joinpath(*parts) if plain else folder
-    if not plain or not path.resolve().is_relative_to(root.resolve()):
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a link that leads to itself
+        inside = False
+    if not plain or not inside:
         raise InputError(
             f"{folder}: the catalogue names {printable(href)[:100]!r}; expected a file inside of {root}, by "
             "its relative path"

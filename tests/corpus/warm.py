@@ -5,6 +5,7 @@ Reads lines of JSON, `{"arguments": [...], "folder": "..."}`, and answers each w
 """
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -30,6 +31,8 @@ def main() -> None:
     import swath.simulate.place
     import swath.training.train  # noqa: F401
 
+    gc.collect()
+    gc.freeze()  # what is not looked at is not copied in forks
     for line in sys.stdin:
         asked = json.loads(line)
         print(json.dumps(answer(asked["arguments"], Path(asked["folder"]))), flush=True)  # noqa: T201

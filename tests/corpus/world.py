@@ -47,7 +47,9 @@ def make_world(folder: Path) -> None:
     from swath.dataset.catalog import read_dataset
     from swath.simulate.world import write_world
 
-    sites_file = write_world(folder / "world", {"town": "train", "village": "test"}, seed=3, size_px=64, dates=3)
+    sites_file = write_world(
+        folder / "world", {"town": "train", "village": "test"}, seed=3, size_px=64, dates=3
+    )
     content = yaml.safe_load(sites_file.read_text("utf-8"))
     town = content["sites"]["town"]
     scenes = sorted(path for entry in town["scenes"] for path in sites_file.parent.glob(entry["path"]))
@@ -69,7 +71,9 @@ def make_world(folder: Path) -> None:
     write_yaml(folder / "sites.yaml", {"sites": {"town": site}})
     stage = {"phases": [{"learning_rate": 0.001, "epochs": 1}], "batches": 1, "batch_size": 1, "patch_px": 32}
     write_yaml(folder / "settings.yaml", {"width": 4, "hidden": 4, "fcn": stage, "rnn": stage})
-    write_yaml(folder / "comparison.yaml", {"dataset": "dataset", "models": [{"name": "a", "preset": "demo"}]})
+    write_yaml(
+        folder / "comparison.yaml", {"dataset": "dataset", "models": [{"name": "a", "preset": "demo"}]}
+    )
     assert run(["build", str(sites_file), "--out", str(folder / "dataset")]) == 0
     save_run(folder / "run", {"train": ["town"], "validation": [], "test": ["village"]})
     os.chdir(folder)

@@ -17,7 +17,9 @@ SeedOption = Annotated[
 ]
 JobWorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Processes of this machine that share the work; 1 if not given."),
+    typer.Option(
+        "--workers", min=1, max=1024, help="Processes of this machine that share the work; 1 if not given."
+    ),
 ]
 SchedulerOption = Annotated[
     str | None,
@@ -30,7 +32,7 @@ SchedulerOption = Annotated[
 ]
 WorkersOption = Annotated[
     int,
-    typer.Option("--workers", min=0, help="Processes that read data; 0 reads in the main process."),
+    typer.Option("--workers", min=0, max=1024, help="Processes that read data; 0 reads in the main process."),
 ]
 
 

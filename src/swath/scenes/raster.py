@@ -30,6 +30,9 @@ BLOCK_PX = 256
 MOST_OPEN = 128
 """Files that `OpenRasters` keeps open: far below what a process may."""
 
+LEAST_PIXEL, MOST_PIXEL = 1e-7, 10_000.0
+"""Sizes of a scene's pixels, in units of its CRS: a centimetre in degrees, ten kilometres in metres."""
+
 SAME_PX = 1e-6
 """Grids that lie so near to each other are the same."""
 
@@ -64,9 +67,16 @@ def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
     if source.crs is None:
         raise InputError(f"{path}: the {what} has no coordinate system; georeference it first")
     try:
-        return Grid(source.crs.to_wkt(), source.transform, source.shape)
+        grid = Grid(source.crs.to_wkt(), source.transform, source.shape)
     except GridError as error:
         raise InputError(f"{path}: {error}") from None
+    if not (min(grid.resolution) >= LEAST_PIXEL and max(grid.resolution) <= MOST_PIXEL):
+        x_size, y_size = grid.resolution
+        raise InputError(
+            f"{path}: the {what}'s pixels are {x_size:g} x {y_size:g} in the units of its coordinate system; "
+            f"expected {LEAST_PIXEL:g} to {MOST_PIXEL:g}"
+        )
+    return grid
 
 
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
