@@ -19,6 +19,9 @@ from swath.errors import GridError
 _METRES_PER_DEGREE = 111_195.0
 """Of latitude, on a sphere of 6371 km."""
 
+FARTHEST = 1e9
+"""No coordinate of the Earth is larger, in degrees or metres."""
+
 MOST_SIDE_PX = 2**20
 MOST_PX = 2**32
 """Pixels of a grid: 656 km square at 10 m."""
@@ -129,8 +132,9 @@ class Grid:
         if height < 1 or width < 1:
             raise GridError(f"a grid needs at least one pixel, got {height} x {width}")
         check_size(height, width)
-        if not all(map(math.isfinite, self.transform)):
-            raise GridError(f"a grid's transform must be finite, got {tuple(self.transform)[:6]}")
+        if not all(abs(number) <= FARTHEST for number in self.transform):
+            numbers = tuple(self.transform)[:6]
+            raise GridError(f"a grid's transform must be numbers up to {FARTHEST:g}, got {numbers}")
         if not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
             raise GridError(
                 "a grid must be north-up (a > 0, e < 0, no rotation), got the transform "

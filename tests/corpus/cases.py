@@ -250,7 +250,7 @@ INPUTS = (
     ("sites.yaml", BUILD), ("roads.geojson", BUILD), ("2019-03-11.tif", BUILD), ("settings.yaml", TRAIN),
     ("dataset/catalog.json", TRAIN), ("dataset/town/collection.json", TRAIN), ("dataset/catalog.json", CHECK),
     ("dataset/town/2021-05-08.json", TRAIN), ("dataset/town/labels.tif", EVALUATE),
-    ("dataset/town/2021-05-08.tif", MAP_DATASET), ("run/model.json", MAP), ("run/model.safetensors", MAP),
+    ("dataset/town/2021-12-28.tif", MAP_DATASET), ("run/model.json", MAP), ("run/model.safetensors", MAP),
     ("2019-03-11.tif", MAP), ("2019-03-11.tif", INSPECT), ("2019-03-11.tif", PLAN), ("2020-01-15.tif", UPDATE),
     ("maps/town/item.json", UPDATE), ("maps/town/manifest.json", UPDATE), ("maps/town/classes.tif", UPDATE),
     ("maps/town/item.json", EVALUATE), ("maps/town/pmap.tif", EVALUATE_LABELS), ("labels.tif", EVALUATE_LABELS),
