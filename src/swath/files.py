@@ -4,15 +4,26 @@ import hashlib
 import json
 import math
 import shutil
+import stat
 import tempfile
 import uuid
 import weakref
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, SupportsFloat
 
 from swath.errors import InputError, OutputExistsError
+
+MOST_TEXT = 64 << 20
+"""Bytes of a text file that is read whole."""
+
+MOST_DEPTH = 64
+"""How deep lists and tables may be nested in each other."""
+
+MOST_DIGITS = 20
+"""Of a whole number in a file: enough for 64 bits."""
 
 
 @contextmanager
@@ -97,18 +108,99 @@ def finite(value: SupportsFloat | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def check_file(path: Path) -> None:
+    """Check that a path is a file: no folder, and nothing that never ends (a pipe, a device).
 
     Raises:
-        InputError: The file is missing or is not JSON.
+        InputError: It is something else, or not there.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise InputError(f"{path}: {kind}; expected a file")
+
+
+def read_text(path: Path, most: int = MOST_TEXT) -> str:
+    """Read a text file of at most `most` bytes.
+
+    Raises:
+        InputError: It is missing, no file, longer, or not UTF-8.
+    """
+    check_file(path)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(most + 1)
+        if len(content) > most:
+            raise InputError(f"{path}: more than {most >> 20} MiB of text; expected less")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file: each key once, finite numbers, nested at most `MOST_DEPTH` deep.
+
+    Raises:
+        InputError: The file is missing or is not such JSON.
+    """
+    text = read_text(path)
+    try:
+        value = json.loads(
+            text,
+            parse_constant=_refuse_number,
+            parse_int=parse_whole,
+            parse_float=_parse_real,
+            object_pairs_hook=_unique,
+        )
+        _check_depth(value)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path}: not readable as JSON ({reason})") from None
+    return value
+
+
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} is no finite number")
+
+
+def parse_whole(text: str) -> int:
+    """A whole number of at most `MOST_DIGITS` digits; else `ValueError`."""
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits; expected at most {MOST_DIGITS}")
+    return int(text)
+
+
+def _parse_real(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse_number(text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {key[:80]!r} stands twice")
+    return content
+
+
+def _check_depth(value: object) -> None:
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested more than {MOST_DEPTH} deep")
 
 
 class TemporaryFolder:

@@ -26,7 +26,7 @@ from swath.cli import (
     update,
 )
 from swath.cli import map as map_
-from swath.errors import Remedy, SwathError
+from swath.errors import Remedy, SwathError, printable
 
 app = typer.Typer(
     name="swath",
@@ -124,7 +124,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str) -> int:
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    typer.echo(f"error: {printable(message)}", err=True)
     return 2
 
 

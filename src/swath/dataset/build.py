@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.dataset.catalog import read_dataset, write_catalog
+from swath.dataset.catalog import read_dataset
+from swath.dataset.catalogfile import write_catalog
 from swath.dataset.site import Dataset
 from swath.dataset.sitebuild import build_site, plan_site
 from swath.files import check_free, replacing_folder

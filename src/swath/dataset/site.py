@@ -22,6 +22,9 @@ from swath.sites.schema import SplitName
 CATALOG = "catalog.json"
 """The file by which a dataset's folder is known."""
 
+FORMAT = 1
+"""Raised when a dataset of before can no longer be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Region:

@@ -12,9 +12,10 @@ from swath.errors import DatasetError, InputError
 from swath.files import read_json, sha256, write_json
 from swath.locks import locked
 from swath.maps.manifest import MANIFEST_NAME, Manifest, Output, read_manifest, write_manifest
+from swath.names import FileName, check_own
 
 _JOURNAL = "journal.json"
-_OUTPUTS = TypeAdapter(dict[str, Output])
+_OUTPUTS = TypeAdapter(dict[FileName, Output])
 
 
 class WorkFolder:
@@ -101,8 +102,10 @@ def working(home: Path, *, anew: bool) -> Iterator[WorkFolder]:
 
     Raises:
         BusyError: Another process is at it.
+        InputError: A folder is a link to another place.
     """
     folder = home.parent / f".work-{home.name}"
+    check_own(folder, folder / "tiles", folder / "scratch")
     recover(home)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -122,8 +125,12 @@ def recover(home: Path) -> None:
 
     `commit` first moves the old folder aside. Where the new one did not come to its place, the old
     one goes back: the next run finds the new one finished in the work folder.
+
+    Raises:
+        InputError: A folder is a link to another place.
     """
     old = _old(home)
+    check_own(home, old)
     if not old.exists():
         return
     if home.exists():
@@ -150,14 +157,14 @@ def _existing(home: Path) -> dict[str, Output]:
 def _read_journal(folder: Path) -> dict[str, Output]:
     """The finished files of a work folder; a folder that was all but committed has a manifest."""
     for name in (_JOURNAL, MANIFEST_NAME):
-        with suppress(InputError, ValidationError):
+        with suppress(InputError, ValidationError, KeyError, TypeError):
             content = read_json(folder / name)
             return _OUTPUTS.validate_python(content["outputs"] if name == MANIFEST_NAME else content)
     return {}
 
 
 def _is_sound(path: Path, output: Output) -> bool:
-    return path.is_file() and sha256(path) == output.sha256
+    return path.is_file() and not path.is_symlink() and sha256(path) == output.sha256
 
 
 def _link(source: Path, target: Path) -> None:
@@ -170,7 +177,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _old(home: Path) -> Path:

@@ -9,6 +9,7 @@ from swath.evaluation.candidate import UNTRAINED, Candidate
 from swath.evaluation.evaluate import Evaluation
 from swath.files import check_free, replacing_folder, write_json
 from swath.metrics.histogram import HALF
+from swath.names import slug
 from swath.progress import track
 from swath.report.figures import Picture, draw_curves, draw_site
 from swath.report.page import render
@@ -58,7 +59,7 @@ def _draw_curves(folder: Path, evaluation: Evaluation) -> list[Picture]:
     for scored in evaluation.classes:
         class_name = scored.target.name
         for split, counts in scored.counts.items():
-            path = folder / f"curves_{split}_{class_name}.png".replace(" ", "_")
+            path = folder / f"curves_{split}_{slug(class_name)}.png"
             named = {
                 evaluation.report.name(candidate, class_name): counts[candidate]
                 for candidate in CURVES

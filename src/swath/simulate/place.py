@@ -31,6 +31,7 @@ from swath.sites.schema import (
     SplitName,
     write_sites_file,
 )
+from swath.validation import MOST_SEED
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
 
@@ -81,6 +82,10 @@ class PlaceSettings:
     change: bool = False
 
     def __post_init__(self) -> None:
+        if not (1 <= self.dates <= 100 and 0 <= self.seed <= MOST_SEED):
+            raise SettingsError(
+                f"expected 1 to 100 dates and a seed of 0 to {MOST_SEED}, got {self.dates} and {self.seed}"
+            )
         if not 0 <= self.cloud <= 0.9:
             raise SettingsError(f"cloud is a share of the image from 0 to 0.9, got {self.cloud:g}")
 
@@ -146,7 +151,7 @@ def simulate_place(
         if settings.landscapes or settings.change:
             _write_roads(folder / "roads.gpkg", dated_roads(layout, days))
         stem = "invented" if osm_file is None else osm_file.name.split(".")[0]
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem) or "place"
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:100] or "place"
         _write_sites(folder, name, layout.grid, settings, attribution)
     return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
 
