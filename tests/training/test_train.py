@@ -123,7 +123,7 @@ def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(dataset, t
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("swath.training.fit.save_file", die)
+        patch.setattr("swath.training.fit.save", die)
         with pytest.raises(KeyboardInterrupt):
             train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "killed")
     resumed = train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "killed", resume=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from swath.dataset.catalog import read_dataset, write_catalog
 from swath.dataset.site import Dataset
 from swath.dataset.sitebuild import build_site, plan_site
-from swath.files import check_free, replacing_folder
 from swath.labels.burn import check_widening
 from swath.legend import IGNORE, Legend, read_legend
+from swath.outfolder import Kind, check_out, replacing_folder
 from swath.progress import track
 from swath.sentinel2 import Encoding, ImageSettings, check_bands
 from swath.sites.schema import read_sites_file
@@ -45,11 +45,12 @@ def build_dataset(
         check_bands(bands)
     image = ImageSettings(bands=bands or settings.image.bands, encoding=encoding or settings.image.encoding)
     settings = settings.model_copy(update={"image": image})
-    check_free(out, overwrite=overwrite)
+    check_out(out, Kind.DATASET, [sites_file], overwrite=overwrite)
     legend = read_legend(settings.legend, base)
     check_widening(legend, settings.widening)
     jobs = [plan_site(name, settings, legend, base) for name in settings.sites]
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    reads = [sites_file, *(path for job in jobs for path in job.reads)]
+    with replacing_folder(out, Kind.DATASET, reads, overwrite=overwrite) as folder:
         with open_crew(workers, folder, [sites_file]) as crew:
             results = crew.run(partial(build_site, root=folder), jobs)
             built = {

@@ -47,6 +47,14 @@ class SiteJob:
         """What the sites file says of it; all files that its labels need are there."""
         return self.settings.sites[self.series.name]
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The files and folders that it is made from."""
+        named = (self.settings.legend, self.labels.path, self.site.coverage, self.site.ignore)
+        masks = (scene.mask for scene in self.series.scenes if scene.mask is not None)
+        paths = (self.base / name for name in named if name is not None)
+        return (*(scene.path for scene in self.series.scenes), *masks, *paths)
+
 
 def plan_site(name: str, settings: SitesFile, legend: Legend, base: Path) -> SiteJob:
     """Plan one site: find its files, read their headers, lay its grid and its regions.

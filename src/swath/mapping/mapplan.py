@@ -41,6 +41,12 @@ class SitePlan:
     attributions: Mapping[dt.date, str]
 
     @property
+    def reads(self) -> tuple[Path, ...]:
+        """The files and folders that the maps are made from."""
+        run = self.maps.folder / self.manifest.run
+        return (run, *(file for source in self.sources.values() for file in source.files))
+
+    @property
     def fused(self) -> tuple[Raster, ...]:
         """The fused PMap, classes and composite."""
         return fused_rasters(self.maps.dates, self.maps.legend, self.maps.attribution)

@@ -42,6 +42,7 @@ class Source:
     Attributes:
         date: Day of acquisition.
         attribution: Who made the image.
+        files: The files and folders that hold it, and its mask.
         identify: Gives the hash of the image file and of how it is read: the same hash, the same
             pixels (on the same grid). It reads the file.
         prepare: Given a folder for temporary files, makes the image ready to be read. What it
@@ -51,6 +52,7 @@ class Source:
 
     date: dt.date
     attribution: str
+    files: tuple[Path, ...]
     identify: Callable[[], str]
     prepare: Callable[[Path], DatedImage]
     crop: Callable[[Window], "Source"]
@@ -177,6 +179,7 @@ def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
     return Source(
         scene.date,
         f"{COPERNICUS} {scene.date.year}",
+        (scene.path, *([] if scene.mask is None else [scene.mask])),
         partial(_identify, scene, image),
         partial(_warp, scene, grid, image),
         lambda window: scene_source(scene, grid.crop(window), image),
@@ -200,6 +203,7 @@ def _site_source(acquisition: Acquisition, attribution: str, origin: tuple[int, 
     return Source(
         acquisition.date,
         attribution,
+        (acquisition.path,),
         lambda: content_hash(acquisition.path),
         lambda _: DatedImage(acquisition.date, partial(_read_site, acquisition, origin)),
         lambda part: _site_source(acquisition, attribution, (row + part.row, col + part.col)),

@@ -114,7 +114,7 @@ def add_scene(
     plan = _plan_addition(maps.folder, manifest, home, source, identity, predictor)
     with (
         running(predictor, home, folder, options.workers) as runner,
-        working(maps.folder, anew=False) as place,
+        working(maps.folder, plan.reads, anew=False) as place,
     ):
         Making(place, plan, predictor, runner, stages).fill()
         with stages.time("changes"):

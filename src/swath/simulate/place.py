@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import SettingsError
-from swath.files import replacing_folder
+from swath.files import replacing
 from swath.grid import Bounds, Grid
 from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
+from swath.outfolder import Kind, replacing_folder
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
@@ -103,7 +104,7 @@ def simulate_place(
     """
     settings = settings or PlaceSettings()
     seed, values = settings.seed, Parameters()
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with replacing_folder(out, Kind.WORLD, [osm_file], overwrite=overwrite) as folder:
         layout = read_layout(osm_file, settings.bounds, seed)
         _, south, _, north = layout.grid.lonlat_bounds
         climate = draw_climate((south + north) / 2, seed)
@@ -116,7 +117,8 @@ def simulate_place(
         tables = {"truth": truth, "labels": draw_map(truth, layout, values.mapper)}
         for file, table in tables.items():
             table.attrs["attribution"] = ATTRIBUTION
-            table.to_parquet(folder / f"{file}.parquet")
+            with replacing(folder / f"{file}.parquet") as temporary:
+                table.to_parquet(temporary)
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
         _write_sites(folder, name, layout.grid, settings)
     return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
