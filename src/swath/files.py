@@ -31,11 +31,11 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: The system refuses, as with a full disk. Whoever reads a file in the block must
             say by a `SwathError` that it cannot be read.
     """
-    with _blamed(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:8]}-{path.name}"
+    with _blamed(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _blamed(path):
+        with _blamed(path, temporary):
             yield temporary
             sync(temporary)
             temporary.replace(path)
@@ -45,13 +45,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _blamed(path: Path) -> Iterator[None]:
+def _blamed(path: Path, temporary: Path) -> Iterator[None]:
     """Errors of the system in the block are said of the output `path`, unless they name another file."""
     try:
         yield
     except OSError as error:
         named = error.filename
-        if isinstance(named, str | os.PathLike) and Path(named).parent not in (path.parent, *path.parents):
+        if isinstance(named, str | os.PathLike) and Path(named) not in (temporary, path, *path.parents):
             raise
         raise OutputError(path, error.strerror or reason_of(error)) from None
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from swath.dataset.site import Acquisition, Region, Site
 from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
-from swath.files import replacing, sha256
+from swath.files import sha256
 from swath.grid import Grid
 from swath.labels.burn import burn, burn_mask, margin_px
 from swath.labels.features import read_polygons
 from swath.labels.source import Labelled, LabelSettings, read_labels_source
+from swath.labels.table import write_features
 from swath.legend import IGNORE, Legend
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
@@ -101,8 +102,7 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         seen |= valid
     labels_path, roads_path = folder / "labels.tif", folder / "roads.parquet"
     _write_labels(labels_path, _burn_labels(job, source, seen), job, source)
-    with replacing(roads_path) as temporary:
-        source.features.to_parquet(temporary)
+    write_features(roads_path, source.features)
     date: str | None = source.features.attrs.get("date")
     site = Site(
         name=series.name,

@@ -19,6 +19,7 @@ from swath.mapping.predict import DatedImage, Image
 from swath.maps.rasters import CACHE_BYTES
 from swath.models.spec import ModelSpec
 from swath.progress import track
+from swath.scenes.checked import writing_checked
 from swath.scenes.raster import plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
 from swath.scenes.warp import plain_scene, read_on_grid, scene_levels
@@ -239,12 +240,12 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
         plain_scene(scene, grid, image, folder) as plain,
         replacing(path) as temporary,
-        rasterio.open(temporary, "w", **profile) as target,
+        writing_checked(temporary, profile, path) as target,
     ):
         levels = scene_levels(plain, grid, image)
         for piece in track(pieces, f"warping {scene.date}"):
             part = grid.crop(piece.core)
             if plan_source_window(plain.grid, part).size:
                 warped = read_on_grid(plain, part, image, levels)
-                target.write(warped, window=rasterio_window(piece.core))
+                target.write(warped, rasterio_window(piece.core))
     return ready

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import SettingsError
-from swath.files import replacing
 from swath.grid import Bounds, Grid
 from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
+from swath.labels.table import write_features
 from swath.outfolder import Kind, replacing_folder
 from swath.progress import track
 from swath.scenes.raster import write_raster
@@ -117,8 +117,7 @@ def simulate_place(
         tables = {"truth": truth, "labels": draw_map(truth, layout, values.mapper)}
         for file, table in tables.items():
             table.attrs["attribution"] = ATTRIBUTION
-            with replacing(folder / f"{file}.parquet") as temporary:
-                table.to_parquet(temporary)
+            write_features(folder / f"{file}.parquet", table)
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
         _write_sites(folder, name, layout.grid, settings)
     return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
