@@ -18,7 +18,7 @@ from swath.files import sync, write_json
 from swath.locks import locked
 from swath.validation import Frozen, read_model
 
-MARK = ".swath.json"
+MARK = ".swath"
 """File in every folder that swath made: what the folder is, and which files swath wrote into it."""
 
 _OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}

@@ -184,13 +184,7 @@ def test_what_the_system_and_the_formats_refuse_is_one_line(
 def test_a_full_disk_behind_stdout_is_one_line() -> None:
     command = [sys.executable, "-m", "swath", "--help"]
     with Path("/dev/full").open("w") as full:
-        child = subprocess.run(
-            [sys.executable, "-m", "swath", "--help"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        child = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (child.returncode, child.stderr) == (2, "error: the output: No space left on device\n")
 
 
