@@ -190,7 +190,7 @@ WILD = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e30, epochs=2),)
 def test_a_training_that_diverges_stops_with_its_last_good_weights(dataset, tmp_path):
     plan = TrainPlan(dataset, TINY.model_copy(update={"fcn": WILD}))
     for resume in (False, True):
-        with pytest.raises(DivergedError, match="run: .*not finite"):
+        with pytest.raises(DivergedError, match=r"run: .*not finite"):
             train(plan, tmp_path / "run", resume=resume)
         model = load_model(tmp_path / "run")
         assert model.spec.scores == {"fcn": {"loss": None}}  # no fusion was begun on it
