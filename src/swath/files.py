@@ -1,5 +1,6 @@
 """Files that are whole or absent: written beside their place, synced, read back; hashes, JSON."""
 
+import errno
 import hashlib
 import json
 import math
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from swath.errors import InputError, OutputError, reason_of
+
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 _LEAST_FREE = 1 << 20
 """Bytes: with fewer, a disk is called full."""
@@ -52,6 +55,17 @@ def _blamed(path: Path, temporary: Path) -> Iterator[None]:
     except OSError as error:
         named = error.filename
         if isinstance(named, str | os.PathLike) and Path(named) not in (temporary, path, *path.parents):
+            raise
+        raise OutputError(path, error.strerror or reason_of(error)) from None
+
+
+@contextmanager
+def refusals_blamed(path: Path) -> Iterator[None]:
+    """Errors that only writing can have, in the block, say that the output `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_WRITING:
             raise
         raise OutputError(path, error.strerror or reason_of(error)) from None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from swath.errors import BusyError, InputError, OutputError, OutputExistsError, Remedy
-from swath.files import sync, write_json
+from swath.files import refusals_blamed, sync, write_json
 from swath.locks import locked
 from swath.validation import Frozen, read_model
 
@@ -175,7 +175,12 @@ def replacing_folder(
     with _temporary_folder(home, path, kind) as temporary:
         recover(home)
         check_out(path, kind, inputs, overwrite=overwrite)
-        yield temporary
+        try:
+            with refusals_blamed(path):
+                yield temporary
+        except OutputError as error:
+            error.args = (str(error).replace(str(temporary), str(path)),)
+            raise
         settle(temporary, kind)
         exchange(temporary, home)
 

@@ -1,8 +1,9 @@
 """GeoTIFFs that are read back once they are written: GDAL keeps quiet when it cannot close a file."""
 
+import os
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,9 @@ class CheckedRaster:
         Raises:
             OutputError: It cannot be written.
         """
-        box = window or Window(0, 0, self.file.width, self.file.height)
         with blaming(self._name):
-            self.file.write(pixels, window=box)
-        self._sums.append((box, _sum(pixels)))
+            self.file.write(pixels, window=window)
+        self._sums.append((window or Window(0, 0, self.file.width, self.file.height), _sum(pixels)))
 
     def is_in(self, path: Path) -> bool:
         """Whether a file holds what was written."""
@@ -51,15 +51,29 @@ class CheckedRaster:
 
 @contextmanager
 def blaming(path: Path) -> Iterator[None]:
-    """Errors of GDAL in the block say that the output `path` cannot be written."""
+    """Errors of GDAL in the block say that the output `path` cannot be written, and nothing else does."""
     try:
-        yield
+        with _quiet():
+            yield
     except (RasterioError, CPLE_BaseError, OSError):
         raise unwritten(path) from None
 
 
 def _sum(pixels: NDArray[np.generic]) -> int:
-    return zlib.crc32(np.ascontiguousarray(pixels))
+    return zlib.crc32(np.ascontiguousarray(pixels).data)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps from stderr what libtiff prints there by itself when it cannot write."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 @contextmanager
@@ -79,12 +93,13 @@ def writing_checked(
     name = name or path
     with blaming(name):
         file = rasterio.open(path, "w", **profile)
-    raster = CheckedRaster(file, name)
+    raster, opened = CheckedRaster(file, name), ExitStack()
+    opened.enter_context(file)  # keeps GDAL from printing, too
     try:
         yield raster
     finally:
-        with suppress(RasterioError, CPLE_BaseError, OSError):  # what is lost is missed below
-            file.close()
+        with _quiet(), suppress(RasterioError, CPLE_BaseError, OSError):  # what is lost is missed below
+            opened.close()
     with blaming(name):
         sync(path)
         if not raster.is_in(path):

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from swath.errors import BusyError, OutputExistsError, Remedy, SettingsError
-from swath.files import read_json, write_json
+from swath.files import read_json, refusals_blamed, write_json
 from swath.locks import locked
 from swath.models.trained import SPEC, WEIGHTS
 from swath.outfolder import MARK, Kind, check_out, exchange, mark, recover, settle, sweep
@@ -70,7 +70,8 @@ def open_run(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> It
             raise BusyError(out) from None
         for left in folder.glob(".tmp-*"):  # of a process that was killed
             left.unlink()
-        yield folder
+        with refusals_blamed(out):
+            yield folder
         settle(folder, Kind.RUN, HOLDS)
         if folder != home:
             exchange(folder, home)
