@@ -85,7 +85,7 @@ def test_a_training_that_was_to_replace_another_goes_on_by_resume(
 
 def test_two_trainings_of_one_run_are_refused(plan: TrainPlan, stopped: Path) -> None:
     with locked(stopped):
-        for more in ({"resume": True}, {"overwrite": True}):
+        for more in ({}, {"resume": True}, {"overwrite": True}):
             with pytest.raises(BusyError, match="stopped"):
                 train(plan, stopped, **more)
 

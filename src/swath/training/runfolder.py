@@ -87,6 +87,8 @@ def _check_free(out: Path, plan: TrainPlan, *, overwrite: bool) -> None:
         stopped = (out / RUN_FILE).is_file() and not (out / SPEC).is_file()
         if not stopped or error.remedy != Remedy.OVERWRITE:
             raise
+        with locked(out):  # else it is at work
+            pass
         raise OutputExistsError(out, " and holds a training that was stopped", Remedy.RESUME) from None
 
 
