@@ -117,7 +117,7 @@ def within(inner: Path, outer: Path) -> bool:
         place = outer.stat()
     except (OSError, ValueError):
         return False
-    for name in (Path(os.path.normpath(inner.absolute())), inner.resolve()):
+    for name in (Path(os.path.normpath(inner.absolute())), Path(os.path.realpath(inner))):
         for path in (name, *name.parents):
             with suppress(OSError, ValueError):
                 if os.path.samestat(path.stat(), place):

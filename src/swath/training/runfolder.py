@@ -25,7 +25,7 @@ def run_folder(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> 
     A training that is to replace another one, and was stopped, is gone on with where it lies.
     """
     home = out.resolve()
-    new = home.with_name(f".new-{home.name}")
+    new = home.parent / f".new-{home.name}"
     if plan.stage == "rnn":
         return home
     if overwrite and not resume:
