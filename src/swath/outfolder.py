@@ -74,6 +74,8 @@ def check_out(path: Path, kind: Kind, reads: Iterable[Path] = (), *, overwrite: 
     if not path.is_dir():
         raise OutputExistsError(path, " and is no folder", Remedy.ELSEWHERE)
     why = "is or holds the current folder" if within(Path.cwd(), path) else ""
+    if path.is_mount():
+        why = "is where a disk is mounted, which cannot be exchanged for another folder"
     if any(path.iterdir()):
         why = why or clash(path, reads) or _foreign(path, kind)
     elif not why:

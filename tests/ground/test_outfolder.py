@@ -74,6 +74,11 @@ def test_what_others_made_is_never_replaced(tmp_path: Path) -> None:
         check_out(Path("/dev/full"), Kind.REPORT, overwrite=True)
 
 
+def test_a_place_that_cannot_be_exchanged_is_told_before_the_work() -> None:
+    with pytest.raises(OutputExistsError, match="a disk is mounted"):
+        check_out(Path("/proc"), Kind.REPORT, overwrite=True)
+
+
 def test_another_kind_is_not_replaced(tmp_path: Path) -> None:
     assert "holds a report, not a dataset" in refusal(make(tmp_path / "out"), kind=Kind.DATASET)
 

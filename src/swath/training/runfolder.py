@@ -1,11 +1,12 @@
 """The folder of a run: made anew, or gone on with where the same training was stopped."""
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from swath.errors import BusyError, OutputExistsError, Remedy, SettingsError
+from swath.errors import BusyError, OutputError, OutputExistsError, Remedy, SettingsError
 from swath.files import read_json, refusals_blamed, write_json
 from swath.locks import locked
 from swath.models.trained import SPEC, WEIGHTS
@@ -107,9 +108,9 @@ def _make(folder: Path, plan: TrainPlan) -> None:
             write_json(begun / RUN_FILE, plan.decided.json())
             begun.rename(folder)  # fails where another process has made its own
     except OSError as error:
-        if folder.exists() or begun.exists():
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             raise BusyError(folder) from None
-        raise error from None
+        raise OutputError(folder, error.strerror or str(error)) from None
 
 
 def _is_of(folder: Path, plan: TrainPlan) -> bool:
