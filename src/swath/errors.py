@@ -19,6 +19,7 @@ class Remedy(StrEnum):
     RESUME = "resume"
     OVERWRITE_OR_RESUME = "overwrite or resume"
     OTHER_OUT = "another folder"
+    ELSEWHERE = "another folder only"
     RUN = "run"
     SITE = "site"
     BANDS = "bands"
@@ -132,6 +133,17 @@ class OutputExistsError(SwathError):
 
     def __init__(self, path: object, why: str = "", remedy: Remedy = Remedy.OVERWRITE) -> None:
         super().__init__(f"{path} exists already{why}", remedy)
+
+
+class OutputError(SwathError):
+    """An output cannot be written: no space, no rights, a limit, or not a place for it."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: cannot be written ({reason})")
+
+
+class DivergedError(SwathError):
+    """The loss of a training is no longer a finite number."""
 
 
 class BusyError(SwathError):

@@ -7,7 +7,9 @@ import typer
 
 OutOption = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what swath has written to --out.")
+]
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"],
     typer.Option("--device", help="Where the networks run; auto takes CUDA where there is one."),

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from swath.errors import InputError, ModelError
-from swath.files import check_file, read_json, replacing, sha256, write_json
+from swath.files import check_file, read_json, sha256, write_bytes, write_json
 from swath.models.names import names_of
 from swath.models.network import FusionNetwork, ImageNetwork, OneDate, SeriesNetwork
 from swath.models.registry import TwoStages, WholeSeries, architecture
@@ -167,9 +167,7 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
             k: v.half() if v.is_floating_point() and v.half().isfinite().all() else v
             for k, v in weights.items()
         }
-    with replacing(folder / WEIGHTS) as temporary:
-        # Not save_file, which makes files that only their owner may read.
-        temporary.write_bytes(save(weights))
+    write_bytes(folder / WEIGHTS, save(weights))
     write_json(folder / SPEC, model.spec.model_dump(mode="json"))
 
 

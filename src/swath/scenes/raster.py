@@ -22,6 +22,7 @@ from rasterio.windows import Window as RasterioWindow
 from swath.errors import GridError, InputError, reason_of
 from swath.files import check_file, replacing
 from swath.grid import Grid, Window, transform_bounds
+from swath.scenes.checked import writing_checked
 from swath.sentinel2 import TCI_BANDS
 
 BLOCK_PX = 256
@@ -304,9 +305,9 @@ def write_raster(
         "interleave": "pixel",
         **({"photometric": "RGB"} if rgb else {}),
     }
-    with replacing(path) as temporary, rasterio.open(temporary, "w", **profile) as target:
+    with replacing(path) as temporary, writing_checked(temporary, profile, path) as target:
         target.write(image)
-        target.descriptions = tuple(names)
-        target.update_tags(**(tags or {}))
+        target.file.descriptions = tuple(names)
+        target.file.update_tags(**(tags or {}))
         if colors:
-            target.write_colormap(1, {value: (*color, 255) for value, color in colors.items()})
+            target.file.write_colormap(1, {value: (*color, 255) for value, color in colors.items()})

@@ -7,9 +7,10 @@ from pathlib import Path
 import geopandas
 
 from swath.errors import SettingsError
-from swath.files import replacing_folder
 from swath.grid import Bounds, Grid
 from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
+from swath.labels.table import write_features
+from swath.outfolder import Kind, replacing_folder
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
@@ -128,7 +129,8 @@ def simulate_place(
     """
     settings = settings or PlaceSettings()
     seed, values = settings.seed, Parameters()
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    reads = [] if osm_file is None else [osm_file]
+    with replacing_folder(out, Kind.WORLD, reads, overwrite=overwrite) as folder:
         layout = _lay_out(osm_file, settings)
         _, south, _, north = layout.grid.lonlat_bounds
         climate = draw_climate((south + north) / 2, seed)
@@ -147,7 +149,7 @@ def simulate_place(
         tables = {"truth": truth, "labels": draw_map(truth, layout, values.mapper)}
         for file, table in tables.items():
             table.attrs["attribution"] = attribution
-            table.to_parquet(folder / f"{file}.parquet")
+            write_features(folder / f"{file}.parquet", table)
         if settings.landscapes or settings.change:
             _write_roads(folder / "roads.gpkg", dated_roads(layout, days))
         stem = "invented" if osm_file is None else osm_file.name.split(".")[0]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from swath.files import write_text
 from swath.grid import Finer
 from swath.labels.burn import Widening
 from swath.labels.source import LabelSettings
@@ -195,4 +196,4 @@ def write_sites_file(path: Path, settings: SitesFile, *remarks: str) -> None:
     """Write SITES.yaml with remarks above it, a comment each; what is as by default is not said."""
     values = settings.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    path.write_text("".join(f"# {remark}\n" for remark in remarks) + text, "utf-8")
+    write_text(path, "".join(f"# {remark}\n" for remark in remarks) + text)
