@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from swath.errors import InputError, SettingsError
+from swath.errors import GridError, InputError, SettingsError
 from swath.grid import (
     LONLAT,
     Bounds,
@@ -35,6 +35,9 @@ from swath.sites.schema import SitesFile
 
 LEAST_SHARED = 0.8
 """Where the dates of a site share less of the box around them, that is said."""
+
+MOST_SERIES_PX = 500_000_000
+"""Pixels of the grid of a series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +197,19 @@ def plan_grid(
     if crs is not None:
         _check_metres(crs, *_centre(place))
     if bounds is not None:
-        return Grid.from_lonlat(bounds, crs, resolution_m)
+        return _bounded(Grid.from_lonlat(bounds, crs, resolution_m))
     crs = crs or utm_crs(*_centre(place))
-    return Grid.from_bounds(_shared(scenes, _boxes(scenes, crs)), crs, resolution_m)
+    return _bounded(Grid.from_bounds(_shared(scenes, _boxes(scenes, crs)), crs, resolution_m))
+
+
+def _bounded(grid: Grid) -> Grid:
+    """A grid that images are brought onto, which take memory; `GridError` if it is too large."""
+    if grid.window.size > MOST_SERIES_PX:
+        raise GridError(
+            f"a grid of {grid.height} x {grid.width} pixels; expected at most {MOST_SERIES_PX} for a site "
+            "(four whole scenes): give smaller bounds or larger pixels"
+        )
+    return grid
 
 
 def _tell_lost(name: str, scenes: Sequence[Scene], grid: Grid) -> None:
@@ -229,7 +242,7 @@ def plan_whole_grid(scenes: Sequence[Scene]) -> Grid:
     boxes = _boxes(scenes, crs)
     left, bottom = (min(box[side] for box in boxes) for side in (0, 1))
     right, top = (max(box[side] for box in boxes) for side in (2, 3))
-    return Grid.from_bounds((left, bottom, right, top), crs)
+    return _bounded(Grid.from_bounds((left, bottom, right, top), crs))
 
 
 def _check_metres(crs: str, lon: float, lat: float) -> None:
