@@ -44,8 +44,7 @@ Bounds = tuple[float, float, float, float]
 where a box crosses the 180th meridian."""
 
 _TRUE = 0.01
-"""Metres of a projection that are off by less than this share are metres: UTM's are by 0.002 even in
-a neighbouring zone, those of Web Mercator by 0.5 at 48 degrees."""
+"""Share by which metres may be off: UTM's are by 0.002 in a neighbouring zone, Web Mercator's by 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +189,7 @@ class Grid:
         """The grid that covers (west, south, east, north) in degrees.
 
         Args:
-            bounds: In degrees; across the 180th meridian, east is below west (as in GeoJSON) or
-                above 180.
+            bounds: In degrees; across the 180th meridian, east is below west or above 180.
             crs: A projected system in metres; None for the UTM zone of the centre.
             resolution_m: Pixel size.
 
@@ -327,11 +325,7 @@ def is_metric(crs: str) -> bool:
 
 
 def true_metres(crs: str, lon: float, lat: float) -> float:
-    """How long 1 m of a system that `is_metric` is on the ground, in the direction that is most off.
-
-    Raises:
-        GridError: The place cannot be expressed in it.
-    """
+    """How long 1 m of a system that `is_metric` is on the ground, in the direction that is most off."""
     step_m = 100.0
     x, y, *_ = transform_bounds((lon, lat, lon, lat), LONLAT, crs)
     back = Transformer.from_crs(crs, LONLAT, always_xy=True)
@@ -374,9 +368,8 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
         left, bottom, right, top = transformer.transform_bounds(*bounds, densify_pts=21)
     except ProjError:
         names = (CRS.from_user_input(crs).name for crs in (source, target))
-        raise GridError(
-            f"nobody knows how {' and '.join(names)} lie to each other; georeference it"
-        ) from None
+        what = f"nobody knows how {' and '.join(names)} lie to each other; georeference it"
+        raise GridError(what) from None
     if not all(math.isfinite(value) for value in (left, bottom, right, top)):
         raise GridError(f"the bounds {bounds} in {source} lie outside {target}")
     if right < left:  # degrees, across the 180th meridian
