@@ -1,0 +1,106 @@
+"""All numbers of the recipe, and where its places are split."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from swath.legend import read_legend
+from swath.models.spec import ModelSpec
+from swath.scaling import Scaling
+from swath.sentinel2 import STANDARD_MEDIAN, STANDARD_SPREAD, ImageSettings
+
+SPREADS = (-5.0, 15.0)
+"""What a place's 8 bits hold of a pixel, in spreads from its scene's median; beyond lie clouds."""
+
+INPUT_OFFSET, INPUT_SCALE = 0.2, 1.5
+"""The network sees (spreads - 0.2) / 1.5: about mean 0 and deviation 1 over the places."""
+
+PIXEL_M = 10
+
+FAR_M = 999.0
+"""The distance to a line where there is none near."""
+
+MODEL = "unet-attention"
+"""The architecture whose first half a U-Net is; `fusion.py --network` gives it another second half."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a network learns from and how. `--set name=value` of `unet.py` and `fusion.py` changes one.
+
+    Attributes:
+        finer: Map pixels to the side of an image pixel.
+        target: What is a road: `15`: all within so many metres, half to each side of a line; `class`: as
+            wide as its class; `soft`: a Gaussian of the distance (`soft_m`).
+        width: Of the U-Net's first level.
+        steps, batch, patch_px: Batches of so many patches of so many image pixels to the side.
+        free: The share of patches at any turn and at a scale of up to `zoom`; the others turn by quarters.
+        offset_px: By so much do patches that turn by quarters lie off the image's pixels, so that each of
+            theirs is the mean of four. The starter weights were made so; 0 would take the pixels as they are.
+        near: The share of patches about a point of a line; the others lie anywhere.
+        real, unlabelled: Their shares of a batch; the rest is simulated.
+        taught: The teachers' share of a labelled pixel's truth; elsewhere they are the truth.
+        clouds: The share of patches with a painted cloud.
+        missing: The share of patches without the near infrared.
+        peak: The learning rate at its highest; it rises over 5 % of the steps and falls as a cosine.
+        average: Of the weights that are kept, what each step leaves of the average before it.
+        loss_weight: Of the cross entropy; the rest is -log of the soft IoU.
+    """
+
+    finer: int = 2
+    target: str = "15"
+    soft_m: float = 6.0
+    width: int = 32
+    steps: int = 2400
+    batch: int = 24
+    patch_px: int = 160
+    free: float = 0.5
+    zoom: float = 1.3
+    offset_px: float = 0.5
+    near: float = 0.5
+    real: float = 0.55
+    unlabelled: float = 0.15
+    taught: float = 0.5
+    clouds: float = 0.08
+    missing: float = 0.25
+    peak: float = 2e-3
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.998
+    loss_weight: float = 0.7
+
+    def changed(self, settings: list[str]) -> "Recipe":
+        """With some values replaced, each given as `name=value`."""
+        types = {field.name: type(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        pairs = [setting.split("=", 1) for setting in settings]
+        return dataclasses.replace(self, **{name: types[name](value) for name, value in pairs})
+
+    def spec(self, learnt: list[str], attribution: str) -> ModelSpec:
+        """What a U-Net's `model.json` says; standardised numbers are 10000 + 1000 spreads."""
+        bands = ("B04", "B03", "B02", "B08")
+        offset, scale = STANDARD_MEDIAN + STANDARD_SPREAD * INPUT_OFFSET, STANDARD_SPREAD * INPUT_SCALE
+        return ModelSpec(
+            name=MODEL,
+            image=ImageSettings(bands=bands, encoding="standardised", optional=("B08",)),
+            legend=read_legend("roads"),
+            scaling=Scaling(offset=(offset,) * len(bands), scale=(scale,) * len(bands)),
+            finer=self.finer,
+            sizes={"width": self.width, "decoder_convs": 1},
+            dates=1,
+            splits={"train": learnt},
+            training=dataclasses.asdict(self),
+            attribution=attribution,
+        )
+
+
+FUSION = Recipe(steps=1200, peak=5e-3, average=0.995, patch_px=48, batch=24, real=0.5, clouds=0.6, missing=0.1)
+"""Of the fusion: `batch` is dates in a batch, `clouds` those of the second look at every date."""
+
+
+def simulated_split(number: int) -> str:
+    """What place `number` of `simulated-corpus.py` is for.
+
+    U-Nets learn from `train`; the fusion from `fusion` too, whose PMaps are those of unseen ground.
+    """
+    if number >= 56:
+        return "test"
+    return "fusion" if number >= 53 or number % 10 == 5 else "train"
