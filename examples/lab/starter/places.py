@@ -1,16 +1,16 @@
 """Places as the recipe keeps them, one `NAME.npz` each: real ones of a sites file, or simulated ones.
 
-    python places.py real SITES.yaml OUT
-    python places.py simulated CORPUS OUT        CORPUS: made by examples/lab/simulated-corpus.py
+python places.py real SITES.yaml OUT
+python places.py simulated CORPUS OUT        CORPUS: made by examples/lab/simulated-corpus.py
 
-    images     (T, H, W, 4) uint8, B04 B03 B02 B08: 1..255 = -5..15 spreads (`recipe.SPREADS`); 0 = no data
-    xy, offsets    lines: column, row in image pixels from the upper left corner; line i has
-                   xy[offsets[i] : offsets[i + 1]]. None of the four of lines in a place without labels
-    half_m     (lines,) half of a line's width in metres, by its class or as simulated
-    since, until   (lines,) the first date that shows it; the one after the last
-    unsure_xy, unsure_offsets    lines near which nothing counts
-    cover      (H, W) bool, where the lines are complete
-    split, attribution      what the place may be used for; who made it
+images     (T, H, W, 4) uint8, B04 B03 B02 B08: 1..255 = -5..15 spreads (`recipe.SPREADS`); 0 = no data
+xy, offsets    lines: column, row in image pixels from the upper left corner; line i has
+               xy[offsets[i] : offsets[i + 1]]. None of the four of lines in a place without labels
+half_m     (lines,) half of a line's width in metres, by its class or as simulated
+since, until   (lines,) the first date that shows it; the one after the last
+unsure_xy, unsure_offsets    lines near which nothing counts
+cover      (H, W) bool, where the lines are complete
+split, attribution      what the place may be used for; who made it
 """
 
 import argparse

@@ -89,7 +89,9 @@ def read_place(path: Path, finer: int, target: str) -> Place:
     return Place(*head, xy, offsets, np.stack(lines), np.stack(edges), cover)
 
 
-def points_along(xy: NDArray, offsets: NDArray, which: NDArray[np.bool_], every_m: float) -> NDArray[np.float64]:
+def points_along(
+    xy: NDArray, offsets: NDArray, which: NDArray[np.bool_], every_m: float
+) -> NDArray[np.float64]:
     """(N, 2) points on lines (column, row in image pixels), about `every_m` from one to the next."""
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     starts = np.flatnonzero((owner[:-1] == owner[1:]) & which[owner[:-1]]) if len(owner) else owner
@@ -123,8 +125,14 @@ def spreads(images: Tensor) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """Patches: images (B, 4, s, s) in spreads, known (B, s, s); and of map pixels (B, ns, ns) the distance
-    to the road in metres, where labels count, and what teachers see, -1 where they saw nothing.
+    """Patches, each of its image pixels (s) and its map pixels (ns).
+
+    Attributes:
+        images: (B, 4, s, s) in spreads.
+        known: (B, s, s) bool.
+        distance_m: (B, ns, ns) to the road, as of `Place.edge_m`.
+        use: (B, ns, ns) bool, where labels count.
+        taught: (B, ns, ns) what teachers see, 0..1; -1 where they saw nothing.
     """
 
     images: Tensor

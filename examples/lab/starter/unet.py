@@ -7,8 +7,8 @@ OUT/NAME is a run of swath that has no fusion yet; scores go to OUT/scores.jsonl
 (mean) and of the mean over all dates, what `scores.score` says.
 
 --without: places that are held out, and scored instead. --measured: learns from validation places too, whose
-labels have no stated licence: a network to measure with. --teachers: runs whose mean over eight looks is half of
-the truth of labelled ground, and the truth of all other; unlabelled places are learnt from then.
+labels have no stated licence: a network to measure with. --teachers: runs whose mean over eight looks is half
+of the truth of labelled ground, and the truth of all other; unlabelled places are learnt from then.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def road_share(distance_m: Tensor, recipe: Recipe) -> Tensor:
 
 
 def loss_of(logits: Tensor, road: Tensor, weight: Tensor, share: float) -> Tensor:
-    """swath's loss, a H - (1 - a) log J, for truths between 0 and 1 and pixels that weigh differently."""
+    """The loss of swath, a H - (1 - a) log J, for truths from 0 to 1 and pixels that weigh differently."""
     weight = weight.float().unsqueeze(1)
     truth, wide = torch.stack([1 - road, road], dim=1), logits.float()
     entropy = functional.binary_cross_entropy_with_logits(wide, truth, reduction="none") * weight
@@ -183,11 +183,20 @@ def evaluate(
     found = {}
     for number in held:
         place = corpus.places[number]
+        if place.line_m is None:
+            continue
         road, known = road_of(networks, corpus, number, looks).cpu().numpy(), place.known.all(axis=0)
         single = np.mean([score(one, place, known) for one in road], axis=0)
         found[f"{place.name}/1"] = np.round(single, 3).tolist()
         found[f"{place.name}/all"] = np.round(score(road.mean(axis=0), place, known), 3).tolist()
     return found
+
+
+def keep_scores(out: Path, name: str, looks: Orientations, scores: dict[str, list[float]]) -> None:
+    """Add a line to OUT/scores.jsonl."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "scores.jsonl").open("a") as file:
+        file.write(json.dumps({"name": name, "looks": looks, "scores": scores}) + "\n")
 
 
 def role(place: Place, a: argparse.Namespace) -> str:
@@ -198,10 +207,8 @@ def role(place: Place, a: argparse.Namespace) -> str:
         return "simulated" if place.split == "simulated train" and not a.no_simulated else "none"
     if place.edge_m is None:
         return "unlabelled" if a.teachers else "none"
-    if place.split == "train" or (place.split == "validation" and a.measured):
-        return "real"
-    # Of the places that are never learnt from, folds need no scores: every fold would have the same.
-    return "held" if place.split == "test" or not a.measured else "none"
+    learnt = ("train", "validation") if a.measured else ("train",)
+    return "real" if place.split in learnt else "held"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -231,29 +238,15 @@ def main(argv: list[str] | None = None) -> None:
     if a.teachers:
         teachers = [load_model(path).fcn.to(corpus.device).eval() for path in a.teachers]
         teach(corpus, teachers, groups["held"])
-        keep_scores(a, [("teachers of " + a.name, teachers, [8])], corpus, groups["held"])
+        keep_scores(a.out, f"teachers of {a.name}", 8, evaluate(teachers, corpus, groups["held"], 8))
     learnt = [place for place in places if roles[place.name] != "held"]
     makers = "; ".join(sorted({place.attribution for place in learnt}))
     spec = recipe.spec([place.name for place in learnt], makers)
     network = learn(corpus, groups, build_fcn(spec), recipe)
     (a.out / a.name).mkdir(parents=True, exist_ok=True)
     save_model(a.out / a.name, TrainedModel(spec, network, None), half=True)
-    keep_scores(a, [(a.name, [network], a.looks)], corpus, groups["held"])
-
-
-def keep_scores(
-    a: argparse.Namespace,
-    runs: list[tuple[str, list[ImageNetwork], list[Orientations]]],
-    corpus: Corpus,
-    held: list[int],
-) -> None:
-    """Add lines to OUT/scores.jsonl: networks' names, from how many sides they looked, scores."""
-    a.out.mkdir(parents=True, exist_ok=True)
-    for name, networks, looks in runs:
-        for count in looks:
-            scores = evaluate(networks, corpus, held, count)
-            with (a.out / "scores.jsonl").open("a") as file:
-                file.write(json.dumps({"name": name, "looks": count, "scores": scores}) + "\n")
+    for looks in a.looks:
+        keep_scores(a.out, a.name, looks, evaluate([network], corpus, groups["held"], looks))
 
 
 if __name__ == "__main__":
