@@ -28,7 +28,7 @@ def command(
     from swath.errors import SettingsError
     from swath.evaluation.evaluate import evaluate, evaluate_labels
     from swath.report.folder import check_report, write_report
-    from swath.report.table import table_text
+    from swath.report.table import report_text
 
     if (dataset is None) == (labels is None):
         raise SettingsError("give what to score against: either --dataset or --labels")
@@ -42,12 +42,12 @@ def command(
     emit(
         {
             "report": str(out),
-            "rows": len(report.rows),
-            "summary": [row.as_json() for name in report.classes for row in report.table(name)],
+            "rows": len(report.rows) + len(report.class_maps),
+            "summary": report.summary(),
         },
         as_json,
         [
-            *(table_text(report, name) for name in report.classes),
+            *report_text(report),
             *report.notes,
             f"report: {page}",
         ],
