@@ -252,7 +252,9 @@ def _pool(sites: Sequence[SiteClasses]) -> dict[CandidateOrDate, ClassEvidence]:
         if all(candidate in site for site in sites)
     }
     labelled = shared[Candidate.MEAN].matrix.sum(axis=(0, 2))
-    days = {day: shared.pop(day) for day in list(shared) if isinstance(day, dt.date)}
+    days: dict[CandidateOrDate, ClassEvidence] = {
+        day: shared.pop(day) for day in list(shared) if isinstance(day, dt.date)
+    }
     everywhere = commonest(shared, int(labelled.argmax()))
     return {**days, Candidate.DATES: _join(together), **shared, Candidate.COMMONEST: everywhere}
 

@@ -72,8 +72,9 @@ def read_decisions(maps: SiteMaps) -> Iterator[tuple[CandidateOrDate, Decision]]
         decision = _read(maps, candidate, candidate == stored)
         yield candidate, decision
         if candidate == Candidate.MEAN:
-            shifted = [np.roll(part, (SHIFT_PX,) * 2, (0, 1)) for part in (decision.classes, decision.bins)]
-            yield Candidate.SHIFTED, Decision(shifted[0], shifted[1], decision.known)
+            shift = (SHIFT_PX, SHIFT_PX)
+            classes, bins = np.roll(decision.classes, shift, (0, 1)), np.roll(decision.bins, shift, (0, 1))
+            yield Candidate.SHIFTED, Decision(classes, bins, decision.known)
 
 
 def _read(maps: SiteMaps, candidate: CandidateOrDate, stored: bool) -> Decision:
@@ -95,11 +96,14 @@ def _pmap(
     if not isinstance(candidate, Candidate):
         return read_pmap(maps.pmap_path(candidate), strip)
     loaded = [read_pmap(maps.pmap_path(date), strip) for date in maps.dates]
-    pmaps, seen = (np.stack(part) for part in zip(*loaded, strict=True))
+    pmaps = np.stack([pmap for pmap, _ in loaded])
+    seen = np.stack([mask for _, mask in loaded])
+    known: NDArray[np.bool_] = seen.any(axis=0)
     if candidate == Candidate.MAX and maps.legend.unmapped == "ignore":
         # The control takes class 0 for what is left; here it is a class as the others.
-        return np.where(seen[:, None], pmaps, 0).max(axis=0), seen.any(axis=0)
-    return FUSIONS[candidate](pmaps, seen), seen.any(axis=0)
+        highest: NDArray[np.float32] = np.where(seen[:, None], pmaps, np.float32(0)).max(axis=0)
+        return highest, known
+    return FUSIONS[candidate](pmaps, seen), known
 
 
 def gather_classes(

@@ -26,6 +26,7 @@ from swath.evaluation.measurement import (
 from swath.evaluation.report import ModelOfSite, Report
 from swath.evaluation.row import best_control, paired_of, rows_of
 from swath.evaluation.truth import WHOLE, Truth, truth_of_file, truths_of_dataset
+from swath.labels.source import LabelSettings
 from swath.legend import LegendClass
 from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.metrics.histogram import threshold
@@ -90,23 +91,26 @@ def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluatio
     return _evaluate(pairs, against, dataset.attribution, seed)
 
 
-def evaluate_labels(maps_folder: Path, labels: Path, *, seed: int = 0) -> Evaluation:
-    """Score the one map that lies on a label file's grid.
+def evaluate_labels(maps_folder: Path, labels: LabelSettings, *, seed: int = 0) -> Evaluation:
+    """Score the one map that a label file belongs to.
 
     The only split is `all`; centre lines are the label's skeleton.
 
     Args:
         maps_folder: MAPS, of `swath map`.
-        labels: uint8 GeoTIFF of class ids of the maps' legend, 255 = ignore.
+        labels: uint8 GeoTIFF of class ids of the maps' legend on the map's grid, 255 = ignore; or any
+            other labels that `swath build` reads: features with tags, polygons, points or a raster
+            with codes. Paths start at the working directory.
         seed: Of the resampling behind the intervals.
 
     Raises:
         DatasetError: No maps, or no labelled pixel under the map.
         GridError: No map lies on the label's grid, or several do.
         InputError: Not such a label file.
+        SettingsError: A crosswalk that is unknown, or of another legend.
     """
     pair = truth_of_file(read_maps(maps_folder), labels)
-    against = {"labels": str(labels), "maps": str(maps_folder)}
+    against = {"labels": str(labels.path), "maps": str(maps_folder)}
     return _evaluate((pair,), against, pair[0].attribution, seed)
 
 

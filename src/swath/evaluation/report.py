@@ -105,9 +105,8 @@ class Report(Written):
 
     def _repr_html_(self) -> str:
         """The table of the classes, or of two of them the paper's, for notebooks."""
-        tables = []
         if self.class_maps:
-            rows = {
+            scores = {
                 self.name(row.model): {
                     "accuracy": row.accuracy,
                     "mean IoU": row.mean_iou,
@@ -115,8 +114,9 @@ class Report(Written):
                 }
                 for row in self.class_columns(self.headline_split)
             }
-            frame = pandas.DataFrame(rows, dtype=float)
-            return f"{frame.to_html(float_format='{:.3f}'.format, na_rep='–')}<p>{escape(self.stands_on)}</p>"
+            table = pandas.DataFrame(scores, dtype=float).to_html(float_format="{:.3f}".format, na_rep="–")
+            return f"{table}<p>{escape(self.stands_on)}</p>"
+        tables = []
         for class_name in self.classes:
             rows = self.table(class_name)
             columns = {
