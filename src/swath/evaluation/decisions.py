@@ -98,7 +98,7 @@ def _pmap(
     loaded = [read_pmap(maps.pmap_path(date), strip) for date in maps.dates]
     pmaps = np.stack([pmap for pmap, _ in loaded])
     seen = np.stack([mask for _, mask in loaded])
-    known: NDArray[np.bool_] = seen.any(axis=0)
+    known = np.asarray(seen.any(axis=0))
     if candidate == Candidate.MAX and maps.legend.unmapped == "ignore":
         # The control takes class 0 for what is left; here it is a class as the others.
         highest: NDArray[np.float32] = np.where(seen[:, None], pmaps, np.float32(0)).max(axis=0)

@@ -143,6 +143,20 @@ class SiteMaps(BaseModel):
 
         return gpd.read_parquet(self.parquet_path)
 
+    def landcover(self) -> "gpd.GeoDataFrame":
+        """The classes as polygons that cover the map, in its CRS.
+
+        `class`, `class_id`, `probability` (the mean of the fused PMap, 0..1), `area_ha`.
+
+        Raises:
+            DatasetError: The legend has no class of areas, so there is no such file.
+        """
+        import geopandas as gpd
+
+        if not self.landcover_path.is_file():
+            raise DatasetError(f"{self.folder} has no {self.landcover_path.name}: its legend maps no areas")
+        return gpd.read_file(self.landcover_path, layer="landcover")
+
     def to_xarray(self) -> "xr.Dataset":
         """All arrays with their coordinates, in memory.
 
@@ -237,6 +251,11 @@ class SiteMaps(BaseModel):
     def parquet_path(self) -> Path:
         """The same vectors in one table."""
         return self.folder / "roads.parquet"
+
+    @property
+    def landcover_path(self) -> Path:
+        """The classes as polygons that cover the map, where the legend has classes of areas."""
+        return self.folder / "landcover.gpkg"
 
     @property
     def changes_path(self) -> Path:

@@ -70,7 +70,7 @@ def write_vectors(maps: SiteMaps) -> None:
     grid = read_grid(maps.classes_path)
     with replacing(maps.parquet_path) as table, replacing(maps.gpkg_path) as package:
         groups = _write_parquet(table, maps, grid)
-        with pq.ParquetFile(table) as source, _dated(maps.dates[-1]):
+        with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
             for c in maps.legend.foreground:
                 _write_layer(package, maps, grid, c, source, groups[c.name])
 
@@ -154,7 +154,7 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
 
 
 @contextmanager
-def _dated(day: dt.date) -> Iterator[None]:
+def dated(day: dt.date) -> Iterator[None]:
     """Let GeoPackages say that they were last changed on `day`, not now: same maps, same bytes."""
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{day}T00:00:00.000Z"})
     try:
