@@ -91,7 +91,7 @@ def _with_junctions(
     rings = [ring for outline in outlines for ring in outline]
     polygon = np.repeat(np.arange(len(outlines)), [len(outline) for outline in outlines])
     xy = np.array(list(chain.from_iterable(rings)), np.int64)
-    ring = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
+    ring = np.repeat(np.arange(len(rings)), [len(vertices) for vertices in rings])
     inside = ring[1:] == ring[:-1]  # the side from a vertex to the next
     start, end = xy[:-1][inside], xy[1:][inside]
     parts, owners, order = [xy], [ring], [np.arange(len(xy), dtype=np.float64)]
@@ -120,7 +120,7 @@ def _with_junctions(
     starts = np.flatnonzero(np.diff(polygon, prepend=-1))
     ends = np.append(starts[1:], len(noded))
     solid: NDArray[np.object_] = shapely.polygons(noded[starts])
-    for at in np.flatnonzero(ends - starts > 1):
+    for at in np.flatnonzero(ends - starts > 1).tolist():
         solid[at] = shapely.Polygon(noded[starts[at]], noded[starts[at] + 1 : ends[at]])
     return solid
 

@@ -26,6 +26,7 @@ class ModelSpec(BaseModel):
         orientations: In how many orientations the network for one image looks at it: 1, or the
             mean of all 8.
         temperature: Of the fused maps, fitted on the validation sites; 1 where there were none.
+        unpredicted: Of many classes, those that the validation sites have and no pixel of their maps got.
         splits: Split -> names of the sites that this run trained on, chose by, and left for test.
         training: The settings of the run.
         data: Hashes of the images and labels that it saw.
@@ -44,6 +45,7 @@ class ModelSpec(BaseModel):
     dates: int = Field(ge=1)
     orientations: Literal[1, 8] = 1
     temperature: float = Field(default=1.0, gt=0)
+    unpredicted: tuple[str, ...] = ()
     splits: dict[str, list[str]]
     training: dict[str, JsonValue] = {}
     data: dict[str, str] = {}
