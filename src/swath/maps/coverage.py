@@ -120,8 +120,9 @@ def _with_junctions(
     starts = np.flatnonzero(np.diff(polygon, prepend=-1))
     ends = np.append(starts[1:], len(noded))
     solid: NDArray[np.object_] = shapely.polygons(noded[starts])
-    for at in np.flatnonzero(ends - starts > 1).tolist():
-        solid[at] = shapely.Polygon(noded[starts[at]], noded[starts[at] + 1 : ends[at]])
+    for with_holes in np.flatnonzero(ends - starts > 1):
+        first, end = starts[with_holes], ends[with_holes]
+        solid[with_holes] = shapely.Polygon(noded[first], noded[first + 1 : end])
     return solid
 
 
