@@ -25,7 +25,7 @@ class Survey:
     Attributes:
         region: The rectangle that patches may see.
         dates: Number of acquisitions of the site.
-        labelled: (n, 2) centres of the cells with labels: row and column in the site's pixels.
+        labelled: (n, 2) centres of the cells with labels: row and column in image pixels.
         foreground: The same for the cells that hold a class, an array (m, 2) each for the classes that
             the legend maps and the region has.
         pixels: Number of labelled pixels.
@@ -44,7 +44,7 @@ class Patch:
     """One training sample: a window of a series, turned.
 
     Attributes:
-        window: Pixels of the site; what lies outside `region` is no data and *ignore*.
+        window: Image pixels of the site; what lies outside `region` is no data and *ignore*.
         region: The rectangle of the split: no pixel outside it is ever seen.
         dates: Indices of the acquisitions, ascending, so oldest first.
         symmetry: Element of D4 for the images and the label alike.
@@ -60,7 +60,7 @@ class Patch:
 def survey_labels(
     site: str, region: Window, dates: int, labels: NDArray[np.uint8], classes: Sequence[int] = (1,)
 ) -> Survey:
-    """Count the labels of a region, (H, W) uint8 with 255 = ignore, in cells of `CELL_PX`.
+    """Count the labels of a region, (H, W) uint8 in image pixels, 255 = ignore, by cells of `CELL_PX`.
 
     Patches are laid around `classes`, the ids of those that the legend maps.
     """

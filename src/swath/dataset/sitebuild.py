@@ -11,7 +11,7 @@ from swath.dataset.site import Acquisition, Region, Site
 from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
 from swath.files import replacing, sha256
-from swath.grid import Grid
+from swath.grid import Grid, refine
 from swath.labels.burn import burn, burn_mask, margin_px
 from swath.labels.crosswalk import read_crosswalk
 from swath.labels.features import read_polygons
@@ -41,6 +41,11 @@ class SiteJob:
     settings: SitesFile
     legend: Legend
     base: Path
+
+    @property
+    def map_grid(self) -> Grid:
+        """Of the labels."""
+        return self.series.grid.finer(self.settings.finer)
 
     @property
     def site(self) -> SiteSettings:
@@ -109,14 +114,15 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         regions=job.regions,
         labels_date=job.site.labels_date if date is None else dt.date.fromisoformat(date),
         shift_m=job.site.shift_m,
+        finer=job.settings.finer,
     )
     return site, source.attribution
 
 
 def _read_features(job: SiteJob) -> Labelled:
     """The features of the labels, moved."""
-    grid, (east, north) = job.series.grid, job.site.shift_m
-    margin = margin_px(job.legend, grid, job.settings.widening)
+    grid, (east, north) = job.map_grid, job.site.shift_m
+    margin = margin_px(job.legend, grid, job.settings.lines)
     # Where the labels lie before they are moved.
     source = read_labels_source(job.labels, job.legend, grid.moved(-east, -north), job.base, margin)
     if (east, north) == (0.0, 0.0):
@@ -143,11 +149,15 @@ def _build_image(
 
 
 def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(H, W) uint8 class ids; 255 where no date has data, or the labels are not complete."""
-    grid = job.series.grid
+    """(nH, nW) uint8 class ids; 255 where no date has data, or the labels are not complete.
+
+    `seen` is (H, W), in image pixels.
+    """
+    grid = job.map_grid
     labels = source.classes
     if labels is None:
-        labels = burn(source.features, job.legend, grid, job.settings.widening)
+        labels = burn(source.features, job.legend, grid, job.settings.lines)
+    seen = refine(seen, job.settings.finer)
     usable = seen.copy() if source.complete is None else seen & source.complete
     if job.site.coverage is not None:
         path = job.base / job.site.coverage
@@ -173,7 +183,7 @@ def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: L
     write_raster(
         path,
         labels[None],
-        job.series.grid,
+        job.map_grid,
         nodata=IGNORE,
         names=["class"],
         colors={c.id: c.rgb for c in job.legend.classes},

@@ -72,7 +72,7 @@ def read_decisions(maps: SiteMaps) -> Iterator[tuple[CandidateOrDate, Decision]]
         decision = _read(maps, candidate, candidate == stored)
         yield candidate, decision
         if candidate == Candidate.MEAN:
-            shift = (SHIFT_PX, SHIFT_PX)
+            shift = (maps.finer * SHIFT_PX,) * 2
             classes, bins = np.roll(decision.classes, shift, (0, 1)), np.roll(decision.bins, shift, (0, 1))
             yield Candidate.SHIFTED, Decision(classes, bins, decision.known)
 

@@ -57,7 +57,10 @@ def draw_classes(folder: Path, maps: SiteMaps, truth: Truth) -> list[Picture]:
     pictures = {"label": class_colours(shown, legend), "map": class_colours(mapped, legend)}
     if truth.acquisitions:
         newest = ([a for a in truth.acquisitions if a.date in maps.dates] or truth.acquisitions)[-1]
-        pictures = {str(newest.date): rgb_view(read_image(newest, view), truth.bands), **pictures}
+        pictures = {
+            str(newest.date): rgb_view(read_image(newest, view.coarser(maps.finer)), truth.bands),
+            **pictures,
+        }
     key = {c.name: c.rgb for c in legend.classes} | {"ignore": IGNORE_RGB}
     return [
         draw_panels(
