@@ -181,6 +181,10 @@ def command(
     orientations: OrientationsOption = None,
     tile: TileOption = 1024,
     threshold: ThresholdOption = "scene",
+    unit_ha: Annotated[
+        float,
+        typer.Option(min=0, max=10_000, help="Land cover: smaller areas become part of a neighbour."),
+    ] = 0.1,
     workers: JobWorkersOption = None,
     scheduler: SchedulerOption = None,
     resume: Annotated[
@@ -214,6 +218,7 @@ def command(
         Workers.choose(workers, scheduler),
         resume,
         overwrite,
+        unit_ha,
     )
     _, model = load_run(arguments.run)
     done = map_request(arguments.request(options.workers), model, out, options)
@@ -245,7 +250,7 @@ def read_threshold(text: str) -> "Threshold":
 def report(mapped: "MappedSite") -> dict[str, object]:
     """What `--json` says of a site."""
     maps = mapped.maps
-    files = [*maps.raster_paths, maps.gpkg_path, maps.parquet_path, maps.item_path]
+    files = [*maps.raster_paths, *maps.vector_paths, maps.item_path]
     return {
         "site": maps.site,
         "dates": [str(date) for date in maps.dates],

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from swath.errors import GridError, InputError
 from swath.files import replacing
 from swath.maps.coverage import cover, merge_small, three_wide
-from swath.maps.landcover import UNIT_HA, pixel_ha
+from swath.maps.geopackage import dated
+from swath.maps.landcover import pixel_ha
+from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid
-from swath.maps.vectors import dated
 
 _SAME = np.iinfo(np.uint16).max
 """Stands for no change among the codes of changes."""

@@ -14,19 +14,12 @@ from swath.files import replacing
 from swath.grid import Grid, Window
 from swath.legend import Legend, LegendClass
 from swath.maps.coverage import Coverage, cover, merge_small
-from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps, read_bytes, read_grid
-from swath.maps.vectors import dated
-
-UNIT_HA = 0.1
-"""The minimum mapping unit: a map of 10 m cannot be trusted with less than ten of its pixels."""
+from swath.maps.geopackage import dated
+from swath.maps.manifest import UNIT_HA
+from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid, read_pmap
 
 SHEET_PX = 2048
 """Areas are outlined in sheets of at most this side, and end at their edges, which fit together."""
-
-
-def covers_land(legend: Legend) -> bool:
-    """Whether a map has land cover as polygons: a class of areas is in its legend."""
-    return any(c.geometry == "area" for c in legend.classes)
 
 
 def outlined(legend: Legend) -> tuple[LegendClass, ...]:
@@ -98,7 +91,7 @@ def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[
             sheet = Window(row, col, SHEET_PX, SHEET_PX).intersect(grid.window)
             part, here = classes[sheet.slices], grid.crop(sheet)
             coverage = cover(part, here)
-            sure = _mean_probability(coverage, read_bytes(maps.fused_path, sheet), here)
+            sure = _mean_probability(coverage, read_pmap(maps.fused_path, sheet)[0], here)
             keep = np.isin(coverage.ids, shown)
             yield gpd.GeoDataFrame(
                 {
@@ -112,18 +105,21 @@ def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[
             )
 
 
-def _mean_probability(coverage: Coverage, codes: NDArray[np.uint8], grid: Grid) -> NDArray[np.float64]:
-    """(n,) the mean of each polygon's class in a fused PMap (lc, h, w) uint8 as stored; NaN: no pixel."""
+def _mean_probability(coverage: Coverage, pmap: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
+    """(n,) the mean of each polygon's class in a PMap (lc, h, w); NaN: too small to hold a pixel."""
     count = len(coverage.polygons)
     if not count:
         return np.zeros(0)
-    numbered = zip(coverage.polygons, range(count), strict=True)
     owner = features.rasterize(
-        numbered, out_shape=grid.shape, transform=grid.transform, fill=-1, dtype="int32"
+        zip(coverage.polygons, range(count), strict=True),
+        out_shape=grid.shape,
+        transform=grid.transform,
+        fill=-1,
+        dtype="int32",
     )
-    inside = (owner >= 0) & (codes[0] != PMAP_NODATA)
+    inside = owner >= 0
     whose = owner[inside]
-    values = np.take_along_axis(codes[:, inside], coverage.ids[whose][None], axis=0)[0]
+    values = np.take_along_axis(pmap[:, inside], coverage.ids[whose][None], axis=0)[0]
     pixels = np.bincount(whose, minlength=count)
     total = np.bincount(whose, weights=values, minlength=count)
-    return np.where(pixels > 0, total / np.maximum(pixels, 1), np.nan) / PMAP_SCALE
+    return np.where(pixels > 0, total / np.maximum(pixels, 1), np.nan)

@@ -136,13 +136,17 @@ class SiteMaps(BaseModel):
         return ids
 
     def roads(self) -> "gpd.GeoDataFrame":
-        """The foreground as vectors, in the CRS of the maps: roads, or what the legend maps.
+        """The classes of lines as vectors, in the CRS of the maps: their middle lines.
 
-        Middle lines of line classes, outlines of area classes; `class`, `probability` (the mean
-        of the fused PMap, 0..1), and `length_m` or `area_m2`.
+        `class`, `probability` (the mean of the fused PMap, 0..1) and `length_m`.
+
+        Raises:
+            DatasetError: The legend has no class of lines; see `landcover`.
         """
         import geopandas as gpd
 
+        if not self.legend.lines:
+            raise DatasetError(f"{self.folder} maps no lines ({', '.join(self.legend.names)}); see landcover")
         return gpd.read_parquet(self.parquet_path)
 
     def landcover(self) -> "gpd.GeoDataFrame":
@@ -155,8 +159,8 @@ class SiteMaps(BaseModel):
         """
         import geopandas as gpd
 
-        if not self.landcover_path.is_file():
-            raise DatasetError(f"{self.folder} has no {self.landcover_path.name}: its legend maps no areas")
+        if not self.legend.areas:
+            raise DatasetError(f"{self.folder} maps no areas ({', '.join(self.legend.names)}); see roads")
         return gpd.read_file(self.landcover_path, layer="landcover")
 
     def to_xarray(self) -> "xr.Dataset":
@@ -246,18 +250,24 @@ class SiteMaps(BaseModel):
 
     @property
     def gpkg_path(self) -> Path:
-        """The foreground as vectors, a layer a class."""
+        """The classes of lines as vectors, a layer a class; only where the legend has one."""
         return self.folder / "roads.gpkg"
 
     @property
     def parquet_path(self) -> Path:
-        """The same vectors in one table."""
+        """The same lines in one table."""
         return self.folder / "roads.parquet"
 
     @property
     def landcover_path(self) -> Path:
         """The classes as polygons that cover the map, where the legend has classes of areas."""
         return self.folder / "landcover.gpkg"
+
+    @property
+    def vector_paths(self) -> tuple[Path, ...]:
+        """All files of vectors: lines where the legend has classes of lines, polygons where it has areas."""
+        lines = (self.gpkg_path, self.parquet_path) if self.legend.lines else ()
+        return (*lines, *((self.landcover_path,) if self.legend.areas else ()))
 
     @property
     def changes_path(self) -> Path:

@@ -1,12 +1,10 @@
-"""The foreground of a map as vectors: middle lines of roads, outlines of areas."""
+"""A map as vectors: middle lines of roads; areas are written by `landcover`."""
 
-import datetime as dt
 import io
 import json
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,14 @@ import pyarrow.parquet as pq
 import pyogrio
 import shapely
 from numpy.typing import NDArray
-from rasterio import features
-from shapely.geometry import shape
 
 from swath.files import replacing
 from swath.grid import Grid, Window
 from swath.legend import LegendClass
+from swath.maps.geopackage import dated
+from swath.maps.landcover import write_landcover
 from swath.maps.lines import trace_lines
+from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, class_codes, read_bytes, read_grid
 from swath.tiles import Tile, plan_tiles
 
@@ -40,10 +39,6 @@ TRACERS = 2
 SHEET_MARGIN_PX = 64
 """What is seen around a sheet: the skeleton of anything narrower does not know of the sheets."""
 
-MEASURES: dict[str | None, str] = {"line": "length_m", "area": "area_m2"}
-GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
-
-
 Columns = dict[str, NDArray[Any]]
 """Features: a value each, by column."""
 
@@ -51,28 +46,34 @@ STRIP_PX = 512
 """Rows of the fused PMap that are in memory at a time."""
 
 
-def write_vectors(maps: SiteMaps) -> None:
-    """Write the foreground of a site's map as roads.gpkg and roads.parquet, in the map's CRS.
+def write_vectors(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
+    """Write a site's map as vectors, in the map's CRS.
 
-    The GeoPackage has a layer a class, named after it; the GeoParquet file has all in one table.
-    Line classes become the simplified middle lines of their pixels, area classes their exact
-    outlines. Columns: `class`; `probability`, the mean of the fused PMap along the line or over the
-    area, 0..1; `length_m` of lines and `area_m2` of areas, in the plane of the CRS. Both files
-    keep the attribution.
+    Where the legend has classes of lines: roads.gpkg with a layer a class, named after it, and
+    roads.parquet with all in one table: the simplified middle lines of their pixels. Columns: `class`;
+    `probability`, the mean of the fused PMap along the line, 0..1; `length_m` in the plane of the CRS.
+    Where it has classes of areas: landcover.gpkg, see `write_landcover`. All keep the attribution.
 
     Lines end where sheets of `SHEET_PX` meet, and go on in the next. A sheet's lines are written
     when they are traced, so no more than a few sheets are in memory; where the legend has area
-    classes, the class map is, and their outlines.
+    classes, the class map is, and the outlines of a sheet.
+
+    Args:
+        maps: classes.tif and pmap.tif are in place.
+        unit_ha: The minimum mapping unit of areas.
 
     Raises:
         InputError: classes.tif or pmap.tif cannot be read.
     """
     grid = read_grid(maps.classes_path)
-    with replacing(maps.parquet_path) as table, replacing(maps.gpkg_path) as package:
-        groups = _write_parquet(table, maps, grid)
-        with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
-            for c in maps.legend.foreground:
-                _write_layer(package, maps, grid, c, source, groups[c.name])
+    if maps.legend.lines:
+        with replacing(maps.parquet_path) as table, replacing(maps.gpkg_path) as package:
+            groups = _write_parquet(table, maps, grid)
+            with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
+                for c in maps.legend.lines:
+                    _write_layer(package, maps, grid, c, source, groups[c.name])
+    if maps.legend.areas:
+        write_landcover(maps, unit_ha)
 
 
 def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int]]:
@@ -82,7 +83,7 @@ def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int
     boxes: list[NDArray[np.float64]] = []
     number = 0
     with pq.ParquetWriter(path, schema) as writer:
-        for c in maps.legend.foreground:
+        for c in maps.legend.lines:
             groups[c.name] = []
             for columns in _features(maps, grid, c):
                 geometry = columns["geometry"]
@@ -112,7 +113,7 @@ def _write_layer(
     groups: list[int],
 ) -> None:
     """Copy a class from the GeoParquet file into a layer of the GeoPackage."""
-    columns = ["class", "probability", MEASURES[c.geometry], "geometry"]
+    columns = ["class", "probability", "length_m", "geometry"]
     schema = pa.schema([source.schema_arrow.field(name) for name in columns])
     batches = (
         batch
@@ -126,7 +127,7 @@ def _write_layer(
         driver="GPKG",
         append=path.exists(),
         geometry_name="geometry",
-        geometry_type=GEOMETRIES[c.geometry],
+        geometry_type="LineString",
         crs=grid.crs,
         layer_metadata={"attribution": maps.attribution},
     )
@@ -134,10 +135,8 @@ def _write_layer(
 
 def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     """The columns of the table of all features, and what GeoParquet says of its geometry."""
-    kinds = list(dict.fromkeys(c.geometry for c in maps.legend.foreground))
     sample = gpd.GeoDataFrame(
-        {"class": ["road"], "probability": np.ones(1, np.float32)}
-        | {MEASURES[kind]: [1.0] for kind in kinds},
+        {"class": ["road"], "probability": np.ones(1, np.float32), "length_m": [1.0]},
         geometry=[shapely.Point(0, 0)],
         crs=grid.crs,
     )
@@ -148,26 +147,13 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     sampled = pq.read_schema(stream)
     described = dict(sampled.metadata)
     geo: dict[str, Any] = json.loads(described.pop(b"geo"))
-    geo["columns"]["geometry"]["geometry_types"] = [GEOMETRIES[kind] for kind in kinds]
+    geo["columns"]["geometry"]["geometry_types"] = ["LineString"]
     del geo["columns"]["geometry"]["bbox"]
     return sampled.with_metadata(described), geo
 
 
-@contextmanager
-def dated(day: dt.date) -> Iterator[None]:
-    """Let GeoPackages say that they were last changed on `day`, not now: same maps, same bytes."""
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{day}T00:00:00.000Z"})
-    try:
-        yield
-    finally:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
-
-
 def _features(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[Columns]:
-    """The features of a class: lines sheet by sheet, areas all at once."""
-    if c.geometry != "line":
-        yield _areas(maps, grid, c)
-        return
+    """The lines of a class, sheet by sheet."""
     sheets = plan_tiles(grid.shape, SHEET_PX, SHEET_MARGIN_PX, 1)
     # GEOS lets other threads run. No more sheets are begun than can be taken.
     with ThreadPoolExecutor(TRACERS) as pool:
@@ -196,32 +182,6 @@ def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> Col
     simple = shapely.simplify(traced, SIMPLIFY_PX)
     placed = shapely.transform(simple, lambda xy: _pixel_centres(xy, grid.crop(whole)))
     return _columns(c, mean, shapely.length(placed), placed)
-
-
-def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> Columns:
-    """The outlines of a class and its mean PMap over them."""
-    mask = read_bytes(maps.classes_path)[0] == c.id
-    fused = maps.fused_path
-    traced = features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
-    outlines = np.array([shape(outline) for outline, _ in traced], dtype=object)
-    mean = _Mean(len(outlines))
-    tree = shapely.STRtree(outlines)
-    for strip in grid.window.strips(STRIP_PX):
-        part = grid.crop(strip)
-        crossing = tree.query(shapely.box(*part.bounds))
-        if not len(crossing):
-            continue
-        # Burning an outline by pixel centres gives back the very pixels it was made from.
-        owner = features.rasterize(
-            zip(outlines[crossing], crossing, strict=True),
-            out_shape=part.shape,
-            transform=part.transform,
-            fill=-1,
-            dtype="int32",
-        )
-        inside = owner >= 0
-        mean.add(owner[inside], class_codes(read_bytes(fused, strip), c.id)[inside])
-    return _columns(c, mean, shapely.area(outlines), outlines)
 
 
 class _Mean:
@@ -257,6 +217,6 @@ def _columns(
     return {
         "class": np.full(len(geometry), c.name, dtype=object),
         "probability": mean.value.astype(np.float32),
-        MEASURES[c.geometry]: measured,
+        "length_m": measured,
         "geometry": geometry,
     }
