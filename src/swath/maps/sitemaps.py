@@ -150,12 +150,10 @@ class SiteMaps(BaseModel):
         return gpd.read_parquet(self.parquet_path)
 
     def landcover(self) -> "gpd.GeoDataFrame":
-        """The classes as polygons that cover the map, in its CRS.
-
-        `class`, `class_id`, `probability` (the mean of the fused PMap, 0..1), `area_ha`.
+        """The classes as polygons that cover the map: `class`, `class_id`, `probability`, `area_ha`.
 
         Raises:
-            DatasetError: The legend has no class of areas, so there is no such file.
+            DatasetError: The legend has no class of areas.
         """
         import geopandas as gpd
 
