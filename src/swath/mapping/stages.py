@@ -207,7 +207,7 @@ class Making:
             self._make_fused()
         if not self._reuse(*VECTORS):
             with self.stages.time("vectors"):
-                write_vectors(self.plan.at(self.place.folder))
+                write_vectors(self.plan.at(self.place.folder), self.place.output(CLASSES_NAME).threshold)
                 for name in VECTORS:
                     self.place.record(name, self.plan.keys[name])
 
