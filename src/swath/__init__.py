@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from swath.dataset.site import Dataset
     from swath.errors import SwathError
     from swath.grid import Grid
+    from swath.labels.source import LabelSettings
     from swath.legend import Legend
     from swath.library import build, evaluate, fetch, load_model, open_dataset, train
     from swath.mapping.options import MapOptions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "Grid",
+    "LabelSettings",
     "Legend",
     "MapOptions",
     "Maps",
@@ -50,6 +52,7 @@ _HOMES = {
         "dataset.site": ["Dataset"],
         "errors": ["SwathError"],
         "grid": ["Grid"],
+        "labels.source": ["LabelSettings"],
         "legend": ["Legend"],
         "library": ["build", "evaluate", "fetch", "load_model", "open_dataset", "train"],
         "mapping.options": ["MapOptions"],

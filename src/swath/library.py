@@ -8,6 +8,7 @@ from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
 from swath.errors import optional_import
+from swath.labels.source import LabelSettings
 from swath.mapping.request import STARTER_NAME, find_model
 from swath.maps.maps import Maps
 from swath.models.trained import TrainedModel
@@ -184,7 +185,7 @@ def train(
 
 def evaluate(
     maps: Maps | Path | str,
-    truth: Dataset | Path | str,
+    truth: Dataset | LabelSettings | Path | str,
     out: Path | str | None = None,
     *,
     overwrite: bool = False,
@@ -195,14 +196,15 @@ def evaluate(
     Args:
         maps: The maps, or their folder.
         truth: The dataset that was mapped, or its folder; or a GeoTIFF of class ids on the map's
-            grid, 255 = ignore.
+            grid, 255 = ignore; or any other labels of one mapped site, as `LabelSettings`.
         out: Folder of the report: report.html, report.json and the figures. None: only scores.
         overwrite: Whether an existing report may be replaced.
         seed: Of the resampling behind the intervals.
 
     Returns:
-        The scores: `rows`, each of a model (`fused`, `dates`, a control, or one day), class, site and
-        split, and `table()`, the pooled ones. It shows itself as that table.
+        The scores: of two classes `rows`, each of a model (`fused`, `dates`, a control, or one day),
+        class, site and split, and `table()`, the pooled ones; of more classes `class_maps`, each with
+        its confusion matrix. It shows itself as a table.
 
     Raises:
         DatasetError: No site of the dataset is mapped, or none has labels.
@@ -223,11 +225,12 @@ def evaluate(
     if out is not None:
         check_report(Path(out), overwrite=overwrite)
     folder = maps.folder if isinstance(maps, Maps) else Path(maps)
-    if isinstance(truth, Dataset) or Path(truth).is_dir():
+    if isinstance(truth, Dataset) or (not isinstance(truth, LabelSettings) and Path(truth).is_dir()):
         data = truth if isinstance(truth, Dataset) else open_dataset(truth)
         evaluation = scoring.evaluate(folder, data, seed=seed)
     else:
-        evaluation = scoring.evaluate_labels(folder, Path(truth), seed=seed)
+        labels = truth if isinstance(truth, LabelSettings) else LabelSettings(path=str(truth))
+        evaluation = scoring.evaluate_labels(folder, labels, seed=seed)
     if out is not None:
         write_report(evaluation, Path(out), overwrite=overwrite)
     return evaluation.report

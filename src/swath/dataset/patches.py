@@ -13,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from swath.dataset.augment import cloud_a_date, jitter, transform
 from swath.dataset.index import Patch, Survey, survey_labels
-from swath.dataset.site import Dataset, read_image, read_labels
+from swath.dataset.site import Dataset, read_coarse_labels, read_image
 from swath.errors import DatasetError
 from swath.legend import IGNORE
 from swath.scaling import Scaling
@@ -28,8 +28,8 @@ STRIP_PX = 1024
 class Sample(TypedDict):
     """A patch, or a batch of them with one more axis in front.
 
-    image: (T, C, H, W) float32 scaled, 0 = no data. valid: (T, H, W) bool. label: (H, W) int64,
-    255 = ignore.
+    image: (T, C, H, W) float32 scaled, 0 = no data. valid: (T, H, W) bool. label: (nH, nW) int64,
+    255 = ignore; n = 1, or more where the labels are finer than the images.
     """
 
     image: Tensor
@@ -63,8 +63,9 @@ class PatchDataset(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         patch = self.patches[index]
         site = self.dataset.site(patch.site)
-        images = np.stack([self._inside(site.acquisitions[date].path, patch, NODATA) for date in patch.dates])
-        label = transform(self._inside(site.labels, patch, IGNORE)[0], patch.symmetry)
+        paths = [site.acquisitions[date].path for date in patch.dates]
+        images = np.stack([self._inside(path, patch, NODATA) for path in paths])
+        label = transform(self._inside(site.labels, patch, IGNORE, site.finer)[0], patch.symmetry)
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
@@ -76,12 +77,13 @@ class PatchDataset(TorchDataset[Sample]):
             "label": torch.from_numpy(label.astype(np.int64)),
         }
 
-    def _inside(self, path: Path, patch: Patch, fill: int) -> NDArray[np.generic]:
-        """A patch (C, h, w) of a file; `fill` beyond the patch's region."""
-        seen = patch.window.intersect(patch.region)
+    def _inside(self, path: Path, patch: Patch, fill: int, finer: int = 1) -> NDArray[np.generic]:
+        """A patch (C, nh, nw) of a file; `fill` beyond the patch's region."""
+        window = patch.window.finer(finer)
+        seen = window.intersect(patch.region.finer(finer))
         part = self.rasters.read(path, seen, fill=fill)
-        whole = np.full((len(part), patch.window.height, patch.window.width), fill, part.dtype)
-        whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
+        whole = np.full((len(part), window.height, window.width), fill, part.dtype)
+        whole[(slice(None), *seen.relative_to(window).slices)] = part
         return whole
 
 
@@ -91,8 +93,9 @@ def survey_split(dataset: Dataset, split: SplitName) -> tuple[Survey, ...]:
     Raises:
         DatasetError: No site belongs to the split.
     """
+    mapped = [c.id for c in dataset.legend.tagged]
     surveys = tuple(
-        survey_labels(site.name, window, len(site.acquisitions), read_labels(site, window))
+        survey_labels(site.name, window, len(site.acquisitions), read_coarse_labels(site, window), mapped)
         for site in dataset.in_split(split)
         for window in site.windows(split)
     )

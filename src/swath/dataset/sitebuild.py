@@ -1,7 +1,6 @@
 """One site of a dataset: planned from headers, then its images, labels and vectors are written."""
 
 import datetime as dt
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from swath.dataset.site import Acquisition, Region, Site
 from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
 from swath.files import replacing, sha256
-from swath.grid import Grid
+from swath.grid import Grid, refine
 from swath.labels.burn import burn, burn_mask, margin_px
+from swath.labels.crosswalk import read_crosswalk
 from swath.labels.features import read_polygons
 from swath.labels.source import Labelled, LabelSettings, read_labels_source
 from swath.legend import IGNORE, Legend
@@ -43,6 +43,11 @@ class SiteJob:
     base: Path
 
     @property
+    def map_grid(self) -> Grid:
+        """Of the labels."""
+        return self.series.grid.finer(self.settings.finer)
+
+    @property
     def site(self) -> SiteSettings:
         """What the sites file says of it; all files that its labels need are there."""
         return self.settings.sites[self.series.name]
@@ -67,6 +72,8 @@ def plan_site(name: str, settings: SitesFile, legend: Legend, base: Path) -> Sit
     for path in (site.labels.path, site.coverage, site.ignore):
         if path is not None and not (base / path).exists():
             raise InputError(f"{base / path}: no such file (site {name!r})")
+    if site.labels.crosswalk is not None:
+        read_crosswalk(site.labels.crosswalk, base).codes(legend)
     return SiteJob(series, regions, site.labels, settings, legend, base)
 
 
@@ -93,8 +100,9 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         seen |= valid
     labels_path, roads_path = folder / "labels.tif", folder / "roads.parquet"
     _write_labels(labels_path, _burn_labels(job, source, seen), job, source)
-    with replacing(roads_path) as temporary:
-        source.features.to_parquet(temporary)
+    if source.classes is None:
+        with replacing(roads_path) as temporary:
+            source.features.to_parquet(temporary)
     date: str | None = source.features.attrs.get("date")
     site = Site(
         name=series.name,
@@ -102,25 +110,25 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         acquisitions=tuple(acquisitions),
         labels=labels_path,
         labels_sha256=sha256(labels_path),
-        roads=roads_path,
+        roads=roads_path if source.classes is None else None,
         regions=job.regions,
         labels_date=job.site.labels_date if date is None else dt.date.fromisoformat(date),
         shift_m=job.site.shift_m,
+        finer=job.settings.finer,
     )
     return site, source.attribution
 
 
 def _read_features(job: SiteJob) -> Labelled:
     """The features of the labels, moved."""
-    grid, shift_m = job.series.grid, job.site.shift_m
-    # What will be moved into the grid lies outside it before.
-    moved_px = math.ceil(max(map(abs, shift_m)) / min(grid.resolution))
-    margin = margin_px(job.legend, grid, job.settings.widening) + moved_px
-    source = read_labels_source(job.labels, job.legend, grid, job.base, margin)
-    if shift_m == (0.0, 0.0):
+    grid, (east, north) = job.map_grid, job.site.shift_m
+    margin = margin_px(job.legend, grid, job.settings.lines)
+    # Where the labels lie before they are moved.
+    source = read_labels_source(job.labels, job.legend, grid.moved(-east, -north), job.base, margin)
+    if (east, north) == (0.0, 0.0):
         return source
     features = source.features
-    moved = features.set_geometry(features.geometry.translate(*shift_m))
+    moved = features.set_geometry(features.geometry.translate(east, north))
     moved.attrs = features.attrs
     return replace(source, features=moved)
 
@@ -141,9 +149,15 @@ def _build_image(
 
 
 def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(H, W) uint8 class ids; 255 where no date has data, or the labels are not complete."""
-    grid = job.series.grid
-    labels = burn(source.features, job.legend, grid, job.settings.widening)
+    """(nH, nW) uint8 class ids; 255 where no date has data, or the labels are not complete.
+
+    `seen` is (H, W), in image pixels.
+    """
+    grid = job.map_grid
+    labels = source.classes
+    if labels is None:
+        labels = burn(source.features, job.legend, grid, job.settings.lines)
+    seen = refine(seen, job.settings.finer)
     usable = seen.copy() if source.complete is None else seen & source.complete
     if job.site.coverage is not None:
         path = job.base / job.site.coverage
@@ -169,7 +183,7 @@ def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: L
     write_raster(
         path,
         labels[None],
-        job.series.grid,
+        job.map_grid,
         nodata=IGNORE,
         names=["class"],
         colors={c.id: c.rgb for c in job.legend.classes},

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from swath.dataset.site import Acquisition, Dataset, Site
 from swath.errors import GridError, InputError
 from swath.grid import Grid, Window
-from swath.labels.burn import burn_mask
+from swath.labels.burn import Widening, burn, burn_mask, margin_px
+from swath.labels.classraster import RASTER_SUFFIXES
 from swath.labels.features import read_features
+from swath.labels.source import LabelSettings, read_labels_source
 from swath.legend import IGNORE, Legend, LegendClass
 from swath.maps.sitemaps import SiteMaps, read_grid
 from swath.metrics.tolerance import centre_line
@@ -30,23 +32,26 @@ class Truth:
         site: Its name.
         grid: Of labels and maps.
         legend: Classes of the labels.
-        labels: GeoTIFF of class ids on the grid, 255 = ignore.
+        labels: GeoTIFF of class ids on the grid, 255 = ignore; or, of a file of other labels, what
+            was made of it.
         roads: The vector features that made the labels, where kept.
-        splits: Split -> the rectangles that are scored under it.
+        splits: Split -> the rectangles that are scored under it, in pixels of `grid`.
         acquisitions: Its images, oldest first; none for a label file alone.
         bands: Names of the images' bands.
         note: A remark for the report, or empty.
+        finer: Its pixels to the side of one of the image.
     """
 
     site: str
     grid: Grid
     legend: Legend
-    labels: Path
+    labels: Path | NDArray[np.uint8]
     roads: Path | None
     splits: Mapping[str, tuple[Window, ...]]
     acquisitions: tuple[Acquisition, ...] = ()
     bands: tuple[str, ...] = ()
     note: str = ""
+    finer: int = 1
 
     def read_labels(self) -> NDArray[np.uint8]:
         """(H, W) uint8 class ids; 255 = ignore.
@@ -54,6 +59,8 @@ class Truth:
         Raises:
             InputError: Unreadable, or a value that is no class.
         """
+        if not isinstance(self.labels, Path):
+            return self.labels
         labels: NDArray[np.uint8] = read_raster(self.labels)[0]
         known = len(self.legend.classes)
         # One value a pixel, 256 possible ones: a count is cheaper than a sort.
@@ -109,10 +116,12 @@ def truths_of_dataset(maps: Sequence[SiteMaps], dataset: Dataset) -> tuple[Truth
                 f"{', '.join(dataset.legend.names)}; both must have the same classes"
             )
         mapped = read_grid(site_maps.fused_path)
-        if not _same(mapped, site.grid):
+        if not _same(mapped, site.map_grid):
             raise GridError(
                 f"{site_maps.folder} lies on {_describe(mapped)}, the labels of {dataset.root} on "
-                f"{_describe(site.grid)}; map the dataset itself, then its maps lie on its grids"
+                f"{_describe(site.map_grid)}; map the dataset itself, then its maps lie on its grids; "
+                f"its labels have {site.finer} x {site.finer} pixels to one of the image, the maps "
+                f"{site_maps.finer} x {site_maps.finer}"
             )
         truths.append(truth_of_site(site, dataset, site_maps.splits, str(site_maps.folder)))
     return tuple(truths)
@@ -131,16 +140,20 @@ def truth_of_site(site: Site, dataset: Dataset, run_splits: Mapping[str, Sequenc
         InputError: The run split the site's inside in another way.
     """
     splits, note = _splits(site, run_splits, whose)
+    inside = {
+        split: tuple(window.finer(site.finer) for window in windows) for split, windows in splits.items()
+    }
     return Truth(
         site.name,
-        site.grid,
+        site.map_grid,
         dataset.legend,
         site.labels,
         site.roads,
-        splits,
+        inside,
         site.acquisitions,
         dataset.image.bands,
         note,
+        site.finer,
     )
 
 
@@ -168,13 +181,38 @@ def _splits(
     return {by_run[0]: (site.grid.window,)}, note
 
 
-def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Truth]:
-    """The truth of a label file, and the one site of the maps that lies on its grid.
+def truth_of_file(maps: Sequence[SiteMaps], settings: LabelSettings) -> tuple[SiteMaps, Truth]:
+    """The truth of a label file, and the one site of the maps that it belongs to.
+
+    Class ids on a map's own grid are taken as they are; all other labels (features with tags,
+    polygons or points with codes, class rasters) are brought onto the map, as `swath build` does.
 
     Raises:
-        InputError: The file is no uint8 GeoTIFF of one band.
+        InputError: The file is unreadable, or says nothing of the legend's classes there.
+        SettingsError: A crosswalk that is unknown, or of another legend.
         GridError: No mapped site lies on its grid, or several do.
     """
+    path = Path(settings.path or "")
+    if settings.crosswalk is None and path.suffix.lower() in RASTER_SUFFIXES:
+        return _truth_of_ids(maps, path)
+    if len(maps) != 1:
+        raise GridError(
+            f"{path}: labels that are no raster on a map's grid belong to one site; the maps are of "
+            f"{', '.join(m.site for m in maps)}"
+        )
+    (site,) = maps
+    grid = read_grid(site.classes_path)
+    source = read_labels_source(settings, site.legend, grid, Path(), margin_px(site.legend, grid, Widening()))
+    labels = source.classes
+    if labels is None:
+        labels = burn(source.features, site.legend, grid, Widening())
+    if source.complete is not None:
+        labels[~source.complete] = IGNORE
+    splits = {WHOLE: (grid.window,)}
+    return site, Truth(site.site, grid, site.legend, labels, None, splits, finer=site.finer)
+
+
+def _truth_of_ids(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Truth]:
     with open_raster(labels) as source:
         if source.count != 1 or source.dtypes[0] != "uint8":
             raise InputError(
@@ -187,10 +225,11 @@ def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Tru
         number = "several mapped sites lie" if matching else "no mapped site lies"
         raise GridError(
             f"{labels}: {number} on its grid ({_describe(grid)}); sites: {names}; "
-            "evaluate against a dataset, or warp the labels onto the map"
+            "evaluate against a dataset, or name a crosswalk, then the labels are brought onto the map"
         )
-    truth = Truth(matching[0].site, grid, matching[0].legend, labels, None, {WHOLE: (grid.window,)})
-    return matching[0], truth
+    site = matching[0]
+    splits = {WHOLE: (grid.window,)}
+    return site, Truth(site.site, grid, site.legend, labels, None, splits, finer=site.finer)
 
 
 def _same(mapped: Grid, labelled: Grid) -> bool:

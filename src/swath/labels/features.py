@@ -86,7 +86,7 @@ def choose_features(
             f"{source.origin}: none of the {len(frame)} features in the image is in the legend "
             f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend"
         )
-    cut = _cut(chosen, box)
+    cut = cut_features(chosen, box)
     if cut.empty:
         raise InputError(f"{source.origin}: the features of the legend all end outside the image")
     return cut
@@ -100,7 +100,7 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     Raises:
         InputError: The file cannot be read, has no coordinate system, or holds no polygons.
     """
-    frame = _read_table(path, grid.lonlat_bounds)
+    frame = read_table(path, grid.lonlat_bounds)
     geometries = geopandas.GeoSeries(shapely.make_valid(frame.geometry.values), crs=frame.crs)
     polygons = geometries[shapely.get_dimensions(geometries.values) == 2]
     if len(geometries) and polygons.empty:
@@ -130,7 +130,7 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
         with _readable(path):
             features = read_geofabrik(path, legend, box or WORLD)
         return FeatureSource(features, origin, attribution=ATTRIBUTION)
-    frame = _read_table(path, box)
+    frame = read_table(path, box)
     present = [key for key in legend.keys if key in frame.columns]
     if not any(key in present for c in legend.tagged for key in c.tags):
         columns = ", ".join(str(column) for column in frame.columns if column != "geometry")
@@ -154,7 +154,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: not readable as vector features ({reason_of(e)})") from None
 
 
-def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
+def read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     """All features of a vector file, or those that touch a box in degrees, as 2D geometry."""
     suffix = path.suffix.lower()
     with _readable(path):
@@ -255,7 +255,7 @@ def _with_sea(
     return geopandas.GeoDataFrame(both, geometry="geometry", crs=crs)
 
 
-def _cut(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
+def cut_features(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
     """The parts inside a box, each of the dimension it had; what only touches it is dropped."""
     parts = shapely.intersection(shapely.make_valid(frame.geometry.values), shapely.box(*box))
     cut = frame.set_geometry(geopandas.GeoSeries(parts, index=frame.index, crs=frame.crs))

@@ -87,7 +87,7 @@ class Stages:
         new_dates = [date for date in maps.all_dates if maps.pmap_path(date).name in names]
         stages = ("images", "pmaps", "fusion", "write")
         busy = sum(self.seconds.get(stage, 0.0) for stage in stages)
-        mapped = maps.grid.window.size * len(new_dates) / 1e6
+        mapped = maps.grid.window.size / maps.finer**2 * len(new_dates) / 1e6
         return MappedSite(
             maps,
             tuple(names),
@@ -184,7 +184,7 @@ def _is_there(plan: SitePlan, options: MapOptions) -> bool:
 def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -> None:
     """Write the item, and put the finished folder in its place."""
     edge = place.output(CLASSES_NAME).threshold
-    write_item(plan.at(place.folder), predictor.model.spec, run / WEIGHTS, plan.grid, edge)
+    write_item(plan.at(place.folder), predictor.model.spec, run / WEIGHTS, plan.map_grid, edge)
     place.commit(plan.manifest, plan.keys, (ITEM_NAME,))
 
 
@@ -231,7 +231,7 @@ class Making:
         whole = self.predictor.series is not None
 
         def job(ready: tuple[DatedImage, ...]) -> Job:
-            return SeriesJob(ready) if whole else FusionJob(paths, plan.grid.window.size)
+            return SeriesJob(ready) if whole else FusionJob(paths, plan.map_grid.window.size)
 
         with self._computed(rasters[0], tiles, dates if whole else (), "fusion", job) as store:
             edge = _edge(settings.threshold, store)
@@ -239,8 +239,9 @@ class Making:
             tagged = rasters if cut is None else with_threshold(rasters, cut)
             with writing_rasters(self.place.folder, plan.grid, tagged) as write:
                 for window, codes in store.read():
-                    dated = np.stack([read_bytes(path, window) for path in paths])
-                    write(window, fused_layers(codes, dated, dates, edge))
+                    part = window.finer(plan.maps.finer)
+                    dated = np.stack([read_bytes(path, part) for path in paths])
+                    write(window, fused_layers(codes, dated, dates, edge, plan.maps.finer))
             for raster in rasters:
                 at = cut if raster.name == CLASSES_NAME else None
                 self.place.record(raster.name, plan.keys[raster.name], at)
@@ -256,7 +257,7 @@ class Making:
     ) -> Iterator[TileStore]:
         """The tiles of a raster, computed from the images of `dates`; the block writes them."""
         key = self.plan.keys[raster.name]
-        store = open_store(self.place.tiles, key, len(raster.bands), tiles)
+        store = open_store(self.place.tiles, key, len(raster.bands), tiles, raster.finer)
         scratch = self.place.scratch / key[:32]
         if store.missing():
             with self.stages.time("images"):

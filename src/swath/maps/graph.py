@@ -102,12 +102,11 @@ class Graph:
         weight = np.where(self.degree > 2, 1.0, 1e-6)
         total = np.bincount(group, weights=weight)
         middle = np.stack([np.bincount(group, weights=weight * axis) for axis in self.places.T], axis=1)
-        middle = middle / total[:, None]
         first = np.full(len(total), len(self.places))
         np.minimum.at(first, group, np.arange(len(group)))
         moved = ~held[group] & (np.bincount(group)[group] > 1)
         target = np.where(moved, first[group], np.arange(len(group)))
-        places = np.where(moved[:, None], middle[group], self.places)
+        places = np.where(moved[:, None], middle[group] / total[group, None], self.places)
         return replace(self, places=places, links=tidy(target[self.links], len(self.places)))
 
 

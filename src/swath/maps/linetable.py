@@ -190,7 +190,7 @@ class Seams:
         node[at] = first
         whole = components(self._parts, np.stack([part[at], part[first]], axis=1))
         group = whole[lines["component"].astype(np.int64)]
-        length = np.bincount(group, weights=lines["length_m"], minlength=self._parts)
+        length = np.bincount(group, lines["length_m"], self._parts).astype(np.float64)
         peak = np.zeros(self._parts)
         np.maximum.at(peak, group, lines["peak"])
         odds = SEED * threshold / max(1 - threshold, 1e-6)

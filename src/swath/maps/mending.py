@@ -90,7 +90,7 @@ def drop_crumbs(graph: Graph, sure: float) -> Graph:
         return graph
     part = graph.components()
     count = int(part.max()) + 1
-    length = np.bincount(part[graph.links[:, 0]], weights=graph.length, minlength=count)
+    length = np.bincount(part[graph.links[:, 0]], graph.length, count).astype(np.float64)
     peak = np.zeros(count)
     np.maximum.at(peak, part, graph.score)
     held = np.zeros(count, bool)
@@ -99,7 +99,7 @@ def drop_crumbs(graph: Graph, sure: float) -> Graph:
     return graph.without(crumb[part[graph.chain_ends[:, 0]]])
 
 
-def is_crumb(length_m: NDArray[np.generic], peak: NDArray[np.float64], sure: float) -> NDArray[np.bool_]:
+def is_crumb(length_m: NDArray[np.float64], peak: NDArray[np.float64], sure: float) -> NDArray[np.bool_]:
     """(n,) bool: parts that are no roads, by the metres that hang together and their highest score."""
     crumb: NDArray[np.bool_] = (length_m < CRUMB_M) | (peak < sure)
     return crumb

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, Valid
 
 from swath.errors import DatasetError, InputError
 from swath.files import read_json
-from swath.grid import Grid, Window
+from swath.grid import Finer, Grid, Window
 from swath.legend import Legend
 from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 PMAP_SCALE = 254
-"""A PMap's byte is its probability times this."""
+"""A PMap's byte is its probability times this; its file says so to GDAL (scale 1/254)."""
 
 PMAP_NODATA = 255
 """The byte of a pixel without data, in PMaps and in class maps."""
@@ -79,6 +79,7 @@ class SiteMaps(BaseModel):
         model: Name of the model, for example `unet-convlstm`.
         model_sha256: SHA-256 of the model's weights.
         fusion: How the fused PMap was made.
+        finer: Map pixels to the side of an image pixel; the composite has the images' grid.
         splits: Split -> names of the sites that the model's run had in it: what it has seen.
         attribution: Who made the data that the maps come from.
     """
@@ -99,6 +100,7 @@ class SiteMaps(BaseModel):
     legend: Legend
     model: str
     fusion: Fusion
+    finer: Finer = 1
     model_sha256: str = ""
     splits: dict[str, tuple[str, ...]] = {}
     attribution: str = ""
@@ -142,6 +144,20 @@ class SiteMaps(BaseModel):
         import geopandas as gpd
 
         return gpd.read_parquet(self.parquet_path)
+
+    def landcover(self) -> "gpd.GeoDataFrame":
+        """The classes as polygons that cover the map, in its CRS.
+
+        `class`, `class_id`, `probability` (the mean of the fused PMap, 0..1), `area_ha`.
+
+        Raises:
+            DatasetError: The legend has no class of areas, so there is no such file.
+        """
+        import geopandas as gpd
+
+        if not self.landcover_path.is_file():
+            raise DatasetError(f"{self.folder} has no {self.landcover_path.name}: its legend maps no areas")
+        return gpd.read_file(self.landcover_path, layer="landcover")
 
     def to_xarray(self) -> "xr.Dataset":
         """All arrays with their coordinates, in memory.
@@ -225,7 +241,7 @@ class SiteMaps(BaseModel):
 
     @property
     def composite_path(self) -> Path:
-        """Three dates as red, green and blue."""
+        """Three dates as red, green and blue, on the grid of the images."""
         return self.folder / "composite.tif"
 
     @property
@@ -237,6 +253,11 @@ class SiteMaps(BaseModel):
     def parquet_path(self) -> Path:
         """The same vectors in one table."""
         return self.folder / "roads.parquet"
+
+    @property
+    def landcover_path(self) -> Path:
+        """The classes as polygons that cover the map, where the legend has classes of areas."""
+        return self.folder / "landcover.gpkg"
 
     @property
     def changes_path(self) -> Path:
@@ -310,6 +331,19 @@ def read_pmap(path: Path, window: Window | None = None) -> tuple[NDArray[np.floa
     return decode_pmap(read_bytes(path, window))
 
 
+def pmap_bands(legend: Legend) -> tuple[str, ...]:
+    """The bands of a stored PMap: of two classes the second alone, since the first is its rest."""
+    return legend.names[1:] if len(legend.classes) == 2 else legend.names
+
+
+def class_codes(codes: NDArray[np.uint8], class_id: int) -> NDArray[np.uint8]:
+    """The bytes (..., h, w) of a class of stored PMaps (..., bands, h, w): probability x 254.
+
+    Of two classes only the second has bytes of its own.
+    """
+    return codes[..., class_id if codes.shape[-3] > 1 else 0, :, :]
+
+
 def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
     """Read a raster of a MAPS folder, or a window inside it, as it is stored: (bands, h, w) uint8.
 
@@ -326,24 +360,33 @@ def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
 
 
 def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """PMaps from what is stored, (..., lc, h, w) uint8: probability x 254; 255 = no data.
+    """PMaps from what is stored, (..., bands, h, w) uint8: probability x 254; 255 = no data.
+
+    A single band is the second of two classes; the first has what that leaves of 1.
 
     Returns:
         (..., lc, h, w) float32 probabilities 0..1 in steps of 1/254, 0 where there is no data;
         (..., h, w) bool, True where there is.
     """
     valid = codes[..., 0, :, :] != PMAP_NODATA
+    if codes.shape[-3] == 1:
+        codes = np.concatenate([PMAP_SCALE - codes, codes], axis=-3)
     values = codes.astype(np.float32) / np.float32(PMAP_SCALE)
     return np.where(valid[..., None, :, :], values, np.float32(0)), valid
 
 
 def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A PMap as it is stored, (lc, h, w) uint8: probability x 254, rounded; 255 = no data.
+    """A PMap as it is stored, (bands, h, w) uint8: probability x 254, rounded; 255 = no data.
+
+    Of two classes the second alone is stored, as its share of the sum of both; see `pmap_bands`.
 
     Args:
         pmap: (lc, h, w) float32 probabilities 0..1; anything where `valid` is False.
         valid: (h, w) bool, True where there is data.
     """
     known = np.where(valid, pmap, 0)
+    if len(known) == 2:
+        total = known.sum(axis=0)
+        known = np.divide(known[1], total, out=np.zeros_like(total), where=total > 0)[None]
     codes = np.rint(known * PMAP_SCALE).astype(np.uint8)
     return np.where(valid, codes, np.uint8(PMAP_NODATA))

@@ -23,7 +23,7 @@ from swath.files import replacing
 from swath.grid import Grid
 from swath.legend import LegendClass
 from swath.maps.linetable import Columns, Joined, Seams, trace_class
-from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, read_bytes, read_grid
+from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, class_codes, read_bytes, read_grid
 
 GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
 
@@ -86,7 +86,7 @@ def write_vectors(maps: SiteMaps, threshold: float | None = None) -> None:
         schema, _ = _schema(maps, grid)
         joined = _stage(staged, maps, grid, schema, threshold or 0.5)
         groups = _write_parquet(table, maps, grid, staged, joined)
-        with pq.ParquetFile(table) as source, _dated(maps.dates[-1]):
+        with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
             if joined is not None:
                 _write_layer(package, maps, grid, (ROADS, "LineString", list(TYPES)), source, groups[ROADS])
                 _write_nodes(package, maps, grid, joined)
@@ -246,7 +246,7 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
 
 
 @contextmanager
-def _dated(day: dt.date) -> Iterator[None]:
+def dated(day: dt.date) -> Iterator[None]:
     """Let GeoPackages say that they were last changed on `day`, not now: same maps, same bytes."""
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{day}T00:00:00.000Z"})
     try:
@@ -277,7 +277,7 @@ def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> Columns:
             dtype="int32",
         )
         inside = owner >= 0
-        mean.add(owner[inside], read_bytes(fused, strip)[c.id][inside])
+        mean.add(owner[inside], class_codes(read_bytes(fused, strip), c.id)[inside])
     return {
         "class": np.full(len(outlines), c.name, dtype=object),
         "p_mean": mean.value.astype(np.float32),

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
 
+from swath.grid import Finer
 from swath.legend import Legend
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
@@ -21,11 +22,13 @@ class ModelSpec(BaseModel):
         image: Bands and encoding of the images that the model reads.
         legend: Classes of the map.
         scaling: From digital numbers to the network's input.
+        finer: Map pixels to the side of an image pixel; 1: the map has the image's grid.
         sizes: Sizes of its networks, as the architecture names them.
         dates: T, the length of the series that the fusion was trained on (any T works).
         orientations: In how many orientations the network for one image looks at it: 1, or the
             mean of all 8.
         temperature: Of the fused maps, fitted on the validation sites; 1 where there were none.
+        unpredicted: Of many classes, those that the validation sites have and no pixel of their maps got.
         splits: Split -> names of the sites that this run trained on, chose by, and left for test.
         training: The settings of the run.
         data: Hashes of the images and labels that it saw.
@@ -40,10 +43,12 @@ class ModelSpec(BaseModel):
     image: ImageSettings
     legend: Legend
     scaling: Scaling
+    finer: Finer = 1
     sizes: dict[str, PositiveInt] = {}
     dates: int = Field(ge=1)
     orientations: Literal[1, 8] = 1
     temperature: float = Field(default=1.0, gt=0)
+    unpredicted: tuple[str, ...] = ()
     splits: dict[str, list[str]]
     training: dict[str, JsonValue] = {}
     data: dict[str, str] = {}

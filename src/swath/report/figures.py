@@ -102,8 +102,9 @@ def _image_and_label(
         return None
     mapped = [a for a in truth.acquisitions if a.date in maps.dates]
     newest = (mapped or truth.acquisitions)[-1]
-    image = rgb_view(read_image(newest, view), truth.bands)
-    return _draw(
+    around = view.coarser(maps.finer)
+    image = rgb_view(read_image(newest, around), truth.bands)
+    return draw_panels(
         f"{site}_image_label.png",
         {str(newest.date): image, "label": class_colours(labels, truth.legend)},
         "Image and label",
@@ -120,7 +121,7 @@ def _dilation(
         return None
     wide = (labels == target.id)[view.slices]
     source = "burnt one pixel wide" if truth.roads else "thinned from the label"
-    return _draw(
+    return draw_panels(
         f"{site}_dilation.png",
         {"centre lines": _ink(lines[view.slices]), "label": _ink(wide)},
         "Dilation",
@@ -129,13 +130,14 @@ def _dilation(
 
 
 def _composite(site: str, maps: SiteMaps, target: LegendClass, view: Window) -> Picture:
+    around = view.coarser(maps.finer)
     with open_raster(maps.composite_path) as source:
         days = [str(text or "") for text in source.descriptions]
     colours = zip(("red", "green", "blue"), days, strict=False)
     shown = "; ".join(f"{colour}: {day}" for colour, day in colours)
-    return _draw(
+    return draw_panels(
         f"{site}_composite.png",
-        {"PMaps of the dates": np.moveaxis(read_bytes(maps.composite_path, view)[:3], 0, -1)},
+        {"PMaps of the dates": np.moveaxis(read_bytes(maps.composite_path, around)[:3], 0, -1)},
         "Composite of the dates' PMaps",
         f"{shown}. White where all dates see {target.name}, a colour where one date differs.",
     )
@@ -167,7 +169,7 @@ def _fused_truth_errors(
 
     truth = _ink(labels == target.id)
     truth[labels == IGNORE] = IGNORE_RGB
-    ground = _draw(
+    ground = draw_panels(
         f"{site}_truth.png",
         {"ground truth": truth},
         "Ground truth",
@@ -175,7 +177,7 @@ def _fused_truth_errors(
     )
 
     predicted = selected(score_bins(score), edge)
-    errors = _draw(
+    errors = draw_panels(
         f"{site}_errors.png",
         {"errors": _errors(predicted, labels, target.id, valid)},
         "Errors",
@@ -186,7 +188,7 @@ def _fused_truth_errors(
     return [fused, ground, errors]
 
 
-def _draw(
+def draw_panels(
     path: str,
     pictures: Mapping[str, NDArray[np.uint8]],
     title: str,

@@ -10,6 +10,7 @@ from swath.evaluation.evaluate import Evaluation
 from swath.files import check_free, replacing_folder, write_json
 from swath.metrics.histogram import HALF
 from swath.progress import track
+from swath.report.classfigures import draw_classes, draw_matrix
 from swath.report.figures import Picture, draw_curves, draw_site
 from swath.report.page import render
 
@@ -48,7 +49,13 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
         figures = folder / "figures"
         figures.mkdir()
         write_json(folder / "report.json", evaluation.report.as_json())
-        page = render(evaluation.report, _draw_curves(figures, evaluation), _draw_sites(figures, evaluation))
+        drawn = _draw_matrices if evaluation.report.class_maps else _draw_curves
+        page = render(
+            evaluation.report,
+            drawn(figures, evaluation),
+            _draw_sites(figures, evaluation),
+            evaluation.sites[0][1].legend,
+        )
         (folder / "report.html").write_text(page, encoding="utf-8")
     return out / "report.html"
 
@@ -68,7 +75,23 @@ def _draw_curves(folder: Path, evaluation: Evaluation) -> list[Picture]:
     return pictures
 
 
+def _draw_matrices(folder: Path, evaluation: Evaluation) -> list[Picture]:
+    """The confusion matrix of the model's own map, a split each."""
+    report = evaluation.report
+    rows = [report.class_map(report.headline_model, split) for split in report.splits]
+    return [
+        draw_matrix(folder / f"matrix_{row.split}.png", row, f"{report.name(row.model)}, {row.split}")
+        for row in rows
+        if row is not None
+    ]
+
+
 def _draw_sites(folder: Path, evaluation: Evaluation) -> dict[str, Sequence[Picture]]:
+    if evaluation.report.class_maps:
+        return {
+            truth.site: draw_classes(folder, maps, truth)
+            for maps, truth in track(evaluation.sites, "drawing figures")
+        }
     first = evaluation.classes[0]
     edge = first.edges.get(Candidate.FUSED, first.edges.get(Candidate.MEAN, HALF))
     return {

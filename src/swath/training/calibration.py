@@ -1,4 +1,6 @@
-"""How sure a trained model may be: its temperature, fitted on the validation sites."""
+"""How sure a trained model may be, and what it never shows: found on the validation sites."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,7 +11,8 @@ from swath.dataset.patches import PatchDataset, Sample
 from swath.legend import IGNORE
 from swath.models.device import autocast
 from swath.models.fusion import mean
-from swath.models.head import probabilities
+from swath.models.head import complementary, probabilities
+from swath.models.network import refine
 from swath.models.orientations import mapped
 from swath.models.temperature import fit_temperature
 from swath.models.trained import TrainedModel
@@ -19,8 +22,21 @@ PIXELS = 4_000_000
 """Pixels that the fit looks at: of larger sites, so many evenly spaced ones."""
 
 
-def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
-    """The temperature of a model's fused maps; 1 where there is no labelled pixel to fit it on.
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the validation sites say of a model's fused maps.
+
+    Attributes:
+        temperature: 1 where there is no labelled pixel to fit it on.
+        unpredicted: Of more than two classes, the ids of those that labels hold and no pixel gets.
+    """
+
+    temperature: float = 1.0
+    unpredicted: tuple[int, ...] = ()
+
+
+def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> Calibration:
+    """Fit the temperature of a model's fused maps, and find the classes that they never show.
 
     The maps are made as `swath map` makes them, orientations and all, but in patches of
     `VALIDATION_PX`.
@@ -35,7 +51,7 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
     device = source.compute.where
     cover = plan_cover(source.validation, VALIDATION_PX, dates)
     patches = PatchDataset(source.plan.dataset, cover, source.scaling)
-    every = -(-len(patches) * VALIDATION_PX**2 // PIXELS)
+    every = -(-len(patches) * (VALIDATION_PX * model.spec.finer) ** 2 // PIXELS)
     networks = model.networks.values()
     pmaps, labels = [], []
     for network in networks:
@@ -43,7 +59,8 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
     with torch.inference_mode(), autocast(device, source.compute.exactness):
         for at in range(len(patches)):
             sample = patches[at]
-            label = sample["label"].masked_fill(~sample["valid"].any(dim=0), IGNORE).flatten()
+            seen = refine(sample["valid"].any(dim=0), model.spec.finer)
+            label = sample["label"].masked_fill(~seen, IGNORE).flatten()
             known = (label != IGNORE).nonzero()[::every, 0]
             pmap = _fused(model, sample, device).flatten(1)
             pmaps.append(pmap[:, known].numpy())
@@ -51,19 +68,22 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
     for network in networks:
         network.cpu()
     if not pmaps:
-        return 1.0
-    return fit_temperature(np.concatenate(pmaps, axis=1), np.concatenate(labels))
+        return Calibration()
+    fused, truth = np.concatenate(pmaps, axis=1), np.concatenate(labels)
+    unpredicted = sorted(set(truth.tolist()) - set(fused.argmax(axis=0).tolist()))
+    return Calibration(fit_temperature(fused, truth), tuple(unpredicted) if len(fused) > 2 else ())
 
 
 def _fused(model: TrainedModel, sample: Sample, device: torch.device) -> Tensor:
-    """The fused PMap (lc, H, W) of one patch, on the CPU."""
+    """The fused PMap (lc, nH, nW) of one patch, on the CPU."""
     orientations = model.spec.orientations
     image, known = sample["image"].to(device), sample["valid"].to(device)
     if model.series is not None:
         series = image[None], known[None]
         return mapped(model.series, series, model.stride, orientations)[0].cpu()
     image = image.contiguous(memory_format=torch.channels_last)
-    pmaps = mapped(model.fcn, (image, known), model.stride, orientations)
+    pmaps = complementary(mapped(model.fcn, (image, known), model.stride, orientations))
+    known = refine(known, model.spec.finer)
     if model.fusion is not None:
         return probabilities(model.fusion(pmaps[None], known[None]))[0].cpu()
     return torch.from_numpy(mean(pmaps.cpu().numpy(), known.cpu().numpy()))

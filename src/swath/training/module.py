@@ -6,12 +6,12 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccardIndex
+from torchmetrics.classification import BinaryAveragePrecision, MulticlassAccuracy, MulticlassJaccardIndex
 
 from swath.dataset.patches import Sample
 from swath.legend import IGNORE
-from swath.models.head import probabilities
-from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
+from swath.models.head import complementary, probabilities
+from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork, refine
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.patchmodule import PatchModule
 
@@ -26,10 +26,12 @@ class Stage(LightningModule):
         super().__init__()
         plan = patches.source.plan
         classes = len(plan.dataset.legend.classes)
+        self.mapped = [c.id for c in plan.dataset.legend.tagged]
         self.network = network
         self.settings = patches.stage
         self.loss = CrossEntropyLogIoU(plan.settings.loss_weight)
         self.iou = MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORE)
+        self.accuracy = MulticlassAccuracy(classes, average="micro", ignore_index=IGNORE)
         self.ap = BinaryAveragePrecision(thresholds=AP_BINS)
 
     @abstractmethod
@@ -44,23 +46,27 @@ class Stage(LightningModule):
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
-        """One mini-batch: gathers loss, IoU and average precision."""
+        """One mini-batch: gathers loss, IoU, and average precision or, of many classes, accuracy."""
         logits, label = self.predict(batch)
         patches = self.trainer.datamodule.validation_patches(batch_idx)  # type: ignore[attr-defined]
         self.log("val_loss", self.loss(logits, label), batch_size=patches)
         pmap = probabilities(logits)
         self.iou.update(pmap.argmax(dim=1), label)
         use = label != IGNORE
-        if use.any():
+        if pmap.shape[1] > 2:
+            self.accuracy.update(pmap.argmax(dim=1), label)
+        elif use.any():
             foreground = 1 - pmap[:, 0] / pmap.sum(dim=1)
             self.ap.update(foreground[use].clamp(0, 1), (label[use] > 0).long())
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the scores of the whole validation split: foreground IoU (mean) and AP."""
-        self.log("val_iou", self.iou.compute()[1:].mean())
-        self.log("val_ap", self.ap.compute())
+        """Logs the scores of the whole validation split: mean IoU of the mapped classes, AP or accuracy."""
+        iou = self.iou.compute()
+        self.log("val_iou", iou[self.mapped].mean())
+        name, score = ("val_accuracy", self.accuracy) if len(iou) > 2 else ("val_ap", self.ap)
+        self.log(name, score.compute())
         self.iou.reset()
-        self.ap.reset()
+        score.reset()
 
     def configure_gradient_clipping(
         self,
@@ -97,13 +103,13 @@ class FcnStage(Stage):
     network: ImageNetwork
 
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
-        """Every date of every patch on its own: (B T, lc, H, W) and (B T, H, W)."""
-        image = batch["image"]
+        """Every date of every patch on its own: (B T, lc, nH, nW) and (B T, nH, nW)."""
+        image, known = batch["image"], batch["valid"].flatten(0, 1)
         label = batch["label"].repeat_interleave(image.shape[1], dim=0)
         # A date without data at a pixel teaches nothing there.
-        label = label.masked_fill(~batch["valid"].flatten(0, 1), IGNORE)
+        label = label.masked_fill(~refine(known, self.network.finer), IGNORE)
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.network(flat, batch["valid"].flatten(0, 1)), label
+        return self.network(flat, known), label
 
 
 class FusionStage(Stage):
@@ -125,16 +131,17 @@ class FusionStage(Stage):
 
     @torch.no_grad()
     def pmaps(self, batch: Sample) -> Tensor:
-        """The PMaps (B, T, lc, H, W) of a batch; anything where a date has no data."""
+        """The PMaps (B, T, lc, nH, nW) of a batch; anything where a date has no data."""
         image, valid = batch["image"], batch["valid"]
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        pmaps = probabilities(self._frozen[0](flat, valid.flatten(0, 1)))
+        pmaps = complementary(probabilities(self._frozen[0](flat, valid.flatten(0, 1))))
         return pmaps.reshape(*image.shape[:2], *pmaps.shape[1:])
 
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
-        """The fused logits (B, lc, H, W) and the labels (B, H, W)."""
-        label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
-        return self.network(self.pmaps(batch), batch["valid"]), label
+        """The fused logits (B, lc, nH, nW) and the labels (B, nH, nW)."""
+        known = refine(batch["valid"], self._frozen[0].finer)
+        label = batch["label"].masked_fill(~known.any(dim=1), IGNORE)
+        return self.network(self.pmaps(batch), known), label
 
 
 class SeriesStage(Stage):
