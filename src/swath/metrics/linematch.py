@@ -115,6 +115,17 @@ def line_scores(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     }
 
 
+def cut_lines(lines: Lines, counted: Counted, step_m: float = 2 * STEP_M) -> Lines:
+    """Those parts of lines that are scored, cut to `step_m` precisely and joined again."""
+    if not len(lines):
+        return lines
+    pieces = segments(shapely.segmentize(lines, step_m))
+    middle = shapely.get_coordinates(shapely.line_interpolate_point(pieces, 0.5, normalized=True))
+    kept: Lines = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(pieces[counted(middle)])))
+    some: Lines = kept[~shapely.is_empty(kept)]
+    return some
+
+
 def moved(lines: Lines, shift_m: tuple[float, float] = CHANCE_SHIFT_M) -> Lines:
     """The lines moved east and north: what is scored to learn the level of chance."""
     result: Lines = shapely.transform(lines, lambda places: places + np.asarray(shift_m))
