@@ -92,7 +92,7 @@ def test_the_file_has_polygons_and_areas(tmp_path: Path) -> None:
     assert set(land["class"]) == set(LEGEND.names)
     assert land["area_ha"].sum() == pytest.approx((classes != 255).sum() / 100)
     assert land["area_ha"].min() > 0.1
-    assert land["probability"].between(0.5, 1).all()
+    assert land["p_mean"].between(0.5, 1).all()
     assert land.crs == maps.grid.crs
     table = pyogrio.read_dataframe(maps.landcover_path, layer="areas")
     assert table["pixels"].tolist() == np.bincount(classes[classes != 255], minlength=3).tolist()

@@ -57,6 +57,7 @@ def command(
         {
             "report": str(out),
             "rows": len(report.rows) + len(report.class_maps),
+            "lines": [row.as_json() for row in report.pooled_lines()],
             "summary": report.summary(),
         },
         as_json,

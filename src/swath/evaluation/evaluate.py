@@ -15,6 +15,7 @@ from swath.evaluation.agreement import ClassUnit, SiteClasses, best_class_contro
 from swath.evaluation.candidate import ONE_CLASS_CONTROLS, Candidate, CandidateOrDate, names_of
 from swath.evaluation.decisions import gather_classes
 from swath.evaluation.evidence import choose_edges, gather, plan_block_px
+from swath.evaluation.lines import line_rows
 from swath.evaluation.measurement import (
     POOLED,
     RESAMPLES,
@@ -164,6 +165,7 @@ def _evaluate(
         block_px=_block_px(pairs),
         resamples=RESAMPLES,
         seed=seed,
+        lines=tuple(row for target in legend.foreground for row in line_rows(pairs, target)),
         rows=tuple(row for unit in units for row in rows_of(unit)),
         paired=tuple(row for unit in units for row in paired_of(unit, *best_control(units, unit))),
         class_maps=tuple(row for unit in whole for row in unit.rows()),

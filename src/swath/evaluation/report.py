@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from swath.evaluation.agreement import ClassMap, Gain
 from swath.evaluation.candidate import CONTROLS, UNTRAINED, Candidate, CandidateOrDate
+from swath.evaluation.lines import LineRow
 from swath.evaluation.measurement import POOLED
 from swath.evaluation.row import Paired, Row
 from swath.validation import Written
@@ -66,6 +67,7 @@ class Report(Written):
         block_px: Side of the blocks that were resampled, in px.
         resamples: How often.
         seed: Of the resampling.
+        lines: One a split, site and line class: the map's vectors against the truth's, and by chance.
         rows: One a candidate, split, site, class and threshold rule.
             Of maps of two classes, as `paired`.
         paired: What the fused map is better by than others.
@@ -90,6 +92,7 @@ class Report(Written):
     seed: int
     rows: tuple[Row, ...]
     paired: tuple[Paired, ...]
+    lines: tuple[LineRow, ...] = ()
     class_maps: tuple[ClassMap, ...] = ()
     gains: tuple[Gain, ...] = ()
     version: str
@@ -157,6 +160,10 @@ class Report(Written):
             for model in (Candidate.DATES, Candidate.FUSED, *CONTROLS)
             if model in scored
         ]
+
+    def pooled_lines(self) -> list[LineRow]:
+        """The scores of lines of all sites of every split, the map's and those by chance."""
+        return [row for row in self.lines if row.site == POOLED]
 
     @property
     def headline_split(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +81,14 @@ class Truth:
             mask[window.intersect(self.grid.window).slices] = True
         return mask
 
+    def features(self, target: LegendClass) -> gpd.GeoSeries | None:
+        """The vector features of a class on the grid and a margin around it, where they were kept."""
+        if self.roads is None:
+            return None
+        # The margin: a file whose features all lie beside the grid is no error here.
+        features = read_features(self.roads, self.legend, self.grid, _MARGIN_PX)
+        return features.geometry[features["class_id"] == target.id]
+
     def centre_lines(self, target: LegendClass, labels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         """(H, W) the true centre lines of a class, one pixel wide; None for a class of areas.
 
@@ -89,11 +98,9 @@ class Truth:
         if target.geometry != "line":
             return None
         here = labels == target.id
-        if self.roads is None:
+        shapes = self.features(target)
+        if shapes is None:
             return centre_line(here)
-        # The margin: a file whose features all lie beside the grid is no error here.
-        features = read_features(self.roads, self.legend, self.grid, _MARGIN_PX)
-        shapes = features.geometry[features["class_id"] == target.id]
         # Under a class that stands later in the legend the line is not to be seen.
         seen: NDArray[np.bool_] = here | (labels == IGNORE)
         return burn_mask(shapes, self.grid) & seen

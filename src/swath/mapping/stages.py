@@ -206,7 +206,8 @@ class Making:
         vectors = [path.name for path in self.plan.maps.vector_paths]
         if not self._reuse(*vectors):
             with self.stages.time("vectors"):
-                write_vectors(self.plan.at(self.place.folder), self.plan.manifest.settings.unit_ha)
+                edge = self.place.output(CLASSES_NAME).threshold
+                write_vectors(self.plan.at(self.place.folder), edge, self.plan.manifest.settings.unit_ha)
                 for name in vectors:
                     self.place.record(name, self.plan.keys[name])
 

@@ -59,7 +59,7 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
     """Write landcover.gpkg of a site's map, in its CRS.
 
     Layer `landcover`: polygons that cover the map without gaps or overlaps, holes kept, their shared
-    borders simplified. Columns `class`, `class_id`, `probability` (the mean of the class's fused PMap
+    borders simplified. Columns `class`, `class_id`, `p_mean` (the mean of the class's fused PMap
     over the polygon, 0..1), `area_ha`. Layer `areas`: see `area_table`; counted before small areas
     are merged.
 
@@ -97,7 +97,7 @@ def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[
                 {
                     "class": np.array(maps.legend.names, object)[coverage.ids[keep]],
                     "class_id": coverage.ids[keep].astype(np.int32),
-                    "probability": sure[keep].astype(np.float32),
+                    "p_mean": sure[keep].astype(np.float32),
                     "area_ha": shapely.area(coverage.polygons[keep]) / 1e4,
                 },
                 geometry=coverage.polygons[keep],

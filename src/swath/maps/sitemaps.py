@@ -138,7 +138,7 @@ class SiteMaps(BaseModel):
     def roads(self) -> "gpd.GeoDataFrame":
         """The classes of lines as vectors, in the CRS of the maps: their middle lines.
 
-        `class`, `probability` (the mean of the fused PMap, 0..1) and `length_m`.
+        `class`, `p_mean` (the mean of the fused PMap, 0..1) and `length_m`.
 
         Raises:
             DatasetError: The legend has no class of lines; see `landcover`.
@@ -150,7 +150,7 @@ class SiteMaps(BaseModel):
         return gpd.read_parquet(self.parquet_path)
 
     def landcover(self) -> "gpd.GeoDataFrame":
-        """The classes as polygons that cover the map: `class`, `class_id`, `probability`, `area_ha`.
+        """The classes as polygons that cover the map: `class`, `class_id`, `p_mean`, `area_ha`.
 
         Raises:
             DatasetError: The legend has no class of areas.

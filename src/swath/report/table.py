@@ -71,8 +71,29 @@ def class_table(report: Report) -> Table:
     return table
 
 
+def line_table(report: Report) -> Table:
+    """The scores of the map's vectors, beside those of the same lines moved."""
+    table = Table(title="Lines against lines, in metres along them", caption=escape(report.stands_on))
+    table.add_column("lines", no_wrap=True)
+    for name in ("F1 5 m", "10 m", "20 m", "complete 10 m", "correct 10 m", "APLS", "km", "true km"):
+        table.add_column(fill(name, 8), justify="right")
+    for name in ("loops", "dangles", "small faces"):
+        table.add_column(fill(name, 8), justify="right")
+    for row in report.pooled_lines():
+        scores = [*row.f1.values(), row.completeness[10], row.correctness[10], row.apls]
+        table.add_row(
+            f"{row.class_name}, {SPLIT_TITLES[row.split]}{', by chance' if row.model == 'chance' else ''}",
+            *map(number, scores),
+            number(row.mapped_km, 1),
+            number(row.true_km, 1),
+            *map(str, (row.loops, row.dangles, row.faces)),
+        )
+    return table
+
+
 def report_text(report: Report) -> list[str]:
-    """The tables of a report as plain text: one of many classes, else the paper's of each class."""
+    """The tables of a report as plain text: lines first, then the one of many classes, or the paper's."""
+    lines = [plain(line_table(report), 120)] if report.lines else []
     if report.class_maps:
-        return [plain(class_table(report), 120)]
-    return [table_text(report, name) for name in report.classes]
+        return [*lines, plain(class_table(report), 120)]
+    return lines + [table_text(report, name) for name in report.classes]
