@@ -1,6 +1,7 @@
 """Land cover as polygons: no gap, no overlap, nothing too small; and what changed between two maps."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
@@ -98,6 +99,12 @@ def test_the_file_has_polygons_and_areas(tmp_path: Path) -> None:
     assert table["pixels"].tolist() == np.bincount(classes[classes != 255], minlength=3).tolist()
     assert table["share"].sum() == pytest.approx(1)
     assert table["area_ha"].tolist() == area_table(maps)["area_ha"].tolist()
+    (style,) = pyogrio.read_dataframe(maps.landcover_path, layer="layer_styles")["styleQML"]
+    renderer = ElementTree.fromstring(style).find("renderer-v2")
+    assert renderer is not None
+    assert [c.get("value") for c in renderer.iter("category")] == list(LEGEND.names)
+    colours = [o.get("value") for o in renderer.iter("Option") if o.get("name") == "color"]
+    assert colours == ["255,255,0,255", "255,0,0,255", "0,0,255,255"]
     first = maps.landcover_path.read_bytes()
     write_landcover(maps, unit_ha=0.2)
     assert maps.landcover_path.read_bytes() == first

@@ -15,6 +15,7 @@ from swath.grid import Grid, Window
 from swath.legend import Legend, LegendClass
 from swath.maps.coverage import Coverage, cover, merge_small
 from swath.maps.geopackage import dated
+from swath.maps.landstyle import write_class_style
 from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid, read_pmap
 
@@ -61,7 +62,7 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
     Layer `landcover`: polygons that cover the map without gaps or overlaps, holes kept, their shared
     borders simplified. Columns `class`, `class_id`, `p_mean` (the mean of the class's fused PMap
     over the polygon, 0..1), `area_ha`. Layer `areas`: see `area_table`; counted before small areas
-    are merged.
+    are merged. QGIS finds the legend's colours in it.
 
     Args:
         maps: The site's maps.
@@ -82,6 +83,7 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
                 frame, package, layer="landcover", append=append, geometry_type="Polygon", **about
             )
         pyogrio.write_dataframe(area_table(maps), package, layer="areas", append=package.exists(), **about)
+        write_class_style(package, "landcover", outlined(maps.legend), maps.dates[-1])
 
 
 def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[gpd.GeoDataFrame]:
