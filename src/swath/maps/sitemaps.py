@@ -15,6 +15,7 @@ from swath.errors import DatasetError, InputError
 from swath.files import read_json
 from swath.grid import Finer, Grid, Window
 from swath.legend import Legend
+from swath.maps.change import Change
 from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
 from swath.picture import card, thumbnail
@@ -37,26 +38,6 @@ Fusion = Literal["convlstm", "attention", "series", "mean"]
 
 Masked = np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float32]]
 """Pixels with their mask beside them: True in its `mask` = no data, as NumPy has it."""
-
-
-class Change(BaseModel):
-    """What one added date changed in the class map.
-
-    Attributes:
-        date: The added date.
-        compared_px: Pixels that had a class before and after.
-        changed_px: Those of them whose class changed.
-        gained_px: Class name -> how many of these became this class.
-        lost_px: Class name -> how many of these were this class before.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    date: dt.date
-    compared_px: int
-    changed_px: int
-    gained_px: dict[str, int]
-    lost_px: dict[str, int]
 
 
 class SiteMaps(BaseModel):
