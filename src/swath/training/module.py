@@ -29,7 +29,7 @@ class Stage(LightningModule):
         self.mapped = [c.id for c in plan.dataset.legend.tagged]
         self.network = network
         self.settings = patches.stage
-        self.loss = CrossEntropyLogIoU(plan.settings.loss_weight)
+        self.loss = CrossEntropyLogIoU(plan.settings.loss_weight, plan.settings.rarity)
         self.iou = MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORE)
         self.accuracy = MulticlassAccuracy(classes, average="micro", ignore_index=IGNORE)
         self.ap = BinaryAveragePrecision(thresholds=AP_BINS)
