@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from support.drawn_maps import write_maps
 from swath.dataset.site import Dataset, read_labels
+from swath.files import sha256
 from swath.legend import IGNORE, Legend
 from swath.scenes.raster import write_raster
 
@@ -40,7 +41,7 @@ def of_three_classes(dataset: Dataset, folder: Path) -> Dataset:
         labels[:20] = IGNORE
         path = folder / f"{site.name}.tif"
         write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
-        sites.append(replace(site, labels=path))
+        sites.append(replace(site, labels=path, labels_sha256=sha256(path)))
     return replace(dataset, legend=LEGEND, sites=tuple(sites))
 
 

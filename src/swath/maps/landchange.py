@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from swath.errors import GridError, InputError
 from swath.files import replacing
 from swath.maps.coverage import cover, merge_small, three_wide
-from swath.maps.geopackage import dated
+from swath.maps.geopackage import check_whole, dated
 from swath.maps.landcover import pixel_ha
 from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid
@@ -87,6 +87,7 @@ def write_class_changes(
     with replacing(Path(path)) as package, dated(new.dates[-1]):
         pyogrio.write_dataframe(frame, package, layer="changes", geometry_type="Polygon", **about)
         pyogrio.write_dataframe(matrix, package, layer="matrix", append=True, **about)
+        check_whole(package, {"changes": len(frame)}, Path(path))
     return matrix
 
 

@@ -14,7 +14,7 @@ from swath.files import replacing
 from swath.grid import Grid, Window
 from swath.legend import Legend, LegendClass
 from swath.maps.coverage import Coverage, cover, merge_small
-from swath.maps.geopackage import dated
+from swath.maps.geopackage import check_whole, dated
 from swath.maps.landstyle import write_class_style
 from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid, read_pmap
@@ -76,14 +76,16 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
     # Whole, so that what lies across sheets is not taken for small.
     classes = merge_small(read_bytes(maps.classes_path)[0], round(unit_ha / pixel_ha(grid)))
     about = {"layer_metadata": {"attribution": maps.attribution}, "driver": "GPKG"}
+    count = 0
     with replacing(maps.landcover_path) as package, dated(maps.dates[-1]):
         for frame in _sheets(maps, classes, grid):
-            append = package.exists()
+            append, count = package.exists(), count + len(frame)
             pyogrio.write_dataframe(
                 frame, package, layer="landcover", append=append, geometry_type="Polygon", **about
             )
         pyogrio.write_dataframe(area_table(maps), package, layer="areas", append=package.exists(), **about)
         write_class_style(package, "landcover", outlined(maps.legend), maps.dates[-1])
+        check_whole(package, {"landcover": count}, maps.landcover_path)
 
 
 def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[gpd.GeoDataFrame]:

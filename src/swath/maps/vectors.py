@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from swath.files import replacing
 from swath.grid import Grid
-from swath.maps.geopackage import dated
+from swath.maps.geopackage import check_whole, dated
 from swath.maps.landcover import write_landcover
 from swath.maps.linetable import Columns, Joined, Seams, trace_class
 from swath.maps.manifest import UNIT_HA
@@ -86,6 +86,8 @@ def _write_roads(maps: SiteMaps, threshold: float) -> None:
         with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
             _write_layer(package, maps, grid, source, groups)
             _write_nodes(package, maps, grid, joined)
+            counts = {ROADS: source.metadata.num_rows, NODES: len(joined.nodes)}
+        check_whole(package, counts, maps.gpkg_path)
 
 
 def _stage(target: IO[bytes], maps: SiteMaps, grid: Grid, schema: pa.Schema, threshold: float) -> Joined:
