@@ -1,5 +1,6 @@
 """From which class to which: the changes between two land cover maps of one place."""
 
+from itertools import product
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from swath.errors import GridError, InputError
 from swath.files import replacing
+from swath.grid import Grid
 from swath.maps.coverage import cover, merge_small, three_wide
 from swath.maps.geopackage import check_whole, dated
 from swath.maps.landcover import pixel_ha
@@ -60,35 +62,33 @@ def write_class_changes(
             "changes need the same classes"
         )
     before, after = (read_bytes(maps.classes_path)[0] for maps in (old, new))
-    counts = change_matrix(before, after, len(names))
-    matrix = pd.DataFrame(
-        {
-            "from": np.repeat(np.array(names, object), len(names)),
-            "to": np.tile(np.array(names, object), len(names)),
-            "pixels": counts.ravel(),
-            "area_ha": counts.ravel() * pixel_ha(grid),
-        }
-    )
-    changed = _changed(before, after, len(names), round(unit_ha / pixel_ha(grid)))
-    coverage = cover(changed, grid, nodata=_SAME)
-    start, end = np.divmod(coverage.ids, len(names))
-    frame = gpd.GeoDataFrame(
-        {
-            "from": np.array(names, object)[start],
-            "to": np.array(names, object)[end],
-            "first": str(old.dates[-1]),
-            "last": str(new.dates[-1]),
-            "area_ha": shapely.area(coverage.polygons) / 1e4,
-        },
-        geometry=coverage.polygons,
-        crs=grid.crs,
-    )
+    matrix = _matrix_table(before, after, names, grid)
+    frame = _polygons(_changed(before, after, len(names), round(unit_ha / pixel_ha(grid))), names, grid)
+    frame["first"], frame["last"] = str(old.dates[-1]), str(new.dates[-1])
     about = {"layer_metadata": {"attribution": new.attribution}, "driver": "GPKG"}
     with replacing(Path(path)) as package, dated(new.dates[-1]):
         pyogrio.write_dataframe(frame, package, layer="changes", geometry_type="Polygon", **about)
         pyogrio.write_dataframe(matrix, package, layer="matrix", append=True, **about)
         check_whole(package, {"changes": len(frame)}, Path(path))
     return matrix
+
+
+def _matrix_table(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], names: tuple[str, ...], grid: Grid
+) -> pd.DataFrame:
+    pixels = change_matrix(before, after, len(names)).ravel()
+    pairs = product(names, names)
+    table = pd.DataFrame(pairs, columns=["from", "to"])
+    return table.assign(pixels=pixels, area_ha=pixels * pixel_ha(grid))
+
+
+def _polygons(codes: NDArray[np.uint16], names: tuple[str, ...], grid: Grid) -> gpd.GeoDataFrame:
+    coverage = cover(codes, grid, nodata=_SAME)
+    start, end = np.divmod(coverage.ids, len(names))
+    named = np.array(names, object)
+    area_ha = shapely.area(coverage.polygons) / 1e4
+    columns = {"from": named[start], "to": named[end], "area_ha": area_ha}
+    return gpd.GeoDataFrame(columns, geometry=coverage.polygons, crs=grid.crs)
 
 
 def _changed(

@@ -11,7 +11,7 @@ from swath.errors import InputError
 from swath.grid import Grid
 from swath.scenes.raster import grid_of, open_raster, plan_source_window, rasterio_window
 
-RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".img")
+RASTER_SUFFIXES = (".tif", ".tiff")
 
 NO_CODE = -(2**31)
 """What a pixel without a code has."""
