@@ -67,7 +67,8 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
     Args:
         maps: The site's maps.
         unit_ha: The minimum mapping unit: smaller areas go to their largest neighbour. At the edges
-            of sheets of `SHEET_PX`, and beside no data, polygons may be smaller.
+            of sheets of `SHEET_PX`, beside no data, and by their simplified borders polygons may be
+            somewhat smaller.
 
     Raises:
         InputError: classes.tif or pmap.tif cannot be read.

@@ -153,7 +153,7 @@ PRESETS: dict[str, TrainSettings] = {
     "best": TrainSettings(
         model="unet-attention",
         orientations=8,
-        rarity=0.5,
+        rarity=1.0,
         jitter=0.1,
         clouds=0.3,
         missing=0.3,
@@ -176,7 +176,7 @@ PRESETS: dict[str, TrainSettings] = {
     "demo": TrainSettings(
         width=16,
         hidden=16,
-        rarity=0.5,
+        rarity=1.0,
         jitter=0.1,
         fcn=StageSettings(
             phases=(Phase(learning_rate=2e-3, epochs=8),),
