@@ -10,12 +10,15 @@ from swath.dataset.site import Dataset
 from swath.errors import optional_import
 from swath.labels.source import LabelSettings
 from swath.mapping.request import STARTER_NAME, find_model
-from swath.maps.maps import Maps
+from swath.maps.maps import Maps, open_maps
 from swath.models.trained import TrainedModel
 from swath.sentinel2 import Encoding
 from swath.workers import HERE, Workers
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    from swath.conflation.conflate import Conflation
     from swath.evaluation.report import Report
     from swath.training.presets import TrainSettings
 
@@ -234,3 +237,53 @@ def evaluate(
     if out is not None:
         write_report(evaluation, Path(out), overwrite=overwrite)
     return evaluation.report
+
+
+def conflate(
+    maps: Maps | Path | str,
+    osm: Path | str,
+    out: Path | str | None = None,
+    *,
+    site: str | None = None,
+    date: "dt.date | None" = None,
+    overwrite: bool = False,
+) -> "Conflation":
+    """Lay the roads of a map beside OpenStreetMap's.
+
+    Args:
+        maps: The maps, or their folder.
+        osm: OpenStreetMap there: any vector file or extract that `build` reads; with `date` an Overpass
+            server, by its URL or name.
+        out: Folder for mappers: candidates with OSM tags, task squares, a project file, and all three
+            parts as a GeoPackage. None: only the parts.
+        site: Which site, if there are several.
+        date: The day whose OpenStreetMap Overpass is asked for.
+        overwrite: Whether an existing folder may be replaced.
+
+    Returns:
+        `both`, `map_only` (the candidates, the best first) and `osm_only`, GeoDataFrames.
+
+    Raises:
+        DatasetError: No maps, or several sites and none is named.
+        InputError: OpenStreetMap cannot be read, or has nothing there.
+        OutputExistsError: `out` exists and `overwrite` is False.
+
+    Example:
+        >>> import swath
+        >>> found = swath.conflate("maps", "world/sim_test/roads.geojson", "for-mappers", site="town")
+        >>> [*found.map_only.columns[:1]], found.both.crs == found.map_only.crs
+        (['rank'], True)
+    """
+    from swath.conflation.conflate import conflate_site
+    from swath.conflation.tasks import write_conflation
+    from swath.files import check_free
+
+    if out is not None:
+        check_free(Path(out), overwrite=overwrite)
+    opened = maps if isinstance(maps, Maps) else open_maps(maps)
+    chosen = opened.only if site is None else opened[site]
+    source = LabelSettings(path=str(osm)) if date is None else LabelSettings(overpass=str(osm), date=date)
+    found = conflate_site(chosen, source)
+    if out is not None:
+        write_conflation(found, chosen, Path(out), overwrite=overwrite)
+    return found

@@ -93,7 +93,7 @@ def line_table(report: Report) -> Table:
 
 def report_text(report: Report) -> list[str]:
     """The tables of a report as plain text: lines first, then the one of many classes, or the paper's."""
-    lines = [plain(line_table(report), 120)] if report.lines else []
+    lines = [plain(line_table(report), 130)] if report.lines else []
     if report.class_maps:
         return [*lines, plain(class_table(report), 120)]
     return lines + [table_text(report, name) for name in report.classes]
