@@ -11,12 +11,15 @@ from swath.errors import optional_import
 from swath.labels.source import LabelSettings
 from swath.mapping.request import STARTER_NAME, find_model
 from swath.maps.maps import Maps, open_maps
+from swath.maps.sitemaps import SiteMaps
 from swath.models.trained import TrainedModel
 from swath.sentinel2 import Encoding
 from swath.workers import HERE, Workers
 
 if TYPE_CHECKING:
     import datetime as dt
+
+    import geopandas as gpd
 
     from swath.conflation.conflate import Conflation
     from swath.evaluation.report import Report
@@ -287,3 +290,56 @@ def conflate(
     if out is not None:
         write_conflation(found, chosen, Path(out), overwrite=overwrite)
     return found
+
+
+def changes(
+    old: Maps | Path | str,
+    new: Maps | Path | str | None,
+    out: Path | str,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    site: str | None = None,
+    min_dates: int = 2,
+    overwrite: bool = False,
+) -> "gpd.GeoDataFrame":
+    """New and vanished roads between two maps of a place, or two groups of the dates of one.
+
+    Args:
+        old: The older maps, or their folder.
+        new: The newer maps; None: `before` and `after` choose dates of `old`.
+        out: The GeoPackage that is written: layer `roads`, and of land cover `changes` and `matrix`.
+        before: The older dates: `YYYY-MM-DD`, or the first and the last with `..` between.
+        after: The newer dates.
+        site: Which site, if there are several.
+        min_dates: How many dates must say so on either side, where there are as many.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        The roads: `change` (`new`, `vanished`), `first_seen`, `last_seen`, `p_change`, `dates`, ...; see
+        `swath.maps.roadchange.road_changes`.
+
+    Raises:
+        SettingsError: Neither newer maps nor both groups of dates, or both; or no dates.
+        DatasetError: No maps, no such dates, or several sites and none is named.
+        InputError: The classes differ, or `out` is no `.gpkg`.
+        OutputExistsError: `out` exists and `overwrite` is False.
+
+    Example:
+        >>> import swath
+        >>> days = swath.open_maps("maps").dates
+        >>> roads = swath.changes("maps", None, "changes.gpkg", before=str(days[0]), after=str(days[-1]))
+        >>> roads.columns[0]
+        'change'
+    """
+    from swath.files import check_free
+    from swath.maps.compare import choose_sides, write_changes_of
+
+    check_free(Path(out), overwrite=overwrite)
+
+    def opened(maps: Maps | Path | str) -> SiteMaps:
+        found = maps if isinstance(maps, Maps) else open_maps(maps)
+        return found.only if site is None else found[site]
+
+    with choose_sides(opened(old), None if new is None else opened(new), before, after) as sides:
+        return write_changes_of(*sides, Path(out), min_dates=min_dates)
