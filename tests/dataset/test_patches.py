@@ -131,3 +131,14 @@ def test_clouds_hide_what_no_mask_tells(dataset):
     clouded, as_valid, _ = read(dataset, patch, clouds=1.0)
     np.testing.assert_array_equal(as_valid, valid)
     assert sum(not np.array_equal(a, b) for a, b in zip(clear, clouded, strict=True)) == 1
+
+
+def test_optional_bands_are_left_out_of_some_dates(dataset):
+    image = dataset.image.model_copy(update={"optional": dataset.image.bands[2:]})
+    lacking = replace(dataset, image=image)
+    site = dataset.sites[0]
+    patches = [Patch(site.name, Window(0, 0, 32, 32), site.grid.window, (0, 1), 0)] * 100
+    shown = [s["image"] for s in PatchDataset(lacking, patches, IDENTITY, 0.1, missing=0.3)]
+    without = np.mean([[not date[2].any() for date in series] for series in shown])
+    assert 0.15 < without < 0.45
+    assert all(date[:2].any() for series in shown for date in series)

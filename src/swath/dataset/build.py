@@ -46,7 +46,12 @@ def build_dataset(
     settings, base = read_sites_file(sites_file), sites_file.parent
     if bands is not None:
         check_bands(bands)
-    image = ImageSettings(bands=bands or settings.image.bands, encoding=encoding or settings.image.encoding)
+    shown = bands or settings.image.bands
+    image = ImageSettings(
+        bands=shown,
+        encoding=encoding or settings.image.encoding,
+        optional=tuple(band for band in settings.image.optional if band in shown),
+    )
     settings = settings.model_copy(update={"image": image, "finer": finer or settings.finer})
     check_free(out, overwrite=overwrite)
     legend = read_legend(settings.legend, base)

@@ -45,6 +45,7 @@ class PatchDataset(TorchDataset[Sample]):
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
         clouds: Share of the series with a clouded date; see `augment.cloud_a_date`.
+        missing: Share of the dates that are shown without the bands that an image may lack.
         seed: Patch number i draws its jitter from (seed, i), whichever worker reads it.
         rasters: The dataset's files, where they stay open for more than these patches.
     """
@@ -54,6 +55,7 @@ class PatchDataset(TorchDataset[Sample]):
     scaling: Scaling
     jitter_strength: float = 0.0
     clouds: float = 0.0
+    missing: float = 0.0
     seed: tuple[int, ...] = (0,)
     rasters: OpenRasters = field(default_factory=OpenRasters)
 
@@ -71,11 +73,21 @@ class PatchDataset(TorchDataset[Sample]):
         rng = np.random.default_rng((*self.seed, index))
         images = cloud_a_date(images, self.dataset.image.encoding, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
+        lacking = images == NODATA
+        if self.missing:
+            lacking[rng.random(len(images)) < self.missing] |= self._optional
+        scaled = np.where(lacking, np.float32(0), scaled)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),
             "valid": torch.from_numpy(np.ascontiguousarray(valid)),
             "label": torch.from_numpy(label.astype(np.int64)),
         }
+
+    @property
+    def _optional(self) -> NDArray[np.bool_]:
+        """(C, 1, 1): which bands an image may lack."""
+        image = self.dataset.image
+        return np.isin(image.bands, image.optional)[:, None, None]
 
     def _inside(self, path: Path, patch: Patch, fill: int, finer: int = 1) -> NDArray[np.generic]:
         """A patch (C, nh, nw) of a file; `fill` beyond the patch's region."""
@@ -113,18 +125,19 @@ def measure_scaling(dataset: Dataset) -> Scaling:
         DatasetError: No training site, or none with data.
     """
     bands = len(dataset.image.bands)
-    count = 0.0
-    total = np.zeros(bands)
-    squares = np.zeros(bands)
+    count, total, squares = np.zeros((3, bands))
     for site in dataset.in_split("train"):
         for region in site.windows("train"):
             for strip in region.strips(STRIP_PX):
                 for acquisition in site.acquisitions:
                     image = read_image(acquisition, strip)
-                    values = image[:, valid_mask(image)].astype(np.float64)
-                    count += values.shape[1]
+                    values = image.reshape(bands, -1).astype(np.float64)
+                    count += (values != NODATA).sum(axis=1)
                     total += values.sum(axis=1)
                     squares += (values**2).sum(axis=1)
-    if count == 0:
-        raise DatasetError(f"{dataset.root} has no training pixel with data")
+    if not count.all():
+        raise DatasetError(
+            f"{dataset.root} has no training pixel with data in "
+            f"{', '.join(np.array(dataset.image.bands)[count == 0])}"
+        )
     return Scaling.from_moments(count, total, squares)

@@ -62,7 +62,7 @@ def plan_site(name: str, settings: SitesFile, legend: Legend, base: Path) -> Sit
         GridError: The grid cannot be made.
     """
     site = settings.sites[name]
-    series = plan_series(name, settings, base, settings.image.bands)
+    series = plan_series(name, settings, base, settings.image.required)
     if site.split is not None:
         regions: tuple[Region, ...] = (Region(site.split, series.grid.window),)
     else:

@@ -371,8 +371,11 @@ def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[
     valid = codes[..., 0, :, :] != PMAP_NODATA
     if codes.shape[-3] == 1:
         codes = np.concatenate([PMAP_SCALE - codes, codes], axis=-3)
-    values = codes.astype(np.float32) / np.float32(PMAP_SCALE)
-    return np.where(valid[..., None, :, :], values, np.float32(0)), valid
+    # In place: of many dates of a finer map a second copy would not fit into a small machine.
+    values = codes.astype(np.float32)
+    values /= np.float32(PMAP_SCALE)
+    values *= valid[..., None, :, :]
+    return values, valid
 
 
 def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
