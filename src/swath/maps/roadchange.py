@@ -69,9 +69,8 @@ def road_changes(before: Side, after: Side, *, min_dates: int = 2) -> gpd.GeoDat
 
     Returns:
         In the CRS of the newer maps: `change` (`new`, `vanished`), `class`, `first_seen` and `last_seen`
-        (days that see
-        the road, of those after where it is new, else of those before), `p_before` and `p_after`, `p_change`, `dates` (which say so,
-        with commas between), `length_m`, `geometry`.
+        (days that see the road: of those after where it is new, else of those before), `p_before` and
+        `p_after`, `p_change`, `dates` (which say so, with commas between), `length_m`, `geometry`.
 
     Raises:
         InputError: A map cannot be read.

@@ -96,6 +96,22 @@ def write_vectors(maps: SiteMaps, threshold: float | None = None) -> None:
                     _write_layer(package, maps, grid, layer, source, groups[c.name])
 
 
+def line_km(maps: SiteMaps) -> dict[str, float]:
+    """Line class -> km of its lines in roads.parquet."""
+    table = pq.read_table(maps.parquet_path, columns=["class", "length_m"]) if _has_lines(maps) else None
+    km = {c.name: 0.0 for c in maps.legend.foreground if c.geometry == "line"}
+    if table is not None:
+        sums = table.group_by("class").aggregate([("length_m", "sum")]).to_pydict()
+        for name, metres in zip(sums["class"], sums["length_m_sum"], strict=True):
+            if name in km:
+                km[name] = (metres or 0.0) / 1e3
+    return km
+
+
+def _has_lines(maps: SiteMaps) -> bool:
+    return any(c.geometry == "line" for c in maps.legend.foreground)
+
+
 def _stage(
     target: IO[bytes], maps: SiteMaps, grid: Grid, schema: pa.Schema, threshold: float
 ) -> Joined | None:
