@@ -273,9 +273,10 @@ def conflate(
 
     Example:
         >>> import swath
-        >>> found = swath.conflate("maps", "world/sim_test/roads.geojson", "for-mappers", site="town")
-        >>> [*found.map_only.columns[:1]], found.both.crs == found.map_only.crs
-        (['rank'], True)
+        >>> maps = swath.map_scenes(swath.open_dataset("dataset"), "run", out="mapped")
+        >>> found = swath.conflate(maps, "sim_test/roads.geojson", "for-mappers")
+        >>> found.map_only.columns[0], found.both.crs == maps.grid.crs
+        ('rank', True)
     """
     from swath.conflation.conflate import conflate_site
     from swath.conflation.tasks import write_conflation
