@@ -1,18 +1,23 @@
 """Maps of many classes are scored by one decision a pixel."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
+from shapely import Point
 
 from support.class_worlds import LEGEND, map_classes, of_three_classes
 from support.drawn_maps import DATES
 from swath.dataset.site import Dataset, read_labels
+from swath.errors import GridError, InputError
 from swath.evaluation.candidate import UNTRAINED, Candidate
 from swath.evaluation.decisions import decide, read_decisions
-from swath.evaluation.evaluate import evaluate
+from swath.evaluation.evaluate import evaluate, evaluate_labels
 from swath.evaluation.report import Report
+from swath.labels.source import LabelSettings
 from swath.legend import IGNORE
 from swath.maps.sitemaps import read_maps
 from swath.models.fusion import FUSIONS
@@ -110,3 +115,27 @@ def test_it_is_the_same_when_it_is_read_back(report: Report) -> None:
     (first, *_), n = report.summary(), len(report.class_columns("test"))
     assert len(report.summary()) == n
     assert first["split"] == "test"
+
+
+def test_points_score_a_map_that_no_dataset_holds(three: Dataset, tmp_path: Path) -> None:
+    site = three.site("sim_test")
+    alone = replace(three, sites=(site,))
+    folder = map_classes(tmp_path / "maps", alone)
+    left, _, _, top = site.grid.bounds
+    pixels = [(30, 10), (80, 80), (50, 95), (25, 60)]
+    points = [Point(left + 10 * col + 5, top - 10 * row - 5) for row, col in pixels]
+    classes = read_maps(folder)[0].classes()
+    found = [LEGEND.names[classes[row, col]] for row, col in pixels]
+    names = [*found[:3], next(name for name in LEGEND.names if name != found[3])]
+    frame = gpd.GeoDataFrame({"land": names}, geometry=points, crs=site.grid.crs)
+    frame.to_file(tmp_path / "points.gpkg")
+    settings = LabelSettings(path=str(tmp_path / "points.gpkg"), column="land")
+    report = evaluate_labels(folder, settings).report
+    row = report.class_map(Candidate.FUSED, "all")
+    assert row is not None
+    assert (row.pixels, row.accuracy) == (4, 0.75)
+    with pytest.raises(InputError, match="expected the codes in a column kind"):
+        evaluate_labels(folder, settings.model_copy(update={"column": "kind"}))
+    both = map_classes(tmp_path / "both", three)
+    with pytest.raises(GridError, match="belong to one site"):
+        evaluate_labels(both, settings)

@@ -13,10 +13,11 @@ from pyproj import Transformer
 
 from swath.errors import InputError, SettingsError
 from swath.grid import Grid
-from swath.labels.burn import Widening, burn
+from swath.labels.burn import Widening
 from swath.labels.crosswalk import Codes, Crosswalk, read_crosswalk
-from swath.labels.source import Labelled, LabelSettings, read_labels_source
+from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend, read_legend
+from swath.sites.labels import SiteLabels, read_labels
 
 GRID = Grid.from_bounds((500_000, 5_200_000, 500_400, 5_200_300), "EPSG:32633")  # 30 x 40 px
 LANDCOVER = read_legend("landcover")
@@ -42,8 +43,8 @@ def under_centres(values: NDArray[np.generic], crs: str, transform: Affine) -> N
     return values[np.floor(row).astype(int), np.floor(col).astype(int)]
 
 
-def read(folder: Path, legend: Legend = LANDCOVER, **settings: object) -> Labelled:
-    return read_labels_source(LabelSettings.model_validate(settings), legend, GRID, folder)
+def read(folder: Path, legend: Legend = LANDCOVER, **settings: object) -> SiteLabels:
+    return read_labels(LabelSettings.model_validate(settings), legend, GRID, Widening(), folder)
 
 
 def test_a_worldcover_window_in_degrees_is_warped_by_nearest(tmp_path: Path) -> None:
@@ -56,13 +57,11 @@ def test_a_worldcover_window_in_degrees_is_warped_by_nearest(tmp_path: Path) -> 
     source = read(tmp_path, path="worldcover.tif", crosswalk="worldcover")
     table = {10: FOREST, 30: LOW, 50: IGNORE, 80: WATER, 0: IGNORE}
     expected = np.vectorize(table.get)(under_centres(values, "EPSG:4326", transform))
-    assert source.classes is not None
     np.testing.assert_array_equal(source.classes, expected)
-    assert "WorldCover" in source.attribution
+    assert "WorldCover" in source.origin["attribution"]
 
     own = read(tmp_path, read_legend("worldcover"), path="worldcover.tif")
     names = np.array([*read_legend("worldcover").names, *[""] * 245])
-    assert own.classes is not None
     assert set(names[own.classes].ravel()) == {"tree_cover", "grassland", "built_up", "water", ""}
 
 
@@ -75,11 +74,9 @@ def test_a_corine_window_of_100_m(tmp_path: Path) -> None:
     source = read(tmp_path, path="clc.tif", crosswalk="corine")
     table = {12: LOW, 23: FOREST, 41: WATER, 2: IGNORE, -128: IGNORE}
     expected = np.vectorize(table.get)(under_centres(values, "EPSG:3035", transform))
-    assert source.classes is not None
     np.testing.assert_array_equal(source.classes, expected)
     names = read_legend("corine").names
     own = read(tmp_path, read_legend("corine"), path="clc.tif").classes
-    assert own is not None
     assert {names[i] for i in np.unique(own) if i != IGNORE} == {
         "arable",
         "forest",
@@ -93,7 +90,6 @@ def test_ids_of_the_legend_need_no_crosswalk_and_unknown_codes_are_named(tmp_pat
     ids[0] = IGNORE
     write_codes(tmp_path / "ids.tif", ids, GRID.crs, GRID.transform)
     classes = read(tmp_path, path="ids.tif").classes
-    assert classes is not None
     np.testing.assert_array_equal(classes, ids)
     ids[5, 5] = 77
     write_codes(tmp_path / "strange.tif", ids, GRID.crs, GRID.transform)
@@ -127,12 +123,10 @@ def test_points_are_sparse_labels(tmp_path: Path, name: str) -> None:
         "legend: landcover\ncolumns: [kind]\nclasses: {forest: [wood], water: [lake], ignore: [town]}\n"
     )
     source = read(tmp_path, path=name, crosswalk="kinds.yaml")
-    labels = burn(source.features, LANDCOVER, GRID, Widening())
+    labels = source.classes
     expected = np.full(GRID.shape, IGNORE)
     expected[2, 3], expected[9, 30] = FOREST, WATER
     np.testing.assert_array_equal(labels, expected)
-    assert source.complete is not None
-    assert source.complete.sum() == 2
 
 
 def test_points_as_disks_leave_all_else_ignored_in_any_legend(tmp_path: Path) -> None:
@@ -140,11 +134,11 @@ def test_points_as_disks_leave_all_else_ignored_in_any_legend(tmp_path: Path) ->
     write_table(tmp_path / "p.gpkg", [shapely.Point(left + 105, top - 105)], land=["water"])
     legend = read_legend("water")
     source = read(tmp_path, legend, path="p.gpkg", column="land", point_m=21)
-    labels = burn(source.features, legend, GRID, Widening())
+    labels = source.classes
     rows, cols = np.mgrid[: GRID.height, : GRID.width]
     near = np.hypot(rows - 10, cols - 10) <= 2
     np.testing.assert_array_equal(labels == 1, near)
-    np.testing.assert_array_equal(source.complete, near)
+    np.testing.assert_array_equal(labels == IGNORE, ~near)
 
 
 def test_polygons_with_codes_and_what_says_nothing(tmp_path: Path) -> None:
@@ -156,12 +150,10 @@ def test_polygons_with_codes_and_what_says_nothing(tmp_path: Path) -> None:
     crosswalk = Crosswalk.model_validate({"legend": "landcover", "columns": ["RABA_ID"], "classes": table})
     (tmp_path / "c.yaml").write_text(crosswalk.model_dump_json())
     source = read(tmp_path, path="p.gpkg", crosswalk="c.yaml")
-    labels = burn(source.features, LANDCOVER, GRID, Widening())
+    labels = source.classes
     assert (labels[:, :20] == WATER).sum() == 25
     assert (labels[:, :20] == FOREST).sum() == 30 * 20 - 25
-    assert source.complete is not None
-    assert not source.complete[:, 20:].any()
-    assert source.complete[:, :20].all()
+    assert (labels[:, 20:] == IGNORE).all()
     with pytest.raises(InputError, match="expected the codes in a column WHAT"):
         read(tmp_path, path="p.gpkg", column="WHAT")
 
@@ -169,7 +161,7 @@ def test_polygons_with_codes_and_what_says_nothing(tmp_path: Path) -> None:
 def test_an_area_of_a_class_of_lines_is_burnt_as_it_is(tmp_path: Path) -> None:
     left, bottom, _, top = GRID.bounds
     write_table(tmp_path / "p.gpkg", [shapely.box(left, bottom, left + 30, top)], land=["road"])
-    labels = burn(read(tmp_path, path="p.gpkg", column="land").features, LANDCOVER, GRID, Widening())
+    labels = read(tmp_path, path="p.gpkg", column="land").classes
     np.testing.assert_array_equal(np.unique(np.nonzero(labels == ROAD)[1]), [0, 1, 2])
 
 

@@ -1,6 +1,7 @@
 """Land cover as polygons: no gap, no overlap, nothing too small; and what changed between two maps."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
@@ -92,12 +93,18 @@ def test_the_file_has_polygons_and_areas(tmp_path: Path) -> None:
     assert set(land["class"]) == set(LEGEND.names)
     assert land["area_ha"].sum() == pytest.approx((classes != 255).sum() / 100)
     assert land["area_ha"].min() > 0.1
-    assert land["probability"].between(0.5, 1).all()
+    assert land["p_mean"].between(0.5, 1).all()
     assert land.crs == maps.grid.crs
     table = pyogrio.read_dataframe(maps.landcover_path, layer="areas")
     assert table["pixels"].tolist() == np.bincount(classes[classes != 255], minlength=3).tolist()
     assert table["share"].sum() == pytest.approx(1)
     assert table["area_ha"].tolist() == area_table(maps)["area_ha"].tolist()
+    (style,) = pyogrio.read_dataframe(maps.landcover_path, layer="layer_styles")["styleQML"]
+    renderer = ElementTree.fromstring(style).find("renderer-v2")
+    assert renderer is not None
+    assert [c.get("value") for c in renderer.iter("category")] == list(LEGEND.names)
+    colours = [o.get("value") for o in renderer.iter("Option") if o.get("name") == "color"]
+    assert colours == ["255,255,0,255", "255,0,0,255", "0,0,255,255"]
     first = maps.landcover_path.read_bytes()
     write_landcover(maps, unit_ha=0.2)
     assert maps.landcover_path.read_bytes() == first

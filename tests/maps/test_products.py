@@ -13,9 +13,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from swath.errors import DatasetError
 from swath.grid import Grid
 from swath.legend import Legend, read_legend
-from swath.maps.sitemaps import SiteMaps, encode_pmap, read_bytes
+from swath.maps.sitemaps import SiteMaps, encode_pmap
 from swath.maps.vectors import write_vectors
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (60, 80))
@@ -85,36 +86,23 @@ def test_roads_become_a_network(tmp_path: Path) -> None:
     assert sorted(parquet.length_m) == sorted(roads.length_m)
 
 
-def test_water_becomes_areas(tmp_path: Path) -> None:
+def test_water_becomes_polygons_and_no_roads(tmp_path: Path) -> None:
     classes = np.zeros(GRID.shape, int)
     classes[5:25, 10:30] = 1
     classes[10:12, 15:20] = 0  # an island
-    classes[40:41, 50:52] = 1
+    classes[40:43, 50:54] = 1
     classes[50:, :] = 255
     maps = site_maps(tmp_path / "here", read_legend("water"), classes, 0.5)
     write_vectors(maps)
-    assert len(maps.roads()) == 2
-    table = gpd.read_file(maps.gpkg_path, layer="water")
-    assert sorted(table.area_m2) == [200.0, 39_000.0]  # 2 and 400 - 10 pixels of 100 m2
+    table = maps.landcover()
+    assert sorted(table.area_ha) == pytest.approx([0.12, 3.9])  # 12 and 400 - 10 pixels of 0.01 ha
+    assert set(table["class"]) == {"water"}  # the background is no class of its own
     assert table.p_mean.to_numpy() == pytest.approx(127 / 254, abs=1e-6)
-    assert len(table.geometry[table.area_m2.argmax()].interiors) == 1
-
-
-def test_areas_across_strips_have_the_mean_of_all_their_pixels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("swath.maps.vectors.STRIP_PX", 7)
-    classes = np.zeros(GRID.shape, int)
-    classes[5:25, 10:30] = 1
-    classes[5:25, 32:34] = 1
-    maps = site_maps(tmp_path / "here", read_legend("water"), classes, 0.5)
-    codes = read_bytes(maps.fused_path)
-    codes[0, 5:15] = 254
-    with rasterio.open(maps.fused_path, "r+") as target:
-        target.write(codes)
-    write_vectors(maps)
-    table = gpd.read_file(maps.gpkg_path, layer="water")
-    assert table.p_mean.to_numpy() == pytest.approx(0.75, abs=1e-6)
+    assert len(table.geometry[table.area_ha.argmax()].interiors) == 1
+    assert maps.vector_paths == (maps.landcover_path,)
+    assert not maps.gpkg_path.exists()
+    with pytest.raises(DatasetError, match="maps no lines"):
+        maps.roads()
 
 
 def test_an_empty_map_gives_empty_layers(tmp_path: Path) -> None:

@@ -182,6 +182,10 @@ def command(
     orientations: OrientationsOption = None,
     tile: TileOption = 1024,
     threshold: ThresholdOption = "scene",
+    unit_ha: Annotated[
+        float,
+        typer.Option(min=0, max=10_000, help="Land cover: smaller areas become part of a neighbour."),
+    ] = 0.1,
     workers: JobWorkersOption = None,
     scheduler: SchedulerOption = None,
     resume: Annotated[
@@ -215,6 +219,7 @@ def command(
         Workers.choose(workers, scheduler),
         resume,
         overwrite,
+        unit_ha,
     )
     _, model = load_run(arguments.run)
     done = map_request(arguments.request(options.workers), model, out, options)
@@ -248,7 +253,7 @@ def report(mapped: "MappedSite") -> dict[str, object]:
     from swath.maps.vectors import line_km
 
     maps = mapped.maps
-    files = [*maps.raster_paths, maps.gpkg_path, maps.parquet_path, maps.item_path]
+    files = [*maps.raster_paths, *maps.vector_paths, maps.item_path]
     return {
         "site": maps.site,
         "dates": [str(date) for date in maps.dates],
@@ -276,19 +281,19 @@ def class_km2(maps: "SiteMaps") -> dict[str, float]:
 
 def lines(mapped: "MappedSite") -> list[str]:
     """What is printed of a site: what was mapped, how much of it there is, and what to open."""
-    from swath.maps.landcover import covers_land
     from swath.maps.vectors import line_km
 
     maps = mapped.maps
     km = ", ".join(f"{value:,.1f} km of {name}" for name, value in line_km(maps).items())
     cover = ", ".join(f"{name} {km2:,.2f} km2" for name, km2 in class_km2(maps).items())
+    packages = [path for path in maps.vector_paths if path.suffix == ".gpkg"]
     if mapped.new_files:
         made = f"{len(maps.dates)} dates fused by {maps.fusion}; {mapped.seconds:.1f} s"
         made += f" ({mapped.mpx_per_s:.2f} Mpx/s)"
     else:
         made = "all maps are there already, made from the same"
     return [
-        f"{maps.site}: {'; '.join(text for text in (km, cover if covers_land(maps.legend) else '') if text)}",
+        f"{maps.site}: {'; '.join(text for text in (km, cover if maps.legend.areas else '') if text)}",
         f"  {made}",
-        f"  in QGIS: {maps.gpkg_path} over {maps.fused_path}",
+        f"  in QGIS: {' and '.join(str(path) for path in packages)} over {maps.fused_path}",
     ]

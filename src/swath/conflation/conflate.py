@@ -65,7 +65,6 @@ def conflate(maps: SiteMaps, features: gpd.GeoDataFrame, source: str, attributio
     """Lay the roads of a map beside features that have `class_id` of the legend `surroundings`."""
     grid, legend = maps.grid, read_legend(SURROUNDINGS)
     roads = maps.roads()
-    roads = roads[roads["class"].isin([c.name for c in maps.legend.foreground if c.geometry == "line"])]
     mapped = _metres(roads, grid)
     ways = features[features["class_id"] == 1]
     drawn = _single(_metres(ways, grid))
@@ -107,17 +106,16 @@ def _seen(
 
 
 def _in_legend(ways: gpd.GeoDataFrame, legend: Legend) -> gpd.GeoDataFrame:
-    lines = [c for c in legend.foreground if c.geometry == "line"]
     keys = [key for key in ways.columns if key not in ("geometry", "class_id")]
     rows = ways[keys].to_dict("records")
-    return ways[[any(c.matches(row) for c in lines) for row in rows]]
+    return ways[[any(c.matches(row) for c in legend.lines) for row in rows]]
 
 
 def _probability(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64]:
     """(n,) the mean of the fused PMap of all line classes along lines in metres; NaN where unknown."""
     if not len(lines):
         return np.zeros(0)
-    ids = [c.id for c in maps.legend.foreground if c.geometry == "line"]
+    ids = [c.id for c in maps.legend.lines]
     points, weight, owner = sample_lines(lines, step_m=min(grid.pixel_m))
     left, _, _, top = grid.bounds
     x, y = (points / _scale(grid)).T

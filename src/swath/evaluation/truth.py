@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from swath.dataset.site import Acquisition, Dataset, Site
 from swath.errors import GridError, InputError
 from swath.grid import Grid, Window
-from swath.labels.burn import Widening, burn, burn_mask, margin_px
-from swath.labels.classraster import RASTER_SUFFIXES
+from swath.labels.burn import Widening, burn_mask
 from swath.labels.features import read_features
-from swath.labels.source import LabelSettings, read_labels_source
+from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend, LegendClass
 from swath.maps.sitemaps import SiteMaps, read_grid
 from swath.metrics.tolerance import centre_line
 from swath.scenes.raster import open_raster, read_raster
+from swath.sites.labels import is_class_raster, read_labels
 
 _MARGIN_PX = 100
 WHOLE = "all"
@@ -200,7 +200,7 @@ def truth_of_file(maps: Sequence[SiteMaps], settings: LabelSettings) -> tuple[Si
         GridError: No mapped site lies on its grid, or several do.
     """
     path = Path(settings.path or "")
-    if settings.crosswalk is None and path.suffix.lower() in RASTER_SUFFIXES:
+    if settings.crosswalk is None and is_class_raster(settings):
         return _truth_of_ids(maps, path)
     if len(maps) != 1:
         raise GridError(
@@ -209,12 +209,7 @@ def truth_of_file(maps: Sequence[SiteMaps], settings: LabelSettings) -> tuple[Si
         )
     (site,) = maps
     grid = read_grid(site.classes_path)
-    source = read_labels_source(settings, site.legend, grid, Path(), margin_px(site.legend, grid, Widening()))
-    labels = source.classes
-    if labels is None:
-        labels = burn(source.features, site.legend, grid, Widening())
-    if source.complete is not None:
-        labels[~source.complete] = IGNORE
+    labels = read_labels(settings, site.legend, grid, Widening(), Path()).classes
     splits = {WHOLE: (grid.window,)}
     return site, Truth(site.site, grid, site.legend, labels, None, splits, finer=site.finer)
 

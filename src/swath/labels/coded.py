@@ -1,4 +1,4 @@
-"""Labels with a class code: polygons and points with a column of codes, class rasters."""
+"""Vectors with a class code: polygons and points with a column of codes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +11,9 @@ from numpy.typing import NDArray
 from swath.errors import InputError
 from swath.grid import Grid
 from swath.labels.burn import burn_mask
-from swath.labels.classraster import RASTER_SUFFIXES, read_class_raster
 from swath.labels.crosswalk import CODE, Codes, Crosswalk
 from swath.labels.features import cut_features, lonlat_box, read_table
 from swath.legend import IGNORE, Legend
-
-
-@dataclass(frozen=True, slots=True)
-class CodedLabels:
-    """What a source of codes says on a grid.
-
-    Attributes:
-        features: `class_id` and `geometry` in the grid's CRS, as of `read_features`; points are
-            the areas that they stand for. None for a class raster.
-        classes: (H, W) uint8 class ids of a class raster, 255 = ignore; None for features.
-        complete: (H, W) bool, True where it says something; None: everywhere.
-    """
-
-    features: geopandas.GeoDataFrame | None
-    classes: NDArray[np.uint8] | None
-    complete: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +30,36 @@ class Coding:
     column: str | None = None
     point_m: float = 0.0
 
-    def read(self, path: Path, legend: Legend, grid: Grid, margin_px: int = 0) -> CodedLabels:
-        """Read a file of codes onto a grid; of vectors also `margin_px` around it.
+    def codes(self, legend: Legend) -> Codes:
+        """What codes mean to a legend.
+
+        Raises:
+            SettingsError: The crosswalk was made for another legend.
+        """
+        return (
+            self.crosswalk.codes(legend) if self.crosswalk else Codes.of_legend(legend, self.column or CODE)
+        )
+
+    @property
+    def attribution(self) -> str:
+        """Who made the source, as far as the crosswalk says."""
+        return self.crosswalk.attribution if self.crosswalk else ""
+
+    def read(
+        self, path: Path, legend: Legend, grid: Grid, margin_px: int = 0
+    ) -> tuple[geopandas.GeoDataFrame, NDArray[np.bool_] | None]:
+        """Read a vector file of codes on a grid and `margin_px` around it.
+
+        Returns:
+            `class_id` and `geometry` in the grid's CRS, as of `read_features`, points as the areas that
+            they stand for; (H, W) bool, True where the file says something, None: everywhere.
 
         Raises:
             InputError: The file cannot be read, does not overlap the grid, lacks the column, or has
                 a code that is not in the table.
             SettingsError: The crosswalk was made for another legend.
         """
-        column = self.column or CODE
-        codes = self.crosswalk.codes(legend) if self.crosswalk else Codes.of_legend(legend, column)
-        if path.suffix.lower() in RASTER_SUFFIXES:
-            return CodedLabels(None, read_class_raster(path, codes, grid), None)
+        codes = self.codes(legend)
         frame = read_table(path, lonlat_box(grid, margin_px))
         if frame.empty:
             raise InputError(f"{path}: the labels do not overlap the image, which spans {grid.lonlat_text}")
@@ -76,7 +77,7 @@ class Coding:
         if silent.any():
             unknown = burn_mask(cut.geometry[silent], grid)
             complete = ~unknown if complete is None else complete & ~unknown
-        return CodedLabels(cut[~silent].reset_index(drop=True), None, complete)
+        return cut[~silent].reset_index(drop=True), complete
 
     def _column(self, frame: geopandas.GeoDataFrame, path: Path) -> str:
         wanted = (self.column,) if self.column else self.crosswalk.columns if self.crosswalk else (CODE,)

@@ -15,7 +15,6 @@ from pydantic import Field, model_validator
 from swath.errors import InputError
 from swath.grid import LONLAT, Bounds, Grid
 from swath.labels.burn import burn_mask
-from swath.labels.classraster import RASTER_SUFFIXES
 from swath.labels.coded import Coding
 from swath.labels.crosswalk import read_crosswalk
 from swath.labels.features import choose_features, lonlat_box, read_near
@@ -37,8 +36,8 @@ class LabelSettings(Frozen):
     Example:
         >>> import swath
         >>> labels = swath.LabelSettings(path="points.gpkg", crosswalk="codes.yaml", point_m=15)
-        >>> labels.coded
-        True
+        >>> labels.point_m
+        15.0
 
     Attributes:
         path: Vector file, class raster or OpenStreetMap extract, relative to the sites file.
@@ -78,11 +77,15 @@ class LabelSettings(Frozen):
             raise ValueError("crosswalk and column belong to path, a file of class codes")
         return self
 
-    @property
-    def coded(self) -> bool:
-        """Whether the file has class codes, not tags."""
-        raster = self.path is not None and self.path.lower().endswith(RASTER_SUFFIXES)
-        return raster or self.crosswalk is not None or self.column is not None
+    def coding(self, folder: Path) -> Coding | None:
+        """How the file's class codes are read, `folder` being where paths start; None: it has tags.
+
+        A class raster has codes even where nothing is said of them: `Coding()`.
+        """
+        if self.crosswalk is None and self.column is None:
+            return None
+        crosswalk = read_crosswalk(self.crosswalk, folder) if self.crosswalk else None
+        return Coding(crosswalk, self.column, self.point_m)
 
 
 _EDGE_DEG = 1e-4
@@ -99,13 +102,11 @@ class Labelled:
             GeoParquet.
         complete: (H, W) bool: where the source is complete; None: everywhere, as far as it says.
         attribution: Who made the source; empty if it does not say.
-        classes: (H, W) uint8 class ids, 255 = ignore, of a class raster; it has no features.
     """
 
     features: geopandas.GeoDataFrame
     complete: NDArray[np.bool_] | None
     attribution: str
-    classes: NDArray[np.uint8] | None = None
 
 
 def read_labels_source(
@@ -132,8 +133,13 @@ def read_labels_source(
         RemoteError: The Overpass server refuses or does not recover.
         MissingExtraError: OpenStreetMap data without the package osmium.
     """
-    if settings.coded:
-        return _read_coded(settings, legend, grid, folder, margin_px)
+    if settings.path is not None and (coding := settings.coding(folder)) is not None:
+        path = folder / settings.path
+        features, complete = coding.read(path, legend, grid, margin_px)
+        features.attrs = {"source": path.name} | (
+            {"attribution": coding.attribution} if coding.attribution else {}
+        )
+        return Labelled(features, complete, coding.attribution)
     box = lonlat_box(grid, margin_px)
     if settings.path is not None:
         source = read_near(folder / settings.path, legend, box, settings.as_of)
@@ -145,21 +151,6 @@ def read_labels_source(
     told = {"date": source.date and str(source.date), "attribution": source.attribution}
     features.attrs = {"source": origin, **{key: text for key, text in told.items() if text}}
     return Labelled(features, _complete(source, grid), source.attribution)
-
-
-def _read_coded(
-    settings: LabelSettings, legend: Legend, grid: Grid, folder: Path, margin_px: int
-) -> Labelled:
-    path = folder / (settings.path or "")
-    crosswalk = read_crosswalk(settings.crosswalk, folder) if settings.crosswalk else None
-    coding = Coding(crosswalk, settings.column, settings.point_m)
-    labels = coding.read(path, legend, grid, margin_px)
-    features = labels.features
-    if features is None:
-        features = geopandas.GeoDataFrame({"class_id": []}, geometry=[], crs=grid.crs)
-    attribution = crosswalk.attribution if crosswalk else ""
-    features.attrs = {"source": path.name} | ({"attribution": attribution} if attribution else {})
-    return Labelled(features, labels.complete, attribution, labels.classes)
 
 
 def _read_overpass(settings: LabelSettings, legend: Legend, box: Bounds, cache: Path | None) -> FeatureSource:

@@ -12,12 +12,11 @@ import pyogrio
 from swath.errors import DatasetError, InputError, SettingsError
 from swath.files import replacing
 from swath.maps.daygroup import dates_between, group_maps
+from swath.maps.geopackage import dated
 from swath.maps.landchange import write_class_changes
-from swath.maps.landcover import covers_land
 from swath.maps.manifest import read_manifest
 from swath.maps.roadchange import Side, road_changes
 from swath.maps.sitemaps import SiteMaps
-from swath.maps.vectors import dated
 
 ROADS = "roads"
 """The layer of new and vanished roads."""
@@ -112,7 +111,7 @@ def write_changes_of(before: Side, after: Side, path: Path, *, min_dates: int = 
         )
     changes = road_changes(before, after, min_dates=min_dates)
     with replacing(path) as package:
-        if covers_land(new.legend):
+        if new.legend.areas:
             write_class_changes(old, new, package)
         with dated(new.dates[-1]):
             pyogrio.write_dataframe(

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from swath.errors import GridError, InputError
 from swath.files import replacing
 from swath.maps.coverage import cover, merge_small, three_wide
-from swath.maps.landcover import UNIT_HA, pixel_ha
+from swath.maps.geopackage import dated
+from swath.maps.landcover import pixel_ha
+from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid
-from swath.maps.vectors import dated
 
 _SAME = np.iinfo(np.uint16).max
 """Stands for no change among the codes of changes."""
@@ -28,7 +29,7 @@ def change_matrix(old: NDArray[np.uint8], new: NDArray[np.uint8], classes: int) 
 
 
 def write_class_changes(
-    old: SiteMaps, new: SiteMaps, path: Path, *, unit_ha: float = UNIT_HA
+    old: SiteMaps, new: SiteMaps, path: Path | str, *, unit_ha: float = UNIT_HA
 ) -> pd.DataFrame:
     """Write what changed between two maps of a site as a GeoPackage.
 
@@ -83,7 +84,7 @@ def write_class_changes(
         crs=grid.crs,
     )
     about = {"layer_metadata": {"attribution": new.attribution}, "driver": "GPKG"}
-    with replacing(path) as package, dated(new.dates[-1]):
+    with replacing(Path(path)) as package, dated(new.dates[-1]):
         pyogrio.write_dataframe(frame, package, layer="changes", geometry_type="Polygon", **about)
         pyogrio.write_dataframe(matrix, package, layer="matrix", append=True, **about)
     return matrix

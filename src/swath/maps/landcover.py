@@ -14,19 +14,13 @@ from swath.files import replacing
 from swath.grid import Grid, Window
 from swath.legend import Legend, LegendClass
 from swath.maps.coverage import Coverage, cover, merge_small
-from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps, read_bytes, read_grid
-from swath.maps.vectors import dated
-
-UNIT_HA = 0.1
-"""The minimum mapping unit: a map of 10 m cannot be trusted with less than ten of its pixels."""
+from swath.maps.geopackage import dated
+from swath.maps.landstyle import write_class_style
+from swath.maps.manifest import UNIT_HA
+from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid, read_pmap
 
 SHEET_PX = 2048
 """Areas are outlined in sheets of at most this side, and end at their edges, which fit together."""
-
-
-def covers_land(legend: Legend) -> bool:
-    """Whether a map has land cover as polygons: a class of areas is in its legend."""
-    return any(c.geometry == "area" for c in legend.classes)
 
 
 def outlined(legend: Legend) -> tuple[LegendClass, ...]:
@@ -66,9 +60,9 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
     """Write landcover.gpkg of a site's map, in its CRS.
 
     Layer `landcover`: polygons that cover the map without gaps or overlaps, holes kept, their shared
-    borders simplified. Columns `class`, `class_id`, `probability` (the mean of the class's fused PMap
+    borders simplified. Columns `class`, `class_id`, `p_mean` (the mean of the class's fused PMap
     over the polygon, 0..1), `area_ha`. Layer `areas`: see `area_table`; counted before small areas
-    are merged.
+    are merged. QGIS finds the legend's colours in it.
 
     Args:
         maps: The site's maps.
@@ -89,6 +83,7 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
                 frame, package, layer="landcover", append=append, geometry_type="Polygon", **about
             )
         pyogrio.write_dataframe(area_table(maps), package, layer="areas", append=package.exists(), **about)
+        write_class_style(package, "landcover", outlined(maps.legend), maps.dates[-1])
 
 
 def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[gpd.GeoDataFrame]:
@@ -98,13 +93,13 @@ def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[
             sheet = Window(row, col, SHEET_PX, SHEET_PX).intersect(grid.window)
             part, here = classes[sheet.slices], grid.crop(sheet)
             coverage = cover(part, here)
-            sure = _mean_probability(coverage, read_bytes(maps.fused_path, sheet), here)
+            sure = _mean_probability(coverage, read_pmap(maps.fused_path, sheet)[0], here)
             keep = np.isin(coverage.ids, shown)
             yield gpd.GeoDataFrame(
                 {
                     "class": np.array(maps.legend.names, object)[coverage.ids[keep]],
                     "class_id": coverage.ids[keep].astype(np.int32),
-                    "probability": sure[keep].astype(np.float32),
+                    "p_mean": sure[keep].astype(np.float32),
                     "area_ha": shapely.area(coverage.polygons[keep]) / 1e4,
                 },
                 geometry=coverage.polygons[keep],
@@ -112,18 +107,21 @@ def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[
             )
 
 
-def _mean_probability(coverage: Coverage, codes: NDArray[np.uint8], grid: Grid) -> NDArray[np.float64]:
-    """(n,) the mean of each polygon's class in a fused PMap (lc, h, w) uint8 as stored; NaN: no pixel."""
+def _mean_probability(coverage: Coverage, pmap: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
+    """(n,) the mean of each polygon's class in a PMap (lc, h, w); NaN: too small to hold a pixel."""
     count = len(coverage.polygons)
     if not count:
         return np.zeros(0)
-    numbered = zip(coverage.polygons, range(count), strict=True)
     owner = features.rasterize(
-        numbered, out_shape=grid.shape, transform=grid.transform, fill=-1, dtype="int32"
+        zip(coverage.polygons, range(count), strict=True),
+        out_shape=grid.shape,
+        transform=grid.transform,
+        fill=-1,
+        dtype="int32",
     )
-    inside = (owner >= 0) & (codes[0] != PMAP_NODATA)
+    inside = owner >= 0
     whose = owner[inside]
-    values = np.take_along_axis(codes[:, inside], coverage.ids[whose][None], axis=0)[0]
+    values = np.take_along_axis(pmap[:, inside], coverage.ids[whose][None], axis=0)[0]
     pixels = np.bincount(whose, minlength=count)
     total = np.bincount(whose, weights=values, minlength=count)
-    return np.where(pixels > 0, total / np.maximum(pixels, 1), np.nan) / PMAP_SCALE
+    return np.where(pixels > 0, total / np.maximum(pixels, 1), np.nan)

@@ -144,8 +144,9 @@ def _dated(
 
 def _lines(maps: SiteMaps, grid: Grid) -> tuple[Lines, NDArray[np.object_]]:
     """The lines of a map in metres of a grid, and the class of each."""
+    if not maps.legend.lines:
+        return np.zeros(0, object), np.zeros(0, object)
     roads = maps.roads().to_crs(grid.crs)
-    roads = roads[roads["class"].isin([c.name for c in maps.legend.foreground if c.geometry == "line"])]
     scale = _scale(grid)
     lines: Lines = shapely.transform(roads.geometry.to_numpy(), lambda xy: xy * scale)
     return lines, roads["class"].to_numpy(object)
@@ -184,7 +185,7 @@ def _score_along(
             continue
         part = strip.grow(reach[0]).intersect(own.window)
         pmap, valid = read_pmap(maps.pmap_path(date), part)
-        for c in maps.legend.foreground:
+        for c in maps.legend.lines:
             mine = here[classes[owner[here]] == c.name]
             if not len(mine):
                 continue

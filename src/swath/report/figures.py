@@ -195,12 +195,12 @@ def draw_panels(
     caption: str,
     key: Mapping[str, RGB] | None = None,
 ) -> Picture:
-    """Write pictures side by side, each under its name, with the key of colours below the last."""
+    """Write pictures side by side, each under its name, with the key of colours below."""
     figure, axes = panels(len(pictures))
     for panel, (name, picture) in zip(axes, pictures.items(), strict=True):
         show(panel, picture, name)
     if key:
-        _draw_key(axes[-1], key)
+        _draw_key(figure, key)
     return save_picture(figure, Path(path), title, caption)
 
 
@@ -297,21 +297,14 @@ def show(axes: "Axes", picture: NDArray[np.uint8], title: str) -> None:
     axes.set_axis_off()
 
 
-def _draw_key(axes: "Axes", key: Mapping[str, RGB]) -> None:
+def _draw_key(figure: "Figure", key: Mapping[str, RGB]) -> None:
     from matplotlib.patches import Patch
 
     patches = [
         Patch(facecolor="#{:02x}{:02x}{:02x}".format(*rgb), edgecolor="#888888", label=name)
         for name, rgb in key.items()
     ]
-    axes.legend(
-        handles=patches,
-        fontsize=7,
-        loc="upper center",
-        ncols=len(patches),
-        frameon=False,
-        bbox_to_anchor=(0.5, 0.0),
-    )
+    figure.legend(handles=patches, fontsize=7, loc="lower center", ncols=len(patches), frameon=False)
 
 
 def save_picture(figure: "Figure", path: Path, title: str, caption: str) -> Picture:

@@ -9,26 +9,26 @@ from rasterio.warp import reproject
 
 from swath.errors import InputError
 from swath.grid import Grid
-from swath.labels.crosswalk import Codes
-from swath.legend import IGNORE
 from swath.scenes.raster import grid_of, open_raster, plan_source_window, rasterio_window
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".img")
 
+NO_CODE = -(2**31)
+"""What a pixel without a code has."""
 
-def read_class_raster(path: Path, codes: Codes, grid: Grid) -> NDArray[np.uint8]:
-    """Read a class raster onto a grid: every pixel takes the class under its centre.
+
+def read_codes(path: Path, grid: Grid) -> NDArray[np.int32]:
+    """Read the codes of a class raster onto a grid: every pixel takes what lies under its centre.
 
     Args:
         path: One band of whole numbers in any coordinate system; only the part under the grid is read.
-        codes: What the numbers mean.
         grid: Where they are wanted.
 
     Returns:
-        (H, W) uint8 class ids; 255 where the file ends, has no data, or its code is ignored.
+        (H, W) int32; `NO_CODE` where the file ends or has no data.
 
     Raises:
-        InputError: Not such a file, beside the grid, or with a number that `codes` lacks.
+        InputError: Not such a file, or it lies beside the grid.
     """
     with open_raster(path) as source:
         if source.count != 1 or np.dtype(source.dtypes[0]).kind not in "iu":
@@ -40,23 +40,18 @@ def read_class_raster(path: Path, codes: Codes, grid: Grid) -> NDArray[np.uint8]
         if not window.size:
             raise InputError(f"{path}: the class raster does not overlap the image ({grid.lonlat_text})")
         where = rasterio_window(window)
-        values, known = source.read(1, window=where), source.read_masks(1, window=where) > 0
-    present = np.unique(values[known])
-    table = dict(zip(present.tolist(), codes.of_values(present, path).tolist(), strict=True))
-    ids = np.full(values.shape, IGNORE, np.uint8)
-    for value, number in table.items():
-        ids[known & (values == value)] = number
-    out = np.full(grid.shape, IGNORE, np.uint8)
+        codes, known = source.read(1, window=where), source.read_masks(1, window=where) > 0
+    out = np.full(grid.shape, NO_CODE, np.int32)
     part = there.crop(window)
     reproject(
-        ids,
+        np.where(known, codes.astype(np.int32), np.int32(NO_CODE)),
         out,
         src_transform=part.transform,
         src_crs=part.crs,
-        src_nodata=IGNORE,
+        src_nodata=NO_CODE,
         dst_transform=grid.transform,
         dst_crs=grid.crs,
-        dst_nodata=IGNORE,
+        dst_nodata=NO_CODE,
         resampling=Resampling.nearest,
         # Left alone, GDAL places pixels to an eighth of one.
         tolerance=0,
