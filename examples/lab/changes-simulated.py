@@ -35,7 +35,9 @@ def near_m(lines: np.ndarray, others: np.ndarray) -> float:
 
 def main() -> None:
     """Compare, score and say it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("maps", type=Path)
     parser.add_argument("--truth", type=Path, help="roads.gpkg of a series with --change; else none changed")
     parser.add_argument("--wider", type=float, default=8.0)
@@ -55,9 +57,10 @@ def main() -> None:
     if options.truth:
         roads = gpd.read_file(options.truth, layer="roads").to_crs(maps.grid.crs)
     came, went = (roads[name].astype("string").fillna("") for name in ("from", "until"))
+    gone = (went > str(first[-1])) & (went <= str(last[0]))
     changed = {
         "new": (came > str(first[-1])) & (came <= str(last[0])) & ((went == "") | (went > str(last[-1]))),
-        "vanished": (went > str(first[-1])) & (went <= str(last[0])) & ((came == "") | (came <= str(first[0]))),
+        "vanished": gone & ((came == "") | (came <= str(first[0]))),
     }
     mapped_km = float(maps.roads()["length_m"].sum()) / 1e3
     result: dict[str, object] = {"mapped_km": round(mapped_km, 1)}
