@@ -11,7 +11,6 @@ from swath.errors import optional_import
 from swath.labels.source import LabelSettings
 from swath.mapping.request import STARTER_NAME, find_model
 from swath.maps.maps import Maps, open_maps
-from swath.maps.sitemaps import SiteMaps
 from swath.models.trained import TrainedModel
 from swath.sentinel2 import Encoding
 from swath.workers import HERE, Workers
@@ -163,7 +162,7 @@ def train(
         seed: The same seed on the same machine gives the same weights.
         device: `auto`, `cpu` or `cuda`.
         resume: Go on with what is in `out`.
-        overwrite: Drop what is in `out`.
+        overwrite: Replace the run in `out`, which stays until the new one is whole.
 
     Raises:
         MissingExtraError: Without the extra `train`.
@@ -274,22 +273,23 @@ def conflate(
     Example:
         >>> import swath
         >>> maps = swath.map_scenes(swath.open_dataset("dataset"), "run", out="mapped")
-        >>> found = swath.conflate(maps, "sim_test/roads.geojson", "for-mappers")
-        >>> found.map_only.columns[0], found.both.crs == maps.grid.crs
+        >>> found = swath.conflate(maps, "sim_test/roads.geojson", "for-mappers", site="sim_test")
+        >>> found.map_only.columns[0], found.both.crs == maps["sim_test"].grid.crs
         ('rank', True)
     """
     from swath.conflation.conflate import conflate_site
     from swath.conflation.tasks import write_conflation
-    from swath.files import check_free
+    from swath.outfolder import Kind, check_out
 
-    if out is not None:
-        check_free(Path(out), overwrite=overwrite)
     opened = maps if isinstance(maps, Maps) else open_maps(maps)
+    reads = [opened.folder, *([Path(osm)] if date is None else [])]
+    if out is not None:
+        check_out(Path(out), Kind.CONFLATION, reads, overwrite=overwrite)
     chosen = opened.only if site is None else opened[site]
     source = LabelSettings(path=str(osm)) if date is None else LabelSettings(overpass=str(osm), date=date)
     found = conflate_site(chosen, source)
     if out is not None:
-        write_conflation(found, chosen, Path(out), overwrite=overwrite)
+        write_conflation(found, chosen, Path(out), reads, overwrite=overwrite)
     return found
 
 
@@ -333,14 +333,11 @@ def changes(
         >>> roads.columns[0]
         'change'
     """
-    from swath.files import check_free
     from swath.maps.compare import choose_sides, write_changes_of
+    from swath.outfolder import check_out_file
 
-    check_free(Path(out), overwrite=overwrite)
-
-    def opened(maps: Maps | Path | str) -> SiteMaps:
-        found = maps if isinstance(maps, Maps) else open_maps(maps)
-        return found.only if site is None else found[site]
-
-    with choose_sides(opened(old), None if new is None else opened(new), before, after) as sides:
+    opened = [maps if isinstance(maps, Maps) else open_maps(maps) for maps in (old, new) if maps is not None]
+    check_out_file(Path(out), [maps.folder for maps in opened], overwrite=overwrite)
+    chosen = [maps.only if site is None else maps[site] for maps in opened]
+    with choose_sides(chosen[0], None if new is None else chosen[1], before, after) as sides:
         return write_changes_of(*sides, Path(out), min_dates=min_dates)

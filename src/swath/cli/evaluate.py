@@ -45,7 +45,7 @@ def command(
         raise SettingsError("give what to score against: either --dataset or --labels")
     if labels is None and (crosswalk or column or point_m):
         raise SettingsError("--crosswalk, --column and --point-m belong to --labels")
-    check_report(out, overwrite=overwrite)
+    check_report(out, [maps, *(path for path in (dataset, labels) if path)], overwrite=overwrite)
     if dataset is not None:
         evaluation = evaluate(maps, read_dataset(dataset), seed=seed)
     elif labels is not None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,9 +12,10 @@ import shapely
 from pydantic import JsonValue
 
 from swath.conflation.conflate import Conflation
-from swath.files import replacing_folder, write_json
+from swath.files import write_json, write_text
 from swath.grid import LONLAT
 from swath.maps.sitemaps import SiteMaps
+from swath.outfolder import Kind, replacing_folder
 
 TASK_M = 1000.0
 """Side of a task's square."""
@@ -25,7 +27,7 @@ PACKAGE, CANDIDATES, TASKS, PROJECT = "conflation.gpkg", "candidates.geojson", "
 
 
 def write_conflation(
-    found: Conflation, maps: SiteMaps, out: Path, *, overwrite: bool = False
+    found: Conflation, maps: SiteMaps, out: Path, reads: Sequence[Path] = (), *, overwrite: bool = False
 ) -> dict[str, Path]:
     """Write the folder of `swath conflate`, whole or not at all. Nothing is ever sent anywhere.
 
@@ -35,8 +37,15 @@ def write_conflation(
     - `tasks.geojson`: the squares of `TASK_M` that hold candidates: `task`, how many, how many km.
     - `project.json`: name, instructions, area and squares for a tasking manager.
 
+    Args:
+        found: What was found.
+        maps: The maps it was found in.
+        out: The folder.
+        reads: What it was made from, which is never replaced.
+        overwrite: Whether such a folder may be replaced.
+
     Raises:
-        OutputExistsError: `out` exists and `overwrite` is False.
+        OutputExistsError: `out` exists and may not be replaced.
     """
     candidates, squares = _squares(found.map_only, maps)
     days = f"{maps.dates[0]}..{maps.dates[-1]}" if len(maps.dates) > 1 else str(maps.dates[0])
@@ -45,7 +54,7 @@ def write_conflation(
     columns = [name for name in kept if name in candidates.columns]
     shown = candidates[[*columns, "geometry"]].to_crs(LONLAT).assign(source=source, **TAGS)
     about = {"layer_metadata": {"attribution": found.attribution, "osm": found.source}}
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with replacing_folder(out, Kind.CONFLATION, reads, overwrite=overwrite) as folder:
         layers = {"both": found.both, "map_only": candidates, "osm_only": found.osm_only}
         for name, frame in layers.items():
             path = folder / PACKAGE
@@ -90,7 +99,7 @@ def _squares(candidates: gpd.GeoDataFrame, maps: SiteMaps) -> tuple[gpd.GeoDataF
 def _write_geojson(frame: gpd.GeoDataFrame, path: Path, attribution: str) -> None:
     text = frame.to_json(drop_id=True, to_wgs84=True)
     head = f'{{"attribution": {json.dumps(attribution, ensure_ascii=False)}, '
-    path.write_text(head + text.removeprefix("{"), "utf-8")
+    write_text(path, head + text.removeprefix("{"))
 
 
 def _project(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swath.errors import SettingsError
+from swath.grid import MOST_SIDE_PX
 from swath.mapping.predict import Predictor
 from swath.maps.manifest import UNIT_HA, Threshold
 from swath.models.device import Precision
@@ -59,6 +60,8 @@ class MapOptions:
             )
         if not 0 <= self.unit_ha <= 10_000:
             raise SettingsError(f"the minimum mapping unit must be 0 to 10000 ha, got {self.unit_ha!r}")
+        if not 16 <= self.tile_px <= MOST_SIDE_PX:
+            raise SettingsError(f"tiles are 16 to {MOST_SIDE_PX} px wide, got {self.tile_px}")
         if self.orientations not in (None, 1, 8):
             raise SettingsError(f"orientations must be 1 or 8, got {self.orientations!r}")
 

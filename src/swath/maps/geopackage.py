@@ -1,8 +1,10 @@
 """GeoPackages that are the same bytes for the same maps."""
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pyogrio
 
@@ -15,3 +17,16 @@ def dated(day: dt.date) -> Iterator[None]:
         yield
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
+def is_whole(package: Path, counts: Mapping[str, int]) -> bool:
+    """Whether a GeoPackage is sound on the disk, and has as many features in each layer as it should."""
+    try:
+        with closing(sqlite3.connect(package.absolute().as_uri() + "?mode=ro", uri=True)) as tables:
+            sound = tables.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return sound and all(
+            pyogrio.read_info(package, layer=name, force_feature_count=True)["features"] == count
+            for name, count in counts.items()
+        )
+    except (sqlite3.Error, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError):
+        return False

@@ -15,9 +15,9 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
-from swath.files import replacing
+from swath.files import replacing, unwritten
 from swath.grid import Grid
-from swath.maps.geopackage import dated
+from swath.maps.geopackage import dated, is_whole
 from swath.maps.landcover import write_landcover
 from swath.maps.linetable import Columns, Joined, Seams, trace_class
 from swath.maps.manifest import UNIT_HA
@@ -86,6 +86,9 @@ def _write_roads(maps: SiteMaps, threshold: float) -> None:
         with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
             _write_layer(package, maps, grid, source, groups)
             _write_nodes(package, maps, grid, joined)
+        counts = {ROADS: int(joined.kept.sum()), NODES: len(joined.nodes)}
+        if not is_whole(package, counts):
+            raise unwritten(maps.gpkg_path)
 
 
 def line_km(maps: SiteMaps) -> dict[str, float]:
