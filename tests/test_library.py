@@ -25,7 +25,7 @@ from swath.grid import Grid
 from swath.maps.maps import Maps
 
 FUNCTIONS = ("build", "evaluate", "fetch", "load_model", "map_scenes", "open_dataset", "open_maps")
-FUNCTIONS += ("train", "update")
+FUNCTIONS += ("changes", "conflate", "train", "update")
 VALUES = ("Dataset", "Grid", "Legend", "MapOptions", "Maps", "SiteMaps", "SwathError")
 VALUES += ("LabelSettings", "TrainedModel", "Workers")
 

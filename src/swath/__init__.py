@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from swath.grid import Grid
     from swath.labels.source import LabelSettings
     from swath.legend import Legend
-    from swath.library import build, evaluate, fetch, load_model, open_dataset, train
+    from swath.library import build, changes, conflate, evaluate, fetch, load_model, open_dataset, train
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_scenes
     from swath.mapping.update import update
@@ -36,6 +36,8 @@ __all__ = [
     "Workers",
     "__version__",
     "build",
+    "changes",
+    "conflate",
     "evaluate",
     "fetch",
     "load_model",
@@ -54,7 +56,16 @@ _HOMES = {
         "grid": ["Grid"],
         "labels.source": ["LabelSettings"],
         "legend": ["Legend"],
-        "library": ["build", "evaluate", "fetch", "load_model", "open_dataset", "train"],
+        "library": [
+            "build",
+            "changes",
+            "conflate",
+            "evaluate",
+            "fetch",
+            "load_model",
+            "open_dataset",
+            "train",
+        ],
         "mapping.options": ["MapOptions"],
         "mapping.request": ["map_scenes"],
         "mapping.update": ["update"],

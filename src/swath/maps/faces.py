@@ -7,8 +7,8 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from swath.maps.graph import Graph
 
-FACE_M2 = 2500.0
-"""Faces smaller than this are holes in a road or a square, not blocks."""
+FACE_M2 = 3000.0
+"""Faces smaller than this are holes in a road or a square, not blocks; smoothing shrinks them a little."""
 
 THIN_M = 16.0
 """Faces narrower than this lie between the two edges of one wide road."""

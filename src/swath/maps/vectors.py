@@ -86,8 +86,18 @@ def _write_roads(maps: SiteMaps, threshold: float) -> None:
         with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
             _write_layer(package, maps, grid, source, groups)
             _write_nodes(package, maps, grid, joined)
-            counts = {ROADS: source.metadata.num_rows, NODES: len(joined.nodes)}
+            counts = {ROADS: int(joined.kept.sum()), NODES: len(joined.nodes)}
         check_whole(package, counts, maps.gpkg_path)
+
+
+def line_km(maps: SiteMaps) -> dict[str, float]:
+    """Line class -> km of its lines in roads.parquet."""
+    km = {c.name: 0.0 for c in maps.legend.lines}
+    if km:
+        table = pq.read_table(maps.parquet_path, columns=["class", "length_m"])
+        sums = table.group_by("class").aggregate([("length_m", "sum")]).to_pydict()
+        km |= {name: metres / 1e3 for name, metres in zip(sums["class"], sums["length_m_sum"], strict=True)}
+    return km
 
 
 def _stage(target: IO[bytes], maps: SiteMaps, grid: Grid, schema: pa.Schema, threshold: float) -> Joined:

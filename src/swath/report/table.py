@@ -92,8 +92,8 @@ def line_table(report: Report) -> Table:
 
 
 def report_text(report: Report) -> list[str]:
-    """The tables of a report as plain text: the one of many classes; of two, lines first, then the paper's."""
+    """The tables of a report as plain text: one of many classes; of two, lines first, then the paper's."""
     if report.class_maps:
         return [plain(class_table(report), 120)]
-    lines = [plain(line_table(report), 120)] if report.lines else []
+    lines = [plain(line_table(report), 130)] if report.lines else []
     return lines + [table_text(report, name) for name in report.classes]
