@@ -20,6 +20,10 @@ SIMPLIFY_PX = 1.0
 """Corners that stand out less than this from a smoother border are cut."""
 
 
+_PASSES = 8
+"""How often small areas are merged at most: some have no neighbour that is large before others have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """Polygons that cover a class map.
@@ -45,8 +49,13 @@ def merge_small(ids: NDArray[Ids], least_px: int, nodata: int = PMAP_NODATA) -> 
     if not 1 < least_px < ids.size:
         return ids
     known = ids != nodata
-    merged: NDArray[Ids] = features.sieve(ids, least_px, mask=known, connectivity=4)
-    return np.where(known, merged, ids)
+    for _ in range(_PASSES):
+        merged: NDArray[Ids] = features.sieve(ids, least_px, mask=known, connectivity=4)
+        merged = np.where(known, merged, ids)
+        if (merged == ids).all():
+            break
+        ids = merged
+    return ids
 
 
 def cover(ids: NDArray[np.unsignedinteger], grid: Grid, nodata: int = PMAP_NODATA) -> Coverage:
