@@ -18,6 +18,7 @@ from swath.labels.features import read_polygons
 from swath.labels.source import LabelSettings
 from swath.labels.table import write_features
 from swath.legend import IGNORE, Legend
+from swath.progress import tell
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
 from swath.scenes.warp import read_on_grid
@@ -101,7 +102,7 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
     series = job.series
     folder = root / series.name
     folder.mkdir(exist_ok=True)  # a worker that was lost may have begun
-    source = read_labels(job.labels, job.legend, job.map_grid, job.settings.lines, job.base, job.site.shift_m)
+    source = _read_labels(job)
     acquisitions = []
     seen = np.zeros(series.grid.shape, bool)
     for scene in series.scenes:
@@ -126,6 +127,22 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         finer=job.settings.finer,
     )
     return site, source.origin.get("attribution", "")
+
+
+def _read_labels(job: SiteJob) -> SiteLabels:
+    """The labels, moved."""
+    source = read_labels(
+        job.labels,
+        job.legend,
+        job.map_grid,
+        job.settings.lines,
+        job.base,
+        job.site.shift_m,
+        complete=job.site.coverage is not None,
+    )
+    if source.features is not None and source.features.empty:
+        tell(f"site {job.series.name!r}: its labels have nothing of the legend there")
+    return source
 
 
 def _build_image(

@@ -42,6 +42,8 @@ def read_labels(
     widening: Widening,
     folder: Path,
     shift_m: tuple[float, float] = (0.0, 0.0),
+    *,
+    complete: bool = False,
 ) -> SiteLabels:
     """Read and burn the labels of a legend on a grid.
 
@@ -52,6 +54,7 @@ def read_labels(
         widening: How burnt lines are widened.
         folder: Where relative paths start.
         shift_m: (east, north) by which what the source says is moved.
+        complete: Whether a place without any feature of the legend is known to have none.
 
     Raises:
         InputError, SettingsError, RemoteError, MissingExtraError: As `read_labels_source`.
@@ -67,7 +70,8 @@ def read_labels(
         ids = np.full(len(present), IGNORE, np.uint8)
         ids[named] = coding.codes(legend).of_values(present[named], path)
         return SiteLabels(ids[where].reshape(grid.shape), None, {k: v for k, v in origin.items() if v})
-    source = read_labels_source(settings, legend, before, folder, margin_px(legend, grid, widening))
+    margin = margin_px(legend, grid, widening)
+    source = read_labels_source(settings, legend, before, folder, margin, complete=complete)
     features = source.features
     if shift_m != (0.0, 0.0):
         features = features.set_geometry(features.geometry.translate(east, north))
