@@ -219,17 +219,6 @@ class Grid:
         return self.transform.a, -self.transform.e
 
     @property
-    def pixel_m(self) -> tuple[float, float]:
-        """Height and width of a pixel in metres; in a system in degrees those in the middle of the grid."""
-        width, height = self.resolution
-        system = CRS.from_user_input(self.crs)
-        unit = float(system.axis_info[0].unit_conversion_factor)
-        if not system.is_geographic:
-            return height * unit, width * unit
-        middle = math.radians(self.transform.f + self.height / 2 * self.transform.e)
-        return height * _METRES_PER_DEGREE, width * _METRES_PER_DEGREE * math.cos(middle)
-
-    @property
     def bounds(self) -> Bounds:
         """(left, bottom, right, top) in units of the CRS."""
         t = self.transform
