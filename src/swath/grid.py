@@ -1,4 +1,7 @@
-"""The Grid: where pixels lie on the Earth. Scenes and labels meet only here. No file is touched."""
+"""The Grid: where pixels lie on the Earth. Scenes and labels meet only here.
+
+Pure values: nothing in this file reads or writes a file.
+"""
 
 import math
 from collections.abc import Iterator
@@ -8,10 +11,10 @@ from typing import Literal, Self, TypeVar
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Transformer
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
-from pyproj.exceptions import CRSError, ProjError
+from pyproj.exceptions import CRSError
 
 from swath.errors import GridError
 
@@ -37,11 +40,7 @@ Finer = Literal[1, 2, 4]
 A = TypeVar("A", bound=np.generic)
 
 Bounds = tuple[float, float, float, float]
-"""(left, bottom, right, top), in the units of the CRS it belongs to. In degrees, right is above 180
-where a box crosses the 180th meridian."""
-
-_TRUE = 0.01
-"""Share by which metres may be off: UTM's are by 0.002 in a neighbouring zone, Web Mercator's by 0.5."""
+"""(left, bottom, right, top), in the units of the CRS it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +185,7 @@ class Grid:
         """The grid that covers (west, south, east, north) in degrees.
 
         Args:
-            bounds: In degrees; across the 180th meridian, east is below west or above 180.
+            bounds: In degrees.
             crs: A projected system in metres; None for the UTM zone of the centre.
             resolution_m: Pixel size.
 
@@ -194,13 +193,10 @@ class Grid:
             GridError: Bounds outside the Earth or empty.
         """
         west, south, east, north = bounds
-        around = east + 360 if east < west else east
-        widest = 180 if east < west else 360
-        if not (-180 <= west < around <= min(west + widest, 360) and -90 <= south < north <= 90):
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
             raise GridError(f"bounds must be (west, south, east, north) in degrees, got {bounds}")
-        target = crs or utm_crs((west + around) / 2, (south + north) / 2)
-        box = (west, south, around, north)
-        return cls.from_bounds(transform_bounds(box, LONLAT, target), target, resolution_m)
+        target = crs or utm_crs(west + (east - west) / 2, south + (north - south) / 2)
+        return cls.from_bounds(transform_bounds(bounds, LONLAT, target), target, resolution_m)
 
     @property
     def height(self) -> int:
@@ -223,17 +219,6 @@ class Grid:
         return self.transform.a, -self.transform.e
 
     @property
-    def pixel_m(self) -> tuple[float, float]:
-        """Height and width of a pixel in metres; in a system in degrees those in the middle of the grid."""
-        width, height = self.resolution
-        system = CRS.from_user_input(self.crs)
-        if not system.is_geographic:
-            unit = float(system.axis_info[0].unit_conversion_factor)
-            return height * unit, width * unit
-        shrunk = math.cos(math.radians(self.transform.f + self.height / 2 * self.transform.e))
-        return height * _METRES_PER_DEGREE, width * _METRES_PER_DEGREE * shrunk
-
-    @property
     def bounds(self) -> Bounds:
         """(left, bottom, right, top) in units of the CRS."""
         t = self.transform
@@ -241,13 +226,8 @@ class Grid:
 
     @property
     def lonlat_bounds(self) -> Bounds:
-        """(west, south, east, north) in degrees: the box around the grid; west is -180..180."""
-        return turned(transform_bounds(self.bounds, self.crs, LONLAT), 0.0)
-
-    @property
-    def bbox(self) -> Bounds:
-        """`lonlat_bounds` as GeoJSON has them: across the 180th meridian, east is below west."""
-        return geojson_bbox(self.lonlat_bounds)
+        """(west, south, east, north) in degrees: the box around the grid."""
+        return transform_bounds(self.bounds, self.crs, LONLAT)
 
     @property
     def lonlat_text(self) -> str:
@@ -258,8 +238,9 @@ class Grid:
     def crop(self, window: Window) -> "Grid":
         """The grid of a window of this one; the window may reach outside."""
         t = self.transform
-        corner = Affine(t.a, 0.0, t.c + window.col * t.a, 0.0, t.e, t.f + window.row * t.e)
-        return Grid(self.crs, corner, (window.height, window.width))
+        left, top = t.c + window.col * t.a, t.f + window.row * t.e
+        transform = Affine(t.a, 0.0, left, 0.0, t.e, top)
+        return Grid(self.crs, transform, (window.height, window.width))
 
     def finer(self, n: int) -> "Grid":
         """The same ground in pixels of an n-th of the side: n x n of them to one of this grid.
@@ -270,7 +251,8 @@ class Grid:
         if n < 1:
             raise GridError(f"a grid can be 1, 2, 3, ... times as fine, got {n}")
         t = self.transform
-        return Grid(self.crs, Affine(t.a / n, 0.0, t.c, 0.0, t.e / n, t.f), (n * self.height, n * self.width))
+        transform = Affine(t.a / n, 0.0, t.c, 0.0, t.e / n, t.f)
+        return Grid(self.crs, transform, (n * self.height, n * self.width))
 
     def moved(self, east_m: float, north_m: float) -> "Grid":
         """The same pixels, said to lie `east_m` further east and `north_m` further north.
@@ -278,9 +260,13 @@ class Grid:
         In a system in degrees, metres are converted at the grid's centre, on a sphere: what is
         meant are metres or tens of them, for which that is right to better than 1 %.
         """
-        t, (height_m, width_m) = self.transform, self.pixel_m
-        east, north = east_m * (t.a / width_m), north_m * (-t.e / height_m)
-        return Grid(self.crs, Affine(t.a, 0.0, t.c + east, 0.0, t.e, t.f + north), self.shape)
+        t = self.transform
+        if CRS.from_user_input(self.crs).is_geographic:
+            middle = math.radians(t.f + self.height / 2 * t.e)
+            north_m /= _METRES_PER_DEGREE
+            east_m /= _METRES_PER_DEGREE * math.cos(middle)
+        transform = Affine(t.a, 0.0, t.c + east_m, 0.0, t.e, t.f + north_m)
+        return Grid(self.crs, transform, self.shape)
 
     def profile(self) -> dict[str, object]:
         """The georeference as rasterio keywords: crs, transform, height, width."""
@@ -313,8 +299,9 @@ def normalise_crs(crs: object) -> str:
     try:
         system = CRS.from_user_input(crs)
     except (CRSError, ValueError) as error:
-        told = f"{str(crs)[:200]!r} ({str(error)[:300]})"
-        raise GridError(f"not a coordinate reference system: {told}") from None
+        raise GridError(
+            f"not a coordinate reference system: {str(crs)[:200]!r} ({str(error)[:300]})"
+        ) from None
     authority = system.to_authority()
     return ":".join(authority) if authority else str(system.to_wkt())
 
@@ -325,32 +312,12 @@ def is_metric(crs: str) -> bool:
     return bool(system.is_projected and system.axis_info[0].unit_name == "metre")
 
 
-def true_metres(crs: str, lon: float, lat: float) -> float:
-    """How long 1 m of a system that `is_metric` is on the ground, in the direction that is most off."""
-    step_m = 100.0
-    x, y, *_ = transform_bounds((lon, lat, lon, lat), LONLAT, crs)
-    back = Transformer.from_crs(crs, LONLAT, always_xy=True)
-    ends = [(x + step_m, y), (x, y + step_m), (x + step_m * 0.6, y + step_m * 0.8)]
-    lons, lats = back.transform([x, *(end[0] for end in ends)], [y, *(end[1] for end in ends)])
-    geod = Geod(ellps="WGS84")
-    lengths: list[float] = [
-        geod.inv(lons[0], lats[0], *end)[2] / step_m for end in zip(lons[1:], lats[1:], strict=True)
-    ]
-    return max(lengths, key=lambda length: abs(length - 1))
-
-
-def has_true_metres(crs: str, lon: float, lat: float) -> bool:
-    """Whether a system is projected, in metres that are metres on the ground at a place."""
-    return is_metric(crs) and abs(true_metres(crs, lon, lat) - 1) < _TRUE
-
-
 def utm_crs(lon: float, lat: float) -> str:
     """The WGS 84 UTM zone of a point in degrees, for example `EPSG:32630`.
 
     Raises:
         GridError: UTM does not cover the point (near the poles).
     """
-    lon = (lon + 180) % 360 - 180
     area = AreaOfInterest(lon, lat, lon, lat)
     zones = query_utm_crs_info(datum_name="WGS 84", area_of_interest=area)
     if not zones:
@@ -364,37 +331,8 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
     Raises:
         GridError: The box cannot be expressed in `target`.
     """
-    try:
-        transformer = Transformer.from_crs(source, target, always_xy=True)
-        left, bottom, right, top = transformer.transform_bounds(*bounds, densify_pts=21)
-    except ProjError:
-        names = (CRS.from_user_input(crs).name for crs in (source, target))
-        what = f"nobody knows how {' and '.join(names)} lie to each other; georeference it"
-        raise GridError(what) from None
-    if not all(math.isfinite(value) for value in (left, bottom, right, top)):
+    transformer = Transformer.from_crs(source, target, always_xy=True)
+    box: Bounds = transformer.transform_bounds(*bounds, densify_pts=21)
+    if not all(math.isfinite(value) for value in box):
         raise GridError(f"the bounds {bounds} in {source} lie outside {target}")
-    if right < left:  # degrees, across the 180th meridian
-        right += 360
-    return left, bottom, right, top
-
-
-def turned(bounds: Bounds, lon: float) -> Bounds:
-    """A box in degrees, moved by whole turns until its west is within half a turn of `lon`."""
-    west, south, east, north = bounds
-    turn = 360 * math.floor((west - lon + 180) / 360)
-    return west - turn, south, east - turn, north
-
-
-def lonlat_parts(bounds: Bounds) -> tuple[Bounds, ...]:
-    """A box in degrees as boxes within -180..180: two where it crosses the 180th meridian."""
-    west, south, east, north = bounds
-    west, _, east, _ = turned((west, south, east + 360 if east < west else east, north), 0.0)
-    if east <= 180:
-        return ((west, south, east, north),)
-    return (west, south, 180.0, north), (-180.0, south, east - 360, north)
-
-
-def geojson_bbox(bounds: Bounds) -> Bounds:
-    """A box in degrees as GeoJSON has it: across the 180th meridian, east is below west."""
-    west, south, east, north = bounds
-    return west, south, east - 360 if east > 180 else east, north
+    return box

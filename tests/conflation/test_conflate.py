@@ -12,6 +12,7 @@ from affine import Affine
 
 import swath
 from support.drawn_maps import write_maps
+from swath import cli
 from swath.errors import OutputExistsError
 from swath.grid import Grid
 from swath.legend import read_legend
@@ -103,3 +104,16 @@ def test_lines_are_cut_where_they_leave_others() -> None:
     assert shapely.length(pieces).tolist() == pytest.approx([420, 580], abs=3)
     assert len(split_by_nearness(np.zeros(0, object), others)[0]) == 0
     assert split_by_nearness(line, np.zeros(0, object))[2].tolist() == [False]
+
+
+def test_the_command(maps: Maps, osm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["lines"]["map_only"] == 2
+    assert told["false_friends"] == {"waterway": 1}
+    assert told["km"]["osm_only"] > 1
+    assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out), "--overwrite"]) == 0
+    assert "for mappers" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """New and vanished roads between maps of days that differ in light, noise and place."""
 
 import datetime as dt
+import json
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import swath
+from swath import cli
 from swath.errors import DatasetError, InputError, OutputExistsError, SettingsError
 from swath.files import write_json
 from swath.grid import Grid
@@ -153,3 +155,14 @@ def test_dates_that_both_maps_have_are_older(root: Path) -> None:
     with choose_sides(old, whole, None, None) as (before, after):
         assert (before.dates, after.dates) == (EARLY, LATE)
         assert changed_km(road_changes(before, after))["new"] > 1
+
+
+def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "changes.gpkg"
+    arguments = ["changes", str(root / "old"), str(root / "new"), "--out", str(out)]
+    assert cli.run([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["km"]) == {"new", "vanished"}
+    assert told["km"]["new"] > 1
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1

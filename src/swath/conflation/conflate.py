@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from swath.conflation.candidates import confidence, false_friends
 from swath.grid import Grid
+from swath.groundsize import metres_per_unit, pixel_m
 from swath.labels.source import LabelSettings, read_labels_source
 from swath.legend import Legend, read_legend
 from swath.maps.sitemaps import SiteMaps, read_pmap
@@ -73,7 +74,7 @@ def conflate(maps: SiteMaps, features: gpd.GeoDataFrame, source: str, attributio
     table = roads.drop(columns="geometry").iloc[owner[alone]].reset_index(drop=True)
     candidates = gpd.GeoDataFrame(table, geometry=pieces[alone], crs=grid.crs)
     candidates["length_m"] = shapely.length(pieces[alone])
-    candidates["false_friend"] = false_friends(pieces[alone], features, legend, _scale(grid))
+    candidates["false_friend"] = false_friends(pieces[alone], features, legend, metres_per_unit(grid))
     candidates["confidence"] = confidence(candidates, drawn)
     order = np.argsort(-candidates["confidence"].to_numpy(), kind="stable")
     candidates = candidates.iloc[order].reset_index(drop=True)
@@ -116,9 +117,9 @@ def _probability(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64
     if not len(lines):
         return np.zeros(0)
     ids = [c.id for c in maps.legend.lines]
-    points, weight, owner = sample_lines(lines, step_m=min(grid.pixel_m))
+    points, weight, owner = sample_lines(lines, step_m=min(pixel_m(grid)))
     left, _, _, top = grid.bounds
-    x, y = (points / _scale(grid)).T
+    x, y = (points / metres_per_unit(grid)).T
     cols = np.floor((x - left) / grid.resolution[0]).astype(np.int64)
     rows = np.floor((top - y) / grid.resolution[1]).astype(np.int64)
     total, known = np.zeros(len(lines)), np.zeros(len(lines))
@@ -136,16 +137,9 @@ def _probability(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64
     return mean
 
 
-def _scale(grid: Grid) -> NDArray[np.float64]:
-    """Metres to a unit of the CRS, east and north."""
-    height, width = grid.pixel_m
-    x_size, y_size = grid.resolution
-    return np.array([width / x_size, height / y_size])
-
-
 def _metres(frame: gpd.GeoDataFrame, grid: Grid) -> NDArray[np.object_]:
     """(n,) the geometries of a frame in metres east and north."""
-    scale = _scale(grid)
+    scale = metres_per_unit(grid)
     geometries: NDArray[np.object_] = shapely.transform(frame.geometry.to_numpy(), lambda xy: xy * scale)
     return geometries
 
@@ -156,7 +150,7 @@ def _single(geometries: NDArray[np.object_]) -> Lines:
 
 
 def _placed(frame: gpd.GeoDataFrame, grid: Grid) -> gpd.GeoDataFrame:
-    scale = _scale(grid)
+    scale = metres_per_unit(grid)
     return frame.set_geometry(
         shapely.transform(frame.geometry.to_numpy(), lambda xy: xy / scale), crs=grid.crs
     )

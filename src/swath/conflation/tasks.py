@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from swath.conflation.conflate import Conflation
 from swath.files import write_json, write_text
 from swath.grid import LONLAT
+from swath.groundsize import pixel_m
 from swath.maps.sitemaps import SiteMaps
 from swath.outfolder import Kind, replacing_folder
 
@@ -72,7 +73,7 @@ def _squares(candidates: gpd.GeoDataFrame, maps: SiteMaps) -> tuple[gpd.GeoDataF
     grid = maps.grid
     left, _, _, top = grid.bounds
     x_size, y_size = grid.resolution
-    side = np.array([TASK_M / grid.pixel_m[1] * x_size, TASK_M / grid.pixel_m[0] * y_size])
+    side = np.array([TASK_M / pixel_m(grid)[1] * x_size, TASK_M / pixel_m(grid)[0] * y_size])
     middle = shapely.get_coordinates(
         shapely.line_interpolate_point(candidates.geometry.to_numpy(), 0.5, normalized=True)
     )

@@ -13,6 +13,7 @@ from swath.evaluation.measurement import POOLED
 from swath.evaluation.row import Score
 from swath.evaluation.truth import Truth
 from swath.grid import Grid
+from swath.groundsize import metres_per_unit, pixel_m
 from swath.legend import IGNORE, LegendClass
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps
 from swath.metrics.linematch import TOLERANCES_M, Counted, Lines, cut_lines, line_counts, line_scores, moved
@@ -150,9 +151,7 @@ def in_metres(features: gpd.GeoSeries, grid: Grid) -> Lines:
     """(n,) the lines of features in the CRS of a grid, each in one piece, in metres east and north."""
     parts = shapely.get_parts(shapely.force_2d(features.to_numpy()))
     lines = shapely.get_parts(shapely.line_merge(parts[shapely.get_dimensions(parts) == 1]))
-    height, width = grid.pixel_m
-    x_size, y_size = grid.resolution
-    scale = np.array([width / x_size, height / y_size])
+    scale = metres_per_unit(grid)
     placed: Lines = shapely.transform(lines, lambda places: places * scale)
     return placed
 
@@ -160,7 +159,7 @@ def in_metres(features: gpd.GeoSeries, grid: Grid) -> Lines:
 def _inside(mask: NDArray[np.bool_], grid: Grid) -> Counted:
     """Whether points, as of `in_metres`, lie where (H, W) `mask` is True."""
     left, _, _, top = grid.bounds
-    height, width = grid.pixel_m
+    height, width = pixel_m(grid)
     x_size, y_size = grid.resolution
 
     def counted(points: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from swath.grid import Grid
+from swath.groundsize import pixel_m
 from swath.legend import LegendClass
 from swath.maps.graph import components
 from swath.maps.lines import SEED, SheetScores, TracedSheet, class_odds_score, trace_sheet
@@ -69,7 +70,7 @@ def trace_class(maps: SiteMaps, grid: Grid, c: LegendClass, threshold: float) ->
 
 def _trace(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass, threshold: float) -> Sheet:
     pmap, known = read_pmap(maps.fused_path, sheet.read)
-    scores = SheetScores(class_odds_score(pmap, c.id), known, threshold, grid.pixel_m)
+    scores = SheetScores(class_odds_score(pmap, c.id), known, threshold, pixel_m(grid))
     traced = trace_sheet(scores, sheet, grid.window)
     graph = traced.graph
     columns = _measures(traced, sheet, scores, pmap[c.id])

@@ -12,6 +12,7 @@ from pyproj import Transformer
 from scipy import ndimage
 
 from swath.grid import Grid
+from swath.groundsize import metres_per_unit, pixel_m
 from swath.maps.lines import class_odds_score
 from swath.maps.sitemaps import SiteMaps, read_pmap
 from swath.metrics.linematch import Lines, sample_lines
@@ -85,7 +86,7 @@ def road_changes(before: Side, after: Side, *, min_dates: int = 2) -> gpd.GeoDat
         frames.append(_dated(change, pieces[alone], classes[owner[alone]], before, after, grid, min_dates))
     rows = [row for frame in frames for row in frame]
     table = {name: [row[at] for row in rows] for at, name in enumerate(COLUMNS)}
-    scale = _scale(grid)
+    scale = metres_per_unit(grid)
     geometry = [shapely.transform(row[-1], lambda xy: xy / scale) for row in rows]
     return gpd.GeoDataFrame(table, geometry=geometry, crs=grid.crs)
 
@@ -147,15 +148,9 @@ def _lines(maps: SiteMaps, grid: Grid) -> tuple[Lines, NDArray[np.object_]]:
     if not maps.legend.lines:
         return np.zeros(0, object), np.zeros(0, object)
     roads = maps.roads().to_crs(grid.crs)
-    scale = _scale(grid)
+    scale = metres_per_unit(grid)
     lines: Lines = shapely.transform(roads.geometry.to_numpy(), lambda xy: xy * scale)
     return lines, roads["class"].to_numpy(object)
-
-
-def _scale(grid: Grid) -> NDArray[np.float64]:
-    height, width = grid.pixel_m
-    x_size, y_size = grid.resolution
-    return np.array([width / x_size, height / y_size])
 
 
 def _score_along(
@@ -169,8 +164,8 @@ def _score_along(
     if not len(lines):
         return result
     maps, own = side.maps, side.maps.grid
-    points, weight, owner = sample_lines(lines, step_m=min(own.pixel_m))
-    x, y = (points / _scale(grid)).T
+    points, weight, owner = sample_lines(lines, step_m=min(pixel_m(own)))
+    x, y = (points / metres_per_unit(grid)).T
     if own.crs != grid.crs:
         x, y = Transformer.from_crs(grid.crs, own.crs, always_xy=True).transform(x, y)
     left, _, _, top = own.bounds
@@ -178,7 +173,7 @@ def _score_along(
     rows = np.floor((top - y) / own.resolution[1]).astype(np.int64)
     within = (cols >= 0) & (cols < own.width)
     total, known = np.zeros(len(lines)), np.zeros(len(lines))
-    reach = [max(1, round(SHIFT_M / size)) for size in own.pixel_m]
+    reach = [max(1, round(SHIFT_M / size)) for size in pixel_m(own)]
     for strip in own.window.strips(STRIP_PX):
         here = np.flatnonzero(within & (rows >= strip.row) & (rows < strip.row_end))
         if not len(here):
