@@ -1,6 +1,6 @@
 """Teaches the fusion of a run of `unet.py` which dates to trust, and writes the run that maps.
 
-    python fusion.py RUN PLACES OUT [--network unet-attention] [--seed 0] [--set steps=1200 ...]
+    python fusion.py RUN PLACES OUT [--network unet-attention] [--seed 0] [--set steps=700 ...]
 
 RUN: a U-Net; OUT: the folder of the whole model, for `swath map OUT ...`. Scores are printed: of places that
 are never learnt from, for the mean and the median of the dates and for the fusion; and of simulated places
@@ -207,6 +207,17 @@ def learn_fusion(
     return learner.learnt()
 
 
+@torch.no_grad()
+def sober(fusion: FusionNetwork, recipe: FusionRecipe) -> FusionNetwork:
+    """A `unet-since` that needs more to see a change, and is the very mean where it sees none."""
+    parameters = dict(fusion.named_parameters())
+    if "score.bias" in parameters:  # other fusions have no score of a change
+        parameters["score.bias"] -= recipe.prior
+        parameters["gain"].fill_(1)
+        parameters["shift"].fill_(0)
+    return fusion
+
+
 @torch.inference_mode()
 def fused(fusion: FusionNetwork, seen: Seen, dates: tuple[int, ...]) -> dict[str, NDArray[np.float32]]:
     """(nH, nW) road, 0..1, of some dates of a place: by their mean, their median and the fusion."""
@@ -293,7 +304,7 @@ def main(argv: list[str] | None = None) -> None:
     real = seen.get("train", [])
     sizes = model.spec.sizes | {"hidden": recipe.hidden, "layers": recipe.layers}
     spec = model.spec.model_copy(update={"name": a.network, "sizes": sizes, "dates": len(recipe.lengths)})
-    fusion = learn_fusion(build_fusion(spec), real, simulated, recipe, a.seed)
+    fusion = sober(learn_fusion(build_fusion(spec), real, simulated, recipe, a.seed), recipe)
     a.out.mkdir(parents=True, exist_ok=True)
     save_model(a.out, TrainedModel(spec, unet, fusion), half=True)
     score_places(

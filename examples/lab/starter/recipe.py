@@ -119,10 +119,12 @@ class FusionRecipe(Learning):
         erase_m, erase_noise: How far from a line ground is erased, and the noise of what is put there,
             in steps of the 8 bits.
         weight: How much more what changes weighs.
+        prior: By so much is the score of a change lowered in the end, in logits: most series that it learnt
+            from change, hardly any ground does.
         lost, moved, move_px: The shares of dates that nobody knows, and that lie off by so many map pixels.
     """
 
-    steps: int = 1200
+    steps: int = 700
     peak: float = 5e-3
     average: float = 0.995
     hidden: int = 16
@@ -139,6 +141,7 @@ class FusionRecipe(Learning):
     erase_m: float = 16.0
     erase_noise: float = 2.5
     weight: float = 2.0
+    prior: float = 3.3
     lost: float = 0.06
     moved: float = 0.1
     move_px: int = 2

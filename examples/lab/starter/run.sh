@@ -71,7 +71,7 @@ case $stage in
     unet student16 --teachers "$runs/teacher0" "$runs/teacher1" --set width=16 steps=4400
     unet student32 --teachers "$runs/teacher0" "$runs/teacher1" --set steps=4000
     ;;
-  fusion) python "$here/fusion.py" "$runs/student32" "$places" "$work/starter" ;;
+  fusion) python "$here/fusion.py" "$runs/student32" "$places" "$work/starter" --network unet-since ;;
   *)
     echo "run.sh: no stage $stage" >&2
     exit 2
