@@ -61,6 +61,7 @@ def test_maps_read_back(maps_folder: Path, dataset: Dataset) -> None:
     assert "OpenStreetMap" in maps.attribution
     expected = {path.name for path in (*maps.raster_paths, maps.gpkg_path, maps.parquet_path)}
     assert {path.name for path in maps.folder.iterdir()} == expected | {
+        ".swath",
         "item.json",
         "manifest.json",
     }
