@@ -1,7 +1,5 @@
 """The mean of the dates since the last change: fuses PMaps into the map of today."""
 
-from typing import ClassVar, Literal
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -32,7 +30,7 @@ class SinceChange(FusionNetwork):
     Source: not in the paper, whose ConvLSTM reads the same PMaps one after another (section 1.2).
     """
 
-    kind: ClassVar[Literal["convlstm", "attention"]] = "attention"
+    kind = "since"
 
     class Sizes(NetworkSizes):
         """Sizes of the attention.
