@@ -21,9 +21,11 @@ from swath.cli import (
     lab,
     labels,
     plan,
+    report,
     simulate,
     train,
     update,
+    view,
 )
 from swath.cli import map as map_
 from swath.errors import Remedy, SwathError
@@ -46,6 +48,8 @@ app.command("plan", short_help="What `swath map` would take: time, memory, disk.
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("view", short_help="Look at maps in the browser.")(view.command)
+app.command("report", short_help="Maps as one page to send.")(report.command)
 app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)

@@ -85,6 +85,14 @@ ThresholdOption = Annotated[
 ]
 
 
+PageOption = Annotated[
+    bool,
+    typer.Option(
+        help="Write pictures of the images beside the maps, and index.html, the page that shows all."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """Which series a user wants mapped, as `map` and `plan` take it; `paths` is RUN and SCENES."""
@@ -191,6 +199,7 @@ def command(
             "or a setting that differs.",
         ),
     ] = False,
+    page: PageOption = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -203,6 +212,7 @@ def command(
 
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_request
+    from swath.viewer.publish import publish
     from swath.workers import Workers
 
     options = MapOptions(
@@ -216,11 +226,17 @@ def command(
         overwrite,
     )
     _, model = load_run(arguments.run)
-    done = map_request(arguments.request(options.workers), model, out, options)
+    request = arguments.request(options.workers)
+    done = map_request(request, model, out, options)
+    shown = publish(out, request, model.spec) if page else None
     emit(
-        {"maps": str(out), "sites": [report(mapped) for mapped in done]},
+        {
+            "maps": str(out),
+            "page": None if shown is None else str(shown),
+            "sites": [report(mapped) for mapped in done],
+        },
         as_json,
-        [*(line(mapped) for mapped in done), f"maps: {out}"],
+        [*(line(mapped) for mapped in done), f"maps: {out}", *([f"page: {shown}"] if shown else [])],
     )
 
 

@@ -185,7 +185,7 @@ def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -
     """Write the item, and put the finished folder in its place."""
     edge = place.output(CLASSES_NAME).threshold
     write_item(plan.at(place.folder), predictor.model.spec, run / WEIGHTS, plan.grid, edge)
-    place.commit(plan.manifest, plan.keys, (ITEM_NAME,))
+    place.commit(plan.manifest, plan.keys, (ITEM_NAME, *place.keep("image_*.tif")))
 
 
 @dataclass(frozen=True, slots=True)

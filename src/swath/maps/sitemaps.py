@@ -293,6 +293,23 @@ def _read_item(path: Path) -> SiteMaps:
     return maps
 
 
+def image_paths(maps: SiteMaps) -> dict[dt.date, Path]:
+    """The pictures of the images that lie beside the maps, by date: those that were mapped, no others.
+
+    Raises:
+        InputError: One is unreadable.
+    """
+    paths = {}
+    for path in sorted(maps.folder.glob("image_????-??-??.tif")):
+        date = dt.date.fromisoformat(path.stem[len("image_") :])
+        mapped = read_manifest(maps.folder).dates.get(date)
+        if mapped is not None:
+            with open_raster(path) as source:
+                if source.tags().get("SOURCE") == mapped.source:
+                    paths[date] = path
+    return paths
+
+
 def read_grid(path: Path) -> Grid:
     """The grid of any raster of a MAPS folder.
 

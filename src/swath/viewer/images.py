@@ -1,0 +1,83 @@
+"""Pictures of the images that maps were made from, beside the maps: what one compares them with."""
+
+import datetime as dt
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.files import replacing_folder
+from swath.grid import Grid
+from swath.mapping.predict import DatedImage
+from swath.mapping.sources import Series
+from swath.maps.manifest import read_manifest
+from swath.maps.rasters import Raster, writing_rasters
+from swath.maps.sitemaps import SiteMaps, image_paths
+from swath.models.spec import ModelSpec
+from swath.sentinel2 import TCI_BANDS, valid_mask
+
+STRIP_PX = 512
+"""Rows that are in memory at a time."""
+
+STRETCH = (0.5, 99.0)
+"""Percentiles of a band that become black and white."""
+
+
+def write_images(maps: SiteMaps, series: Series, spec: ModelSpec) -> None:
+    """Write `image_<date>.tif` of every date of a series, in true colour, where it is not there yet.
+
+    Bytes: 1..255 from dark to bright, 0 = no data; each band of each date is stretched by itself. A
+    model without the bands of the True Colour Image gives none.
+
+    Args:
+        maps: Made from the series, and from others before.
+        series: The images.
+        spec: Of the model, whose bands the images have.
+    """
+    if not set(TCI_BANDS) <= set(spec.image.bands):
+        return
+    bands = [spec.image.bands.index(name) for name in TCI_BANDS]
+    there = image_paths(maps)
+    mapped = read_manifest(maps.folder).dates
+    for source in series.sources:
+        if source.date not in mapped or source.date in there:
+            continue
+        with TemporaryDirectory(prefix="swath-", dir=maps.folder.parent) as folder:
+            image = source.prepare(Path(folder))
+            raster = _raster(source.date, mapped[source.date].attribution, mapped[source.date].source)
+            _write(maps.folder, raster, image, series.grid, bands)
+
+
+def _raster(date: dt.date, attribution: str, source: str) -> Raster:
+    tags = {"TIFFTAG_COPYRIGHT": attribution, "DATE": str(date), "SOURCE": source}
+    return Raster(f"image_{date}.tif", ("red", "green", "blue"), 0, "AVERAGE", tags, rgb=True)
+
+
+def _write(home: Path, raster: Raster, image: DatedImage, grid: Grid, bands: list[int]) -> None:
+    low, high = _stretch(image, grid, bands)
+    made = home.parent / f".image-{home.name}"
+    with replacing_folder(made, overwrite=True) as folder, writing_rasters(folder, grid, [raster]) as write:
+        for strip in grid.window.strips(STRIP_PX):
+            pixels = image.read(strip)
+            share = (pixels[bands] - low) / np.maximum(high - low, 1)
+            shown = np.where(valid_mask(pixels), 1 + 254 * np.clip(share, 0, 1), 0)
+            write(strip, [np.rint(shown).astype(np.uint8)])
+    (made / raster.name).replace(home / raster.name)
+    made.rmdir()
+
+
+def _stretch(
+    image: DatedImage, grid: Grid, bands: list[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What becomes black and white, (3, 1, 1) each."""
+    counts = np.zeros((len(bands), 65536), np.int64)
+    for strip in grid.window.strips(STRIP_PX):
+        pixels = image.read(strip)
+        known = valid_mask(pixels)
+        for row, band in enumerate(bands):
+            counts[row] += np.bincount(pixels[band][known], minlength=counts.shape[1])
+    shares = np.cumsum(counts, axis=1) / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ends = [(shares < percent / 100).sum(axis=1).astype(np.float32) for percent in STRETCH]
+    low, high = (end[:, None, None] for end in ends)
+    return low, high
