@@ -3,7 +3,7 @@
 import base64
 import html
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +77,17 @@ def card(title: str, facts: Mapping[str, str], image: NDArray[np.uint8] | None =
         data = base64.b64encode(png(image)).decode()
         picture = f"<img alt='{html.escape(title)}' src='data:image/png;base64,{data}'>"
     return f"<div><strong>{html.escape(title)}</strong><table>{rows}</table>{picture}</div>"
+
+
+def ramp_color(ramp: Sequence[str], share: float) -> tuple[int, int, int]:
+    """The colour (red, green, blue) at `share`, 0..1, along a ramp of colours `#rrggbb`."""
+    at = min(max(share, 0.0), 1.0) * (len(ramp) - 1)
+    low = min(int(at), len(ramp) - 2)
+    ends = [[int(color[digit : digit + 2], 16) for digit in (1, 3, 5)] for color in ramp[low : low + 2]]
+    red, green, blue = (round(a + (b - a) * (at - low)) for a, b in zip(*ends, strict=True))
+    return red, green, blue
+
+
+def hex_color(rgb: tuple[int, int, int]) -> str:
+    """A colour as `#rrggbb`."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb)

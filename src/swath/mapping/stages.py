@@ -21,6 +21,7 @@ from swath.mapping.tilestore import TileStore, open_store
 from swath.mapping.workfolder import WorkFolder, matches, recover, working
 from swath.maps.item import write_item
 from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
+from swath.maps.project import write_project
 from swath.maps.rasters import (
     Raster,
     fused_layers,
@@ -29,6 +30,7 @@ from swath.maps.rasters import (
     writing_rasters,
 )
 from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes
+from swath.maps.styles import write_styles
 from swath.maps.vectors import write_vectors
 from swath.metrics.histogram import STEPS, threshold
 from swath.models.trained import WEIGHTS
@@ -184,8 +186,10 @@ def _is_there(plan: SitePlan, options: MapOptions) -> bool:
 def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -> None:
     """Write the item, and put the finished folder in its place."""
     edge = place.output(CLASSES_NAME).threshold
-    write_item(plan.at(place.folder), predictor.model.spec, run / WEIGHTS, plan.grid, edge)
-    place.commit(plan.manifest, plan.keys, (ITEM_NAME, *place.keep("image_*.tif")))
+    maps = plan.at(place.folder)
+    write_item(maps, predictor.model.spec, run / WEIGHTS, plan.grid, edge)
+    looks = (*write_styles(maps), write_project(maps))
+    place.commit(plan.manifest, plan.keys, (ITEM_NAME, *looks, *place.keep("image_*.tif")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from swath.grid import Grid, Window
 from swath.legend import LegendClass
 from swath.maps.lines import trace_lines
 from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, read_bytes, read_grid
+from swath.maps.styles import write_layer_styles
 from swath.tiles import Tile, plan_tiles
 
 SIMPLIFY_PX = 1.0
@@ -73,6 +74,7 @@ def write_vectors(maps: SiteMaps) -> None:
         with pq.ParquetFile(table) as source, _dated(maps.dates[-1]):
             for c in maps.legend.foreground:
                 _write_layer(package, maps, grid, c, source, groups[c.name])
+            write_layer_styles(package, maps.legend.foreground, maps.dates[-1])
 
 
 def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int]]:

@@ -91,7 +91,8 @@ def read_layers(maps: SiteMaps) -> tuple[Layer, ...]:
 
 def _read(path: Path, kind: Kind, date: dt.date | None = None, names: tuple[str, ...] = ()) -> Layer:
     with open_raster(path) as source:
-        bands, scale, offset = (1,), 1.0, 0.0
+        bands: tuple[int, ...] = (1,)
+        scale, offset = 1.0, 0.0
         labels: tuple[str, ...] = ()
         if kind == "probability":
             # Files of before say in words what newer ones say as a scale.

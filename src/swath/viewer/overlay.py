@@ -18,14 +18,12 @@ from pyogrio.errors import DataSourceError
 from swath.errors import InputError, reason_of
 from swath.grid import Bounds, Grid, transform_bounds
 from swath.maps.sitemaps import SiteMaps
+from swath.maps.styles import STYLES_TABLE
 
 Role = Literal["roads", "osm", "candidate", "missing", "both", "new", "gone", "other"]
 
 SUFFIXES = (".gpkg", ".geojson", ".parquet", ".fgb", ".shp")
 """Vector files that are shown; of files that differ by suffix only, the first of these."""
-
-STYLES = "layer_styles"
-"""The table of a GeoPackage that holds styles, not features."""
 
 _ROLES: tuple[tuple[str, Role], ...] = (
     ("candidate", "candidate"),
@@ -146,7 +144,7 @@ def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
         layers: list[str | None] = [None]
         if file.suffix.lower() != ".parquet":
             with _readable(file):
-                layers = [name for name, _ in pyogrio.list_layers(file) if name != STYLES]
+                layers = [name for name, _ in pyogrio.list_layers(file) if name != STYLES_TABLE]
         for layer in layers:
             title = (file.stem if layer is None or len(layers) == 1 else layer).replace("_", " ")
             overlay = _describe(file, layer, title.capitalize())
@@ -170,7 +168,7 @@ def _describe(path: Path, layer: str | None, title: str) -> Overlay | None:
         raise InputError(f"{path} has no coordinate system; give it one")
     own = path.name == "roads.gpkg"
     name = f"{path.stem} {layer or ''}".lower()
-    role = "roads" if own else next((role for part, role in _ROLES if part in name), "other")
+    role: Role = "roads" if own else next((role for part, role in _ROLES if part in name), "other")
     ranked = not own and any(column in columns for column in _RANKS)
     key = path.stem if layer in (None, path.stem) else f"{path.stem}-{layer}"
     return Overlay(key.replace(" ", "_"), title, path, layer, role, count, ranked, str(crs))

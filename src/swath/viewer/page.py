@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from swath.errors import OutputExistsError
 from swath.files import replacing
 from swath.grid import Grid
+from swath.maps.styles import DATE_RAMP, LINE_RAMP, RAMP
 from swath.progress import track
 from swath.viewer.overlay import Overlay, geojson
 from swath.viewer.pictures import embed, plan_factors
@@ -92,7 +93,8 @@ def page_content(
 ) -> dict[str, JsonValue]:
     """The page's content around that of its sites."""
     scores: list[JsonValue] = [table.fields() for table in shown.scores]
-    return {"live": live, "sites": list(sites), "scores": scores, **more}
+    ramps: JsonValue = {"probability": list(RAMP), "lines": list(LINE_RAMP), "dates": list(DATE_RAMP)}
+    return {"live": live, "sites": list(sites), "scores": scores, "ramps": ramps, **more}
 
 
 def _embedded(place: Place, factors: Sequence[int]) -> dict[str, JsonValue]:

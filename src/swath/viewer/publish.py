@@ -4,7 +4,9 @@ from pathlib import Path
 
 from swath.mapping.request import Request
 from swath.mapping.sources import Series
+from swath.maps.project import write_project
 from swath.maps.sitemaps import read_maps
+from swath.maps.styles import write_styles
 from swath.models.spec import ModelSpec
 from swath.viewer.images import write_images
 from swath.viewer.page import write_page
@@ -31,5 +33,8 @@ def publish_series(out: Path, mapped: tuple[Series, ...], spec: ModelSpec) -> Pa
     """The same for series that are open."""
     sites = {maps.site: maps for maps in read_maps(out)}
     for series in mapped:
-        write_images(sites[series.site], series, spec)
+        maps = sites[series.site]
+        write_images(maps, series, spec)
+        write_styles(maps)
+        write_project(maps)
     return write_page([out], out / PAGE_NAME, overwrite=True)

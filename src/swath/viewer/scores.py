@@ -46,7 +46,7 @@ def read_scores(folder: Path) -> tuple[ScoreTable, ...]:
     path = folder / REPORT
     content = read_json(path)
     try:
-        return tuple(_tables(content))  # type: ignore[arg-type]
+        return tuple(_tables(content))
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path} is no report of swath evaluate; run it again") from None
 

@@ -1,7 +1,6 @@
 "use strict";
 // The page: starts from its content, follows the reader's hand, and keeps the link true.
 
-const content = JSON.parse(byId("content").textContent);
 const state = new State(content);
 let site = null; // the SiteMap that is shown
 let listed = []; // the features of the list to check

@@ -1,11 +1,10 @@
 "use strict";
-// What stored numbers look like. Probabilities: one ramp, even in lightness, told apart with any colour vision.
+// What stored numbers look like.
 
-const RAMP = ["#08061a", "#2a0a5a", "#5d126e", "#932667", "#c83f4b", "#ee6a24", "#fca50a", "#fbe45c", "#fcffd4"];
-const LINE_RAMP = ["#7d5bd6", "#c9479c", "#f2603f", "#ffa62b", "#ffe34d"];
+const content = JSON.parse(document.getElementById("content").textContent);
+const { probability: RAMP, lines: LINE_RAMP, dates: DATE_RAMP } = content.ramps;
 const OVERLAY_COLOURS = { osm: "#5aa2ff", candidate: "#3df5ff", missing: "#5aa2ff", both: "#46c37b", new: "#19d38a", gone: "#ff5252" };
 const OTHER_COLOURS = ["#b78cff", "#ffd24a", "#4fd1c5", "#ff8f6b"];
-const DATE_RAMP = ["#35b3ff", "#3ddc97", "#ffd23f", "#ff7d3c", "#f23f7f"];
 
 const rgbOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 

@@ -85,7 +85,7 @@ class SiteMap {
 }
 
 function layerOnCanvas(zIndex) {
-  return new vendor.TileLayer({ zIndex, className: `raster-${zIndex}`, preload: 1, visible: false });
+  return new vendor.TileLayer({ zIndex, className: `raster-${zIndex}`, visible: false });
 }
 
 function place(layer, source, opacity) {
