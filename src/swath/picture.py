@@ -19,8 +19,13 @@ STRETCH = (2, 98)
 """Percentiles of what is not 8-bit that become black and white."""
 
 
-def thumbnail(path: Path, side_px: int = SIDE_PX) -> NDArray[np.uint8] | None:
+def thumbnail(path: Path, side_px: int = SIDE_PX, rgb: Sequence[str] = ()) -> NDArray[np.uint8] | None:
     """A raster as a small picture: its first three bands, or its first; 0 in all = no data.
+
+    Args:
+        path: Of the raster.
+        side_px: Longest side of the picture.
+        rgb: Names of the bands to show instead, where it has all of them.
 
     Returns:
         (4, h, w) uint8: red, green, blue and alpha; None where the file cannot be read.
@@ -30,6 +35,8 @@ def thumbnail(path: Path, side_px: int = SIDE_PX) -> NDArray[np.uint8] | None:
             scale = max(1.0, max(source.shape) / side_px)
             shape = tuple(max(1, round(size / scale)) for size in source.shape)
             bands = [1, 2, 3] if source.count >= 3 else [1]
+            if rgb and set(rgb) <= set(source.descriptions):
+                bands = [source.descriptions.index(name) + 1 for name in rgb]
             pixels: NDArray[np.generic] = source.read(bands, out_shape=(len(bands), *shape))
     except (RasterioError, OSError):
         return None

@@ -21,6 +21,7 @@ from swath.legend import Legend, read_legend
 from swath.maps import lines
 from swath.maps.lines import trace_lines
 from swath.maps.sitemaps import SiteMaps, encode_pmap, read_bytes
+from swath.maps.styles import STYLES_TABLE
 from swath.maps.vectors import write_vectors
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (60, 80))
@@ -170,7 +171,8 @@ def test_an_empty_map_gives_empty_layers(tmp_path: Path) -> None:
     maps = site_maps(tmp_path / "here", read_legend("roads"), np.zeros(GRID.shape, int), 0.5)
     write_vectors(maps)
     assert len(maps.roads()) == 0
-    assert pyogrio.list_layers(maps.gpkg_path).tolist() == [["road", "LineString"]]
+    layers = pyogrio.list_layers(maps.gpkg_path).tolist()
+    assert layers == [["road", "LineString"], [STYLES_TABLE, None]]
     assert len(gpd.read_parquet(maps.parquet_path)) == 0
 
 

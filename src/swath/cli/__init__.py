@@ -22,6 +22,7 @@ from swath.cli import (
     labels,
     plan,
     report,
+    show,
     simulate,
     train,
     update,
@@ -50,6 +51,7 @@ app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
 app.command("view", short_help="Look at maps in the browser.")(view.command)
 app.command("report", short_help="Maps as one page to send.")(report.command)
+app.command("show", short_help="A file as a picture, in the terminal or as PNG.")(show.command)
 app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)

@@ -21,7 +21,7 @@ from swath.mapping.tilestore import TileStore, open_store
 from swath.mapping.workfolder import WorkFolder, matches, recover, working
 from swath.maps.item import write_item
 from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
-from swath.maps.project import write_project
+from swath.maps.project import desktop_files
 from swath.maps.rasters import (
     Raster,
     fused_layers,
@@ -29,8 +29,7 @@ from swath.maps.rasters import (
     with_threshold,
     writing_rasters,
 )
-from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes
-from swath.maps.styles import write_styles
+from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, image_paths, read_bytes
 from swath.maps.vectors import write_vectors
 from swath.metrics.histogram import STEPS, threshold
 from swath.models.trained import WEIGHTS
@@ -188,8 +187,13 @@ def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -
     edge = place.output(CLASSES_NAME).threshold
     maps = plan.at(place.folder)
     write_item(maps, predictor.model.spec, run / WEIGHTS, plan.grid, edge)
-    looks = (*write_styles(maps), write_project(maps))
-    place.commit(plan.manifest, plan.keys, (ITEM_NAME, *looks, *place.keep("image_*.tif")))
+    mapped = {date: fact.source for date, fact in plan.manifest.dates.items()}
+    pictures = [path.name for path in image_paths(plan.maps, mapped).values()]
+    place.keep(pictures)
+    desktop = desktop_files(maps)
+    for name, content in desktop.items():
+        (place.folder / name).write_bytes(content)
+    place.commit(plan.manifest, plan.keys, (ITEM_NAME, *pictures, *desktop))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -59,12 +59,10 @@ class WorkFolder:
         self._note(name, Output(key=key, sha256=digest, threshold=threshold))
         self.new_files.append(name)
 
-    def keep(self, pattern: str) -> tuple[str, ...]:
-        """Take over files of the final folder that are no outputs, by their names; name them."""
-        names = tuple(path.name for path in self.home.glob(pattern))
+    def keep(self, names: Iterable[str]) -> None:
+        """Take over files of the final folder that are no outputs."""
         for name in names:
             _link(self.home / name, self.folder / name)
-        return names
 
     def output(self, name: str) -> Output:
         """What is noted of a file that was reused or recorded."""

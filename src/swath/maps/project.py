@@ -8,9 +8,8 @@ from xml.etree import ElementTree as ET
 
 from pyproj import CRS
 
-from swath.files import replacing
 from swath.maps.sitemaps import SiteMaps, image_paths
-from swath.maps.styles import QGIS_VERSION, raster_style, vector_style
+from swath.maps.styles import QGIS_VERSION, raster_style, style_files, vector_style
 
 PROJECT_NAME = "site.qgz"
 
@@ -18,11 +17,16 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of the file in the archive: same maps, same bytes."""
 
 
-def write_project(maps: SiteMaps) -> str:
-    """Write the project of a site, with paths relative to it; give its name.
+def desktop_files(maps: SiteMaps) -> dict[str, bytes]:
+    """Names and bytes of what QGIS reads beside the maps: the styles and the project."""
+    return {**style_files(maps), PROJECT_NAME: project_file(maps)}
 
-    Lines lie on top, then classes and the fused PMap, the PMaps of the dates, the composite, changes
-    and images. Visible are the lines, and the newest image or else the fused PMap.
+
+def project_file(maps: SiteMaps) -> bytes:
+    """The project of a site, with paths relative to it.
+
+    Lines lie on top, then classes and the fused PMap, the composite, and groups of images and of the
+    PMaps of dates. Visible are the lines, and the newest image or else the fused PMap.
 
     Args:
         maps: The maps; pictures of images that lie beside them belong to the project, too.
@@ -43,9 +47,7 @@ def write_project(maps: SiteMaps) -> str:
         if date in images:
             project.add_raster(images[date], f"Image, {date}", "Images", shown=date == newest)
         project.add_raster(maps.pmap_path(date), f"Probability, {date}", "Dates")
-    with replacing(maps.folder / PROJECT_NAME) as temporary:
-        temporary.write_bytes(project.archive())
-    return PROJECT_NAME
+    return project.archive()
 
 
 class _Project:
@@ -76,7 +78,7 @@ class _Project:
     def add_raster(self, path: Path, title: str, group: str | None = None, *, shown: bool = False) -> None:
         facts = {"type": "raster"}
         layer = self._add(path.stem, f"./{path.name}", title, "gdal", facts, group, shown=shown)
-        layer.append(raster_style(path, self._maps.legend))
+        layer.append(raster_style(path, self._maps))
 
     def archive(self) -> bytes:
         """The project as a `.qgz`: a zip archive of the `.qgs`."""

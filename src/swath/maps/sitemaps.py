@@ -4,6 +4,7 @@ No torch here: whoever reads maps (evaluation, viewer, updates) needs no network
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -293,21 +294,27 @@ def _read_item(path: Path) -> SiteMaps:
     return maps
 
 
-def image_paths(maps: SiteMaps) -> dict[dt.date, Path]:
-    """The pictures of the images that lie beside the maps, by date: those that were mapped, no others.
+def image_paths(maps: SiteMaps, source: Mapping[dt.date, str] | None = None) -> dict[dt.date, Path]:
+    """The pictures of the images that lie beside the maps, by date.
+
+    Args:
+        maps: The maps.
+        source: Hashes of the images; only pictures of these are given. None: all.
 
     Raises:
         InputError: One is unreadable.
     """
-    paths = {}
-    for path in sorted(maps.folder.glob("image_????-??-??.tif")):
-        date = dt.date.fromisoformat(path.stem[len("image_") :])
-        mapped = read_manifest(maps.folder).dates.get(date)
-        if mapped is not None:
-            with open_raster(path) as source:
-                if source.tags().get("SOURCE") == mapped.source:
-                    paths[date] = path
-    return paths
+    paths = {date: maps.folder / f"image_{date}.tif" for date in maps.all_dates}
+    paths = {date: path for date, path in paths.items() if path.is_file()}
+    if source is None:
+        return paths
+    return {date: path for date, path in paths.items() if _source(path) == source.get(date)}
+
+
+def _source(path: Path) -> str | None:
+    with open_raster(path) as picture:
+        tag: str | None = picture.tags().get("SOURCE")
+    return tag
 
 
 def read_grid(path: Path) -> Grid:

@@ -8,8 +8,7 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pyogrio
 
-from swath.files import replacing
-from swath.legend import Legend, LegendClass
+from swath.legend import LegendClass
 from swath.maps.sitemaps import SiteMaps, image_paths
 from swath.picture import hex_color, ramp_color
 from swath.scenes.raster import open_raster
@@ -22,6 +21,9 @@ LINE_RAMP = ("#7d5bd6", "#c9479c", "#f2603f", "#ffa62b", "#ffe34d")
 
 DATE_RAMP = ("#35b3ff", "#3ddc97", "#ffd23f", "#ff7d3c", "#f23f7f")
 """From the first day to the last."""
+
+EPOCH = dt.date(1970, 1, 1)
+"""Days of changes are counted from here."""
 
 QGIS_VERSION = "3.22.0"
 """The oldest that reads these files as they are meant."""
@@ -49,8 +51,9 @@ STYLE_COLUMNS = (
 """Of `STYLES_TABLE`."""
 
 
-def raster_style(path: Path, legend: Legend) -> ET.Element:
-    """The `pipe` of a raster of a MAPS folder, by its name: how QGIS colours its numbers."""
+def raster_style(path: Path, maps: SiteMaps) -> ET.Element:
+    """The `pipe` of a raster of a site, by its name: how QGIS colours its numbers."""
+    legend = maps.legend
     pipe = ET.Element("pipe")
     name = path.stem
     if name == "classes":
@@ -65,8 +68,8 @@ def raster_style(path: Path, legend: Legend) -> ET.Element:
         band, top = _probability(path, legend.foreground[0])
         _shaded(pipe, band, 0.0, top, RAMP)
     elif name == "changes":
-        with open_raster(path) as source:
-            first, last = source.statistics(1, approx=True)[:2] if source.read(1).min() < 65535 else (0, 1)
+        days = [(change.date - EPOCH).days for change in maps.changes]
+        first, last = min(days), max(days)
         _shaded(pipe, 1, first, max(last, first + 1), DATE_RAMP)
     else:
         _renderer(pipe, "multibandcolor", redBand="1", greenBand="2", blueBand="3")
@@ -98,15 +101,10 @@ def vector_style(c: LegendClass) -> ET.Element:
     return renderer
 
 
-def write_styles(maps: SiteMaps) -> tuple[str, ...]:
-    """Write a `.qml` beside every raster of a site; give their names."""
-    names = []
-    for path in (*maps.raster_paths, *image_paths(maps).values()):
-        qml = path.with_suffix(".qml")
-        with replacing(qml) as temporary:
-            temporary.write_bytes(_qml(raster_style(path, maps.legend)))
-        names.append(qml.name)
-    return tuple(names)
+def style_files(maps: SiteMaps) -> dict[str, bytes]:
+    """Names and bytes of the `.qml` files beside the rasters of a site."""
+    paths = (*maps.raster_paths, *image_paths(maps).values())
+    return {path.with_suffix(".qml").name: _qml(raster_style(path, maps)) for path in paths}
 
 
 def write_layer_styles(package: Path, classes: Sequence[LegendClass], day: dt.date) -> None:

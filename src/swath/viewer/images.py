@@ -2,12 +2,10 @@
 
 import datetime as dt
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.files import replacing_folder
 from swath.grid import Grid
 from swath.mapping.predict import DatedImage
 from swath.mapping.sources import Series
@@ -24,7 +22,7 @@ STRETCH = (0.5, 99.0)
 """Percentiles of a band that become black and white."""
 
 
-def write_images(maps: SiteMaps, series: Series, spec: ModelSpec) -> None:
+def write_images(maps: SiteMaps, series: Series, spec: ModelSpec, scratch: Path) -> None:
     """Write `image_<date>.tif` of every date of a series, in true colour, where it is not there yet.
 
     Bytes: 1..255 from dark to bright, 0 = no data; each band of each date is stretched by itself. A
@@ -34,6 +32,7 @@ def write_images(maps: SiteMaps, series: Series, spec: ModelSpec) -> None:
         maps: Made from the series, and from others before.
         series: The images.
         spec: Of the model, whose bands the images have.
+        scratch: A folder on the same disk for files that are not finished.
     """
     if not set(TCI_BANDS) <= set(spec.image.bands):
         return
@@ -43,28 +42,21 @@ def write_images(maps: SiteMaps, series: Series, spec: ModelSpec) -> None:
     for source in series.sources:
         if source.date not in mapped or source.date in there:
             continue
-        with TemporaryDirectory(prefix="swath-", dir=maps.folder.parent) as folder:
-            image = source.prepare(Path(folder))
-            raster = _raster(source.date, mapped[source.date].attribution, mapped[source.date].source)
-            _write(maps.folder, raster, image, series.grid, bands)
+        image = source.prepare(scratch / "images")
+        raster = _raster(source.date, mapped[source.date].attribution, mapped[source.date].source)
+        low, high = _stretch(image, series.grid, bands)
+        with writing_rasters(scratch, series.grid, [raster]) as write:
+            for strip in series.grid.window.strips(STRIP_PX):
+                pixels = image.read(strip)
+                share = (pixels[bands] - low) / np.maximum(high - low, 1)
+                shown = np.where(valid_mask(pixels), 1 + 254 * np.clip(share, 0, 1), 0)
+                write(strip, [np.rint(shown).astype(np.uint8)])
+        (scratch / raster.name).replace(maps.folder / raster.name)
 
 
 def _raster(date: dt.date, attribution: str, source: str) -> Raster:
     tags = {"TIFFTAG_COPYRIGHT": attribution, "DATE": str(date), "SOURCE": source}
     return Raster(f"image_{date}.tif", ("red", "green", "blue"), 0, "AVERAGE", tags, rgb=True)
-
-
-def _write(home: Path, raster: Raster, image: DatedImage, grid: Grid, bands: list[int]) -> None:
-    low, high = _stretch(image, grid, bands)
-    made = home.parent / f".image-{home.name}"
-    with replacing_folder(made, overwrite=True) as folder, writing_rasters(folder, grid, [raster]) as write:
-        for strip in grid.window.strips(STRIP_PX):
-            pixels = image.read(strip)
-            share = (pixels[bands] - low) / np.maximum(high - low, 1)
-            shown = np.where(valid_mask(pixels), 1 + 254 * np.clip(share, 0, 1), 0)
-            write(strip, [np.rint(shown).astype(np.uint8)])
-    (made / raster.name).replace(home / raster.name)
-    made.rmdir()
 
 
 def _stretch(

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 from rasterio.io import DatasetReader
 
 from swath.grid import Bounds
-from swath.maps.changes import EPOCH
 from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, image_paths
+from swath.maps.styles import EPOCH
 from swath.scenes.raster import open_raster
 
 Kind = Literal["probability", "classes", "colours", "dates"]

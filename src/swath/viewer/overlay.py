@@ -123,6 +123,16 @@ def vector_files(path: Path) -> list[Path]:
     return [file for at, file in enumerate(files) if at == 0 or files[at - 1].stem != file.stem]
 
 
+def open_vectors(path: Path) -> gpd.GeoDataFrame:
+    """All features of a vector file: of its only layer, or its first.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    layers = _layers_of(path)
+    return _read(path, layers[0] if layers else None, None)
+
+
 def geojson(frame: gpd.GeoDataFrame, step: float) -> dict[str, JsonValue]:
     """Features as GeoJSON in their own CRS, numbered by the index; places rounded to `step`."""
     frame = frame.copy()
@@ -141,16 +151,21 @@ def geojson(frame: gpd.GeoDataFrame, step: float) -> dict[str, JsonValue]:
 def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
     overlays = []
     for file in vector_files(path):
-        layers: list[str | None] = [None]
-        if file.suffix.lower() != ".parquet":
-            with _readable(file):
-                layers = [name for name, _ in pyogrio.list_layers(file) if name != STYLES_TABLE]
+        layers = _layers_of(file)
         for layer in layers:
             title = (file.stem if layer is None or len(layers) == 1 else layer).replace("_", " ")
             overlay = _describe(file, layer, title.capitalize())
             if overlay is not None and not overlay.read(grid).empty:
                 overlays.append(overlay)
     return overlays
+
+
+def _layers_of(path: Path) -> list[str | None]:
+    """The layers of a vector file; None: the only one of a format without names."""
+    if path.suffix.lower() == ".parquet":
+        return [None]
+    with _readable(path):
+        return [name for name, _ in pyogrio.list_layers(path) if name != STYLES_TABLE]
 
 
 def _describe(path: Path, layer: str | None, title: str) -> Overlay | None:

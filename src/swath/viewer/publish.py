@@ -1,12 +1,14 @@
 """What is written beside maps once they are made: pictures of their images, and the page."""
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from swath.locks import locked
 from swath.mapping.request import Request
 from swath.mapping.sources import Series
-from swath.maps.project import write_project
+from swath.maps.project import desktop_files
 from swath.maps.sitemaps import read_maps
-from swath.maps.styles import write_styles
 from swath.models.spec import ModelSpec
 from swath.viewer.images import write_images
 from swath.viewer.page import write_page
@@ -29,12 +31,21 @@ def publish(out: Path, request: Request, spec: ModelSpec) -> Path:
         return publish_series(out, mapped, spec)
 
 
-def publish_series(out: Path, mapped: tuple[Series, ...], spec: ModelSpec) -> Path:
-    """The same for series that are open."""
-    sites = {maps.site: maps for maps in read_maps(out)}
-    for series in mapped:
-        maps = sites[series.site]
-        write_images(maps, series, spec)
-        write_styles(maps)
-        write_project(maps)
-    return write_page([out], out / PAGE_NAME, overwrite=True)
+def publish_series(out: Path, mapped: Sequence[Series], spec: ModelSpec) -> Path:
+    """The same for series that are open. What a run that was killed left is cleared away."""
+    scratch = out / ".page"
+    with locked(out, wait=True):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            sites = {maps.site: maps for maps in read_maps(out)}
+            for series in mapped:
+                maps = sites[series.site]
+                write_images(maps, series, spec, scratch)
+                for name, content in desktop_files(maps).items():
+                    (scratch / name).write_bytes(content)
+                    (scratch / name).replace(maps.folder / name)
+            write_page([out], scratch / PAGE_NAME).replace(out / PAGE_NAME)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return out / PAGE_NAME
