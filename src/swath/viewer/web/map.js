@@ -28,8 +28,8 @@ class SiteMap {
       controls: [new vendor.Zoom({ target: "zoom" }), new vendor.ScaleLine({ target: "scale", minWidth: 90 })],
       layers: [this.under, this.left, this.right, ...this.overlays],
       view: new vendor.View({
-        projection: this.projection, enableRotation: false, showFullExtent: true,
-        extent: grown(site.bounds, 0.5), minResolution: this.finest() / 12,
+        projection: this.projection, enableRotation: false, showFullExtent: true, smoothResolutionConstraint: false,
+        extent: grown(site.bounds, 0.5), minResolution: this.finest() / 20,
         maxResolution: Math.max(site.bounds[2] - site.bounds[0], site.bounds[3] - site.bounds[1]) / 150,
       }),
     });

@@ -46,7 +46,8 @@ class Review {
     const decided = source.getFeatures().filter((feature) => this.state.verdicts.has(feature.get("key")));
     const features = decided.map((feature) => {
       const { geometry, key, ...properties } = feature.getProperties();
-      const shape = geometry.clone().applyTransform((from, to, stride) => {
+      const shape = geometry.clone();
+      shape.applyTransform((from, to, stride) => {
         for (let at = 0; at < from.length; at += stride) [to[at], to[at + 1]] = vendor.proj4(projection, "EPSG:4326", [from[at], from[at + 1]]);
         return to;
       });
