@@ -88,7 +88,8 @@ ThresholdOption = Annotated[
 PageOption = Annotated[
     bool,
     typer.Option(
-        help="Write pictures of the images beside the maps, and index.html, the page that shows all."
+        help="Write pictures of the images beside the maps (3 bytes a pixel and date at most), and "
+        "index.html, the page that shows all."
     ),
 ]
 

@@ -97,11 +97,13 @@ def read_exhibition(folders: Sequence[Path], beside: Sequence[Path] = ()) -> Exh
     reports = [path for path in beside if (path / REPORT).is_file()]
     vectors = [file for path in beside if path not in reports for file in vector_files(path)]
     named: dict[str, SiteMaps] = {}
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise DatasetError("the same maps are given twice")
     for folder in folders:
         for maps in read_maps(folder):
             name = maps.site if maps.site not in named else f"{folder.name}/{maps.site}"
             if name in named:
-                raise DatasetError(f"{folder} is given twice, or holds maps of {maps.site} as another does")
+                raise DatasetError(f"two folders {folder.name} hold maps of {maps.site}; rename one")
             named[name] = maps
     places = tuple(
         Place(name, maps, read_layers(maps), site_overlays(maps, vectors)) for name, maps in named.items()

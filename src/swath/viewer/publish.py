@@ -6,10 +6,15 @@ from pathlib import Path
 
 from swath.locks import locked
 from swath.mapping.request import Request
-from swath.mapping.sources import Series
+from swath.mapping.sources import Series, scene_source
+from swath.mapping.update import find_run
+from swath.maps.manifest import read_manifest
 from swath.maps.project import desktop_files
-from swath.maps.sitemaps import read_maps
+from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.models.spec import ModelSpec
+from swath.models.trained import load_model
+from swath.scenes.scene import SceneSettings
+from swath.sites.series import find_scenes
 from swath.viewer.images import write_images
 from swath.viewer.page import write_page
 
@@ -29,6 +34,30 @@ def publish(out: Path, request: Request, spec: ModelSpec) -> Path:
     """
     with request.series(spec) as mapped:
         return publish_series(out, mapped, spec)
+
+
+def publish_scene(
+    maps: SiteMaps, scene: Path, run: Path | None, bands: tuple[str, ...] | None
+) -> Path | None:
+    """The same after a scene was added to maps, if they have a page.
+
+    Args:
+        maps: With the scene.
+        scene: The image, as `swath.mapping.update.update` took it, with `run` and `bands`.
+        run: Of the model; None: where the manifest says.
+        bands: Of the scene, where it lacks names.
+
+    Returns:
+        The page; None: there was none before.
+    """
+    out = maps.folder.parent
+    if not (out / PAGE_NAME).is_file():
+        return None
+    manifest = read_manifest(maps.folder)
+    spec = load_model(find_run(maps.folder, manifest, run)).spec
+    (new,) = find_scenes([SceneSettings(path=str(scene), bands=bands)], Path())
+    source = scene_source(new, manifest.grid, spec.image)
+    return publish_series(out, [Series(maps.site, manifest.grid, (source,))], spec)
 
 
 def publish_series(out: Path, mapped: Sequence[Series], spec: ModelSpec) -> Path:

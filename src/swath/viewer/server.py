@@ -1,5 +1,6 @@
 """The live page: a small server for this machine, which gives maps away by HTTP range requests."""
 
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -176,19 +177,18 @@ def serve(
     local = host in (LOOPBACK, "localhost", "::1")
     hosts = ["*"] if open_to_all or not local else [LOOPBACK, "localhost", "[::1]", "::1"]
     config = uvicorn.Config(
-        gallery.application(hosts),
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=IDLE_S,
+        gallery.application(hosts), log_level="warning", access_log=False, timeout_keep_alive=IDLE_S
     )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket = config.bind_socket()
-    except SystemExit:
-        raise SettingsError(f"cannot listen at {host}:{port}; choose another port or host") from None
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen at {host}, port {port} ({error.strerror}); choose another port or host"
+        ) from None
     shown = LOOPBACK if open_to_all else f"[{host}]" if ":" in host else host
     if ready is not None:
-        address = f"http://{shown}:{socket.getsockname()[1]}/"
+        address = f"http://{shown}:{listening.getsockname()[1]}/"
         threading.Timer(0.3, ready, [address]).start()
-    uvicorn.Server(config).run(sockets=[socket])
+    with listening:
+        uvicorn.Server(config).run(sockets=[listening])

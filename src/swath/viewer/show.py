@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.io import DatasetReader
-from rasterio.transform import from_bounds
 from rich.segment import Segment
 from rich.style import Style
 
@@ -97,7 +97,7 @@ def _vectors(path: Path, side_px: int) -> Picture:
     burnt = rasterize(
         zip(frame.geometry, 1 + np.rint(shares * 254).astype(int), strict=True),
         (height, width),
-        transform=from_bounds(left, bottom, left + width * size, bottom + height * size, width, height),
+        transform=Affine(size, 0, left, 0, -size, top),
         all_touched=True,
         dtype="uint8",
     )
