@@ -6,9 +6,11 @@ Pure values: nothing in this file reads or writes a file.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, TypeVar
 
+import numpy as np
 from affine import Affine
+from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
@@ -21,6 +23,11 @@ _METRES_PER_DEGREE = 111_195.0
 
 LONLAT = "EPSG:4326"
 """Longitude and latitude in degrees on WGS 84."""
+
+Finer = Literal[1, 2, 4]
+"""How many map pixels there are to the side of an image pixel."""
+
+A = TypeVar("A", bound=np.generic)
 
 Bounds = tuple[float, float, float, float]
 """(left, bottom, right, top), in the units of the CRS it belongs to."""
@@ -84,6 +91,15 @@ class Window:
     def shift(self, rows: int, cols: int) -> "Window":
         """The same size, `rows` further down and `cols` further right."""
         return Window(self.row + rows, self.col + cols, self.height, self.width)
+
+    def finer(self, n: int) -> "Window":
+        """The same ground in pixels of an n-th of the side; see `Grid.finer`."""
+        return Window(n * self.row, n * self.col, n * self.height, n * self.width)
+
+    def coarser(self, n: int) -> "Window":
+        """The pixels, of n times the side, that the window has a part in; undoes `finer`."""
+        row, col = self.row // n, self.col // n
+        return Window(row, col, -(-self.row_end // n) - row, -(-self.col_end // n) - col)
 
     def relative_to(self, other: "Window") -> "Window":
         """This window, counted from the origin of `other`."""
@@ -209,6 +225,18 @@ class Grid:
         transform = Affine(t.a, 0.0, left, 0.0, t.e, top)
         return Grid(self.crs, transform, (window.height, window.width))
 
+    def finer(self, n: int) -> "Grid":
+        """The same ground in pixels of an n-th of the side: n x n of them to one of this grid.
+
+        Raises:
+            GridError: n is below 1.
+        """
+        if n < 1:
+            raise GridError(f"a grid can be 1, 2, 3, ... times as fine, got {n}")
+        t = self.transform
+        transform = Affine(t.a / n, 0.0, t.c, 0.0, t.e / n, t.f)
+        return Grid(self.crs, transform, (n * self.height, n * self.width))
+
     def moved(self, east_m: float, north_m: float) -> "Grid":
         """The same pixels, said to lie `east_m` further east and `north_m` further north.
 
@@ -227,6 +255,11 @@ class Grid:
         """The georeference as rasterio keywords: crs, transform, height, width."""
         shape = {"height": self.height, "width": self.width}
         return {"crs": self.crs, "transform": self.transform, **shape}
+
+
+def refine(array: NDArray[A], n: int) -> NDArray[A]:
+    """(..., H, W) values of a grid on `Grid.finer(n)`: each stands in n x n pixels."""
+    return array if n == 1 else array.repeat(n, axis=-2).repeat(n, axis=-1)
 
 
 def normalise_crs(crs: object) -> str:

@@ -135,10 +135,18 @@ class ImageSettings(Frozen):
             the difference between Level-1C and Level-2A weigh less; `standardised`: every band of
             every scene has the same median and spread, so that sun, season and even haze weigh
             less as well (see `swath.scenes.levels`).
+        optional: Bands that an image may lack. It then has 0 in them, which no measured pixel has,
+            and the network sees their mean.
     """
 
     bands: tuple[str, ...] = TCI_BANDS
     encoding: Encoding = "tci"
+    optional: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The bands that every image must have."""
+        return tuple(band for band in self.bands if band not in self.optional)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -146,4 +154,9 @@ class ImageSettings(Frozen):
             check_bands(self.bands)
         except InputError as error:
             raise ValueError(str(error)) from None
+        if not set(self.optional) <= set(self.bands) or not self.required:
+            raise ValueError(
+                f"optional must be some of the bands {', '.join(self.bands)}, not all; got "
+                f"{', '.join(self.optional)}"
+            )
         return self

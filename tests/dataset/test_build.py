@@ -386,6 +386,7 @@ def test_build_command_prints_one_json_object(world: Path, capsys: pytest.Captur
         "name": "town",
         "shape": [40, 50],
         "crs": "EPSG:32630",
+        "finer": 1,
         "dates": ["2020-01-01", "2020-02-01"],
         "acquisitions": [{"date": day, **sky, "masks": {}} for day in town["dates"]],
         "labels_date": None,

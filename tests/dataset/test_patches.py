@@ -27,6 +27,11 @@ def dataset(tiny_world, tmp_path_factory):
     return build_dataset(tiny_world, tmp_path_factory.mktemp("patches") / "dataset")
 
 
+@pytest.fixture(scope="module")
+def finer(tiny_world, tmp_path_factory):
+    return build_dataset(tiny_world, tmp_path_factory.mktemp("patches") / "finer", finer=2)
+
+
 def read(dataset, patch, **options):
     sample = PatchDataset(dataset, [patch], IDENTITY, **options)[0]
     return sample["image"].numpy(), sample["valid"].numpy(), sample["label"].numpy()
@@ -42,6 +47,29 @@ def test_a_patch_is_its_window_turned(dataset, symmetry):
         np.testing.assert_array_equal(back[date], read_image(site.acquisitions[date], window))
     np.testing.assert_array_equal(turned_back(label, symmetry), read_labels(site, window))
     assert valid.all()
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+def test_finer_labels_are_turned_with_their_image(finer, symmetry):
+    site = finer.sites[0]
+    window = Window(10, 20, 32, 24)
+    image, _, label = read(finer, Patch(site.name, window, Window(0, 0, 40, 96), (0,), symmetry))
+    back = turned_back(label, symmetry)
+    inside = Window(10, 20, 30, 24)
+    np.testing.assert_array_equal(back[:60], read_labels(site, inside.finer(2)))
+    assert (back[60:] == 255).all()  # beyond the region, as in the image
+    shown = turned_back(image[0], symmetry)
+    np.testing.assert_array_equal(shown[:, :30], read_image(site.acquisitions[0], inside))
+    assert not shown[:, 30:].any()
+
+
+def test_patches_of_finer_labels_are_drawn_in_image_pixels(dataset, finer):
+    """Cells of the coarse labels: their centres lie in the image, their roads where the others do."""
+    (coarse,), (fine,) = (survey_split(d, "train") for d in (dataset, finer))
+    np.testing.assert_array_equal(coarse.labelled, fine.labelled)
+    assert coarse.pixels == fine.pixels
+    centres = {tuple(cell) for cell in coarse.foreground}
+    assert {tuple(cell) for cell in fine.foreground} <= centres  # narrower lines
 
 
 def test_nothing_outside_the_region_is_seen(dataset):
@@ -103,3 +131,14 @@ def test_clouds_hide_what_no_mask_tells(dataset):
     clouded, as_valid, _ = read(dataset, patch, clouds=1.0)
     np.testing.assert_array_equal(as_valid, valid)
     assert sum(not np.array_equal(a, b) for a, b in zip(clear, clouded, strict=True)) == 1
+
+
+def test_optional_bands_are_left_out_of_some_dates(dataset):
+    image = dataset.image.model_copy(update={"optional": dataset.image.bands[2:]})
+    lacking = replace(dataset, image=image)
+    site = dataset.sites[0]
+    patches = [Patch(site.name, Window(0, 0, 32, 32), site.grid.window, (0, 1), 0)] * 100
+    shown = [s["image"] for s in PatchDataset(lacking, patches, IDENTITY, 0.1, missing=0.3)]
+    without = np.mean([[not date[2].any() for date in series] for series in shown])
+    assert 0.15 < without < 0.45
+    assert all(date[:2].any() for series in shown for date in series)

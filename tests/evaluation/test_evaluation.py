@@ -416,5 +416,6 @@ def test_blocks_grow_with_the_largest_site() -> None:
     def grid(size: int) -> Grid:
         return Grid.from_bounds((0, 0, size * 10.0, size * 10.0), "EPSG:32630")
 
-    assert plan_block_px([grid(512)]) == 64
-    assert plan_block_px([grid(512), grid(10980)]) == 256
+    assert plan_block_px([grid(512)], 1) == 64
+    assert plan_block_px([grid(512), grid(10980)], 1) == 256
+    assert plan_block_px([grid(512)], 2) == 128  # the same 640 m

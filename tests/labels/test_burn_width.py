@@ -260,7 +260,7 @@ def test_land_cover_by_hand() -> None:
 
 
 def test_width_without_widths_is_one_clear_line() -> None:
-    with pytest.raises(SettingsError, match="gives 'road' none; take roads-by-class"):
+    with pytest.raises(SettingsError, match="gives 'road' none; give width_m, take roads-by-class"):
         burn(roads(line((1, 1), (2, 2))), read_legend("roads"), GRID, Widening(method="width"))
 
 

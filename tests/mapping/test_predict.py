@@ -23,7 +23,8 @@ from support.whole_maps import (
     whole_pmaps,
 )
 from swath.errors import ModelError, SettingsError
-from swath.grid import Grid, Window
+from swath.grid import Finer, Grid, Window
+from swath.grid import refine as grid_refine
 from swath.lab.stability.inmemory import InMemoryMapper
 from swath.legend import read_legend
 from swath.mapping.jobs import PmapJob
@@ -34,7 +35,7 @@ from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, decode_pmap, read_bytes
 from swath.models.convlstm import ConvLSTM
 from swath.models.fusion import FUSIONS
 from swath.models.head import probabilities
-from swath.models.network import FusionNetwork, ImageNetwork, fill
+from swath.models.network import FusionNetwork, ImageNetwork, fill, refine
 from swath.models.orientations import mapped
 from swath.models.spec import ModelSpec
 from swath.models.trained import TrainedModel, build_fcn, build_fusion, save_model
@@ -46,7 +47,7 @@ from swath.tiles import plan_tiles
 Array = NDArray[np.generic]
 
 
-def spec(dates: int = 3, legend: str = "roads") -> ModelSpec:
+def spec(dates: int = 3, legend: str = "roads", finer: Finer = 1) -> ModelSpec:
     return ModelSpec(
         name="unet-convlstm",
         image=ImageSettings(),
@@ -54,11 +55,12 @@ def spec(dates: int = 3, legend: str = "roads") -> ModelSpec:
         scaling=Scaling(offset=(120.0, 110.0, 100.0), scale=(50.0, 60.0, 70.0)),
         sizes={"width": 4, "decoder_convs": 1, "hidden": 4, "layers": 2},
         dates=dates,
+        finer=finer,
         splits={"train": ["a"], "validation": ["b"], "test": ["c"]},
     )
 
 
-def far_sighted(seed: int = 4) -> TrainedModel:
+def far_sighted(seed: int = 4, finer: Finer = 1) -> TrainedModel:
     """The true architecture, narrow, with weights that show what lies at the edge of its view.
 
     Every 3 x 3 convolution of the U-Net takes from one corner only, half of the channels from the
@@ -66,9 +68,12 @@ def far_sighted(seed: int = 4) -> TrainedModel:
     as can be: any margin that is too small shows. The heads are scaled to logits of about +-1.5.
     """
     torch.manual_seed(seed)
-    model = TrainedModel(spec(), build_fcn(spec()).eval(), build_fusion(spec()).eval())
+    wanted = spec(finer=finer)
+    model = TrainedModel(wanted, build_fcn(wanted).eval(), build_fusion(wanted).eval())
     assert model.fusion is not None
     with torch.no_grad():
+        if finer > 1:  # the parts of a pixel differ
+            nn.init.normal_(model.fcn.head[1].weight)  # type: ignore[index, union-attr, arg-type]
         for conv in (m for m in model.fcn.modules() if isinstance(m, nn.Conv2d)):
             if conv.kernel_size == (3, 3):
                 conv.weight.copy_(_from_corners(torch.rand(conv.weight.shape)))
@@ -77,7 +82,7 @@ def far_sighted(seed: int = 4) -> TrainedModel:
         known = torch.from_numpy(valid_mask(pixels))
         spread(model.fcn, model.fcn(images, known))
         pmaps = probabilities(model.fcn(images, known))[None]
-        spread(model.fusion, model.fusion(pmaps, known[None]))
+        spread(model.fusion, model.fusion(pmaps, refine(known, finer)[None]))
     return model
 
 
@@ -160,7 +165,7 @@ def series(shape: tuple[int, int], dates: int = 3, seed: int = 0) -> Array:
 
 def check_equals_whole(model: TrainedModel, shape: tuple[int, int], tile_px: int) -> None:
     images = series(shape)
-    valid = valid_mask(images)
+    valid = grid_refine(valid_mask(images), model.spec.finer)
     pmaps, fused = map_in_tiles(Predictor(model, "cpu"), images, tile_px)
     assert excess(pmaps, whole_pmaps(model, images), valid) < 1e-5
     assert excess(fused, whole_fused(model, images, pmaps), valid.any(axis=0)) < 1e-5
@@ -173,6 +178,12 @@ def test_tiles_of_the_unet_and_convlstm_equal_the_whole(shape: tuple[int, int], 
     check_equals_whole(far_sighted(), shape, tile_px)
 
 
+@pytest.mark.parametrize("finer", [2, 4])
+@pytest.mark.parametrize(("shape", "tile_px"), [((301, 205), 96), ((97, 333), 64)])
+def test_tiles_of_finer_maps_equal_the_whole(shape: tuple[int, int], tile_px: int, finer: Finer) -> None:
+    check_equals_whole(far_sighted(finer=finer), shape, tile_px)
+
+
 def test_a_smaller_margin_would_not_do() -> None:
     # Guards the test above: the U-Net does look more than 64 px far from a core whose edges are
     # multiples of its stride, so that margin leaves a seam.
@@ -183,7 +194,7 @@ def test_a_smaller_margin_would_not_do() -> None:
     expected = whole_pmaps(model, images)
     worst = {}
     for margin in (64, 96):
-        codes = np.empty((1, 2, *shape), np.uint8)
+        codes = np.empty((1, 1, *shape), np.uint8)
         for tile in plan_tiles(shape, 160, margin, 16):
             made = job.compute(predictor, tile, job.read(predictor, tile))
             codes[(0, slice(None), *tile.core.slices)] = made
@@ -268,7 +279,7 @@ def test_only_tiles_are_read() -> None:
     images = [DatedImage(date, reader) for date in DATES]
     pmaps = [mapper.pmap(image) for image in images]
     margin = 8  # 7 px of the network, up to a multiple of 4
-    assert all(pmap.shape == (2, *shape) and (pmap != PMAP_NODATA).all() for pmap in pmaps)
+    assert all(pmap.shape == (1, *shape) and (pmap != PMAP_NODATA).all() for pmap in pmaps)
     assert max(max(window.height, window.width) for window in read) <= 64 + 2 * margin
 
 
@@ -313,26 +324,27 @@ def test_a_predictor_folds_the_batch_norms_and_leaves_the_model_alone() -> None:
         torch.testing.assert_close(predictor.fcn(*seen), model.fcn(*seen), atol=1e-4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(96, 128), (90, 121)])
-def test_all_orientations_tile_exactly_and_turn_with_the_image(shape: tuple[int, int]) -> None:
-    model = far_sighted()
+@pytest.mark.parametrize(("shape", "finer"), [((96, 128), 1), ((90, 121), 1), ((96, 128), 2)])
+def test_all_orientations_tile_exactly_and_turn_with_the_image(shape: tuple[int, int], finer: Finer) -> None:
+    model = far_sighted(finer=finer)
     model.spec = model.spec.model_copy(update={"orientations": 8})
     predictor = Predictor(model, "cpu")
     images = series(shape, dates=1)
-    valid = valid_mask(images)
-    seen = torch.from_numpy(model.spec.scaling.apply(images)), torch.from_numpy(valid)
+    known = valid_mask(images)
+    valid = grid_refine(known, finer)
+    seen = torch.from_numpy(model.spec.scaling.apply(images)), torch.from_numpy(known)
     with torch.inference_mode():
         whole = mapped(model.fcn, seen, model.stride, 8).numpy()
     for tile_px in (512, 32):
         assert excess(map_in_tiles(predictor, images, tile_px)[0], whole, valid) < 1e-5
-    single, _ = map_in_tiles(Predictor(far_sighted(), "cpu"), images)
+    single, _ = map_in_tiles(Predictor(far_sighted(finer=finer), "cpu"), images)
     assert excess(single, whole, valid) > 1e-3
     # A turned image has the turned map, where both have the same cells of 16 px.
     if shape == (96, 128):
         turned = np.ascontiguousarray(np.rot90(images, 1, (-2, -1))[..., ::-1])
         expected = np.rot90(whole, 1, (-2, -1))[..., ::-1]
         found, _ = map_in_tiles(predictor, turned)
-        assert excess(found, expected, valid_mask(turned)) < 1e-5
+        assert excess(found, expected, grid_refine(valid_mask(turned), finer)) < 1e-5
 
 
 def test_a_predictor_refuses_what_it_cannot_do() -> None:

@@ -102,7 +102,8 @@ def site_maps(folder: Path, legend: Legend, classes: NDArray[np.integer], road: 
         folder=folder, site="here", dates=(DAY,), legend=legend, model="m", fusion="mean",
         attribution="(c) somebody",
     )  # fmt: skip
-    pmap = np.stack([np.where(classes == c.id, road, 0.0) for c in legend.classes])
+    here = np.where(classes == 1, road, 0.0)
+    pmap = np.stack([1 - here, here])
     codes = encode_pmap(pmap.astype(np.float32), classes != 255)
     for path, bands in ((maps.classes_path, classes[None]), (maps.fused_path, codes)):
         with rasterio.open(
@@ -159,7 +160,7 @@ def test_areas_across_strips_have_the_mean_of_all_their_pixels(
     classes[5:25, 32:34] = 1
     maps = site_maps(tmp_path / "here", read_legend("water"), classes, 0.5)
     codes = read_bytes(maps.fused_path)
-    codes[1, 5:15] = 254
+    codes[0, 5:15] = 254
     with rasterio.open(maps.fused_path, "r+") as target:
         target.write(codes)
     write_vectors(maps)

@@ -23,7 +23,7 @@ from swath.maps.rasters import (
     pmap_raster,
     writing_rasters,
 )
-from swath.maps.sitemaps import encode_pmap, read_bytes, read_grid, read_pmap
+from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes, read_grid, read_pmap
 from swath.models.fusion import FUSIONS
 
 DATES = tuple(dt.date(2019, month, 7) for month in (3, 7, 10))
@@ -31,10 +31,13 @@ DATES = tuple(dt.date(2019, month, 7) for month in (3, 7, 10))
 
 @given(st.floats(0, 1, width=32), st.booleans())
 def test_probabilities_survive_storage_to_half_a_step(probability: float, valid: bool) -> None:
-    pmap = np.full((2, 1, 1), probability if valid else np.nan, np.float32)
-    codes = encode_pmap(pmap, np.full((1, 1), valid))
+    pmap = np.array([1 - probability, probability], np.float32).reshape(2, 1, 1)
+    codes = encode_pmap(pmap if valid else pmap * np.nan, np.full((1, 1), valid))
+    assert codes.shape == (1, 1, 1)
     if valid:
         assert abs(codes[0, 0, 0] / 254 - probability) <= 0.5 / 254 + 1e-6
+        decoded, _ = decode_pmap(codes)
+        assert decoded.sum() == 1
     else:
         assert (codes == 255).all()
 
@@ -50,8 +53,7 @@ def test_dates_of_the_composite() -> None:
 def test_the_composite_shows_disagreement_and_gaps() -> None:
     # Three pixels: days agree; day 2 has no data; no day has data. Values by hand.
     road = np.array([[100, 100, 255], [100, 255, 255], [100, 201, 255]], np.uint8)
-    codes = np.stack([254 - road, road], axis=1)[:, :, None]
-    codes[:, 0][codes[:, 1] == 255] = 255
+    codes = road[:, None, None]
     shown = composite(codes, DATES)
     assert shown[:, 0, 0].tolist() == [101, 101, 101]
     assert shown[:, 0, 1].tolist() == [101, 151, 202]  # 150.5 rounds to the even 150
@@ -75,7 +77,8 @@ class Maps:
 def draw_maps() -> Maps:
     """Random ones, with a hole on one date, one on all, and a strip on the last."""
     rng = np.random.default_rng(0)
-    pmaps = rng.random((3, 2, *GRID.shape), np.float32)
+    road = rng.random((3, *GRID.shape), np.float32)
+    pmaps = np.stack([1 - road, road], axis=1)
     valid = np.ones((3, *GRID.shape), bool)
     valid[0, 170:260, 17:35] = False
     valid[:, :100, :17] = False
@@ -115,7 +118,7 @@ def test_the_rasters_of_the_contract(written: tuple[Path, Maps]) -> None:
     np.testing.assert_allclose(fused[:, valid], expected.fused[:, valid], atol=0.5 / 254 + 1e-6)
     classes = read_bytes(folder / "classes.tif")[0]
     assert (classes[~valid] == 255).all()
-    assert (classes[valid] == fused.argmax(axis=0)[valid]).all()
+    assert (classes[valid] == (fused[1] > 0.5)[valid]).all()
     dated = np.stack([read_bytes(folder / name) for name in names[:3]])
     assert (read_bytes(folder / "composite.tif") == composite(dated, DATES)).all()
 
@@ -123,8 +126,10 @@ def test_the_rasters_of_the_contract(written: tuple[Path, Maps]) -> None:
 def test_what_the_rasters_say_of_themselves(written: tuple[Path, Maps]) -> None:
     folder, _ = written
     with rasterio.open(folder / "pmap.tif") as pmap:
-        assert pmap.descriptions == ("background", "road")
-        assert (pmap.dtypes, pmap.nodata) == (("uint8", "uint8"), 255)
+        assert pmap.descriptions == ("road",)
+        assert (pmap.dtypes, pmap.nodata) == (("uint8",), 255)
+        assert (pmap.scales, pmap.offsets) == ((1 / 254,), (0,))
+        assert int(pmap.tags(1)["STATISTICS_MAXIMUM"]) <= 254
         assert pmap.overviews(1)
         assert pmap.tags()["TIFFTAG_COPYRIGHT"] == "(c) me"
     with rasterio.open(folder / "classes.tif") as classes:

@@ -12,6 +12,7 @@ from skimage.morphology import skeletonize
 from sklearn import metrics as sklearn_metrics
 
 from swath.evaluation.evidence import count_evidence
+from swath.grid import refine
 from swath.metrics.bootstrap import block_weights, interval, resample
 from swath.metrics.histogram import (
     BINS,
@@ -318,3 +319,16 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 def test_interval_needs_samples() -> None:
     assert interval(np.full(10, np.nan)) is None
     assert interval(np.array([0.5] * 6 + [np.nan] * 4)) == (0.5, 0.5)
+
+
+def test_tolerances_are_those_of_the_image():
+    """A line two image pixels off counts within 2 px on the image's grid as on one twice as fine."""
+    true, mapped = np.zeros((2, 40, 40), bool)
+    true[10], mapped[12] = True, True
+    near = []
+    for finer in (1, 2):
+        lines = [refine(mask, finer) for mask in (mapped, true)]
+        scored = np.ones_like(lines[0])
+        counts = match_counts(*lines, scored, plan_blocks(scored, 64), finer)[0]
+        near.append((counts[:, 1] / counts[:, 0]).tolist())
+    assert near[0] == near[1] == [0, 1, 1]

@@ -26,6 +26,7 @@ from swath.models.trained import (
     build_fcn,
     build_fusion,
     build_series,
+    check_finer,
     load_model,
     maps_whole_series,
     save_model,
@@ -96,6 +97,26 @@ def test_every_network_is_of_its_kind(name):
         assert isinstance(model.fusion, FusionNetwork)
     else:
         assert isinstance(model.series, SeriesNetwork)
+
+
+@pytest.mark.parametrize("finer", [2, 4])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_finer_map_is_made_or_refused(name, finer, tmp_path):
+    wanted = spec(name).model_copy(update={"finer": finer})
+    known = ARCHITECTURES[name]
+    if maps_whole_series(wanted) or known.fcn.finest < finer:
+        with pytest.raises(ModelError, match=f"maps at most 1 x 1 pixels to one of the image, got {finer}"):
+            check_finer(name, finer)
+        return
+    model = TrainedModel(wanted, build_fcn(wanted).eval(), build_fusion(wanted).eval())
+    save_model(tmp_path, model)
+    again = load_model(tmp_path)
+    image = torch.rand(2, 3, 23, 50)
+    with torch.inference_mode():
+        logits = run(again.fcn, image)
+        assert logits.shape == (2, 2, finer * 23, finer * 50)
+        assert torch.equal(logits, run(model.fcn, image))
+        assert run(again.fusion, torch.sigmoid(logits)[None]).shape == (1, *logits.shape[1:])
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -42,23 +42,41 @@ def test_decoder_has_one_3x3_convolution_a_step():
     ]
 
 
+@pytest.mark.parametrize("finer", [1, 2, 4])
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (17, 31), (45, 33), (100, 64)])
-def test_any_size_in_same_size_out(size):
-    model = UNet(3, 5, UNet.Sizes(width=2)).eval()
+def test_any_size_in_n_times_that_size_out(size, finer):
+    model = UNet(3, 5, UNet.Sizes(width=2), finer).eval()
     image = torch.rand(2, 3, *size)
     with torch.inference_mode():
-        assert model(image, everywhere(image)).shape == (2, 5, *size)
+        logits = model(image, everywhere(image))
+    assert logits.shape == (2, 5, *(finer * side for side in size))
 
 
-@pytest.mark.parametrize("decoder_convs", [1, 2])
-def test_receptive_radius(decoder_convs):
+@pytest.mark.parametrize(("finer", "parts"), [(2, 4), (4, 16)])
+def test_multiply_adds_of_a_finer_map(finer, parts):
+    """The head's 3 x 3 convolution has 9 x 32 x 32 a pixel, its 1 x 1 has 32 x 2 for each part."""
+    image = torch.zeros(1, 3, 32, 32)
+    by_hand = 147_360 - 64 + 9 * 32 * 32 + 32 * 2 * parts
+    assert multiply_adds(UNet(3, 2, finer=finer), image, everywhere(image)) == by_hand * 32 * 32
+    assert by_hand < 1.1 * 147_360
+
+
+def test_the_parts_of_a_pixel_begin_alike():
+    image = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        logits = UNet(3, 2, UNet.Sizes(width=2), 2).eval()(image, everywhere(image))
+    assert torch.equal(logits[..., ::2, ::2], logits[..., 1::2, 1::2])
+
+
+@pytest.mark.parametrize(("decoder_convs", "finer"), [(1, 1), (2, 1), (1, 2)])
+def test_receptive_radius(decoder_convs, finer):
     """No pixel beyond the radius acts on any output, and at least one at the radius does.
 
     The reach depends on where a pixel lies in the blocks of the poolings, so a whole row of blocks
     of outputs is tried. Positive weights keep contributions from cancelling.
     """
     sizes = UNet.Sizes(width=1, decoder_convs=decoder_convs)
-    model = UNet(1, 1, sizes).double().eval()
+    model = UNet(1, 1, sizes, finer).double().eval()
     for weight in model.parameters():
         nn.init.constant_(weight, 0.1)
     size, reach = 320, 0
@@ -67,7 +85,8 @@ def test_receptive_radius(decoder_convs):
         for sign in (1, -1):
             line = torch.linspace(1, 2, size).double() * sign + 3
             image = line.expand(1, 1, size, size).clone().requires_grad_()
-            model(image, everywhere(image))[0, 0, centre, centre].backward()
+            logits = model(image, everywhere(image))
+            logits[0, 0, finer * centre, finer * centre].backward()
             cols = torch.nonzero(image.grad[0, 0].abs().sum(dim=0)).flatten()
             reach = max(reach, int((cols - centre).abs().max()))
     assert reach <= model.receptive_radius
@@ -76,13 +95,16 @@ def test_receptive_radius(decoder_convs):
 
 def test_paper_radius_is_92_px():
     assert UNet(3, 2).receptive_radius == 92
+    assert UNet(3, 2, finer=2).receptive_radius == 93
 
 
-@given(st.data(), st.integers(1, 2), st.integers(1, 90), st.integers(1, 90))
-def test_a_part_alone_equals_that_part_of_the_whole(data, decoder_convs, height, width):
+@given(st.data(), st.integers(1, 2), st.sampled_from([1, 2, 4]), st.integers(1, 90), st.integers(1, 90))
+def test_a_part_alone_equals_that_part_of_the_whole(data, decoder_convs, finer, height, width):
     """Any part of any image, at its edges and inside, in float64."""
     sizes = UNet.Sizes(width=1, decoder_convs=decoder_convs)
-    model = UNet(1, 2, sizes).double().eval()
+    model = UNet(1, 2, sizes, finer).double().eval()
+    for weight in model.head.parameters():  # the parts of a pixel differ
+        nn.init.normal_(weight)
     row, col = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     part = Window(
         row,
@@ -93,7 +115,7 @@ def test_a_part_alone_equals_that_part_of_the_whole(data, decoder_convs, height,
     image = torch.rand(1, 1, height, width, dtype=torch.float64)
     with torch.inference_mode():
         known = torch.rand(1, height, width) > 0.2
-        whole = model(image, known)[(..., *part.slices)]
+        whole = model(image, known)[(..., *part.finer(finer).slices)]
         torch.testing.assert_close(model(image, known, part), whole, rtol=0, atol=1e-12)
 
 

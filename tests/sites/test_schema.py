@@ -30,8 +30,8 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     settings = read(tmp_path, SITES)
     site = settings.sites["here"]
     assert settings.resolution_m == 10.0
-    assert settings.widening.method == "dilate"
-    assert (settings.widening.shape, settings.widening.times) == ("square", 1)
+    assert settings.lines.method == "dilate"
+    assert (settings.lines.shape, settings.lines.times) == ("square", 1)
     assert site.guard_px == 96
     assert site.bounds is None
     assert site.scenes[0].exclude == (dt.date(2020, 1, 18),)

@@ -14,7 +14,8 @@ from swath.evaluation.row import Row
 from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
-from swath.maps.sitemaps import SiteMaps, encode_pmap
+from swath.maps.rasters import classify
+from swath.maps.sitemaps import SiteMaps, class_codes, encode_pmap, pmap_bands
 from swath.scenes.raster import write_raster
 
 DATES = (dt.date(2019, 3, 11), dt.date(2019, 7, 4), dt.date(2019, 10, 7))
@@ -51,13 +52,13 @@ def write_maps(
         attribution="drawn by a test",
     )
     seen = valid.any(axis=0)
-    codes = encode_pmap(fused, seen)
+    codes, bands = encode_pmap(fused, seen), pmap_bands(legend)
     for date, pmap, mask in zip(dates, pmaps, valid, strict=True):
-        write_raster(maps.pmap_path(date), encode_pmap(pmap, mask), grid, nodata=255, names=legend.names)
-    write_raster(maps.fused_path, codes, grid, nodata=255, names=legend.names)
-    classes = np.where(seen, codes.argmax(axis=0), 255).astype(np.uint8)[None]
+        write_raster(maps.pmap_path(date), encode_pmap(pmap, mask), grid, nodata=255, names=bands)
+    write_raster(maps.fused_path, codes, grid, nodata=255, names=bands)
+    classes = classify(codes)[None]
     write_raster(maps.classes_path, classes, grid, nodata=255, names=["class"])
-    shown = np.stack([encode_pmap(pmaps[t % len(pmaps)], seen)[1] for t in range(3)])
+    shown = np.stack([class_codes(encode_pmap(pmaps[t % len(pmaps)], seen), 1) for t in range(3)])
     write_raster(maps.composite_path, shown, grid, nodata=0, names=["red", "green", "blue"])
     write_json(maps.item_path, {"properties": maps.fields()})
     return maps

@@ -41,7 +41,7 @@ def map_in_tiles(predictor: Predictor, images: Array, tile_px: int = DEFAULT_TIL
 
 
 def whole_pmaps(model: TrainedModel, images: Array) -> Array:
-    """PMaps (T, lc, H, W) of (T, C, H, W) pixels."""
+    """PMaps (T, lc, nH, nW) of (T, C, H, W) pixels."""
     with torch.inference_mode():
         return probabilities(model.fcn(*_seen(model, images))).numpy()
 
@@ -65,12 +65,14 @@ def excess(codes: Codes, pmap: Array, valid: NDArray[np.bool_]) -> float:
     """How far stored probabilities are from true ones at most, beyond the half step of storage.
 
     Args:
-        codes: (..., lc, H, W) as stored.
+        codes: (..., bands, H, W) as stored.
         pmap: (..., lc, H, W) true probabilities.
         valid: (..., H, W) where there is data: elsewhere `codes` must say that there is none.
     """
     seen = np.broadcast_to(valid[..., None, :, :], codes.shape)
     assert ((codes == PMAP_NODATA) == ~seen).all()
+    if pmap.shape[-3] == 2:
+        pmap = (pmap[..., 1, :, :] / pmap.sum(axis=-3))[..., None, :, :]
     far = np.abs(codes.astype(np.float64) - pmap * np.float64(PMAP_SCALE))[seen]
     return float(max(0.0, far.max() - 0.5) / PMAP_SCALE)
 
@@ -78,9 +80,17 @@ def excess(codes: Codes, pmap: Array, valid: NDArray[np.bool_]) -> float:
 def spread(network: nn.Module, logits: Tensor) -> None:
     """Scale the head of a network so that the logits it gave have mean 0 and deviation 1.5."""
     heads = [part for name, part in network.named_modules() if name.split(".")[-1] == "head"]
-    head = next(part for part in heads if isinstance(part, nn.Conv2d | nn.Linear))
-    assert head.bias is not None
-    gain = 1.5 / logits.std(dim=(0, 2, 3))
+    head = next(
+        p
+        for part in heads
+        for p in part.modules()
+        if isinstance(p, nn.Conv2d | nn.Linear) and p.bias is not None
+    )
+    parts = len(head.weight) // logits.shape[1]  # map pixels of an image pixel
+    gain, mean = (
+        values.repeat_interleave(parts)
+        for values in (1.5 / logits.std(dim=(0, 2, 3)), logits.mean(dim=(0, 2, 3)))
+    )
     with torch.no_grad():
         head.weight.mul_(gain.reshape(-1, *(1,) * (head.weight.ndim - 1)))
-        head.bias.sub_(logits.mean(dim=(0, 2, 3))).mul_(gain)
+        head.bias.sub_(mean).mul_(gain)

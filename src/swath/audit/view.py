@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from swath.audit.quality import block_counts, covered
 from swath.audit.response import far_inside
 from swath.audit.shift import SEARCH_PX, Shift, template
-from swath.dataset.site import Site, read_labels
+from swath.dataset.site import Site, read_coarse_labels
 from swath.errors import InputError
 from swath.grid import Window
 from swath.legend import IGNORE, Legend
@@ -39,7 +39,7 @@ def count_labels(site: Site) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
     classes = np.zeros(IGNORE + 1, np.int64)
     blocks, foreground = [], []
     for strip in site.grid.window.strips(_STRIP_PX):
-        labels = read_labels(site, strip)
+        labels = read_coarse_labels(site, strip)
         classes += np.bincount(labels.ravel(), minlength=IGNORE + 1)
         blocks.append(block_counts(labels))
         foreground.append(block_sums((labels > 0) & (labels != IGNORE), WINDOW_PX))
@@ -127,7 +127,7 @@ def read_view(site: Site, lines: geopandas.GeoSeries | None, window: Window) -> 
         InputError: The labels cannot be read.
     """
     around = window.grow(SEARCH_PX)
-    labels = read_labels(site, around)
+    labels = read_coarse_labels(site, around)
     # Outside the site nothing is labelled, and lines end there.
     inside = np.zeros(labels.shape, bool)
     inside[around.intersect(site.grid.window).relative_to(around).slices] = True

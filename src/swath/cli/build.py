@@ -18,6 +18,7 @@ from swath.cli.output import emit
 
 if TYPE_CHECKING:
     from swath.dataset.site import Site
+    from swath.grid import Finer
 
 
 def command(
@@ -30,6 +31,14 @@ def command(
     encoding: Annotated[
         Literal["tci", "reflectance", "dos", "standardised"] | None,
         typer.Option("--encoding", help="Of the images, in place of the file's."),
+    ] = None,
+    finer: Annotated[
+        int | None,
+        typer.Option(
+            "--finer",
+            help="Label pixels to the side of an image pixel (1, 2 or 4), in place of the file's; "
+            "2: maps of 5 m from images of 10 m.",
+        ),
     ] = None,
     workers: JobWorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -47,6 +56,7 @@ def command(
         out,
         bands=split_names(bands),
         encoding=encoding,
+        finer=_finer(finer),
         overwrite=overwrite,
         workers=crew,
     )
@@ -60,6 +70,13 @@ def command(
             f"next: swath train {out} --out RUN",
         ],
     )
+
+
+def _finer(number: int | None) -> "Finer | None":
+    match number:
+        case None | 1 | 2 | 4:
+            return number
+    raise typer.BadParameter(f"labels can be 1, 2 or 4 times as fine as images, got {number}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +93,7 @@ class _Row:
             "name": site.name,
             "shape": list(site.grid.shape),
             "crs": site.grid.crs,
+            "finer": site.finer,
             "dates": [str(date) for date in site.dates],
             "acquisitions": [
                 {"date": str(a.date), **asdict(a.conditions), "masks": dict(a.masks)}
@@ -91,6 +109,8 @@ class _Row:
         site = self.site
         shares = ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items())
         labels = f"labels of {site.labels_date or 'an unknown day'}"
+        if site.finer > 1:
+            labels += f", {site.map_grid.height} x {site.map_grid.width} px"
         return (
             f"{site.name}: {site.grid.height} x {site.grid.width} px in "
             f"{site.grid.crs.split('[')[0]}, {'+'.join(site.splits)}; "

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 def command(
-    osm_file: Annotated[
-        Path, typer.Argument(help="OpenStreetMap extract, GeoParquet, GeoPackage or GeoJSON.")
-    ],
     out: OutOption,
+    osm_file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="OpenStreetMap extract, GeoParquet, GeoPackage or GeoJSON; without: landscapes alone."
+        ),
+    ] = None,
     dates: Annotated[int, typer.Option("--dates", min=1, max=100, help="How many images.")] = 3,
     bounds: Annotated[
         str | None,
@@ -37,6 +40,16 @@ def command(
         str | None,
         typer.Option("--split", help="train, validation or test; without: the site is cut into all three."),
     ] = None,
+    landscape: Annotated[
+        str | None,
+        typer.Option(
+            "--landscape",
+            help="What looks like roads and is none, with commas between: tidal, braided, harbour, ...",
+        ),
+    ] = None,
+    change: Annotated[
+        bool, typer.Option("--change", help="Roads and quarters appear and vanish between the dates.")
+    ] = False,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -51,6 +64,8 @@ def command(
         cloud=cloud,
         split=None if split is None else _split(split),
         seed=seed,
+        landscapes=split_names(landscape) or (),
+        change=change,
     )
     place = simulate_place(osm_file, out, settings, overwrite=overwrite)
     grid = place.grid
@@ -64,7 +79,9 @@ def command(
         "bounds": [round(value, 6) for value in grid.lonlat_bounds],
         "dates": days,
         "seed": seed,
-        "attribution": "simulated imagery over real roads, (c) OpenStreetMap contributors",
+        "attribution": "simulated imagery over real roads, (c) OpenStreetMap contributors"
+        if osm_file is not None
+        else "simulated imagery, no real place",
     }
     emit(
         result,

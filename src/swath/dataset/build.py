@@ -11,6 +11,7 @@ from swath.dataset.catalog import read_dataset, write_catalog
 from swath.dataset.site import Dataset
 from swath.dataset.sitebuild import build_site, plan_site
 from swath.files import check_free, replacing_folder
+from swath.grid import Finer
 from swath.labels.burn import check_widening
 from swath.legend import IGNORE, Legend, read_legend
 from swath.progress import track
@@ -25,13 +26,15 @@ def build_dataset(
     *,
     bands: tuple[str, ...] | None = None,
     encoding: Encoding | None = None,
+    finer: Finer | None = None,
     overwrite: bool = False,
     workers: Workers = HERE,
 ) -> Dataset:
     """Build a dataset from a sites file, whose relative paths start at its folder.
 
     Everything is planned first, from headers, so that what is wrong shows at once. The folder
-    appears under its name when it is complete. Bands and encoding may replace the sites file's.
+    appears under its name when it is complete. Bands, encoding and fineness of the labels may
+    replace the sites file's.
 
     Raises:
         SettingsError: The sites file is wrong.
@@ -43,11 +46,16 @@ def build_dataset(
     settings, base = read_sites_file(sites_file), sites_file.parent
     if bands is not None:
         check_bands(bands)
-    image = ImageSettings(bands=bands or settings.image.bands, encoding=encoding or settings.image.encoding)
-    settings = settings.model_copy(update={"image": image})
+    shown = bands or settings.image.bands
+    image = ImageSettings(
+        bands=shown,
+        encoding=encoding or settings.image.encoding,
+        optional=tuple(band for band in settings.image.optional if band in shown),
+    )
+    settings = settings.model_copy(update={"image": image, "finer": finer or settings.finer})
     check_free(out, overwrite=overwrite)
     legend = read_legend(settings.legend, base)
-    check_widening(legend, settings.widening)
+    check_widening(legend, settings.lines)
     jobs = [plan_site(name, settings, legend, base) for name in settings.sites]
     with replacing_folder(out, overwrite=overwrite) as folder:
         with open_crew(workers, folder, [sites_file]) as crew:

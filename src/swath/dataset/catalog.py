@@ -108,6 +108,7 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
             **stac.projection(site.grid),
             "swath:labels_date": None if site.labels_date is None else str(site.labels_date),
             "swath:shift_m": list(site.shift_m),
+            "swath:finer": site.finer,
             "swath:regions": [{"split": r.split, "window": list(astuple(r.window))} for r in site.regions],
         },
     )
@@ -156,6 +157,7 @@ def _labels_asset(site: Site, legend: Legend) -> pystac.Asset:
         "data_type": "uint8",
         "nodata": IGNORE,
         "classification:classes": stac.class_fields(legend),
+        **(stac.projection(site.map_grid) if site.finer > 1 else {}),
     }
     return _geotiff(site.labels, site.labels_sha256, "labels", fields)
 
@@ -184,6 +186,7 @@ def _read_site(collection: pystac.Collection) -> Site:
         regions=tuple(Region(r["split"], Window(*r["window"])) for r in extra["swath:regions"]),
         labels_date=dt.date.fromisoformat(labels_date) if labels_date else None,
         shift_m=(east, north),
+        finer=extra.get("swath:finer", 1),  # datasets of before have labels as fine as images
     )
 
 

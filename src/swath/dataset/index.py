@@ -25,7 +25,7 @@ class Survey:
     Attributes:
         region: The rectangle that patches may see.
         dates: Number of acquisitions of the site.
-        labelled: (n, 2) centres of the cells with labels: row and column in the site's pixels.
+        labelled: (n, 2) centres of the cells with labels: row and column in image pixels.
         foreground: (m, 2) the same for the cells that hold a class other than the background.
         pixels: Number of labelled pixels.
     """
@@ -43,7 +43,7 @@ class Patch:
     """One training sample: a window of a series, turned.
 
     Attributes:
-        window: Pixels of the site; what lies outside `region` is no data and *ignore*.
+        window: Image pixels of the site; what lies outside `region` is no data and *ignore*.
         region: The rectangle of the split: no pixel outside it is ever seen.
         dates: Indices of the acquisitions, ascending, so oldest first.
         symmetry: Element of D4 for the images and the label alike.
@@ -57,7 +57,7 @@ class Patch:
 
 
 def survey_labels(site: str, region: Window, dates: int, labels: NDArray[np.uint8]) -> Survey:
-    """Count the labels of a region, (H, W) uint8 with 255 = ignore, in cells of `CELL_PX`."""
+    """Count the labels of a region, (H, W) uint8 in image pixels, 255 = ignore, by cells of `CELL_PX`."""
     height, width = labels.shape
     sides = ((0, -height % CELL_PX), (0, -width % CELL_PX))
     padded = np.pad(labels, sides, constant_values=IGNORE)

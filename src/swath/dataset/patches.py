@@ -13,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from swath.dataset.augment import cloud_a_date, jitter, transform
 from swath.dataset.index import Patch, Survey, survey_labels
-from swath.dataset.site import Dataset, read_image, read_labels
+from swath.dataset.site import Dataset, read_coarse_labels, read_image
 from swath.errors import DatasetError
 from swath.legend import IGNORE
 from swath.scaling import Scaling
@@ -28,8 +28,8 @@ STRIP_PX = 1024
 class Sample(TypedDict):
     """A patch, or a batch of them with one more axis in front.
 
-    image: (T, C, H, W) float32 scaled, 0 = no data. valid: (T, H, W) bool. label: (H, W) int64,
-    255 = ignore.
+    image: (T, C, H, W) float32 scaled, 0 = no data. valid: (T, H, W) bool. label: (nH, nW) int64,
+    255 = ignore; n = 1, or more where the labels are finer than the images.
     """
 
     image: Tensor
@@ -45,6 +45,7 @@ class PatchDataset(TorchDataset[Sample]):
         scaling: From digital numbers to the network's input.
         jitter_strength: See `augment.jitter`; 0 for none.
         clouds: Share of the series with a clouded date; see `augment.cloud_a_date`.
+        missing: Share of the dates that are shown without the bands that an image may lack.
         seed: Patch number i draws its jitter from (seed, i), whichever worker reads it.
         rasters: The dataset's files, where they stay open for more than these patches.
     """
@@ -54,6 +55,7 @@ class PatchDataset(TorchDataset[Sample]):
     scaling: Scaling
     jitter_strength: float = 0.0
     clouds: float = 0.0
+    missing: float = 0.0
     seed: tuple[int, ...] = (0,)
     rasters: OpenRasters = field(default_factory=OpenRasters)
 
@@ -63,25 +65,37 @@ class PatchDataset(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         patch = self.patches[index]
         site = self.dataset.site(patch.site)
-        images = np.stack([self._inside(site.acquisitions[date].path, patch, NODATA) for date in patch.dates])
-        label = transform(self._inside(site.labels, patch, IGNORE)[0], patch.symmetry)
+        paths = [site.acquisitions[date].path for date in patch.dates]
+        images = np.stack([self._inside(path, patch, NODATA) for path in paths])
+        label = transform(self._inside(site.labels, patch, IGNORE, site.finer)[0], patch.symmetry)
         images = transform(images, patch.symmetry)
         valid = valid_mask(images)
         rng = np.random.default_rng((*self.seed, index))
         images = cloud_a_date(images, self.dataset.image.encoding, self.clouds, rng)
         scaled = jitter(self.scaling.apply(images), valid, self.jitter_strength, rng)
+        lacking = images == NODATA
+        if self.missing:
+            lacking[rng.random(len(images)) < self.missing] |= self._optional
+        scaled = np.where(lacking, np.float32(0), scaled)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(scaled)),
             "valid": torch.from_numpy(np.ascontiguousarray(valid)),
             "label": torch.from_numpy(label.astype(np.int64)),
         }
 
-    def _inside(self, path: Path, patch: Patch, fill: int) -> NDArray[np.generic]:
-        """A patch (C, h, w) of a file; `fill` beyond the patch's region."""
-        seen = patch.window.intersect(patch.region)
+    @property
+    def _optional(self) -> NDArray[np.bool_]:
+        """(C, 1, 1): which bands an image may lack."""
+        image = self.dataset.image
+        return np.isin(image.bands, image.optional)[:, None, None]
+
+    def _inside(self, path: Path, patch: Patch, fill: int, finer: int = 1) -> NDArray[np.generic]:
+        """A patch (C, nh, nw) of a file; `fill` beyond the patch's region."""
+        window = patch.window.finer(finer)
+        seen = window.intersect(patch.region.finer(finer))
         part = self.rasters.read(path, seen, fill=fill)
-        whole = np.full((len(part), patch.window.height, patch.window.width), fill, part.dtype)
-        whole[(slice(None), *seen.relative_to(patch.window).slices)] = part
+        whole = np.full((len(part), window.height, window.width), fill, part.dtype)
+        whole[(slice(None), *seen.relative_to(window).slices)] = part
         return whole
 
 
@@ -92,7 +106,7 @@ def survey_split(dataset: Dataset, split: SplitName) -> tuple[Survey, ...]:
         DatasetError: No site belongs to the split.
     """
     surveys = tuple(
-        survey_labels(site.name, window, len(site.acquisitions), read_labels(site, window))
+        survey_labels(site.name, window, len(site.acquisitions), read_coarse_labels(site, window))
         for site in dataset.in_split(split)
         for window in site.windows(split)
     )
@@ -110,18 +124,19 @@ def measure_scaling(dataset: Dataset) -> Scaling:
         DatasetError: No training site, or none with data.
     """
     bands = len(dataset.image.bands)
-    count = 0.0
-    total = np.zeros(bands)
-    squares = np.zeros(bands)
+    count, total, squares = np.zeros((3, bands))
     for site in dataset.in_split("train"):
         for region in site.windows("train"):
             for strip in region.strips(STRIP_PX):
                 for acquisition in site.acquisitions:
                     image = read_image(acquisition, strip)
-                    values = image[:, valid_mask(image)].astype(np.float64)
-                    count += values.shape[1]
+                    values = image.reshape(bands, -1).astype(np.float64)
+                    count += (values != NODATA).sum(axis=1)
                     total += values.sum(axis=1)
                     squares += (values**2).sum(axis=1)
-    if count == 0:
-        raise DatasetError(f"{dataset.root} has no training pixel with data")
+    if not count.all():
+        raise DatasetError(
+            f"{dataset.root} has no training pixel with data in "
+            f"{', '.join(np.array(dataset.image.bands)[count == 0])}"
+        )
     return Scaling.from_moments(count, total, squares)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from swath.errors import DatasetError
-from swath.grid import Grid, Window
+from swath.grid import Finer, Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.picture import card, thumbnail
 from swath.scenes.raster import read_raster
@@ -54,11 +54,13 @@ class Site:
 
     Attributes:
         name: Also of its folder.
+        grid: Of the images.
         acquisitions: Its images, oldest first; at least one.
-        labels: uint8 GeoTIFF of class ids on the grid, 255 = ignore.
+        labels: uint8 GeoTIFF of class ids on `map_grid`, 255 = ignore.
         roads: The vector features that made the labels (GeoParquet), where kept.
         labels_date: The day whose state the labels show, where known.
         shift_m: (east, north) by which the build moved the features of the labels.
+        finer: Label pixels to the side of an image pixel.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Site:
     regions: tuple[Region, ...]
     labels_date: dt.date | None = None
     shift_m: tuple[float, float] = (0.0, 0.0)
+    finer: Finer = 1
 
     def __repr__(self) -> str:
         """One line: where, how large, when, for what."""
@@ -89,6 +92,11 @@ class Site:
         return card(f"Site {self.name}", facts, thumbnail(self.acquisitions[-1].path))
 
     @property
+    def map_grid(self) -> Grid:
+        """Of the labels, and of maps that are as fine."""
+        return self.grid.finer(self.finer)
+
+    @property
     def dates(self) -> tuple[dt.date, ...]:
         """Days of acquisition, oldest first."""
         return tuple(acquisition.date for acquisition in self.acquisitions)
@@ -99,7 +107,7 @@ class Site:
         return tuple(dict.fromkeys(region.split for region in self.regions))
 
     def windows(self, split: SplitName) -> tuple[Window, ...]:
-        """The rectangles of a split, in pixels of the grid; empty if it has none here."""
+        """The rectangles of a split, in image pixels; empty if it has none here."""
         return tuple(region.window for region in self.regions if region.split == split)
 
     def acquisition(self, date: dt.date) -> Acquisition:
@@ -164,6 +172,11 @@ class Dataset:
         return self.sites[names.index(name)]
 
     @property
+    def finer(self) -> Finer:
+        """Label pixels to the side of an image pixel, the same for all sites."""
+        return self.sites[0].finer
+
+    @property
     def splits(self) -> dict[str, list[str]]:
         """Split -> names of its sites; a site that is parted stands in several."""
         names = get_args(SplitName)
@@ -222,7 +235,7 @@ def read_image(
 
 
 def read_labels(site: Site, window: Window | None = None) -> NDArray[np.uint8]:
-    """Read the labels of a site, or a window of them that may reach outside the grid.
+    """Read the labels of a site, or a window in pixels of the labels that may reach outside.
 
     (h, w) uint8 class ids; 255 = ignore, also outside.
 
@@ -231,3 +244,18 @@ def read_labels(site: Site, window: Window | None = None) -> NDArray[np.uint8]:
     """
     labels: NDArray[np.uint8] = read_raster(site.labels, window, fill=IGNORE)[0]
     return labels
+
+
+def read_coarse_labels(site: Site, window: Window) -> NDArray[np.uint8]:
+    """Read the labels of a site in image pixels; the window may reach outside the grid.
+
+    (h, w) uint8 class ids: of an image pixel that holds several labels the largest, so that what is
+    ignored in one of them is ignored (255), and a thin line is not lost.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    n = site.finer
+    labels = read_labels(site, window.finer(n))
+    coarse: NDArray[np.uint8] = labels.reshape(window.height, n, window.width, n).max(axis=(1, 3))
+    return coarse

@@ -12,7 +12,7 @@ from swath.dataset.site import Acquisition, Region, Site
 from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
 from swath.files import replacing, sha256
-from swath.grid import Grid
+from swath.grid import Grid, refine
 from swath.labels.burn import burn, burn_mask, margin_px
 from swath.labels.features import read_polygons
 from swath.labels.source import Labelled, LabelSettings, read_labels_source
@@ -43,6 +43,11 @@ class SiteJob:
     base: Path
 
     @property
+    def map_grid(self) -> Grid:
+        """Of the labels."""
+        return self.series.grid.finer(self.settings.finer)
+
+    @property
     def site(self) -> SiteSettings:
         """What the sites file says of it; all files that its labels need are there."""
         return self.settings.sites[self.series.name]
@@ -57,7 +62,7 @@ def plan_site(name: str, settings: SitesFile, legend: Legend, base: Path) -> Sit
         GridError: The grid cannot be made.
     """
     site = settings.sites[name]
-    series = plan_series(name, settings, base, settings.image.bands)
+    series = plan_series(name, settings, base, settings.image.required)
     if site.split is not None:
         regions: tuple[Region, ...] = (Region(site.split, series.grid.window),)
     else:
@@ -106,16 +111,17 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         regions=job.regions,
         labels_date=job.site.labels_date if date is None else dt.date.fromisoformat(date),
         shift_m=job.site.shift_m,
+        finer=job.settings.finer,
     )
     return site, source.attribution
 
 
 def _read_features(job: SiteJob) -> Labelled:
     """The features of the labels, moved."""
-    grid, shift_m = job.series.grid, job.site.shift_m
+    grid, shift_m = job.map_grid, job.site.shift_m
     # What will be moved into the grid lies outside it before.
     moved_px = math.ceil(max(map(abs, shift_m)) / min(grid.resolution))
-    margin = margin_px(job.legend, grid, job.settings.widening) + moved_px
+    margin = margin_px(job.legend, grid, job.settings.lines) + moved_px
     source = read_labels_source(job.labels, job.legend, grid, job.base, margin)
     if shift_m == (0.0, 0.0):
         return source
@@ -141,9 +147,13 @@ def _build_image(
 
 
 def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(H, W) uint8 class ids; 255 where no date has data, or the labels are not complete."""
-    grid = job.series.grid
-    labels = burn(source.features, job.legend, grid, job.settings.widening)
+    """(nH, nW) uint8 class ids; 255 where no date has data, or the labels are not complete.
+
+    `seen` is (H, W), in image pixels.
+    """
+    grid = job.map_grid
+    labels = burn(source.features, job.legend, grid, job.settings.lines)
+    seen = refine(seen, job.settings.finer)
     usable = seen.copy() if source.complete is None else seen & source.complete
     if job.site.coverage is not None:
         path = job.base / job.site.coverage
@@ -169,7 +179,7 @@ def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: L
     write_raster(
         path,
         labels[None],
-        job.series.grid,
+        job.map_grid,
         nodata=IGNORE,
         names=["class"],
         colors={c.id: c.rgb for c in job.legend.classes},

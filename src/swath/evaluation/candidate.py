@@ -8,7 +8,7 @@ from swath.models.fusion import FUSIONS
 from swath.models.names import NAMES
 
 SHIFT_PX = 50
-"""How far the shifted control is moved, down and right."""
+"""How far the shifted control is moved, down and right, in image pixels."""
 
 
 class Candidate(StrEnum):

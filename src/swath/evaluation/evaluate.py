@@ -108,7 +108,7 @@ def evaluate_labels(maps_folder: Path, labels: Path, *, seed: int = 0) -> Evalua
 
 def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:
     """Score one class of all mapped sites; `seed` is that of the resampling."""
-    block_px = plan_block_px([truth.grid for _, truth in pairs])
+    block_px = _block_px(pairs)
     edges = choose_edges(pairs, target)
     by_split: dict[str, dict[str, SiteEvidence]] = {split: {} for split in SPLITS}
     for maps, truth in track(pairs, f"scoring {target.name}"):
@@ -120,6 +120,10 @@ def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:
     ]
     counts = {split: pooled_counts(list(sites.values())) for split, sites in scored.items()}
     return ScoredClass(target, edges, counts, units)
+
+
+def _block_px(pairs: Pairs) -> int:
+    return plan_block_px([truth.grid for _, truth in pairs], pairs[0][1].finer)
 
 
 def _evaluate(
@@ -147,7 +151,7 @@ def _evaluate(
         },
         models=tuple(ModelOfSite.model_validate(maps, from_attributes=True) for maps, _ in pairs),
         notes=tuple(_notes(pairs, classes)),
-        block_px=plan_block_px([truth.grid for _, truth in pairs]),
+        block_px=_block_px(pairs),
         resamples=RESAMPLES,
         seed=seed,
         rows=tuple(row for unit in units for row in rows_of(unit)),

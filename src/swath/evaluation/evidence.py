@@ -103,13 +103,17 @@ def _pool(parts: Sequence[Matches]) -> Matches:
     )
 
 
-def plan_block_px(grids: Sequence[Grid]) -> int:
-    """Side of the blocks: 64 px, doubled until no site has more than 2048 of them.
+def plan_block_px(grids: Sequence[Grid], finer: int) -> int:
+    """Side of the blocks: 64 image px, doubled until no site has more than 2048 of them.
 
     640 m is beyond the distance over which the errors of one road hang together; a whole scene of
     10980 px gets blocks of 256 px, so that 17 of them still fit into memory.
+
+    Args:
+        grids: Of the maps.
+        finer: Their pixels to the side of one of the image.
     """
-    px = SMALLEST_BLOCK_PX
+    px = SMALLEST_BLOCK_PX * finer
     while max((-(-g.height // px)) * (-(-g.width // px)) for g in grids) > MOST_BLOCKS:
         px *= 2
     return px
@@ -187,7 +191,7 @@ def gather(
             if (model := model_of(candidate)) in edges:
                 rules["validation"] = edges[model]
             result[split][candidate] = count_evidence(
-                bins, labels == target.id, lines, scored & valid, blocks, rules
+                bins, labels == target.id, lines, scored & valid, blocks, rules, truth.finer
             )
     return result
 
@@ -199,6 +203,7 @@ def count_evidence(
     scored: NDArray[np.bool_],
     blocks: Blocks,
     rules: Mapping[Rule, int],
+    finer: int = 1,
 ) -> Evidence:
     """Count one score map against the truth.
 
@@ -209,6 +214,7 @@ def count_evidence(
         scored: (H, W), True = score this pixel.
         blocks: Of these pixels.
         rules: Rule -> edge of its threshold.
+        finer: Pixels to the side of one of the image; tolerances are counted in those.
     """
     histogram = block_histogram(bins, positive, scored, blocks)
     at_edge: dict[int, Matches] = {}
@@ -217,7 +223,9 @@ def count_evidence(
         at_edge[edge] = Matches(
             edge,
             np.asarray(confusion(histogram, edge), np.int64),
-            match_counts(predicted & scored, positive, scored, blocks),
-            None if lines is None else match_counts(centre_line(predicted, scored), lines, scored, blocks),
+            match_counts(predicted & scored, positive, scored, blocks, finer),
+            None
+            if lines is None
+            else match_counts(centre_line(predicted, scored), lines, scored, blocks, finer),
         )
     return Evidence(histogram, {rule: at_edge[edge] for rule, edge in rules.items()})

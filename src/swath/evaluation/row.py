@@ -55,8 +55,8 @@ class Row(Written):
         mcc: Matthews correlation coefficient, -1..1.
         pr_auc: Average precision; needs no threshold.
         ece: Expected calibration error; needs no threshold.
-        relaxed_f1: Pixels of tolerance -> F1 of areas.
-        line_f1: Pixels of tolerance -> F1 of centre lines; None for a class of areas.
+        relaxed_f1: Image pixels of tolerance -> F1 of areas.
+        line_f1: Image pixels of tolerance -> F1 of centre lines; None for a class of areas.
         ci: Score -> its interval; None where it cannot be told.
     """
 

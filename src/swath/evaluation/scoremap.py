@@ -68,7 +68,7 @@ def read_score_maps(maps: SiteMaps, class_id: int) -> ScoreMaps:
                 pmap = FUSIONS[control](pmaps, seen)
                 bins[control][where] = score_bins(class_score(pmap, class_id))
         valid[where] = seen.any(axis=0) & mask
-    shift = (SHIFT_PX, SHIFT_PX)
+    shift = (maps.finer * SHIFT_PX,) * 2
     bins[Candidate.SHIFTED] = np.roll(bins[Candidate.MEAN], shift, axis=(0, 1))
     bins[Candidate.ALL_CLASS][:] = BINS - 1
     return ScoreMaps(bins, dates, valid)

@@ -32,10 +32,11 @@ class Truth:
         legend: Classes of the labels.
         labels: GeoTIFF of class ids on the grid, 255 = ignore.
         roads: The vector features that made the labels, where kept.
-        splits: Split -> the rectangles that are scored under it.
+        splits: Split -> the rectangles that are scored under it, in pixels of `grid`.
         acquisitions: Its images, oldest first; none for a label file alone.
         bands: Names of the images' bands.
         note: A remark for the report, or empty.
+        finer: Its pixels to the side of one of the image.
     """
 
     site: str
@@ -47,6 +48,7 @@ class Truth:
     acquisitions: tuple[Acquisition, ...] = ()
     bands: tuple[str, ...] = ()
     note: str = ""
+    finer: int = 1
 
     def read_labels(self) -> NDArray[np.uint8]:
         """(H, W) uint8 class ids; 255 = ignore.
@@ -109,10 +111,12 @@ def truths_of_dataset(maps: Sequence[SiteMaps], dataset: Dataset) -> tuple[Truth
                 f"{', '.join(dataset.legend.names)}; both must have the same classes"
             )
         mapped = read_grid(site_maps.fused_path)
-        if not _same(mapped, site.grid):
+        if not _same(mapped, site.map_grid):
             raise GridError(
                 f"{site_maps.folder} lies on {_describe(mapped)}, the labels of {dataset.root} on "
-                f"{_describe(site.grid)}; map the dataset itself, then its maps lie on its grids"
+                f"{_describe(site.map_grid)}; map the dataset itself, then its maps lie on its grids; "
+                f"its labels have {site.finer} x {site.finer} pixels to one of the image, the maps "
+                f"{site_maps.finer} x {site_maps.finer}"
             )
         truths.append(truth_of_site(site, dataset, site_maps.splits, str(site_maps.folder)))
     return tuple(truths)
@@ -131,16 +135,20 @@ def truth_of_site(site: Site, dataset: Dataset, run_splits: Mapping[str, Sequenc
         InputError: The run split the site's inside in another way.
     """
     splits, note = _splits(site, run_splits, whose)
+    inside = {
+        split: tuple(window.finer(site.finer) for window in windows) for split, windows in splits.items()
+    }
     return Truth(
         site.name,
-        site.grid,
+        site.map_grid,
         dataset.legend,
         site.labels,
         site.roads,
-        splits,
+        inside,
         site.acquisitions,
         dataset.image.bands,
         note,
+        site.finer,
     )
 
 
@@ -189,8 +197,9 @@ def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Tru
             f"{labels}: {number} on its grid ({_describe(grid)}); sites: {names}; "
             "evaluate against a dataset, or warp the labels onto the map"
         )
-    truth = Truth(matching[0].site, grid, matching[0].legend, labels, None, {WHOLE: (grid.window,)})
-    return matching[0], truth
+    site = matching[0]
+    splits = {WHOLE: (grid.window,)}
+    return site, Truth(site.site, grid, site.legend, labels, None, splits, finer=site.finer)
 
 
 def _same(mapped: Grid, labelled: Grid) -> bool:

@@ -15,7 +15,7 @@ from swath.errors import SettingsError
 from swath.grid import Grid
 from swath.labels.strokes import draw_chains, draw_strokes
 from swath.labels.width import line_widths_m
-from swath.legend import IGNORE, Legend, LegendClass
+from swath.legend import IGNORE, Legend, LegendClass, LineWidth
 from swath.validation import Frozen
 
 
@@ -26,6 +26,7 @@ class Widening(Frozen):
         method: `dilate` (the paper's choice), `gaussian` (its alternative: a blur, cut at half of
             the value that a straight line one pixel wide keeps at `sigma_px`), or `width`: every
             line gets the width in metres that the legend gives it, and at least one pixel.
+        width_m: With `width`, of the lines of classes that the legend gives none.
         shape: Structuring element of one dilation: 3 x 3 `cross` or `square`, or a `disk` of
             radius `times` px applied once.
         times: How often (or the disk's radius).
@@ -37,8 +38,15 @@ class Widening(Frozen):
     method: Literal["dilate", "gaussian", "width"] = "dilate"
     shape: Literal["cross", "square", "disk"] = "square"
     times: int = Field(default=1, ge=0, le=20)
+    width_m: float | None = Field(default=None, gt=0, le=500)
     sigma_px: float = Field(default=1.0, gt=0, le=20)
     ring_px: int | None = Field(default=None, ge=0, le=20)
+
+    def width_of(self, c: LegendClass) -> LineWidth | None:
+        """How wide the lines of a class are with the method `width`; None: nobody says it."""
+        if c.width is not None or self.width_m is None:
+            return c.width
+        return LineWidth(tags=(), default_m=self.width_m, range_m=(self.width_m / 2, self.width_m))
 
     @property
     def ring(self) -> int:
@@ -105,10 +113,11 @@ def check_widening(legend: Legend, widening: Widening) -> None:
     if widening.method != "width":
         return
     for c in legend.tagged:
-        if c.geometry == "line" and c.width is None:
+        if c.geometry == "line" and widening.width_of(c) is None:
             raise SettingsError(
                 f"widening by width needs a width for every class of lines, and the legend "
-                f"{legend.name!r} gives {c.name!r} none; take roads-by-class, or the method dilate"
+                f"{legend.name!r} gives {c.name!r} none; give width_m, take roads-by-class, or the "
+                "method dilate"
             )
 
 
@@ -123,9 +132,10 @@ def _paint_lines(
     """Burn and widen the lines of one class into `labels`, a block of rows at a time."""
     lines = features.geometry.values
     mask = np.zeros(wide.shape, bool)
-    if widening.method == "width" and c.width is not None:
+    width = widening.width_of(c) if widening.method == "width" else None
+    if width is not None:
         parts, owner = shapely.get_parts(lines, return_index=True)
-        draw_strokes(mask, parts, line_widths_m(features, c.width)[owner], wide)
+        draw_strokes(mask, parts, line_widths_m(features, width)[owner], wide)
     else:
         draw_chains(mask, shapely.get_parts(lines), wide)
     inner = slice(margin, mask.shape[1] - margin)
@@ -203,5 +213,5 @@ def margin_px(legend: Legend, grid: Grid, widening: Widening) -> int:
     """How many pixels away a line can still change a pixel, the ring of ignored ones included."""
     if widening.method != "width":
         return reach_px(widening) + widening.ring
-    widths = [c.width.greatest_m for c in legend.tagged if c.width is not None]
+    widths = [width.greatest_m for c in legend.tagged if (width := widening.width_of(c))]
     return math.ceil(max(widths, default=0) / 2 / min(grid.resolution)) + 1 + widening.ring

@@ -33,7 +33,7 @@ SMALL_PX = 640
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a pixel costs here: seconds, or bytes on disk.
+    """What an image pixel costs here: seconds, or bytes on disk.
 
     Attributes:
         image_s: To bring one date onto the grid.
@@ -119,14 +119,15 @@ def estimate_request(
 def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimate:
     """Scale rates up to a site. Every tile counts as if it had data: an upper bound."""
     dates, pixels = len(plan.maps.dates), plan.grid.window.size
-    classes = len(plan.maps.legend.classes)
+    parts = plan.maps.finer**2  # map pixels of an image pixel
+    pmap = parts * len(plan.pmap(plan.maps.dates[0]).bands)
     tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
     # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
-    temporary = max(rates.image_bytes + 2 * classes, 2 * classes + 4)
+    temporary = max(rates.image_bytes + 2 * pmap, 2 * pmap + parts + 3)
     return Estimate(
         site=plan.maps.site,
         dates=dates,
-        shape=plan.grid.shape,
+        shape=plan.map_grid.shape,
         tiles=len(tiles),
         read_mpx=dates * sum(tile.read.size for tile in tiles) / 1e6,
         stages_s={
@@ -164,13 +165,13 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
             write(whole, [codes])
         pmap = folder / raster.name
         return_freed_memory()
-        fusion: Job = FusionJob((pmap,) * len(dates), plan.grid.window.size)
+        fusion: Job = FusionJob((pmap,) * len(dates), plan.map_grid.window.size)
         if predictor.series is not None:
             fusion, tile = SeriesJob((image,) * len(dates)), seen
         fused, fusion_s = _time_job(fusion, predictor, tile)
         with stages.time("write_fused_s"), writing_rasters(folder, grid, plan.fused) as write:
             dated = np.stack([codes] * len(dates))
-            write(whole, fused_layers(fused, dated, dates))
+            write(whole, fused_layers(fused, dated, dates, finer=plan.maps.finer))
         return_freed_memory()
         with stages.time("vectors_s"):
             write_vectors(plan.at(folder))

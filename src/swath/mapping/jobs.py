@@ -35,7 +35,7 @@ class Job(Protocol):
         """What the tile is computed from, an array a date."""
 
     def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
-        """(lc, h, w) uint8 of the tile's core, as stored: probability x 254, 255 = no data."""
+        """(bands, nh, nw) uint8 of the tile's core, as stored: probability x 254, 255 = no data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,15 @@ class FusionJob:
     scene_px: int
 
     def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
-        """The PMaps (lc, H, W) uint8, as stored."""
-        return [read_bytes(path, tile.read) for path in self.paths]
+        """The PMaps (bands, nH, nW) uint8, as stored."""
+        return [read_bytes(path, tile.read.finer(predictor.finer)) for path in self.paths]
 
     def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
         """One pass of the fusion."""
         pmaps, valid = decode_pmap(np.stack(data).astype(np.uint8, copy=False))
-        fused = predictor.fuse(pmaps, valid, tile.kept, self.scene_px)
-        seen = valid[(..., *tile.kept.slices)].any(axis=0)
+        kept = tile.kept.finer(predictor.finer)
+        fused = predictor.fuse(pmaps, valid, kept, self.scene_px)
+        seen = valid[(..., *kept.slices)].any(axis=0)
         return encode_pmap(fused, np.asarray(seen))
 
 

@@ -26,7 +26,7 @@ class SitePlan:
 
     Attributes:
         maps: The maps as they will be, in their final folder.
-        grid: Where they lie.
+        grid: Of the images.
         manifest: To be written with them; its outputs are still to be filled in.
         keys: File name -> hash of all that it depends on. Equal keys mean equal bytes.
         sources: The dates whose images are at hand.
@@ -41,13 +41,19 @@ class SitePlan:
     attributions: Mapping[dt.date, str]
 
     @property
+    def map_grid(self) -> Grid:
+        """Where the maps lie, but for the composite."""
+        return self.grid.finer(self.maps.finer)
+
+    @property
     def fused(self) -> tuple[Raster, ...]:
         """The fused PMap, classes and composite."""
-        return fused_rasters(self.maps.dates, self.maps.legend, self.maps.attribution)
+        maps = self.maps
+        return fused_rasters(maps.dates, maps.legend, maps.attribution, maps.finer)
 
     def pmap(self, date: dt.date) -> Raster:
         """The PMap of a date."""
-        return pmap_raster(date, self.maps.legend, self.attributions[date])
+        return pmap_raster(date, self.maps.legend, self.attributions[date], self.maps.finer)
 
     def at(self, folder: Path) -> SiteMaps:
         """The maps while they still are in another folder."""
@@ -97,6 +103,7 @@ def plan_series(
         model_sha256=weights_hash(run),
         settings=settings,
         **grid_facts(series.grid),
+        finer=spec.finer,
         dates=mapped,
     )
     sources = {source.date: source for source in series.sources}
@@ -116,7 +123,7 @@ def plan_site(
     Args:
         predictor: The run's model.
         manifest: Its dates are those to be mapped; the newest `max_dates` of them are fused.
-        grid: Where the maps lie.
+        grid: Of the images.
         home: MAPS/<site>.
         sources: The dates whose images are at hand.
         known: Keys of PMaps that were made before, with other settings perhaps.
@@ -134,6 +141,7 @@ def plan_site(
         model=spec.name,
         model_sha256=manifest.model_sha256,
         fusion=predictor.fusion,
+        finer=spec.finer,
         splits={split: tuple(names) for split, names in spec.splits.items()},
         attribution=_with_model(join_attributions([manifest.dates[day].attribution for day in fused]), spec),
     )
@@ -149,6 +157,7 @@ def _keys(
     how: dict[str, JsonValue] = {
         **settings.model_dump(exclude={"max_dates", "threshold"}),
         "legend": spec.legend.model_dump(mode="json"),
+        "finer": spec.finer,
     }
     fcn = network_hash(predictor.model.fcn)
     fusion = predictor.model.fusion

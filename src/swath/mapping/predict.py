@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from swath.errors import ModelError, SettingsError
-from swath.grid import Window
+from swath.grid import Window, refine
 from swath.maps.sitemaps import Fusion
 from swath.memory import keep_freed_memory
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
@@ -96,6 +96,11 @@ class Predictor:
             keep_freed_memory()
 
     @property
+    def finer(self) -> int:
+        """n, map pixels to the side of an image pixel. Tiles are counted in image pixels."""
+        return self.fcn.finer
+
+    @property
     def fusion(self) -> Fusion:
         """How this model fuses dates: by a network, or as the mean where it has none."""
         if self.series is not None:
@@ -134,7 +139,8 @@ class Predictor:
         Around each is read as far as is seen of what it is made from: the PMaps of the dates, or,
         by a network for whole series, the images. See `plan_pmaps`.
         """
-        return plan_tiles(shape, tile_px, self.fusion_radius(dates), self.model.stride)
+        margin = -(-self.fusion_radius(dates) // self.finer)
+        return plan_tiles(shape, tile_px, margin, self.model.stride)
 
     def read(self, image: DatedImage, window: Window) -> Image:
         """Read a window of an image.
@@ -160,9 +166,10 @@ class Predictor:
             kept: Which part of them. No network runs where it has no data.
 
         Returns:
-            (lc, h, w) float32, 0..1, anything where there is no data; (h, w) bool, True = data.
+            (lc, nh, nw) float32, 0..1, anything where there is no data; (nh, nw) bool, True = data.
         """
-        valid: NDArray[np.bool_] = valid_mask(pixels)[kept.slices]
+        part = kept.finer(self.finer)
+        valid = refine(valid_mask(pixels)[kept.slices], self.finer)
         if not valid.any():
             classes = len(self.model.spec.legend.classes)
             return np.zeros((classes, *valid.shape), np.float32), valid
@@ -172,7 +179,7 @@ class Predictor:
             if self.orientations == 1:  # no more is computed than is kept
                 pmap = probabilities(self.fcn(*seen, kept))
             else:
-                pmap = oriented_mean(self.fcn, seen, self.model.stride)[(..., *kept.slices)]
+                pmap = oriented_mean(self.fcn, seen, self.model.stride)[(..., *part.slices)]
         values: NDArray[np.float32] = pmap[0].cpu().contiguous().numpy()
         return values, valid
 
@@ -183,7 +190,7 @@ class Predictor:
         core: Window,
         scene_px: int = 0,
     ) -> NDArray[np.float32]:
-        """The fused PMap of a part of a series of PMaps.
+        """The fused PMap of a part of a series of PMaps; all in map pixels.
 
         Args:
             pmaps: (T, lc, H, W) float32, 0..1, oldest first; anything where a date has no data.
@@ -207,7 +214,7 @@ class Predictor:
         return tempered(fused, self.model.spec.temperature)
 
     def fusion_radius(self, dates: int) -> int:
-        """How far in px around a pixel of the fused map is seen of what it is made from."""
+        """How far, in pixels of what it is made from, the fused map sees around one of its own."""
         if self.series is not None:
             return self.series.receptive_radius(dates)
         return 0 if self.fusion_network is None else self.fusion_network.receptive_radius(dates)

@@ -132,7 +132,7 @@ def select_sites(
 
 def check_images(dataset: Dataset, spec: ModelSpec) -> None:
     """Raise `ModelError` if a dataset has other bands, or another encoding, than a model reads."""
-    if dataset.image != spec.image:
+    if (dataset.image.bands, dataset.image.encoding) != (spec.image.bands, spec.image.encoding):
         have, reads = (f"{', '.join(i.bands)} as {i.encoding}" for i in (dataset.image, spec.image))
         raise ModelError(
             f"the images of {dataset.root} are {have}, but the model reads {reads}; build the "
@@ -163,7 +163,7 @@ def scene_series(
         SettingsError: A band name that does not exist.
     """
     entries = [SceneSettings(path=str(path), bands=bands, mask=mask, level=level) for path in paths]
-    return warped_series(plan_loose_series(name, entries, image.bands), image)
+    return warped_series(plan_loose_series(name, entries, image.required), image)
 
 
 def warped_series(series: SceneSeries, image: ImageSettings) -> Series:
@@ -214,7 +214,7 @@ def _identify(scene: Scene, image: ImageSettings) -> str:
     fields: dict[str, JsonValue] = {
         "image": content_hash(scene.path),
         "mask": None if scene.mask is None else content_hash(scene.mask),
-        "bands": list(scene.band_indexes(image.bands)),
+        "bands": list(scene.band_indexes(image.bands, image.optional)),
         "encoding": image.encoding,
         "masks": scene.masks,
     }

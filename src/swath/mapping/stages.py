@@ -19,6 +19,7 @@ from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series
 from swath.mapping.tilestore import TileStore, open_store
 from swath.mapping.workfolder import WorkFolder, matches, recover, working
+from swath.maps.images import image_paths
 from swath.maps.item import write_item
 from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
 from swath.maps.project import desktop_files
@@ -29,7 +30,7 @@ from swath.maps.rasters import (
     with_threshold,
     writing_rasters,
 )
-from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, image_paths, read_bytes
+from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes
 from swath.maps.vectors import write_vectors
 from swath.metrics.histogram import STEPS, threshold
 from swath.models.trained import WEIGHTS
@@ -88,7 +89,7 @@ class Stages:
         new_dates = [date for date in maps.all_dates if maps.pmap_path(date).name in names]
         stages = ("images", "pmaps", "fusion", "write")
         busy = sum(self.seconds.get(stage, 0.0) for stage in stages)
-        mapped = maps.grid.window.size * len(new_dates) / 1e6
+        mapped = maps.grid.window.size / maps.finer**2 * len(new_dates) / 1e6
         return MappedSite(
             maps,
             tuple(names),
@@ -186,7 +187,7 @@ def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -
     """Write the item, and put the finished folder in its place."""
     edge = place.output(CLASSES_NAME).threshold
     maps = plan.at(place.folder)
-    write_item(maps, predictor.model.spec, run / WEIGHTS, plan.grid, edge)
+    write_item(maps, predictor.model.spec, run / WEIGHTS, plan.map_grid, edge)
     mapped = {date: fact.source for date, fact in plan.manifest.dates.items()}
     pictures = [path.name for path in image_paths(plan.maps, mapped).values()]
     place.keep(pictures)
@@ -239,7 +240,7 @@ class Making:
         whole = self.predictor.series is not None
 
         def job(ready: tuple[DatedImage, ...]) -> Job:
-            return SeriesJob(ready) if whole else FusionJob(paths, plan.grid.window.size)
+            return SeriesJob(ready) if whole else FusionJob(paths, plan.map_grid.window.size)
 
         with self._computed(rasters[0], tiles, dates if whole else (), "fusion", job) as store:
             edge = _edge(settings.threshold, store)
@@ -247,8 +248,9 @@ class Making:
             tagged = rasters if cut is None else with_threshold(rasters, cut)
             with writing_rasters(self.place.folder, plan.grid, tagged) as write:
                 for window, codes in store.read():
-                    dated = np.stack([read_bytes(path, window) for path in paths])
-                    write(window, fused_layers(codes, dated, dates, edge))
+                    part = window.finer(plan.maps.finer)
+                    dated = np.stack([read_bytes(path, part) for path in paths])
+                    write(window, fused_layers(codes, dated, dates, edge, plan.maps.finer))
             for raster in rasters:
                 at = cut if raster.name == CLASSES_NAME else None
                 self.place.record(raster.name, plan.keys[raster.name], at)
@@ -264,7 +266,7 @@ class Making:
     ) -> Iterator[TileStore]:
         """The tiles of a raster, computed from the images of `dates`; the block writes them."""
         key = self.plan.keys[raster.name]
-        store = open_store(self.place.tiles, key, len(raster.bands), tiles)
+        store = open_store(self.place.tiles, key, len(raster.bands), tiles, raster.finer)
         scratch = self.place.scratch / key[:32]
         if store.missing():
             with self.stages.time("images"):

@@ -18,23 +18,30 @@ class TileStore:
 
     A tile's file appears whole, by renaming. So the files that are there are the journal: the next
     run computes what is missing, and several processes can write at the same time.
+
+    Attributes:
+        folder: Where they lie.
+        bands: Of the raster.
+        tiles: All that the raster is made of.
+        finer: n, its pixels to the side of one that tiles are counted in.
     """
 
     folder: Path
     bands: int
     tiles: tuple[Tile, ...]
+    finer: int = 1
 
     def missing(self) -> tuple[Tile, ...]:
         """The tiles that are still to be made."""
         return tuple(tile for tile in self.tiles if not self._has(tile))
 
     def write(self, core: Window, codes: NDArray[np.uint8]) -> None:
-        """Store a tile's (bands, h, w) uint8."""
+        """Store a tile's (bands, nh, nw) uint8."""
         with replacing(self._path(core)) as temporary:
             np.save(temporary, codes)
 
     def read(self) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
-        """All tiles, in the order of the plan: core and (bands, h, w) uint8."""
+        """All tiles, in the order of the plan: core and (bands, nh, nw) uint8."""
         for tile in self.tiles:
             yield tile.core, np.load(self._path(tile.core), allow_pickle=False)
 
@@ -47,12 +54,13 @@ class TileStore:
             codes = np.load(self._path(tile.core), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return False
-        shape = (self.bands, tile.core.height, tile.core.width)
+        core = tile.core.finer(self.finer)
+        shape = (self.bands, core.height, core.width)
         return bool(codes.shape == shape and codes.dtype == np.uint8)
 
 
-def open_store(home: Path, key: str, bands: int, tiles: Sequence[Tile]) -> TileStore:
+def open_store(home: Path, key: str, bands: int, tiles: Sequence[Tile], finer: int = 1) -> TileStore:
     """The store of a raster, in `home`; it may hold tiles from a run that broke off."""
     folder = home / key[:32]
     folder.mkdir(parents=True, exist_ok=True)
-    return TileStore(folder, bands, tuple(tiles))
+    return TileStore(folder, bands, tuple(tiles), finer)

@@ -205,10 +205,10 @@ def _add_changes(
         key = Decided("changes", CHANGES_VERSION, inputs).key
     assert key is not None
     if not place.reuse(name, key):
-        write_changes(old, new, date, plan.grid)
+        write_changes(old, new, date, plan.map_grid)
         place.record(name, key)
     changes = old.changes
     if not same:
-        changes = (*changes, count_changes(old, new, date, plan.grid))
+        changes = (*changes, count_changes(old, new, date, plan.map_grid))
     maps = plan.maps.model_copy(update={"changes": changes})
     return replace(plan, maps=maps, keys={**plan.keys, name: key})

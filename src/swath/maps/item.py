@@ -11,7 +11,7 @@ from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
 from swath.maps.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
-from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps
+from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps, pmap_bands
 from swath.models.spec import ModelSpec
 
 EXTENSIONS = (stac.MLM, stac.PROJECTION, stac.RASTER, stac.EO, stac.CLASSIFICATION, stac.FILE)
@@ -107,7 +107,7 @@ def _assets(maps: SiteMaps, threshold: float | None) -> dict[str, pystac.Asset]:
         "data_type": "uint8",
         "nodata": PMAP_NODATA,
         "raster:scale": 1 / PMAP_SCALE,
-        "bands": [{"name": name} for name in maps.legend.names],
+        "bands": [{"name": name} for name in pmap_bands(maps.legend)],
     }
     legend = {"classification:classes": stac.class_fields(maps.legend)}
     classes = {

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from swath.errors import DatasetError, InputError, Remedy
 from swath.files import read_json, write_json
-from swath.grid import Grid
+from swath.grid import Finer, Grid
 from swath.keys import Decided
 from swath.validation import Frozen, first_problem
 
@@ -18,7 +18,7 @@ CLASSES_NAME = "classes.tif"
 
 Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
 
-FORMAT: Literal[6] = 6
+FORMAT: Literal[7] = 7
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
@@ -76,28 +76,30 @@ class Manifest(Frozen):
         run: The run's folder, relative to the maps' folder.
         model_sha256: Hash of the run's weights file.
         settings: How the maps were computed.
-        crs: Of the grid, as `transform` (a, b, c, d, e, f) and `shape` (height, width).
+        crs: Of the images' grid, as `transform` (a, b, c, d, e, f) and `shape` (height, width).
         transform: See `crs`.
         shape: See `crs`.
+        finer: Map pixels to the side of an image pixel.
         dates: All dates that have a PMap.
         outputs: The files by name. Files that any run rewrites alike (item.json) are not listed.
     """
 
     model_config = ConfigDict(protected_namespaces=())
 
-    format: Literal[6] = FORMAT
+    format: Literal[7] = FORMAT
     run: str
     model_sha256: str
     settings: Settings
     crs: str
     transform: tuple[float, float, float, float, float, float]
     shape: tuple[int, int]
+    finer: Finer = 1
     dates: dict[dt.date, Mapped]
     outputs: dict[str, Output] = Field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
-        """Where the maps lie."""
+        """Of the images that are mapped; the maps lie on `grid.finer(finer)`."""
         return Grid(self.crs, Affine(*self.transform), self.shape)
 
     @property

@@ -8,7 +8,8 @@ from xml.etree import ElementTree as ET
 
 from pyproj import CRS
 
-from swath.maps.sitemaps import SiteMaps, image_paths
+from swath.maps.images import image_paths
+from swath.maps.sitemaps import SiteMaps
 from swath.maps.styles import QGIS_VERSION, raster_style, style_files, vector_style
 
 PROJECT_NAME = "site.qgz"

@@ -17,7 +17,7 @@ from rasterio.io import DatasetWriter
 from swath.grid import Grid, Window
 from swath.legend import Legend
 from swath.maps.manifest import CLASSES_NAME
-from swath.maps.sitemaps import PMAP_NODATA, decode_pmap
+from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, class_codes, decode_pmap, pmap_bands
 from swath.metrics.histogram import BINS, HALF, class_score, score_bins, selected
 from swath.metrics.scores import expected_edge
 from swath.scenes.raster import RGB, rasterio_window, tiff_profile
@@ -51,6 +51,8 @@ class Raster:
         dtype: Type of its numbers.
         colors: Colour table (value -> red, green, blue, alpha), if any.
         rgb: Whether the bands are to be shown as red, green, blue.
+        scale: What a number times this stands for, as GDAL says it; None: itself.
+        finer: Its pixels to the side of one of the grid that it is written on.
     """
 
     name: str
@@ -61,17 +63,29 @@ class Raster:
     dtype: Literal["uint8", "uint16"] = "uint8"
     colors: dict[int, tuple[int, int, int, int]] | None = None
     rgb: bool = False
+    scale: float | None = None
+    finer: int = 1
 
 
-def pmap_raster(date: dt.date | None, legend: Legend, attribution: str) -> Raster:
-    """The PMap of a date; None: the fused one."""
+def pmap_raster(date: dt.date | None, legend: Legend, attribution: str, finer: int = 1) -> Raster:
+    """The PMap of a date; None: the fused one. It is `finer` times as fine as the images."""
     name, day = ("pmap.tif", {}) if date is None else (f"pmap_{date}.tif", {"DATE": str(date)})
     tags = {"TIFFTAG_COPYRIGHT": attribution, "PROBABILITY": "value / 254; 255 = no data", **day}
-    return Raster(name, legend.names, PMAP_NODATA, "AVERAGE", tags)
+    return Raster(
+        name,
+        pmap_bands(legend),
+        PMAP_NODATA,
+        "AVERAGE",
+        tags,
+        scale=1 / PMAP_SCALE,
+        finer=finer,
+    )
 
 
-def fused_rasters(dates: Sequence[dt.date], legend: Legend, attribution: str) -> tuple[Raster, ...]:
-    """What a series gives: fused PMap, classes, composite."""
+def fused_rasters(
+    dates: Sequence[dt.date], legend: Legend, attribution: str, finer: int = 1
+) -> tuple[Raster, ...]:
+    """What a series gives: fused PMap and classes, `finer` times as fine as the images; composite."""
     source = {"TIFFTAG_COPYRIGHT": attribution}
     names = {f"CLASS_{c.id}": c.name for c in legend.classes}
     colors = {c.id: (*c.rgb, 255) for c in legend.classes} | {PMAP_NODATA: (0, 0, 0, 0)}
@@ -79,8 +93,16 @@ def fused_rasters(dates: Sequence[dt.date], legend: Legend, attribution: str) ->
     shown = tuple(f"{target} {' and '.join(map(str, d))}" for d in composite_dates(dates))
     scale = {"PROBABILITY": "(value - 1) / 254; 0 = no data"}
     return (
-        pmap_raster(None, legend, attribution),
-        Raster(CLASSES_NAME, ("class",), PMAP_NODATA, "NEAREST", {**source, **names}, colors=colors),
+        pmap_raster(None, legend, attribution, finer),
+        Raster(
+            CLASSES_NAME,
+            ("class",),
+            PMAP_NODATA,
+            "NEAREST",
+            {**source, **names},
+            colors=colors,
+            finer=finer,
+        ),
         Raster("composite.tif", shown, COMPOSITE_NODATA, "AVERAGE", {**source, **scale}, rgb=True),
     )
 
@@ -121,20 +143,21 @@ def composite_dates(dates: Sequence[dt.date]) -> tuple[tuple[dt.date, ...], ...]
     return (dates[0],), (dates[len(dates) // 2],), (dates[-1],)
 
 
-def composite(pmaps: NDArray[np.uint8], dates: Sequence[dt.date]) -> NDArray[np.uint8]:
+def composite(pmaps: NDArray[np.uint8], dates: Sequence[dt.date], finer: int = 1) -> NDArray[np.uint8]:
     """Three days as red, green and blue: the probability of the first foreground class.
 
     A day without data at a pixel takes the mean of the others, so that it adds no colour: a
     colour always means that days which saw the pixel disagree.
 
     Args:
-        pmaps: (T, lc, h, w) uint8 as stored: probability x 254, 255 = no data.
+        pmaps: (T, bands, nh, nw) uint8 as stored: probability x 254, 255 = no data.
         dates: The series, oldest first.
+        finer: n; an image pixel shows the mean of its n x n map pixels.
 
     Returns:
         (3, h, w) uint8: 1 + probability x 254; 0 where none of the shown days has data.
     """
-    foreground = pmaps[:, 1]
+    foreground = _coarse(class_codes(pmaps, 1), finer)
     shown = composite_dates(dates)
     channels = [_mean_code(foreground[[dates.index(day) for day in days]]) for days in shown]
     stack = np.stack(channels)
@@ -144,6 +167,16 @@ def composite(pmaps: NDArray[np.uint8], dates: Sequence[dt.date]) -> NDArray[np.
     # 255 wraps around to 0: no data here, too.
     codes: NDArray[np.uint8] = stack + np.uint8(1)
     return codes
+
+
+def _coarse(codes: NDArray[np.uint8], finer: int) -> NDArray[np.uint8]:
+    """(T, nh, nw) -> (T, h, w) means; the parts of a pixel all have data, or none has."""
+    if finer == 1:
+        return codes
+    count, height, width = codes.shape
+    parts = codes.reshape(count, height // finer, finer, width // finer, finer)
+    means: NDArray[np.uint8] = np.rint(parts.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
+    return means
 
 
 def _mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -162,14 +195,14 @@ def classify(fused: NDArray[np.uint8], edge: int = HALF) -> NDArray[np.uint8]:
     """The classes of a fused PMap, from its bytes: so that they can be made again from the file.
 
     Args:
-        fused: (lc, h, w) uint8 as stored.
+        fused: (bands, h, w) uint8 as stored.
         edge: With two classes, of the threshold of the foreground's score, see `swath.metrics`;
             with more the likeliest wins.
 
     Returns:
         (h, w) uint8 ids; 255 where there is no data.
     """
-    if len(fused) == 2:
+    if len(fused) == 1:
         ids = selected(foreground_bins(fused), edge).astype(np.uint8)
     else:
         best, ids = fused[0], np.zeros(fused.shape[1:], np.uint8)
@@ -180,17 +213,17 @@ def classify(fused: NDArray[np.uint8], edge: int = HALF) -> NDArray[np.uint8]:
 
 
 def foreground_bins(codes: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """(2, h, w) uint8 as stored -> (h, w) bins of the foreground's score; 0 without data."""
-    bins: NDArray[np.uint16] = _bin_table()[codes[0], codes[1]]
+    """(1, h, w) uint8 as stored -> (h, w) bins of the foreground's score; 0 without data."""
+    bins: NDArray[np.uint16] = _bin_table()[codes[0]]
     return bins
 
 
 @functools.cache
 def _bin_table() -> NDArray[np.uint16]:
-    """(256, 256): the bin for each pair of stored probabilities."""
-    codes = np.stack(np.meshgrid(np.arange(256), np.arange(256), indexing="ij")).astype(np.uint8)
-    pmaps, _ = decode_pmap(codes[None])
-    return np.where(codes[0] == PMAP_NODATA, 0, score_bins(class_score(pmaps[0], 1)))
+    """(256,): the bin of each stored probability."""
+    codes = np.arange(256, dtype=np.uint8)
+    pmap, _ = decode_pmap(codes[None, None])
+    return np.where(codes == PMAP_NODATA, 0, score_bins(class_score(pmap, 1))[0])
 
 
 def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
@@ -199,11 +232,11 @@ def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
     See `swath.metrics.scores.expected_edge`; `HALF` for more than two classes, where it is not used.
 
     Args:
-        parts: (lc, h, w) uint8 as stored, all of the scene's.
+        parts: (bands, h, w) uint8 as stored, all of the scene's.
     """
     pixels = np.zeros(BINS, np.int64)
     for codes in parts:
-        if len(codes) != 2:
+        if len(codes) != 1:
             return HALF
         known = codes[0] != PMAP_NODATA
         pixels += np.bincount(foreground_bins(codes)[known], minlength=BINS)
@@ -211,17 +244,22 @@ def scene_edge(parts: Iterable[NDArray[np.uint8]]) -> int:
 
 
 def fused_layers(
-    fused: NDArray[np.uint8], pmaps: NDArray[np.uint8], dates: Sequence[dt.date], edge: int = HALF
+    fused: NDArray[np.uint8],
+    pmaps: NDArray[np.uint8],
+    dates: Sequence[dt.date],
+    edge: int = HALF,
+    finer: int = 1,
 ) -> list[NDArray[np.uint8]]:
     """The pixels of `fused_rasters`, in their order.
 
     Args:
-        fused: (lc, h, w) uint8 as stored.
-        pmaps: (T, lc, h, w) uint8 as stored, of the dates that were fused.
+        fused: (bands, h, w) uint8 as stored.
+        pmaps: (T, bands, h, w) uint8 as stored, of the dates that were fused.
         dates: The series, oldest first.
         edge: As of `classify`.
+        finer: As of `composite`.
     """
-    return [fused, classify(fused, edge)[None], composite(pmaps, dates)]
+    return [fused, classify(fused, edge)[None], composite(pmaps, dates, finer)]
 
 
 @contextmanager
@@ -233,6 +271,11 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
     it half-filled.
 
     What is never written reads as no data.
+
+    Args:
+        folder: Where they go.
+        grid: Of the windows. A raster that is finer lies on as much finer a grid.
+        rasters: What is written, in the order of the layers.
     """
     parts = [folder / f".part-{raster.name}" for raster in rasters]
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
@@ -243,9 +286,8 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
             ]
 
             def write(window: Window, layers: Sequence[NDArray[np.generic]]) -> None:
-                box = rasterio_window(window)
-                for file, layer in zip(files, layers, strict=True):
-                    file.write(layer, window=box)
+                for file, raster, layer in zip(files, rasters, layers, strict=True):
+                    file.write(layer, window=rasterio_window(window.finer(raster.finer)))
 
             yield write
         for part, raster in zip(parts, rasters, strict=True):
@@ -260,16 +302,20 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
                 # Neighbouring probabilities differ little; those of a colour table are no numbers.
                 predictor="NO" if raster.colors else "YES",
                 overview_resampling=raster.overviews,
+                statistics="YES" if raster.scale else "NO",
             )
             part.unlink()
 
 
 def _open(path: Path, grid: Grid, raster: Raster) -> DatasetWriter:
     """A plain GeoTIFF to write the pieces to; its blocks fit the cores of the default tiles."""
+    grid = grid.finer(raster.finer)
     profile = tiff_profile(grid, len(raster.bands), raster.dtype, raster.nodata, sparse=True)
     file = rasterio.open(path, "w", **profile)
     file.descriptions = raster.bands
     file.update_tags(**raster.tags)
+    if raster.scale:
+        file.scales, file.offsets = [[n] * len(raster.bands) for n in (raster.scale, 0.0)]
     if raster.colors:
         file.write_colormap(1, raster.colors)
     if raster.rgb:

@@ -4,7 +4,6 @@ No torch here: whoever reads maps (evaluation, viewer, updates) needs no network
 """
 
 import datetime as dt
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, Valid
 
 from swath.errors import DatasetError, InputError
 from swath.files import read_json
-from swath.grid import Grid, Window
+from swath.grid import Finer, Grid, Window
 from swath.legend import Legend
 from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 PMAP_SCALE = 254
-"""A PMap's byte is its probability times this."""
+"""A PMap's byte is its probability times this; its file says so to GDAL (scale 1/254)."""
 
 PMAP_NODATA = 255
 """The byte of a pixel without data, in PMaps and in class maps."""
@@ -80,6 +79,7 @@ class SiteMaps(BaseModel):
         model: Name of the model, for example `unet-convlstm`.
         model_sha256: SHA-256 of the model's weights.
         fusion: How the fused PMap was made.
+        finer: Map pixels to the side of an image pixel; the composite has the images' grid.
         splits: Split -> names of the sites that the model's run had in it: what it has seen.
         attribution: Who made the data that the maps come from.
     """
@@ -100,6 +100,7 @@ class SiteMaps(BaseModel):
     legend: Legend
     model: str
     fusion: Fusion
+    finer: Finer = 1
     model_sha256: str = ""
     splits: dict[str, tuple[str, ...]] = {}
     attribution: str = ""
@@ -226,7 +227,7 @@ class SiteMaps(BaseModel):
 
     @property
     def composite_path(self) -> Path:
-        """Three dates as red, green and blue."""
+        """Three dates as red, green and blue, on the grid of the images."""
         return self.folder / "composite.tif"
 
     @property
@@ -294,29 +295,6 @@ def _read_item(path: Path) -> SiteMaps:
     return maps
 
 
-def image_paths(maps: SiteMaps, source: Mapping[dt.date, str] | None = None) -> dict[dt.date, Path]:
-    """The pictures of the images that lie beside the maps, by date.
-
-    Args:
-        maps: The maps.
-        source: Hashes of the images; only pictures of these are given. None: all.
-
-    Raises:
-        InputError: One is unreadable.
-    """
-    paths = {date: maps.folder / f"image_{date}.tif" for date in maps.all_dates}
-    paths = {date: path for date, path in paths.items() if path.is_file()}
-    if source is None:
-        return paths
-    return {date: path for date, path in paths.items() if _source(path) == source.get(date)}
-
-
-def _source(path: Path) -> str | None:
-    with open_raster(path) as picture:
-        tag: str | None = picture.tags().get("SOURCE")
-    return tag
-
-
 def read_grid(path: Path) -> Grid:
     """The grid of any raster of a MAPS folder.
 
@@ -332,6 +310,19 @@ def read_grid(path: Path) -> Grid:
 def read_pmap(path: Path, window: Window | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Read a PMap, of one date or fused, or a window inside it; see `read_bytes`, `decode_pmap`."""
     return decode_pmap(read_bytes(path, window))
+
+
+def pmap_bands(legend: Legend) -> tuple[str, ...]:
+    """The bands of a stored PMap: of two classes the second alone, since the first is its rest."""
+    return legend.names[1:] if len(legend.classes) == 2 else legend.names
+
+
+def class_codes(codes: NDArray[np.uint8], class_id: int) -> NDArray[np.uint8]:
+    """The bytes (..., h, w) of a class of stored PMaps (..., bands, h, w): probability x 254.
+
+    Of two classes only the second has bytes of its own.
+    """
+    return codes[..., class_id if codes.shape[-3] > 1 else 0, :, :]
 
 
 def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
@@ -350,24 +341,36 @@ def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
 
 
 def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """PMaps from what is stored, (..., lc, h, w) uint8: probability x 254; 255 = no data.
+    """PMaps from what is stored, (..., bands, h, w) uint8: probability x 254; 255 = no data.
+
+    A single band is the second of two classes; the first has what that leaves of 1.
 
     Returns:
         (..., lc, h, w) float32 probabilities 0..1 in steps of 1/254, 0 where there is no data;
         (..., h, w) bool, True where there is.
     """
     valid = codes[..., 0, :, :] != PMAP_NODATA
-    values = codes.astype(np.float32) / np.float32(PMAP_SCALE)
-    return np.where(valid[..., None, :, :], values, np.float32(0)), valid
+    if codes.shape[-3] == 1:
+        codes = np.concatenate([PMAP_SCALE - codes, codes], axis=-3)
+    # In place: of many dates of a finer map a second copy would not fit into a small machine.
+    values = codes.astype(np.float32)
+    values /= np.float32(PMAP_SCALE)
+    values *= valid[..., None, :, :]
+    return values, valid
 
 
 def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A PMap as it is stored, (lc, h, w) uint8: probability x 254, rounded; 255 = no data.
+    """A PMap as it is stored, (bands, h, w) uint8: probability x 254, rounded; 255 = no data.
+
+    Of two classes the second alone is stored, as its share of the sum of both; see `pmap_bands`.
 
     Args:
         pmap: (lc, h, w) float32 probabilities 0..1; anything where `valid` is False.
         valid: (h, w) bool, True where there is data.
     """
     known = np.where(valid, pmap, 0)
+    if len(known) == 2:
+        total = known.sum(axis=0)
+        known = np.divide(known[1], total, out=np.zeros_like(total), where=total > 0)[None]
     codes = np.rint(known * PMAP_SCALE).astype(np.uint8)
     return np.where(valid, codes, np.uint8(PMAP_NODATA))

@@ -9,7 +9,8 @@ import pandas as pd
 import pyogrio
 
 from swath.legend import LegendClass
-from swath.maps.sitemaps import SiteMaps, image_paths
+from swath.maps.images import image_paths
+from swath.maps.sitemaps import SiteMaps
 from swath.picture import hex_color, ramp_color
 from swath.scenes.raster import open_raster
 

@@ -24,7 +24,7 @@ from swath.files import replacing
 from swath.grid import Grid, Window
 from swath.legend import LegendClass
 from swath.maps.lines import trace_lines
-from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, read_bytes, read_grid
+from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, class_codes, read_bytes, read_grid
 from swath.maps.styles import write_layer_styles
 from swath.tiles import Tile, plan_tiles
 
@@ -193,7 +193,7 @@ def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> Col
     whole = seen.shift(sheet.core.row, sheet.core.col).intersect(grid.window)
     for strip in whole.strips(STRIP_PX):
         here = (rows >= strip.row - whole.row) & (rows < strip.row_end - whole.row)
-        band = read_bytes(maps.fused_path, strip)[c.id]
+        band = class_codes(read_bytes(maps.fused_path, strip), c.id)
         mean.add(owner[here], band[rows[here] + whole.row - strip.row, cols[here]])
     simple = shapely.simplify(traced, SIMPLIFY_PX)
     placed = shapely.transform(simple, lambda xy: _pixel_centres(xy, grid.crop(whole)))
@@ -222,7 +222,7 @@ def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> Columns:
             dtype="int32",
         )
         inside = owner >= 0
-        mean.add(owner[inside], read_bytes(fused, strip)[c.id][inside])
+        mean.add(owner[inside], class_codes(read_bytes(fused, strip), c.id)[inside])
     return _columns(c, mean, shapely.area(outlines), outlines)
 
 

@@ -18,7 +18,7 @@ from swath.metrics.histogram import Blocks
 from swath.metrics.scores import ratio
 
 DISTANCES = (1, 2, 3)
-"""Tolerances, in pixels."""
+"""Tolerances, in pixels of the image: where a map is finer, as many more of its own."""
 
 # Thinning looks two pixels further in each round, and a road w px wide takes w / 2 rounds.
 _CORE_PX, _MARGIN_PX = 256, 32
@@ -84,6 +84,7 @@ def match_counts(
     true: NDArray[np.bool_],
     scored: NDArray[np.bool_],
     blocks: Blocks,
+    finer: int = 1,
 ) -> NDArray[np.int64]:
     """Count pixels on either side, and those of them that are near the other side.
 
@@ -96,6 +97,7 @@ def match_counts(
         true: (H, W): where the label is the class, or its centre lines; anywhere in the site.
         scored: (H, W), True = score this pixel.
         blocks: The blocks of this image.
+        finer: Pixels to the side of one of the image.
 
     Returns:
         (blocks, 3, 4) int64: for tolerances of 1, 2, 3 px the four counts.
@@ -105,8 +107,8 @@ def match_counts(
     counts[:, :, 0] = blocks.count(mapped_here)[:, None]
     counts[:, :, 2] = blocks.count(true_here)[:, None]
     for at, distance in enumerate(DISTANCES):
-        counts[:, at, 1] = blocks.count(mapped_here & near(true, distance))
-        counts[:, at, 3] = blocks.count(true_here & near(mapped, distance))
+        counts[:, at, 1] = blocks.count(mapped_here & near(true, finer * distance))
+        counts[:, at, 3] = blocks.count(true_here & near(mapped, finer * distance))
     return counts
 
 

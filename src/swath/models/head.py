@@ -4,6 +4,16 @@ import torch
 from torch import Tensor
 
 
+def complementary(pmap: Tensor) -> Tensor:
+    """A PMap (..., lc, H, W) as it is stored: of two classes the shares in their sum.
+
+    So one number says both. More classes stay as they are.
+    """
+    if pmap.shape[-3] != 2:
+        return pmap
+    return pmap / pmap.sum(dim=-3, keepdim=True).clamp_min(1e-12)
+
+
 def probabilities(logits: Tensor, dim: int = -3) -> Tensor:
     """Class probabilities: one sigmoid a class for two classes, softmax for more.
 

@@ -25,22 +25,27 @@ class NetworkSizes(BaseModel):
 
 
 class ImageNetwork(nn.Module, ABC):
-    """Maps one image: (B, C, H, W) -> (B, lc, H, W) logits, at any H and W.
+    """Maps one image: (B, C, H, W) -> (B, lc, nH, nW) logits, at any H and W.
 
     Attributes:
         stride: Tile origins must be multiples of this many px.
+        finer: n, map pixels to the side of an image pixel.
     """
 
     Sizes: ClassVar[type[NetworkSizes]]
+    finest: ClassVar[int] = 1
+    """The largest n that it offers; one that offers 1 alone need not take the argument."""
     stride: int
+    finer: int = 1
 
-    def __init__(self, bands: int, classes: int, sizes: NetworkSizes) -> None:
+    def __init__(self, bands: int, classes: int, sizes: NetworkSizes, finer: int = 1) -> None:
         super().__init__()
+        self.finer = finer
 
     @property
     @abstractmethod
     def receptive_radius(self) -> int:
-        """How far, in px, an input pixel can lie from an output pixel and still change it."""
+        """How far, in image px, an input pixel can lie from that of an output and still change it."""
 
     @abstractmethod
     def forward(self, image: Tensor, known: Tensor, kept: Window | None = None) -> Tensor:
@@ -49,7 +54,7 @@ class ImageNetwork(nn.Module, ABC):
         Args:
             image: Float, scaled; anything where it is not known.
             known: (B, H, W) bool, True = data.
-            kept: The part whose logits are wanted; None: all.
+            kept: The part whose logits are wanted, in image px; None: all.
         """
 
 
@@ -138,6 +143,11 @@ def fill(x: Tensor, known: Tensor, value: float) -> Tensor:
     """Put a value, no news, where x (..., C, H, W) is not known (..., H, W); its layout stays."""
     # Not masked_fill, which loses channels-last where the mask is broadcast.
     return torch.where(known.unsqueeze(-3), x, value)
+
+
+def refine(mask: Tensor, n: int) -> Tensor:
+    """(..., H, W) in pixels an n-th of the side: each value stands in n x n."""
+    return mask if n == 1 else mask.repeat_interleave(n, dim=-2).repeat_interleave(n, dim=-1)
 
 
 def pad(x: Tensor, stride: int) -> Tensor:

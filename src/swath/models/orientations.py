@@ -26,7 +26,7 @@ def mapped(network: nn.Module, inputs: Sequence[Tensor], stride: int, orientatio
         orientations: In how many it looks.
 
     Returns:
-        (B, lc, H, W) float32, 0..1.
+        (B, lc, nH, nW) float32, 0..1; n = 1, or more where the network's map is finer.
     """
     if orientations == 1:
         return probabilities(network(*inputs))
@@ -52,7 +52,8 @@ def oriented_mean(network: nn.Module, inputs: Sequence[Tensor], stride: int) -> 
         pmap = torch.rot90(pmap, -(orientation % 4), (-2, -1))
         total = pmap if total is None else total + pmap
     assert total is not None
-    return total[..., :height, :width] / ORIENTATIONS
+    finer = total.shape[-1] // padded[0].shape[-1]
+    return total[..., : finer * height, : finer * width] / ORIENTATIONS
 
 
 def _turned(x: Tensor, orientation: int) -> Tensor:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
 
+from swath.grid import Finer
 from swath.legend import Legend
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
@@ -21,6 +22,7 @@ class ModelSpec(BaseModel):
         image: Bands and encoding of the images that the model reads.
         legend: Classes of the map.
         scaling: From digital numbers to the network's input.
+        finer: Map pixels to the side of an image pixel; 1: the map has the image's grid.
         sizes: Sizes of its networks, as the architecture names them.
         dates: T, the length of the series that the fusion was trained on (any T works).
         orientations: In how many orientations the network for one image looks at it: 1, or the
@@ -40,6 +42,7 @@ class ModelSpec(BaseModel):
     image: ImageSettings
     legend: Legend
     scaling: Scaling
+    finer: Finer = 1
     sizes: dict[str, PositiveInt] = {}
     dates: int = Field(ge=1)
     orientations: Literal[1, 8] = 1

@@ -98,13 +98,36 @@ def maps_whole_series(spec: ModelSpec) -> bool:
     return isinstance(architecture(spec.name), WholeSeries)
 
 
+def check_finer(name: str, finer: int) -> None:
+    """Check that an architecture can map in pixels `finer` times as fine as the image's.
+
+    Raises:
+        ModelError: It cannot.
+    """
+    known = architecture(name)
+    finest = known.fcn.finest if isinstance(known, TwoStages) else 1
+    if finer > finest:
+        raise ModelError(
+            f"model {name!r} maps at most {finest} x {finest} pixels to one of the image, got "
+            f"{finer} x {finer}; build the dataset with finer: {finest}, or use another model"
+        )
+
+
 def build_fcn(spec: ModelSpec) -> ImageNetwork:
-    """The network for one image, with fresh weights."""
+    """The network for one image, with fresh weights.
+
+    Raises:
+        ModelError: It cannot map as finely as the spec says.
+    """
     known = architecture(spec.name)
     if isinstance(known, WholeSeries):
         return OneDate(build_series(spec))
     sizes = known.fcn.Sizes.model_validate(spec.sizes)
-    return known.fcn(len(spec.image.bands), len(spec.legend.classes), sizes)
+    shape = len(spec.image.bands), len(spec.legend.classes), sizes
+    if spec.finer == 1:
+        return known.fcn(*shape)
+    check_finer(spec.name, spec.finer)
+    return known.fcn(*shape, spec.finer)
 
 
 def build_fusion(spec: ModelSpec) -> FusionNetwork:

@@ -102,7 +102,8 @@ def _image_and_label(
         return None
     mapped = [a for a in truth.acquisitions if a.date in maps.dates]
     newest = (mapped or truth.acquisitions)[-1]
-    image = rgb_view(read_image(newest, view), truth.bands)
+    around = view.coarser(maps.finer)
+    image = rgb_view(read_image(newest, around), truth.bands)
     return _draw(
         f"{site}_image_label.png",
         {str(newest.date): image, "label": class_colours(labels, truth.legend)},
@@ -129,13 +130,14 @@ def _dilation(
 
 
 def _composite(site: str, maps: SiteMaps, target: LegendClass, view: Window) -> Picture:
+    around = view.coarser(maps.finer)
     with open_raster(maps.composite_path) as source:
         days = [str(text or "") for text in source.descriptions]
     colours = zip(("red", "green", "blue"), days, strict=False)
     shown = "; ".join(f"{colour}: {day}" for colour, day in colours)
     return _draw(
         f"{site}_composite.png",
-        {"PMaps of the dates": np.moveaxis(read_bytes(maps.composite_path, view)[:3], 0, -1)},
+        {"PMaps of the dates": np.moveaxis(read_bytes(maps.composite_path, around)[:3], 0, -1)},
         "Composite of the dates' PMaps",
         f"{shown}. White where all dates see {target.name}, a colour where one date differs.",
     )

@@ -56,7 +56,7 @@ def _draw(path: Path, dataset: Dataset, check: SiteCheck) -> None:
     figure, (left, middle, right) = panels(3)
     show(left, rgb_view(read_image(newest, view), dataset.image.bands), f"{newest.date}")
     _draw_lines(left, dataset, check, view)
-    show(middle, class_colours(read_labels(site, view), dataset.legend), "labels")
+    show(middle, class_colours(read_labels(site, view.finer(site.finer)), dataset.legend), "labels")
     _draw_correlation(right, check)
     figure.subplots_adjust(left=0.01, right=0.99, top=0.9, bottom=0.12, wspace=0.08)
     looks = "; ".join(check.warnings) or "looks well"

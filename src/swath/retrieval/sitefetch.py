@@ -226,7 +226,7 @@ def _blank(name: str, settings: SitesFile) -> SiteFetch:
             "wanted": wanted.model_dump(mode="json"),
             "bounds": list(site.bounds),
             "grid": [grid.crs, list(grid.transform)[:6], list(grid.shape)],
-            "image": image.model_dump(mode="json"),
+            "image": image.model_dump(mode="json", include={"bands", "encoding"}),
         },
     )
     return SiteFetch(name, wanted, image.bands, site.bounds, grid, decided.key, Choice((), ()))

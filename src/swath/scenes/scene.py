@@ -120,13 +120,13 @@ class Scene:
         east, north = self.shift_m[0] + shift_m[0], self.shift_m[1] + shift_m[1]
         return replace(self, grid=self.grid.moved(*shift_m), shift_m=(east, north))
 
-    def band_indexes(self, wanted: tuple[str, ...]) -> tuple[int, ...]:
-        """Numbers, from 1, of the wanted bands in the file.
+    def band_indexes(self, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> tuple[int, ...]:
+        """Numbers, from 1, of the wanted bands in the file; 0 for an optional one that it lacks.
 
         Raises:
-            InputError: A wanted band is not in the file.
+            InputError: A wanted band is not in the file, and not optional.
         """
-        if missing := [band for band in wanted if band not in self.bands]:
+        if missing := [band for band in wanted if band not in (*self.bands, *optional)]:
             what, advice = "file" if self.product is None else "product", ""
             remedy = Remedy.BANDS if self.product is None else None
             if self.dtype == "uint8" and not set(missing) <= set(_COLORS.values()):
@@ -138,7 +138,7 @@ class Scene:
                 f"{', '.join(wanted)}{advice}",
                 remedy,
             )
-        return tuple(self.bands.index(band) + 1 for band in wanted)
+        return tuple(self.bands.index(band) + 1 if band in self.bands else 0 for band in wanted)
 
 
 def read_scene(

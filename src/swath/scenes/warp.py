@@ -80,7 +80,7 @@ def read_on_grid(scene: Scene, grid: Grid, image: ImageSettings, levels: Levels 
 
     Returns:
         (C, H, W) uint8 1..255 (`tci`) or uint16 1..65535 (`reflectance`, x 10000; `dos` and
-        `standardised`, see `fit_levels`); 0 = no data.
+        `standardised`, see `fit_levels`); 0 = no data, and in an optional band that is missing.
 
     Raises:
         InputError: A band is missing, the scene does not meet the grid, its type cannot give the
@@ -102,7 +102,7 @@ def reading(
         InputError: As `read_on_grid`, here and for each part.
     """
     with plain_scene(scene, grid, image) as plain:
-        plain.band_indexes(image.bands)
+        plain.band_indexes(image.required)
         if plain.dtype == "uint8" and image.encoding != "tci":
             raise InputError(
                 f"{plain.path}: an 8-bit image cannot give reflectance; "
@@ -115,7 +115,7 @@ def reading(
 def _read_part(
     source: DatasetReader, scene: Scene, image: ImageSettings, grid: Grid, levels: Levels | None
 ) -> Stored:
-    indexes = scene.band_indexes(image.bands)
+    indexes = scene.band_indexes(image.bands, image.optional)
     same = same_pixels(scene.grid, grid)
     window = same or check_meets(scene, grid)
     part = scene.grid.crop(window)
@@ -130,6 +130,8 @@ def _read_part(
     # Of all bands: water may be dark in some, and below 0 in all after an atmospheric correction.
     top = -np.inf
     for band, index in enumerate(indexes):
+        if not index:
+            continue
         values = source.read(index, window=where).astype(np.float32)
         if scene.dtype != "uint8":
             values = _reflectance(values, source, index)
@@ -164,7 +166,7 @@ def plain_scene(
     if scene.product is None and scene.clouds is None:
         yield scene
         return
-    scene.band_indexes(image.bands)
+    scene.band_indexes(image.required)
     # Somewhat more: the pieces of a grid may reach further than the whole by a pixel.
     window = check_meets(scene, grid).grow(8).intersect(scene.grid.window)
     with tempfile.TemporaryDirectory(prefix="swath-", dir=folder) as temporary:

@@ -112,3 +112,40 @@ def _draw_weather(date: dt.date, climate: Climate, parameters: Parameters, rng: 
         ),
         seed=int(rng.integers(2**20)),
     )
+
+
+def plan_series(count: int, climate: Climate, parameters: Parameters, seed: int) -> tuple[Day, ...]:
+    """Days of a series as archives have them, oldest first: uneven gaps over some years, haze, cloud.
+
+    The first and the last are as good as a user would choose; every third between them is hazy or has cloud.
+
+    Raises:
+        SettingsError: The sun stands too low all the year.
+    """
+    rng = np.random.default_rng((seed, 909))
+    lowest = np.deg2rad(parameters.light.lowest_sun_deg)
+    gaps = np.ceil(rng.exponential(1, count) * rng.choice([8, 25, 70, 140])).astype(int)
+    first = dt.date(2017, 1, 1) + dt.timedelta(days=int(rng.integers(0, 700)))
+    days: list[Day] = []
+    for number, after in enumerate(np.cumsum(5 * np.ceil(gaps / 5))):
+        date = first + dt.timedelta(days=int(after))
+        tries = 0
+        while Day(date, climate.latitude_deg).sun[0] < lowest or (days and date <= days[-1].date):
+            date, tries = date + dt.timedelta(days=5), tries + 1
+            if tries > 400:
+                raise SettingsError(
+                    f"at {climate.latitude_deg:.1f} degrees north the sun stays below "
+                    f"{parameters.light.lowest_sun_deg:g} degrees"
+                )
+        day = _draw_weather(date, climate, parameters, rng)
+        haze, cloud, off, cover = rng.random(4)
+        if 0 < number < count - 1 or rng.random() < 0.15:
+            if haze < 0.25:
+                day = replace(day, aerosol=min(day.aerosol * float(rng.uniform(2, 5)), 0.9))
+            if cloud < 0.3:
+                day = replace(day, cloud=float(0.03 + 0.5 * cover**2), shadow=float(0.1 * rng.random()))
+        if off < 0.12:  # dates that nobody has registered
+            down, right = rng.normal(0, 0.8, 2)
+            day = replace(day, shift_px=(float(down), float(right)))
+        days.append(day)
+    return tuple(days)

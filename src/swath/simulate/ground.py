@@ -14,9 +14,9 @@ from shapely.geometry import mapping
 from swath.grid import Grid, Window
 from swath.simulate.climate import Climate, crops, roofs, usual_roofs
 from swath.simulate.houses import Density
-from swath.simulate.layout import AREAS, LINES, Layout
+from swath.simulate.layout import AREAS, LINES, Layout, exists
 from swath.simulate.materials import CODE, column
-from swath.simulate.parameters import CELLS_PER_PX, Fill
+from swath.simulate.parameters import CELL_M, CELLS_PER_PX, Fill
 from swath.simulate.parcels import Parcels, cut_parcels
 from swath.simulate.pattern import chance, grain, hills
 
@@ -41,6 +41,9 @@ _STREET_TREES = 0.18
 """Share of a narrow street that crowns hide, where gardens have their usual share of trees."""
 
 _NARROW_M = 8.0
+
+_BUSH_M = 4.5
+"""Scenery that is higher has crowns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +88,13 @@ class Painter:
             shapely.buffer(self._lines.geometry.values, half_m, quad_segs=2, cap_style="round")
             for half_m in (width / 2, verge)
         )
+        self._scenery = layout.scenery
 
-    def paint(self, window: Window) -> Ground:
-        """Paint (5 x height, 5 x width) cells: a window of pixels, perhaps outside the grid."""
+    def paint(self, window: Window, date: int = 0) -> Ground:
+        """Paint (5 x height, 5 x width) cells: a window of pixels, perhaps outside the grid.
+
+        What comes and goes is painted as it is at the date of that index.
+        """
         n = CELLS_PER_PX
         cells = Window(window.row * n, window.col * n, window.height * n, window.width * n)
         transform = self._grid.crop(window).transform
@@ -100,8 +107,9 @@ class Painter:
         layers = _Layers(cells, grid, parcels, kind, crowns, self._seed)
         self._open_ground(layers, dense, leafy)
         self._plant(layers)
-        self._build(layers)
-        self._pave(layers)
+        free = self._lay(layers, date)
+        self._build(layers, free)
+        self._pave(layers, date)
         return layers.ground()
 
     def _neighbourhoods(self) -> NDArray[np.float32]:
@@ -195,7 +203,42 @@ class Painter:
         scrub = layers.material == CODE["scrub"]
         layers.height[scrub] = 1.5
 
-    def _build(self, layers: "_Layers") -> None:
+    def _lay(self, layers: "_Layers", date: int) -> NDArray[np.bool_]:
+        """Scenery over all of it; (h, w) bool where there is none and houses may stand."""
+        table, kind = self._scenery, layers.kind
+        if table is None:
+            return np.ones(kind.shape, np.bool_)
+        near = np.sort(table.sindex.query(shapely.box(*layers.grid.bounds)))
+        near = near[exists(table, date)[near]]
+        if len(near) == 0:
+            return np.ones(kind.shape, np.bool_)
+        index = _burn(table.geometry.values[near], near + 1, layers.grid, np.int32)
+        laid = index > 0
+        at = index[laid] - 1
+        columns = {name: table[name].to_numpy() for name in ("share", "patch_m", "height_m")}
+        material, mixed = (
+            table[name].map(CODE).to_numpy().astype(np.uint8)[at] for name in ("material", "mixed")
+        )
+        limit = ndtri(1 - np.clip(columns["share"], 1e-6, 1)).astype(np.float32)[at]
+        sizes = columns["patch_m"][at]
+        edge = grain(layers.cells, self._seed + 20)[laid] - np.float32(0.5)
+        for size_m in np.unique(sizes):
+            # The larger the patches, the softer their edges: cells of both kinds side by side.
+            patches = hills(layers.cells, size_m / CELL_M, self._seed + 21 + int(size_m), octaves=4)[laid]
+            patches += np.float32(np.sqrt(size_m / 25)) * edge
+            chosen = (sizes == size_m) & (patches > limit)
+            material[chosen] = mixed[chosen]
+        layers.material[laid], layers.thing[laid] = material, at
+        height = columns["height_m"].astype(np.float32)[at]
+        wood = height > _BUSH_M
+        crowns = layers.crowns[laid]
+        height[wood] *= np.clip(1 + 0.2 * crowns[wood], 0.3, 1.6)
+        layers.height[laid] = height
+        layers.tone[laid] = np.where(wood, np.clip(1 + 0.10 * crowns, 0.6, 1.4), 1)
+        kind[laid] = KIND["bare"]
+        return ~laid
+
+    def _build(self, layers: "_Layers", free: NDArray[np.bool_]) -> None:
         """Halls on works' grounds, then houses, mapped or made up."""
         seed, parcels = self._seed, layers.parcels
         size = 55.0
@@ -212,7 +255,7 @@ class Painter:
         layers.height[hall] = 6 + 6 * draw[draw < 0.55]
         near = np.sort(self._houses.sindex.query(shapely.box(*layers.grid.bounds)))
         index = _burn(self._houses.geometry.values[near], near + 1, layers.grid, np.int32)
-        house = index > 0
+        house = (index > 0) & free
         plain, tall = roofs(self._climate, works=False), self._houses["height_m"].to_numpy()
         area = self._houses.geometry.area.to_numpy()
         ids = np.arange(len(tall))
@@ -226,10 +269,11 @@ class Painter:
         layers.material[house], layers.height[house] = roof[at], tall[at]
         layers.thing[house] = at
 
-    def _pave(self, layers: "_Layers") -> None:
+    def _pave(self, layers: "_Layers", date: int) -> None:
         """Waterways, railways, paths, tracks and roads with their verges."""
         grid, kind, crowns = layers.grid, layers.kind, layers.crowns
         near = np.sort(self._lines.sindex.query(shapely.box(*grid.bounds).buffer(30)))
+        near = near[exists(self._lines, date)[near]]
         verge = _burn(self._verges[near], np.ones(len(near)), grid, np.uint8) > 0
         town = (kind == KIND["residential"]) | (kind == KIND["works"])
         lawn = ~town | (crowns > 0.6 - self._climate.trees)

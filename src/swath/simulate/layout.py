@@ -37,14 +37,27 @@ class Layout:
         areas: `kind` (one of `AREAS`), `height_m` (float, of buildings; 0 elsewhere) and `geometry`
             (polygons in the grid's CRS).
         lines: `kind` (one of `LINES`), `width_m` (float), `paved` (bool), `highway` (text or None)
-            and `geometry` (lines in the grid's CRS).
+            and `geometry` (lines in the grid's CRS). With `since` and `until` (int) a line is there
+            from the one date's index on and before the other's.
         seed: Of all that the layout does not say: crops, trees, houses nobody has drawn.
+        scenery: What lies over the areas and under houses' and roads' lines (`scenery.py`), in the
+            order of painting, or None: `material`, `mixed` (another material), `share` of it,
+            `patch_m`, `height_m`, `since`, `until` and `geometry` (polygons in the grid's CRS).
+            No house stands on it.
     """
 
     grid: Grid
     areas: geopandas.GeoDataFrame
     lines: geopandas.GeoDataFrame
     seed: int
+    scenery: geopandas.GeoDataFrame | None = None
+
+
+def exists(table: geopandas.GeoDataFrame, date: int) -> NDArray[np.bool_]:
+    """(rows,) bool: what of lines or scenery is there at the date of an index."""
+    if "since" not in table:
+        return np.ones(len(table), np.bool_)
+    return np.asarray((table["since"] <= date) & (date < table["until"]), np.bool_)
 
 
 def area_table(

@@ -1,8 +1,10 @@
 """`swath simulate`: a folder that `swath build` reads, made from a real OpenStreetMap layout."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import geopandas
 
 from swath.errors import SettingsError
 from swath.files import replacing_folder
@@ -11,12 +13,17 @@ from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
+from swath.simulate.change import add_changes
 from swath.simulate.climate import draw_climate
-from swath.simulate.day import Day, plan_days
+from swath.simulate.day import Day, plan_days, plan_series
+from swath.simulate.landscape import add_landscapes, empty_layout, open_sea
+from swath.simulate.layout import PIXEL_M, Layout
+from swath.simulate.lookalikes import read_lookalikes
 from swath.simulate.mapper import draw_map, draw_truth
 from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
+from swath.simulate.series import at_date, dated_roads
 from swath.sites.schema import (
     RegionSettings,
     SiteSettings,
@@ -26,6 +33,11 @@ from swath.sites.schema import (
 )
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
+
+INVENTED = "Simulated imagery, made by swath: no real place"
+
+INVENTED_PX = 384
+"""Side of a place that is no file's."""
 
 DEFAULT_BANDS = ("B02", "B03", "B04", "B08")
 
@@ -50,6 +62,10 @@ class PlaceSettings:
         cloud: Share of the last image under thick cloud, 0 to 0.9.
         split: Of the site; None: three parts of it, if it is large enough.
         seed: The same seed gives the same files.
+        landscapes: What is laid over the place, of `landscape.LANDSCAPES`, later over earlier. With
+            any, what the file holds that looks like a road and is none is painted too.
+        change: Whether roads and quarters appear and vanish between the dates; these then lie
+            unevenly over some years, with haze and clouds in some.
 
     Raises:
         SettingsError: An impossible share of cloud.
@@ -61,6 +77,8 @@ class PlaceSettings:
     cloud: float = 0.0
     split: SplitName | None = None
     seed: int = 0
+    landscapes: tuple[str, ...] = ()
+    change: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.cloud <= 0.9:
@@ -85,46 +103,76 @@ class SimulatedPlace:
 
 
 def simulate_place(
-    osm_file: Path, out: Path, settings: PlaceSettings | None = None, *, overwrite: bool = False
+    osm_file: Path | None, out: Path, settings: PlaceSettings | None = None, *, overwrite: bool = False
 ) -> SimulatedPlace:
-    """Simulate a series of images over a real layout.
+    """Simulate a series of images over a real layout, or over landscapes alone.
 
     Args:
-        osm_file: Roads, and land use where there is any; see `read_layout`.
+        osm_file: Roads, and land use where there is any; see `read_layout`. None: country without
+            roads but those of the landscapes, in the settings' bounds or in the open Atlantic.
         out: Folder to make: `<date>.tif`, `labels.parquet` (as mappers drew it), `truth.parquet`
-            (as it is), `sites.yaml`; with clouds `cloud/<date>.tif`, 1 where the ground is hidden.
+            (as it is), both of the newest date, `sites.yaml`; with clouds `cloud/<date>.tif`, 1 where
+            the ground is hidden; with landscapes or change `roads.gpkg`, all dates' roads.
         settings: How; None: as `PlaceSettings` has it.
         overwrite: Whether `out` may be replaced.
 
     Raises:
         InputError: The file cannot be read, or has no road in the bounds; an unknown band.
-        SettingsError: No such dates.
+        SettingsError: No such dates or landscape.
         OutputExistsError: `out` is there and may not be replaced.
     """
     settings = settings or PlaceSettings()
     seed, values = settings.seed, Parameters()
     with replacing_folder(out, overwrite=overwrite) as folder:
-        layout = read_layout(osm_file, settings.bounds, seed)
+        layout = _lay_out(osm_file, settings)
         _, south, _, north = layout.grid.lonlat_bounds
         climate = draw_climate((south + north) / 2, seed)
-        days = plan_days(settings.dates, climate, values, seed, settings.cloud)
+        if settings.change:
+            days = plan_series(settings.dates, climate, values, seed)
+            if settings.cloud > 0:
+                days = (*days[:-1], replace(days[-1], cloud=settings.cloud))
+        else:
+            days = plan_days(settings.dates, climate, values, seed, settings.cloud)
         renderer = Renderer(layout, climate, days, settings.bands, values)
         for block in track(renderer.blocks, "drawing the ground"):
             renderer.draw(block)
-        _write_pictures(folder, renderer, settings.bands)
-        truth = draw_truth(renderer.layout)
+        attribution = INVENTED if osm_file is None else ATTRIBUTION
+        _write_pictures(folder, renderer, settings.bands, attribution)
+        truth = draw_truth(at_date(renderer.layout, len(days) - 1))
         tables = {"truth": truth, "labels": draw_map(truth, layout, values.mapper)}
         for file, table in tables.items():
-            table.attrs["attribution"] = ATTRIBUTION
+            table.attrs["attribution"] = attribution
             table.to_parquet(folder / f"{file}.parquet")
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", osm_file.name.split(".")[0]) or "place"
-        _write_sites(folder, name, layout.grid, settings)
+        if settings.landscapes or settings.change:
+            _write_roads(folder / "roads.gpkg", dated_roads(layout, days))
+        stem = "invented" if osm_file is None else osm_file.name.split(".")[0]
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem) or "place"
+        _write_sites(folder, name, layout.grid, settings, attribution)
     return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
 
 
-def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) -> None:
+def _lay_out(osm_file: Path | None, settings: PlaceSettings) -> Layout:
+    """What lies where, and when."""
+    if osm_file is None and not settings.landscapes:
+        raise SettingsError(
+            "neither a file nor a landscape to simulate: give an OpenStreetMap file, landscapes or both"
+        )
+    if osm_file is not None:
+        layout = read_layout(osm_file, settings.bounds, settings.seed)
+    elif settings.bounds is None:
+        layout = empty_layout(open_sea(INVENTED_PX), settings.seed)
+    else:
+        layout = empty_layout(Grid.from_lonlat(settings.bounds, None, PIXEL_M), settings.seed)
+    if settings.landscapes:
+        if osm_file is not None:
+            layout = replace(layout, scenery=read_lookalikes(osm_file, layout.grid))
+        layout = add_landscapes(layout, settings.landscapes, settings.dates)
+    return add_changes(layout, settings.dates) if settings.change else layout
+
+
+def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...], attribution: str) -> None:
     """Write the pictures of a renderer that has drawn all, and what clouds hide in them."""
-    grid, tags = renderer.layout.grid, {"TIFFTAG_IMAGEDESCRIPTION": ATTRIBUTION}
+    grid, tags = renderer.layout.grid, {"TIFFTAG_IMAGEDESCRIPTION": attribution}
     for day, image, hidden in renderer.pictures():
         path = folder / f"{day.date}.tif"
         write_raster(path, image, grid, nodata=0, names=bands, tags=tags)
@@ -133,7 +181,14 @@ def _write_pictures(folder: Path, renderer: Renderer, bands: tuple[str, ...]) ->
             write_raster(folder / "cloud" / path.name, mask, grid, nodata=255, names=["hidden"])
 
 
-def _write_sites(folder: Path, name: str, grid: Grid, settings: PlaceSettings) -> None:
+def _write_roads(path: Path, roads: geopandas.GeoDataFrame) -> None:
+    """Layer `roads`: what was there on any date, and when; layer `changes`: what came or went."""
+    changed = roads["from"].notna() | roads["until"].notna()
+    for layer, table in (("roads", roads), ("changes", roads[changed])):
+        table.to_file(path, layer=layer, driver="GPKG", engine="pyogrio", geometry_type="LineString")
+
+
+def _write_sites(folder: Path, name: str, grid: Grid, settings: PlaceSettings, attribution: str) -> None:
     split = settings.split
     parts = _PARTS if split is None and grid.height >= _LEAST_ROWS else ()
     site = SiteSettings(
@@ -144,7 +199,7 @@ def _write_sites(folder: Path, name: str, grid: Grid, settings: PlaceSettings) -
     )
     write_sites_file(
         folder / "sites.yaml",
-        SitesFile(sites={name: site}, attribution=ATTRIBUTION),
-        f"{ATTRIBUTION} (seed {settings.seed}).",
+        SitesFile(sites={name: site}, attribution=attribution),
+        f"{attribution} (seed {settings.seed}).",
         "labels.parquet is the map as mappers drew it; truth.parquet is what the images show.",
     )

@@ -11,9 +11,9 @@ from swath.sentinel2 import check_bands
 from swath.simulate.air import through_air
 from swath.simulate.climate import Climate
 from swath.simulate.day import Day
-from swath.simulate.ground import Painter
+from swath.simulate.ground import Ground, Painter
 from swath.simulate.houses import Density, add_houses
-from swath.simulate.layout import Layout
+from swath.simulate.layout import Layout, exists
 from swath.simulate.light import illuminate
 from swath.simulate.materials import BANDS
 from swath.simulate.parameters import BLOCK_PX, CELLS_PER_PX, HALO_PX, Parameters
@@ -49,6 +49,11 @@ class Renderer:
         density = Density(layout)
         self.layout = add_houses(layout, density, parameters.fill)
         self._painter = Painter(self.layout, density, climate, parameters.fill)
+        # Dates at which the same things exist share their ground.
+        tables = [t for t in (layout.lines, layout.scenery) if t is not None]
+        self._states = [
+            b"".join(exists(table, at).tobytes() for table in tables) for at in range(len(self._days))
+        ]
         shape = layout.grid.shape
         self.blocks = plan_blocks(shape)
         # Reflectance x 20000 as uint16 keeps a quarter of what float64 would take, and loses less
@@ -58,11 +63,15 @@ class Renderer:
     def draw(self, block: Window) -> None:
         """Draw the surface of one of `blocks` on all days."""
         wide = block.grow(HALO_PX)
-        ground = self._painter.paint(wide)
         n = CELLS_PER_PX
         cells = Window(wide.row * n, wide.col * n, wide.height * n, wide.width * n)
         rows, cols = block.slices
+        grounds: dict[bytes, Ground] = {}
         for at, day in enumerate(self._days):
+            state = self._states[at]
+            if state not in grounds:
+                grounds[state] = self._painter.paint(wide, at)
+            ground = grounds[state]
             lit = illuminate(ground, cells, day, self._climate, self._bands, self._parameters)
             optics = self._parameters.optics
             shifts = band_shifts(day.shift_px, len(BANDS), day.seed, optics)[list(self._bands)]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from swath.grid import Finer
 from swath.labels.burn import Widening
 from swath.labels.source import LabelSettings
 from swath.scenes.scene import SceneSettings, ShiftMetres
@@ -14,6 +15,9 @@ from swath.sentinel2 import ImageSettings
 from swath.validation import Frozen, read_yaml
 
 SplitName = Literal["train", "validation", "test"]
+
+FINER_LINE_M = 15.0
+"""Width of lines in labels finer than the images: three pixels of 5 m. Wider ones melt together."""
 
 
 class RegionSettings(Frozen):
@@ -141,7 +145,10 @@ class SitesFile(Frozen):
         legend: Name of a shipped legend, or the path of a YAML file beside this one.
         image: What the network is shown.
         resolution_m: Pixel size of every site's grid.
-        widening: How burnt lines are widened.
+        finer: How many pixels of the labels, and of the maps of a model that learns from them, there
+            are to the side of an image pixel: 1, 2 or 4.
+        widening: How burnt lines are widened; None: as the paper does, and where labels are finer
+            than images, to the legend's widths or else to `FINER_LINE_M`.
         fetch: What `swath fetch` looks for.
         sites: By name, which becomes a folder's: letters, digits, `_` and `-`.
         attribution: Who made the data; kept in the catalogue and in every map.
@@ -150,10 +157,20 @@ class SitesFile(Frozen):
     legend: str = "roads"
     image: ImageSettings = ImageSettings()
     resolution_m: float = Field(default=10.0, gt=0)
-    widening: Widening = Widening()
+    finer: Finer = 1
+    widening: Widening | None = None
     fetch: FetchSettings = FetchSettings()
     sites: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SiteSettings]
     attribution: str = "Contains modified Copernicus Sentinel data; (c) OpenStreetMap contributors"
+
+    @property
+    def lines(self) -> Widening:
+        """How burnt lines are widened, the default worked out."""
+        if self.widening is not None:
+            return self.widening
+        if self.finer == 1:
+            return Widening()
+        return Widening(method="width", width_m=FINER_LINE_M, ring_px=0)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

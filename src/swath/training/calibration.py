@@ -9,7 +9,8 @@ from swath.dataset.patches import PatchDataset, Sample
 from swath.legend import IGNORE
 from swath.models.device import autocast
 from swath.models.fusion import mean
-from swath.models.head import probabilities
+from swath.models.head import complementary, probabilities
+from swath.models.network import refine
 from swath.models.orientations import mapped
 from swath.models.temperature import fit_temperature
 from swath.models.trained import TrainedModel
@@ -35,7 +36,7 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
     device = source.compute.where
     cover = plan_cover(source.validation, VALIDATION_PX, dates)
     patches = PatchDataset(source.plan.dataset, cover, source.scaling)
-    every = -(-len(patches) * VALIDATION_PX**2 // PIXELS)
+    every = -(-len(patches) * (VALIDATION_PX * model.spec.finer) ** 2 // PIXELS)
     networks = model.networks.values()
     pmaps, labels = [], []
     for network in networks:
@@ -43,7 +44,8 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
     with torch.inference_mode(), autocast(device, source.compute.exactness):
         for at in range(len(patches)):
             sample = patches[at]
-            label = sample["label"].masked_fill(~sample["valid"].any(dim=0), IGNORE).flatten()
+            seen = refine(sample["valid"].any(dim=0), model.spec.finer)
+            label = sample["label"].masked_fill(~seen, IGNORE).flatten()
             known = (label != IGNORE).nonzero()[::every, 0]
             pmap = _fused(model, sample, device).flatten(1)
             pmaps.append(pmap[:, known].numpy())
@@ -56,14 +58,15 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
 
 
 def _fused(model: TrainedModel, sample: Sample, device: torch.device) -> Tensor:
-    """The fused PMap (lc, H, W) of one patch, on the CPU."""
+    """The fused PMap (lc, nH, nW) of one patch, on the CPU."""
     orientations = model.spec.orientations
     image, known = sample["image"].to(device), sample["valid"].to(device)
     if model.series is not None:
         series = image[None], known[None]
         return mapped(model.series, series, model.stride, orientations)[0].cpu()
     image = image.contiguous(memory_format=torch.channels_last)
-    pmaps = mapped(model.fcn, (image, known), model.stride, orientations)
+    pmaps = complementary(mapped(model.fcn, (image, known), model.stride, orientations))
+    known = refine(known, model.spec.finer)
     if model.fusion is not None:
         return probabilities(model.fusion(pmaps[None], known[None]))[0].cpu()
     return torch.from_numpy(mean(pmaps.cpu().numpy(), known.cpu().numpy()))

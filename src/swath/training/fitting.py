@@ -80,6 +80,7 @@ def _describe(source: PatchSource) -> ModelSpec:
         image=dataset.image,
         legend=dataset.legend,
         scaling=source.scaling,
+        finer=dataset.finer,
         sizes=architecture(settings.model).sizes(settings.model_dump()),
         dates=plan.dates,
         orientations=settings.orientations,

@@ -10,8 +10,8 @@ from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccar
 
 from swath.dataset.patches import Sample
 from swath.legend import IGNORE
-from swath.models.head import probabilities
-from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork
+from swath.models.head import complementary, probabilities
+from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork, refine
 from swath.training.loss import CrossEntropyLogIoU
 from swath.training.patchmodule import PatchModule
 
@@ -97,13 +97,13 @@ class FcnStage(Stage):
     network: ImageNetwork
 
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
-        """Every date of every patch on its own: (B T, lc, H, W) and (B T, H, W)."""
-        image = batch["image"]
+        """Every date of every patch on its own: (B T, lc, nH, nW) and (B T, nH, nW)."""
+        image, known = batch["image"], batch["valid"].flatten(0, 1)
         label = batch["label"].repeat_interleave(image.shape[1], dim=0)
         # A date without data at a pixel teaches nothing there.
-        label = label.masked_fill(~batch["valid"].flatten(0, 1), IGNORE)
+        label = label.masked_fill(~refine(known, self.network.finer), IGNORE)
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        return self.network(flat, batch["valid"].flatten(0, 1)), label
+        return self.network(flat, known), label
 
 
 class FusionStage(Stage):
@@ -125,16 +125,17 @@ class FusionStage(Stage):
 
     @torch.no_grad()
     def pmaps(self, batch: Sample) -> Tensor:
-        """The PMaps (B, T, lc, H, W) of a batch; anything where a date has no data."""
+        """The PMaps (B, T, lc, nH, nW) of a batch; anything where a date has no data."""
         image, valid = batch["image"], batch["valid"]
         flat = image.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        pmaps = probabilities(self._frozen[0](flat, valid.flatten(0, 1)))
+        pmaps = complementary(probabilities(self._frozen[0](flat, valid.flatten(0, 1))))
         return pmaps.reshape(*image.shape[:2], *pmaps.shape[1:])
 
     def predict(self, batch: Sample) -> tuple[Tensor, Tensor]:
-        """The fused logits (B, lc, H, W) and the labels (B, H, W)."""
-        label = batch["label"].masked_fill(~batch["valid"].any(dim=1), IGNORE)
-        return self.network(self.pmaps(batch), batch["valid"]), label
+        """The fused logits (B, lc, nH, nW) and the labels (B, nH, nW)."""
+        known = refine(batch["valid"], self._frozen[0].finer)
+        label = batch["label"].masked_fill(~known.any(dim=1), IGNORE)
+        return self.network(self.pmaps(batch), known), label
 
 
 class SeriesStage(Stage):

@@ -111,6 +111,7 @@ class PatchModule(LightningDataModule):
             self.source.scaling,
             settings.jitter,
             settings.clouds,
+            settings.missing,
             seed,
             self.rasters,
         )

@@ -106,6 +106,7 @@ class TrainSettings(Frozen):
         foreground_share: Share of the patches that are laid around a foreground cell.
         jitter: Strength of the radiometric augmentation.
         clouds: Share of the training series in which one date is clouded.
+        missing: Share of the training dates without the bands that are optional.
         fcn: Stage 1; for a model of whole series its only one.
         rnn: Stage 2.
     """
@@ -121,6 +122,7 @@ class TrainSettings(Frozen):
     foreground_share: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.0, ge=0)
     clouds: float = Field(default=0.0, ge=0, le=1)
+    missing: float = Field(default=0.0, ge=0, le=1)
     fcn: StageSettings
     rnn: StageSettings
 
@@ -149,6 +151,7 @@ PRESETS: dict[str, TrainSettings] = {
         orientations=8,
         jitter=0.1,
         clouds=0.3,
+        missing=0.3,
         fcn=StageSettings(
             phases=(Phase(learning_rate=2e-3, epochs=24),),
             batches=100,

@@ -65,13 +65,19 @@ class Start:
         """Check that a run on a dataset, split as it will be, can begin with these weights.
 
         Raises:
-            SettingsError: Another architecture, other bands, encoding or classes; or a site that
+            SettingsError: Another architecture, other bands, encoding, classes or fineness; or a site that
                 the run holds out is one that these weights learnt from.
         """
         spec = self.model.spec
         kind, afresh = architecture(spec.name), frozenset[str]()
         if isinstance(kind, TwoStages) and self.model.fusion is None:
             afresh = frozenset(kind.fusion.Sizes.model_fields)  # the fusion begins afresh
+        if spec.finer != dataset.finer:
+            raise SettingsError(
+                f"{self.model.folder} cannot be started from: it maps {spec.finer} pixels to the side "
+                f"of one of the image, the labels of {dataset.root} have {dataset.finer}; build the "
+                f"dataset with finer: {spec.finer}"
+            )
         sizes = settings.model_dump()
         wanted = weights_meaning(settings.model, dataset.image, dataset.legend, sizes, afresh)
         offered = weights_meaning(spec.name, spec.image, spec.legend, spec.sizes, afresh)

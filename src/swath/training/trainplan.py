@@ -9,12 +9,13 @@ from swath.dataset.site import Dataset
 from swath.errors import DatasetError, SettingsError
 from swath.keys import Decided
 from swath.models.registry import WholeSeries, architecture
+from swath.models.trained import check_finer
 from swath.training.presets import TrainSettings
 from swath.training.start import Start
 
 StageName = Literal["fcn", "rnn", "all"]
 
-TRAINER = 1
+TRAINER = 2
 """Version of the code that trains, raised whenever a plan gives other weights than before: then no
 run goes on and no stage is taken up that earlier code began."""
 
@@ -67,6 +68,7 @@ class TrainPlan:
 
         Raises:
             DatasetError: No training site, or one with too few dates.
+            ModelError: Labels that are finer than the model can map.
             SettingsError: A stage that the model does not have, or a start that does not fit.
         """
         if self.whole_series and self.stage != "all":
@@ -74,6 +76,7 @@ class TrainPlan:
                 f"model {self.settings.model!r} is trained in one stage: it has no stage "
                 f"{self.stage!r} of its own"
             )
+        check_finer(self.settings.model, self.dataset.finer)
         _ = self.dates
         if self.start is not None:
             self.start.check(self.dataset, self.settings)

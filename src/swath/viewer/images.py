@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from swath.grid import Grid
 from swath.mapping.predict import DatedImage
 from swath.mapping.sources import Series
+from swath.maps.images import image_paths
 from swath.maps.manifest import read_manifest
 from swath.maps.rasters import Raster, writing_rasters
-from swath.maps.sitemaps import SiteMaps, image_paths
+from swath.maps.sitemaps import SiteMaps
 from swath.models.spec import ModelSpec
 from swath.sentinel2 import TCI_BANDS, valid_mask
 

@@ -10,7 +10,8 @@ from pydantic import JsonValue
 from rasterio.io import DatasetReader
 
 from swath.grid import Bounds
-from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, image_paths
+from swath.maps.images import image_paths
+from swath.maps.sitemaps import PMAP_SCALE, SiteMaps
 from swath.maps.styles import EPOCH
 from swath.scenes.raster import open_raster
 

@@ -94,10 +94,16 @@ def fit(dataset: Dataset, settings: PixelSettings, dates: int, seed: int) -> Pix
 
     Raises:
         DatasetError: Fewer than two classes have a pixel.
+        ModelError: The labels are finer than the images.
 
     Source: the correction: M. Saerens, P. Latinne, C. Decaestecker, Neural Computation 14 (2002),
     equation 2.4.
     """
+    if dataset.finer > 1:
+        raise ModelError(
+            f"classifiers of pixels map the pixels of the image, and the labels of {dataset.root} have "
+            f"{dataset.finer} x {dataset.finer} to each; build the dataset with finer: 1"
+        )
     scaling = measure_scaling(dataset)
     sample = draw_sample(dataset, scaling, dates, settings.pixels, seed)
     classifier = METHODS[settings.method](seed)

@@ -74,7 +74,7 @@ def measure_stage(fitting: Fitting, stage: Stage, patches: PatchModule) -> Stage
         logits, _ = stage.predict(batch)
         float(logits.sum())
         forward = time.perf_counter() - began
-    mpx = batch["label"].numel() / 1e6
+    mpx = batch["valid"][:, 0].numel() / 1e6
     weights = sum(w.numel() for w in stage.network.parameters() if w.requires_grad)
     return StageRates(median(took[1:] or took), number * forward, forward / mpx, weights)
 

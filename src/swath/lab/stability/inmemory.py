@@ -7,6 +7,7 @@ import numpy as np
 
 from swath.mapping.jobs import Codes, FusionJob, Job, PmapJob, SeriesJob
 from swath.mapping.predict import DatedImage, Image, Predictor
+from swath.maps.sitemaps import pmap_bands
 from swath.tiles import DEFAULT_TILE_PX, Tile
 
 
@@ -14,8 +15,8 @@ class InMemoryMapper:
     """Maps the images of one place one by one, and fuses their PMaps in any order and number.
 
     A PMap that was made once serves every sequence its image stands in. The maps are those of
-    `map_site`, which stores the PMaps it fuses in the same bytes: (lc, H, W) uint8, probability x
-    254, 255 = no data.
+    `map_site`, which stores the PMaps it fuses in the same bytes: (bands, nH, nW) uint8, probability
+    x 254, 255 = no data.
     """
 
     def __init__(self, predictor: Predictor, shape: tuple[int, int], tile_px: int = DEFAULT_TILE_PX) -> None:
@@ -37,15 +38,15 @@ class InMemoryMapper:
         tiles = self._predictor.plan_fusion(self._shape, len(images), self._tile_px)
         if self._predictor.series is not None:
             return self._compute(SeriesJob(tuple(images)), tiles)
-        height, width = self._shape
-        return self._compute(_MemoryFusionJob((), height * width, tuple(pmaps)), tiles)
+        return self._compute(_MemoryFusionJob((), pmaps[0][0].size, tuple(pmaps)), tiles)
 
     def _compute(self, job: Job, tiles: Sequence[Tile]) -> Codes:
-        lc = len(self._predictor.model.spec.legend.classes)
-        whole = np.empty((lc, *self._shape), np.uint8)
+        n = self._predictor.finer
+        bands = len(pmap_bands(self._predictor.model.spec.legend))
+        whole = np.empty((bands, *(n * side for side in self._shape)), np.uint8)
         for tile in tiles:
             data = job.read(self._predictor, tile)
-            whole[(..., *tile.core.slices)] = job.compute(self._predictor, tile, data)
+            whole[(..., *tile.core.finer(n).slices)] = job.compute(self._predictor, tile, data)
         return whole
 
 
@@ -56,4 +57,5 @@ class _MemoryFusionJob(FusionJob):
     pmaps: tuple[Codes, ...]
 
     def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
-        return [pmap[(..., *tile.read.slices)] for pmap in self.pmaps]
+        part = tile.read.finer(predictor.finer).slices
+        return [pmap[(..., *part)] for pmap in self.pmaps]

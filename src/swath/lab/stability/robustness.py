@@ -111,7 +111,7 @@ def measure_robustness(
     """
     target = dataset.legend.foreground[0]
     edges = _choose_edges(predictor, dataset, target, find_series)
-    block_px = plan_block_px([site.grid for site in sites])
+    block_px = plan_block_px([site.map_grid for site in sites], sites[0].finer)
     trials: list[Trial] = []
     for site in sites:
         bench = _Bench(predictor, dataset, find_series(site), seed)
@@ -251,7 +251,7 @@ class _Judge:
         self._lines = truth.centre_lines(target, labels)
         self._edges, self._block_px = edges, block_px
         self._draws = (seed, zlib.crc32(truth.site.encode()))
-        self._site = truth.site
+        self._site, self._finer = truth.site, truth.finer
 
     def start(self, bins: Bins, seen: NDArray[np.bool_]) -> None:
         """Take note of the undisturbed maps.
@@ -274,7 +274,9 @@ class _Judge:
     def _measure(self, output: Candidate, bins: NDArray[np.uint16]) -> OutputScores:
         edge = self._edges.get(output, HALF)
         rules: dict[Rule, int] = {"validation": edge}
-        evidence = count_evidence(bins, self._positive, self._lines, self._scored, self._blocks, rules)
+        evidence = count_evidence(
+            bins, self._positive, self._lines, self._scored, self._blocks, rules, self._finer
+        )
         values = scores_of(evidence, None)["validation"]
         drawn = None
         if self._weights is not None:

@@ -120,7 +120,7 @@ def measure_variance(sites_file: Path, predictor: Predictor, dates: int) -> Vari
 
 def _site_series(name: str, settings: SitesFile, folder: Path, predictor: Predictor) -> Series:
     image = predictor.model.spec.image
-    series = plan_series(name, settings, folder, image.bands)
+    series = plan_series(name, settings, folder, image.required)
     if len(series.scenes) < 2:
         raise InputError(f"site {name!r} has one date only; days are compared: give two or more")
     return warped_series(series, image)
