@@ -92,7 +92,7 @@ def test_qgis_opens_it(town: SiteMaps) -> None:
         "Road": "graduatedSymbol",
         "Classes": "paletted",
         "Probability, all dates": "singlebandpseudocolor",
-        "Three days in colour": "multibandcolor",
+        "Days in colour": "multibandcolor",
         **{f"Image, 2019-0{month}-01": "multibandcolor" for month in (3, 7)},
         **{f"Probability, 2019-0{month}-01": "singlebandpseudocolor" for month in (3, 7)},
     }

@@ -132,7 +132,7 @@ def test_no_data_is_said(browser: "Browser", url: str) -> None:
 def test_layers_dates_and_the_link(browser: "Browser", url: str) -> None:
     with opened(browser, url) as page:
         titles = page.locator("#layers .choice span").all_inner_texts()
-        assert titles == ["Image", "Probability of road", "Classes", "Three days in colour"]
+        assert titles == ["Image", "Probability of road", "Classes", "Days in colour"]
         assert page.is_checked("input[value=image]")
         page.keyboard.press("2")
         assert page.is_checked("input[value=probability]")

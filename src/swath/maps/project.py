@@ -42,7 +42,7 @@ def project_file(maps: SiteMaps) -> bytes:
     project.add_raster(maps.fused_path, "Probability, all dates", shown=not images)
     if maps.changes:
         project.add_raster(maps.changes_path, "Changed classes")
-    project.add_raster(maps.composite_path, "Three days in colour")
+    project.add_raster(maps.composite_path, "Days in colour")
     newest = max(images, default=None)
     for date in reversed(maps.all_dates):
         if date in images:

@@ -24,10 +24,10 @@ function drawChart(box, days, series, threshold, colours) {
   }
   chart = new vendor.uPlot(
     {
-      width: box.clientWidth || 280, height: 130, legend: { show: false }, cursor: { drag: { x: false, y: false } },
+      width: box.clientWidth || 280, height: 140, legend: { show: false }, cursor: { drag: { x: false, y: false } },
       tzDate: (stamp) => vendor.uPlot.tzDate(new Date(stamp * 1e3), "Etc/UTC"),
       scales: { x: { range: (_, low, high) => [low - pad, high + pad] }, y: { range: [0, 1] } },
-      axes: [{ ...axis, space: 60, size: 26 }, { ...axis, size: 32, splits: () => [0, 0.5, 1] }],
+      axes: [{ ...axis, space: 60, size: 40 }, { ...axis, size: 32, splits: () => [0, 0.5, 1] }],
       series: [{}, ...lines],
     },
     data, box,

@@ -3,7 +3,7 @@
 
 const ALL = "all"; // all dates, fused
 const SHOWS = ["image", "probability", "classes", "composite", "changes"];
-const TITLES = { image: "Image", probability: "Probability", classes: "Classes", composite: "Three days in colour", changes: "Changed classes" };
+const TITLES = { image: "Image", probability: "Probability", classes: "Classes", composite: "Days in colour", changes: "Changed classes" };
 
 class State {
   constructor(content) {
