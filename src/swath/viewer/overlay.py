@@ -99,9 +99,11 @@ def site_overlays(maps: SiteMaps, beside: Sequence[Path]) -> tuple[Overlay, ...]
         InputError: A file cannot be read.
     """
     grid = maps.grid
+    kinds = {"line": "lines", "area": "areas"}
     own = [
-        _describe(maps.gpkg_path, c.name, f"{c.name.capitalize()} lines" if c.geometry == "line" else c.name)
+        _describe(maps.gpkg_path, c.name, f"{c.name.replace('_', ' ').capitalize()} {kinds[c.geometry]}")
         for c in maps.legend.foreground
+        if c.geometry in kinds
     ]
     others = [overlay for path in beside for overlay in _overlays_of(path, grid)]
     return tuple(overlay for overlay in (*own, *others) if overlay is not None)

@@ -88,9 +88,9 @@ async function valueWords(layer, coordinate) {
   if (!numbers) return "";
   if (layer.kind === "probability") {
     const value = probability(layer, numbers[Math.max(0, layer.names.indexOf(state.target))]);
-    return value === null ? "no data" : `${state.target} ${value.toFixed(2)}`;
+    return value === null ? "no data" : `${plain(state.target)} ${value.toFixed(2)}`;
   }
-  if (layer.kind === "classes") return state.site.classes.find((c) => c.id === numbers[0])?.name ?? "no data";
+  if (layer.kind === "classes") return plain(state.site.classes.find((c) => c.id === numbers[0])?.name ?? "no data");
   if (layer.kind === "dates") return layer.labels[layer.values.indexOf(numbers[0])] ?? "no change";
   return "";
 }
@@ -120,9 +120,9 @@ async function pick(coordinate, pixel) {
     const kind = await valueWords(state.layerOf("classes", ALL), coordinate);
     byId("facts").hidden = false;
     byId("facts-title").textContent = placeWords(coordinate);
-    const words = wanted.map((name, at) => `${name} ${fused[at] === null ? "no data" : fused[at].toFixed(2)}`).join(", ");
-    byId("facts-text").textContent = `All dates: ${words}. Class: ${kind || "none"}.`;
-    const series = Object.fromEntries(wanted.map((name, at) => [name, dated.map((values) => values[at])]));
+    const words = wanted.map((name, at) => `${plain(name)} ${fused[at] === null ? "no data" : fused[at].toFixed(2)}`).join(", ");
+    byId("facts-text").textContent = `Class: ${kind || "none"}. All dates: ${words}.`;
+    const series = Object.fromEntries(wanted.map((name, at) => [plain(name), dated.map((values) => values[at])]));
     drawChart(byId("chart"), dates, series, threshold, wanted.map((name) => (wanted.length > 1 ? classColour(classes.find((c) => c.name === name)) : "#ee6a24")));
   } catch (error) {
     say(`The value cannot be read: ${error.message}`);

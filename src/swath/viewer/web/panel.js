@@ -34,7 +34,7 @@ function fillLayers(state) {
   const rows = state.shows().map((show, at) =>
     element("label", { className: "choice" },
       element("input", { type: "radio", name: "show", value: show, checked: show === state.show }),
-      element("span", { textContent: show === "probability" ? `Probability of ${state.target}` : TITLES[show] }),
+      element("span", { textContent: show === "probability" ? `Probability of ${plain(state.target)}` : TITLES[show] }),
       element("kbd", { textContent: at + 1, ariaHidden: "true" })));
   byId("layers").replaceChildren(byId("layers").firstElementChild, ...rows);
   const boxes = site.overlays.map((overlay, index) =>
@@ -46,7 +46,7 @@ function fillLayers(state) {
   byId("overlays").replaceChildren(byId("overlays").firstElementChild, ...boxes);
   const foreground = site.classes.filter((c) => c.foreground);
   byId("target-row").hidden = foreground.length < 2;
-  byId("target").replaceChildren(...options(foreground.map((c) => [c.name, c.name]), state.target));
+  byId("target").replaceChildren(...options(foreground.map((c) => [c.name, plain(c.name)]), state.target));
   const dated = (show) => site.layers.filter((layer) => layer.date && layer.id.startsWith(show === "image" ? "image" : "pmap")).map((layer) => [`${show} ${layer.date}`, state.titleOf(show, layer.date)]);
   const pairs = state.shows().flatMap((show) =>
     show === "image" ? dated(show) : show === "probability" ? [[`probability ${ALL}`, state.titleOf(show, ALL)], ...dated(show)] : [[show, TITLES[show]]]);
@@ -71,10 +71,10 @@ function fillLegend(state) {
 function legendOf(state, layer) {
   if (layer.kind === "probability") {
     const where = state.site.threshold;
-    return [ramp(`Probability of ${state.target}`, RAMP, where, where === null ? "" : `classes from a score of ${where.toFixed(2)} up`)];
+    return [ramp(`Probability of ${plain(state.target)}`, RAMP, where, where === null ? "" : `classes from a score of ${where.toFixed(2)} up`)];
   }
   if (layer.kind === "dates") return [element("p", { className: "quiet", textContent: "When the class last changed:" }), ...layer.values.map((value, at) => chip(layer.labels[at], css(along(DATE_RAMP, at / Math.max(1, layer.values.length - 1)))))];
-  if (layer.kind === "classes") return state.site.classes.filter((c) => c.foreground).map((c) => chip(c.name, classColour(c)));
+  if (layer.kind === "classes") return state.site.classes.filter((c) => c.foreground).map((c) => chip(plain(c.name), classColour(c)));
   if (layer.id === "composite") {
     return [...layer.labels.map((label, at) => chip(label, ["#ff4040", "#3ddc5a", "#5a8cff"][at])), element("p", { className: "quiet", textContent: "White where all agree; a colour where a day differs." })];
   }

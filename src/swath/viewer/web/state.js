@@ -20,7 +20,7 @@ class State {
   enter(name) {
     this.site = this.content.sites.find((site) => site.name === name) ?? this.content.sites[0];
     const images = this.shows().includes("image");
-    this.show = images ? "image" : "probability";
+    this.show = images ? "image" : this.site.classes.filter((c) => c.foreground).length > 1 ? "classes" : "probability";
     this.date = ALL;
     this.target = this.site.classes.find((c) => c.foreground).name;
     // The map's own lines first, where there is an image to see them on, and what there is to check.
@@ -61,7 +61,7 @@ class State {
   }
 
   titleOf(show, date) {
-    const title = show === "probability" ? `Probability of ${this.target}` : TITLES[show];
+    const title = show === "probability" ? `Probability of ${plain(this.target)}` : TITLES[show];
     if (show === "image") return `${title}, ${this.layerOf("image", date).date}`;
     return show === "probability" ? `${title}, ${date === ALL ? "all dates" : date}` : title;
   }
@@ -98,6 +98,11 @@ class State {
     const at = numbers(words.get("at"), 3);
     return at && at[2] > 0 ? { center: at.slice(0, 2), resolution: at[2] } : null;
   }
+}
+
+/** A name as people write it. */
+function plain(name) {
+  return name.replaceAll("_", " ");
 }
 
 function within(text, low, high, otherwise) {
