@@ -4,21 +4,19 @@ Every step reads the files that the step before has written, with the functions 
 use. What is measured here says that the program works, not how well it maps real places.
 """
 
-import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from swath.dataset.build import build_dataset
-from swath.dataset.catalog import read_dataset
 from swath.errors import MissingExtraError
 from swath.evaluation.evaluate import evaluate
 from swath.evaluation.report import Report
-from swath.files import check_free
 from swath.mapping.options import MapOptions
 from swath.mapping.request import map_scenes
+from swath.outfolder import Kind, replacing_folder
 from swath.progress import console
 from swath.report.folder import write_report
 from swath.simulate.world import write_world
@@ -82,7 +80,7 @@ def run_demo(
         out: Folder for `world`, `dataset`, `run`, `maps` and `report`.
         seed: Of the world, the training and the intervals; the same seed gives the same scores.
         device: `auto`, `cpu` or `cuda`.
-        overwrite: Whether those five folders may be replaced; others in `out` stay.
+        overwrite: Whether a demo that is there may be replaced; it stands until the new one is whole.
         plan: How large; None for the full demo of a few minutes.
 
     Raises:
@@ -96,28 +94,27 @@ def run_demo(
     from swath.training.train import train
     from swath.training.trainplan import TrainPlan
 
-    check_free(out, overwrite=overwrite)
     plan = plan or DemoPlan()
     began = time.perf_counter()
-    world, data, run, maps, report = (out / name for name in ("world", "dataset", "run", "maps", "report"))
-    for folder in (world, data, run, maps, report):
-        # All of them first: a demo that is stopped must not leave parts of two worlds.
-        shutil.rmtree(folder, ignore_errors=True)
-
-    _headline(1, f"simulate {len(plan.splits)} towns, {plan.dates} dates each", world)
-    sites_file = write_world(world, plan.splits, seed=seed, size_px=plan.size_px, dates=plan.dates)
-    _headline(2, "build the dataset: images and labels on one grid a town", data)
-    build_dataset(sites_file, data)
-    dataset = read_dataset(data)
-    _headline(3, "train the U-Net, then the ConvLSTM on its probability maps", run)
-    train(TrainPlan(dataset, plan.settings, seed=seed), run, Compute(device))
-    _headline(4, "map all towns", maps)
-    map_scenes(dataset, run, out=maps, options=MapOptions(device))
-    _headline(5, "evaluate the maps beside the controls", report)
-    evaluation = evaluate(maps, dataset, seed=seed)
-    page = write_report(evaluation, report)
+    with replacing_folder(out, Kind.DEMO, overwrite=overwrite) as folder:
+        world, data, run, maps = (folder / name for name in ("world", "dataset", "run", "maps"))
+        _headline(1, f"simulate {len(plan.splits)} towns, {plan.dates} dates each", out / "world")
+        sites_file = write_world(world, plan.splits, seed=seed, size_px=plan.size_px, dates=plan.dates)
+        _headline(2, "build the dataset: images and labels on one grid a town", out / "dataset")
+        dataset = build_dataset(sites_file, data)
+        _headline(3, "train the U-Net, then the ConvLSTM on its probability maps", out / "run")
+        train(TrainPlan(dataset, plan.settings, seed=seed), run, Compute(device))
+        _headline(4, "map all towns", out / "maps")
+        map_scenes(dataset, run, out=maps, options=MapOptions(device))
+        _headline(5, "evaluate the maps beside the controls", out / "report")
+        evaluation = evaluate(maps, dataset, seed=seed)
+        places = {"maps": str(out / "maps"), "dataset": str(out / "dataset")}
+        report = evaluation.report.model_copy(update=places)
+        write_report(replace(evaluation, report=report), folder / "report")
     seconds = time.perf_counter() - began
-    return DemoResult(sites_file, data, run, maps, page, evaluation.report, seconds)
+    page = out / "report" / "report.html"
+    sites_file = out / "world" / sites_file.name
+    return DemoResult(sites_file, out / "dataset", out / "run", out / "maps", page, report, seconds)
 
 
 def _headline(step: int, what: str, folder: Path) -> None:

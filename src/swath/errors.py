@@ -6,6 +6,7 @@ one line with the advice that goes with its `Remedy`, and exits with 2. Anything
 `SwathError` is a bug and exits with 1.
 """
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -18,6 +19,7 @@ class Remedy(StrEnum):
     RESUME = "resume"
     OVERWRITE_OR_RESUME = "overwrite or resume"
     OTHER_OUT = "another folder"
+    ELSEWHERE = "another folder only"
     RUN = "run"
     SITE = "site"
     BANDS = "bands"
@@ -60,9 +62,23 @@ def _revive(kind: type[SwathError], message: str, remedy: Remedy | None) -> Swat
     return error
 
 
+_ACTING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Categories of characters that are not shown, but may act on a terminal."""
+
+
+def printable(text: str) -> str:
+    r"""The text as one line that acts on no terminal: what controls one is shown as `\x1b`."""
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _ACTING else c for c in line
+    )
+
+
 def reason_of(error: BaseException) -> str:
     """What an error of a library says, on a single line; what it is, where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(str(error)) or type(error).__name__
 
 
 class SettingsError(SwathError):
@@ -117,6 +133,17 @@ class OutputExistsError(SwathError):
 
     def __init__(self, path: object, why: str = "", remedy: Remedy = Remedy.OVERWRITE) -> None:
         super().__init__(f"{path} exists already{why}", remedy)
+
+
+class OutputError(SwathError):
+    """An output cannot be written: no space, no rights, a limit, or not a place for it."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: cannot be written ({reason})")
+
+
+class DivergedError(SwathError):
+    """The loss of a training is no longer a finite number."""
 
 
 class BusyError(SwathError):

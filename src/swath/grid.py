@@ -21,6 +21,16 @@ from swath.errors import GridError
 _METRES_PER_DEGREE = 111_195.0
 """Of latitude, on a sphere of 6371 km."""
 
+FARTHEST = 1e9
+"""No coordinate of the Earth is larger, in degrees or metres."""
+
+MOST_SIDE_PX = 2**20
+MOST_PX = 2**32
+"""Pixels of a grid: 656 km square at 10 m."""
+
+MOST_WKT = 100_000
+"""Characters of a coordinate system's description."""
+
 LONLAT = "EPSG:4326"
 """Longitude and latitude in degrees on WGS 84."""
 
@@ -137,6 +147,10 @@ class Grid:
         height, width = self.shape
         if height < 1 or width < 1:
             raise GridError(f"a grid needs at least one pixel, got {height} x {width}")
+        check_size(height, width)
+        if not all(abs(number) <= FARTHEST for number in self.transform):
+            numbers = tuple(self.transform)[:6]
+            raise GridError(f"a grid's transform must be numbers up to {FARTHEST:g}, got {numbers}")
         if not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
             raise GridError(
                 "a grid must be north-up (a > 0, e < 0, no rotation), got the transform "
@@ -158,8 +172,11 @@ class Grid:
             raise GridError(f"bounds must be (left, bottom, right, top), got {bounds}")
         # A thousandth of a pixel of slack: 500000.0000001 is meant as 500000.
         size = resolution_m
+        if not all(map(math.isfinite, (*bounds, 1 / size))):
+            raise GridError(f"bounds and pixel size must be finite, got {bounds} and {size}")
         west, south = (math.floor(side / size + 1e-3) for side in (left, bottom))
         east, north = (math.ceil(side / size - 1e-3) for side in (right, top))
+        check_size(north - south, east - west)
         transform = Affine(size, 0.0, west * size, 0.0, -size, north * size)
         return cls(crs, transform, (max(1, north - south), max(1, east - west)))
 
@@ -262,16 +279,29 @@ def refine(array: NDArray[A], n: int) -> NDArray[A]:
     return array if n == 1 else array.repeat(n, axis=-2).repeat(n, axis=-1)
 
 
+def check_size(height: int, width: int) -> None:
+    """Raise `GridError` for a grid that no machine holds."""
+    if max(height, width) > MOST_SIDE_PX or height * width > MOST_PX:
+        raise GridError(
+            f"a grid of {height:.3g} x {width:.3g} pixels; expected at most {MOST_SIDE_PX} a side and "
+            f"{MOST_PX} in all: check the bounds, the pixel size and the coordinate system"
+        )
+
+
 def normalise_crs(crs: object) -> str:
     """`EPSG:n` where a coordinate system, as pyproj takes it, has such a code; else its WKT.
 
     Raises:
         GridError: It is no coordinate system.
     """
+    if isinstance(crs, str) and len(crs) > MOST_WKT:
+        raise GridError(f"not a coordinate reference system: {len(crs)} characters")
     try:
         system = CRS.from_user_input(crs)
-    except CRSError as error:
-        raise GridError(f"not a coordinate reference system: {crs!r} ({error})") from None
+    except (CRSError, ValueError) as error:
+        raise GridError(
+            f"not a coordinate reference system: {str(crs)[:200]!r} ({str(error)[:300]})"
+        ) from None
     authority = system.to_authority()
     return ":".join(authority) if authority else str(system.to_wkt())
 

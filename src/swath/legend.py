@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from swath.errors import SettingsError
+from swath.names import ClassName, Line, TagKey
 from swath.validation import Frozen, parse_yaml, read_yaml
 
 IGNORE = 255
@@ -35,9 +36,9 @@ class LineWidth(Frozen):
             far outside a grid a line still counts.
     """
 
-    tags: tuple[str, ...] = ("width",)
+    tags: tuple[TagKey, ...] = ("width",)
     lane_m: float | None = Field(default=None, gt=0, le=10)
-    by: dict[str, dict[str, Annotated[float, Field(gt=0, le=500)]]] = Field(default_factory=dict)
+    by: dict[TagKey, dict[Line, Annotated[float, Field(gt=0, le=500)]]] = Field(default_factory=dict)
     default_m: float = Field(gt=0, le=500)
     range_m: tuple[float, float] = (2.0, 60.0)
 
@@ -75,11 +76,11 @@ class LegendClass(Frozen):
     """
 
     id: int = Field(ge=0, lt=IGNORE)
-    name: str = Field(min_length=1)
+    name: ClassName
     color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
     geometry: Geometry | None = None
-    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    exclude: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    tags: dict[TagKey, tuple[Line, ...]] = Field(default_factory=dict)
+    exclude: dict[TagKey, tuple[Line, ...]] = Field(default_factory=dict)
     width: LineWidth | None = None
     sea: bool = False
 
@@ -113,7 +114,7 @@ class Legend(Frozen):
             with tags as the others.
     """
 
-    name: str
+    name: Line
     classes: tuple[LegendClass, ...] = Field(min_length=2)
     unmapped: Literal["background", "ignore"] = "background"
 
@@ -121,9 +122,9 @@ class Legend(Frozen):
     def _check(self) -> Self:
         if [c.id for c in self.classes] != list(range(len(self.classes))):
             raise ValueError("class ids must be 0, 1, 2, ... in this order")
-        names = [c.name for c in self.classes]
-        if len(set(names)) != len(names):
-            raise ValueError("class names must differ")
+        names = {c.name.casefold() for c in self.classes}
+        if len(names) != len(self.classes):
+            raise ValueError("class names must differ, in more than capitals")
         if self.classes[0].tags and self.unmapped == "background":
             raise ValueError(
                 "class 0 is the background and takes no tags (but with unmapped: ignore it does)"

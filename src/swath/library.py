@@ -156,7 +156,7 @@ def train(
         seed: The same seed on the same machine gives the same weights.
         device: `auto`, `cpu` or `cuda`.
         resume: Go on with what is in `out`.
-        overwrite: Drop what is in `out`.
+        overwrite: Replace the run in `out`, which stays until the new one is whole.
 
     Raises:
         MissingExtraError: Without the extra `train`.

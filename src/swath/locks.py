@@ -13,19 +13,31 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold an existing file or folder while a block runs; nothing is written to it.
 
     Raises:
-        BusyError: Another process holds it, and it is not waited for.
+        BusyError: Another process holds it, and it is not waited for; or has moved it meanwhile.
     """
     try:
         import fcntl
     except ImportError:  # a system without such locks
         yield
         return
-    handle = os.open(path, os.O_RDONLY)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise BusyError(path) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise BusyError(path) from None
+        if not _still(path, handle):  # whoever held it has put it in another place
+            raise BusyError(path)
         yield
     finally:
         os.close(handle)
+
+
+def _still(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False

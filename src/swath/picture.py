@@ -31,7 +31,7 @@ def thumbnail(path: Path, side_px: int = SIDE_PX, rgb: Sequence[str] = ()) -> ND
         (4, h, w) uint8: red, green, blue and alpha; None where the file cannot be read.
     """
     try:
-        with rasterio.open(path) as source:
+        with rasterio.open(path.absolute(), driver="GTiff") as source:
             scale = max(1.0, max(source.shape) / side_px)
             shape = tuple(max(1, round(size / scale)) for size in source.shape)
             bands = [1, 2, 3] if source.count >= 3 else [1]

@@ -1,9 +1,10 @@
 """From digital numbers to what a network sees; stored with every model."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from swath.sentinel2 import NODATA
 from swath.validation import Frozen
@@ -17,8 +18,8 @@ class Scaling(Frozen):
         scale: One positive number a band, in digital numbers.
     """
 
-    offset: tuple[float, ...]
-    scale: tuple[float, ...]
+    offset: tuple[Annotated[float, Field(ge=-1e6, le=1e6)], ...]
+    scale: tuple[Annotated[float, Field(ge=1e-6, le=1e6)], ...]
 
     @classmethod
     def from_moments(

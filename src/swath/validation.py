@@ -1,19 +1,35 @@
 """What comes from outside, checked once: YAML into pydantic models, one line for what is wrong."""
 
 from pathlib import Path
-from typing import TypeVar
+from reprlib import Repr
+from typing import Annotated, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from swath.errors import InputError, SettingsError
-from swath.files import read_json
+from swath.errors import InputError, SettingsError, printable
+from swath.files import MOST_DEPTH, parse_whole, read_json, read_text
+
+MOST_YAML = 4 << 20
+"""Bytes of a YAML file."""
+
+MOST_NODES = 200_000
+"""Values in a YAML file; one that is named (`&`) counts as often as it is used (`*`)."""
+
+MOST_SEED = 2**32 - 1
+
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
+"""What a random number generator begins with."""
+
+_BRIEF = Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 80
+_BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxdict = 20
 
 
 class Frozen(BaseModel):
-    """The base of all that users write: values that do not change, without unknown keys."""
+    """The base of all that users write: finite values that do not change, without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Written(Frozen):
@@ -38,10 +54,11 @@ def parse_yaml(text: str, model: type[M], source: object) -> M:
     """
     secret = bool(model.model_config.get("hide_input_in_errors"))
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2019-13-04
-        what = "" if secret else f": {' '.join(str(error).split())}"
-        raise SettingsError(f"{source}: not YAML{what}") from None
+        value = load_yaml(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2019-13-04
+        deep = isinstance(error, RecursionError)
+        reason = "nested too deep" if deep else printable(str(error))[:300]
+        raise SettingsError(f"{source}: not YAML{'' if secret else ': ' + reason}") from None
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -55,22 +72,83 @@ def read_yaml(path: Path, model: type[M]) -> M:
         SettingsError: The file is missing or breaks the format.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise SettingsError(f"{path}: {reason}") from None
+        text = read_text(path, MOST_YAML)
+    except InputError as error:
+        raise SettingsError(str(error)) from None
     return parse_yaml(text, model, path)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, in which no key may stand twice and no number is endless."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        parse_whole("0" * len(node.value))
+        return super().construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def load_yaml(text: str) -> object:
+    """The value of a YAML document, within bounds.
+
+    Raises:
+        ValueError: A key stands twice, or it is nested deeper than `MOST_DEPTH`, contains itself or
+            has more than `MOST_NODES` values.
+        yaml.YAMLError: Not YAML.
+    """
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _count(root, {}, MOST_DEPTH)
+        value: object = loader.construct_document(root)
+        return value
+    finally:
+        loader.dispose()
+
+
+def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """How many values there are from a node on; `known` holds those that were counted."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        total = known[id(node)]
+    else:
+        known[id(node)] = MOST_NODES + 1  # met again before it is counted: it contains itself
+        if depth == 0:
+            raise ValueError(f"nested more than {MOST_DEPTH} deep")
+        inner = [*node.value]
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
+            inner = [part for pair in node.value for part in pair]
+        total = 1 + sum(_count(part, known, depth - 1) for part in inner)
+        known[id(node)] = total
+    if total > MOST_NODES:
+        raise ValueError(f"more than {MOST_NODES} values, or one that contains itself")
+    return total
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+        if name in seen:
+            line = key.start_mark.line + 1
+            raise ValueError(f"the key {str(key.value)[:80]!r} stands twice, again in line {line}")
+        seen.add(name)
 
 
 def first_problem(error: ValidationError, *, secret: bool = False) -> str:
     """The first problem as one line: where, what, and (unless it is secret) the value got."""
     problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "the file"
+    where = printable(".".join(str(part)[:80] for part in problem["loc"])) or "the file"
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where!r}"
-    message = problem["msg"].removeprefix("Value error, ")
-    got = repr(problem["input"])
-    shown = len(got) <= 80 and problem["type"] != "missing" and not secret
+    message = printable(problem["msg"].removeprefix("Value error, "))
+    got = _BRIEF.repr(problem["input"])
+    shown = len(got) <= 80 and "..." not in got and problem["type"] != "missing" and not secret
     tail = f" (got {got})" if shown else ""
     return f"{where}: {message}{tail}"
 

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pyogrio.errors import DataSourceError
+from pyproj.exceptions import ProjError
+from rasterio.errors import CRSError, RasterioIOError
 
 import swath
 from swath import cli
@@ -138,6 +141,7 @@ def test_bug_is_raised_and_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert child.returncode == 1
     assert "Traceback" in child.stderr
     assert "NoneType" in child.stderr
+    assert child.stderr.endswith("and: swath evaluate m --labels l --out o\n")
 
 
 def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,9 +155,37 @@ def test_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert capsys.readouterr().err == "error: /mnt/report: No space left on device\n"
 
 
-def test_other_system_errors_are_bugs(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        failing(OSError(errno.EBADF, "Bad file descriptor", "x"), monkeypatch)
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(errno.EIO, "Input/output error", "x.tif"), "x.tif: Input/output error"),
+        (OSError(errno.EFBIG, "File too large"), "the output: File too large"),
+        (OSError("cannot read"), "cannot read"),
+        (EOFError(), "a file, or the input, ended before its time"),
+        (MemoryError("3 TiB"), "out of memory: 3 TiB (--workers, --tile)"),
+        (RuntimeError("can't allocate memory: 9 bytes"), "out of memory: can't allocate memory: 9 bytes"),
+        (RecursionError("too deep"), "the input is nested too deeply: too deep"),
+        (CRSError("no such system\n at all"), "no such system at all"),
+        (RasterioIOError("not a raster"), "not a raster"),
+        (ProjError("no grid"), "no grid"),
+        (DataSourceError("no vectors"), "no vectors"),
+    ],
+)
+def test_what_the_system_and_the_formats_refuse_is_one_line(
+    error: Exception, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert failing(error, monkeypatch) == 2
+    printed = capsys.readouterr().err
+    assert printed.strip().startswith(f"error: {line}")
+    assert len(printed.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    command = [sys.executable, "-m", "swath", "--help"]
+    with Path("/dev/full").open("w") as full:
+        child = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (child.returncode, child.stderr) == (2, "error: the output: No space left on device\n")
 
 
 def test_emit_prints_one_object_or_the_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,7 @@ def test_maps_read_back(maps_folder: Path, dataset: Dataset) -> None:
     expected = {path.name for path in (*rasters, maps.gpkg_path, maps.parquet_path)}
     expected |= {path.with_suffix(".qml").name for path in rasters}
     assert {path.name for path in maps.folder.iterdir()} == expected | {
+        ".swath",
         "item.json",
         "manifest.json",
         "site.qgz",

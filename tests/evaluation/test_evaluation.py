@@ -20,6 +20,7 @@ from swath.evaluation.evaluate import evaluate
 from swath.evaluation.evidence import plan_block_px
 from swath.evaluation.report import Report
 from swath.evaluation.scoremap import read_score_maps
+from swath.files import sha256
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.maps.sitemaps import read_maps, read_pmap
@@ -193,7 +194,7 @@ def test_what_is_mapped_where_nothing_is_known_changes_no_score(dataset: Dataset
     labels[generator.random(labels.shape) < 0.1] = IGNORE
     path = tmp_path / "labels.tif"
     write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
-    known = replace(dataset, sites=(replace(site, labels=path),))
+    known = replace(dataset, sites=(replace(site, labels=path, labels_sha256=sha256(path)),))
 
     def spoil(pmaps: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.where(labels == IGNORE, generator.random(pmaps.shape), pmaps).astype(np.float32)
@@ -330,7 +331,7 @@ def test_three_classes_are_scored_one_against_the_rest(dataset: Dataset, tmp_pat
     labels[70:, 70:] = 2
     path = tmp_path / "labels.tif"
     write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
-    known = replace(dataset, legend=legend, sites=(replace(site, labels=path),))
+    known = replace(dataset, legend=legend, sites=(replace(site, labels=path, labels_sha256=sha256(path)),))
     pmap = np.stack([(labels == c) * 0.8 + 0.1 for c in range(3)]).astype(np.float32)
     write_maps(tmp_path / "maps", site.name, site.grid, pmap[None], pmap, legend)
     report = evaluate(tmp_path / "maps", known).report
@@ -369,7 +370,7 @@ def test_a_site_without_labels_under_its_map_is_named(dataset: Dataset, tmp_path
     blank = tmp_path / "blank.tif"
     ignored = np.full((1, *site.grid.shape), IGNORE, np.uint8)
     write_raster(blank, ignored, site.grid, nodata=IGNORE, names=["class"])
-    sites = (replace(site, labels=blank), dataset.site("sim_test"))
+    sites = (replace(site, labels=blank, labels_sha256=sha256(blank)), dataset.site("sim_test"))
     partly = replace(dataset, sites=sites)
     report = evaluate(map_all(tmp_path / "maps", partly), partly).report
     assert {r.site for r in report.rows} == {"all", "sim_test"}

@@ -93,7 +93,7 @@ def test_unknown_legend_names_the_shipped_ones() -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"gone\.yaml: No such file"):
+    with pytest.raises(SettingsError, match=r"gone\.yaml: no such file"):
         read_legend("gone.yaml", tmp_path)
 
 

@@ -34,6 +34,7 @@ from swath.mapping.workfolder import working
 from swath.maps.manifest import FORMAT, Output, read_manifest
 from swath.maps.sitemaps import read_maps
 from swath.models.trained import load_model, save_model
+from swath.outfolder import MARK
 from swath.sentinel2 import ImageSettings
 from swath.tiles import plan_tiles
 from swath.workers import Workers
@@ -59,8 +60,8 @@ def write_days(write_scene: Any, folder: Path, days: tuple[str, ...] = DAYS) -> 
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """The bytes of all files, hidden ones too."""
-    files = (path for path in folder.rglob("*") if path.is_file())
+    """The bytes of all files, hidden ones too; of the marks, which list these, none."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MARK)
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
 
@@ -324,9 +325,9 @@ def test_a_worker_that_is_killed_is_replaced(run_folder: Path, tmp_path: Path) -
 
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
     with (
-        working(tmp_path / "x", anew=False),
+        working(tmp_path / "x", (), anew=False),
         pytest.raises(BusyError, match="another swath"),
-        working(tmp_path / "x", anew=False),
+        working(tmp_path / "x", (), anew=False),
     ):
         pass
     assert list(tmp_path.iterdir()) == []

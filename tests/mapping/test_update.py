@@ -262,3 +262,22 @@ def test_what_cannot_be_added(
     map_days(out, 0, 1)
     assert update(out, days[2], "--run", str(moved)) == 0
     assert (out / "town" / read_json(out / "town" / "manifest.json")["run"]).resolve() == moved
+
+
+def test_a_model_that_means_something_else_now_adds_nothing(
+    map_days: Any, run_folder: Path, days: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same weights, but another scaling in model.json: old and new dates would not be alike."""
+    maps, edited = map_days(tmp_path / "maps", 0), tmp_path / "edited"
+    shutil.copytree(run_folder, edited)
+    spec = read_json(edited / "model.json")
+    spec["scores"] = {"fcn": {"loss": 0.5}}  # which decides no pixel
+    write_json(edited / "model.json", spec)
+    before = digests(maps)
+    spec["scaling"]["scale"] = [2 * value for value in spec["scaling"]["scale"]]
+    write_json(edited / "model.json", spec)
+    assert update(maps, days[1], "--run", str(edited)) == 2
+    line = capsys.readouterr().err
+    assert "model.json was changed" in line
+    assert "swath map --resume" in line
+    assert digests(maps) == before

@@ -13,6 +13,7 @@ from swath.dataset.site import Dataset, Site, read_labels
 from swath.errors import DatasetError, GridError, InputError, MissingExtraError, OutputExistsError
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import Evaluation, evaluate, evaluate_labels
+from swath.files import sha256
 from swath.grid import Window
 from swath.legend import IGNORE, Legend
 from swath.report import folder as report_folder
@@ -110,7 +111,10 @@ def test_maps_that_do_not_fit_are_refused(dataset: Dataset, tmp_path: Path) -> N
     unlabelled = tmp_path / "ignored.tif"
     blank = np.full((1, *site.grid.shape), IGNORE, np.uint8)
     write_raster(unlabelled, blank, site.grid, nodata=IGNORE, names=["class"])
-    empty = replace(dataset, sites=(replace(site, labels=unlabelled),))
+    changed = replace(dataset, sites=(replace(site, labels=unlabelled),))
+    with pytest.raises(DatasetError, match="was changed since the dataset was built"):
+        evaluate(tmp_path / "moved", changed)
+    empty = replace(dataset, sites=(replace(site, labels=unlabelled, labels_sha256=sha256(unlabelled)),))
     with pytest.raises(DatasetError, match="no labelled pixel"):
         evaluate(map_all(tmp_path / "maps", dataset, only=[site.name]), empty)
 

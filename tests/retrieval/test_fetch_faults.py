@@ -195,3 +195,17 @@ def test_killed_at_ten_moments_and_run_again_gives_the_same_bytes(tmp_path: Path
     assert int(done.stdout.split()[-1]) >= 7
     for number in range(10):
         assert tree(tmp_path / f"out-{number}") == calm, number
+
+
+def test_files_of_others_are_not_fetched_over(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mine"
+    assert fetch(world.sites(), tmp_path / "calm") == 0
+    image = next((tmp_path / "calm").glob("*/*.tif")).relative_to(tmp_path / "calm")
+    (out / image).parent.mkdir(parents=True)
+    (out / image).write_text("years of work")
+    capsys.readouterr()
+    assert fetch(world.sites(), out) == 2
+    assert f"{out / image} exists already" in error_line(capsys)
+    assert (out / image).read_text() == "years of work"

@@ -86,7 +86,7 @@ def test_no_site_at_all(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"gone\.yaml: No such file"):
+    with pytest.raises(SettingsError, match=r"gone\.yaml: no such file"):
         read_sites_file(tmp_path / "gone.yaml")
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from swath.errors import DatasetError, OutputExistsError, SettingsError
+from swath.errors import DatasetError, DivergedError, OutputExistsError, SettingsError
 from swath.lab.comparison.stagestore import StageStore
 from swath.models.convlstm import ConvLSTM
 from swath.models.trained import load_model
@@ -123,7 +123,7 @@ def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(dataset, t
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("swath.training.fit.save_file", die)
+        patch.setattr("swath.training.fit.save", die)
         with pytest.raises(KeyboardInterrupt):
             train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "killed")
     resumed = train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "killed", resume=True)
@@ -184,14 +184,32 @@ def test_more_dates_than_there_are_is_refused(dataset, tmp_path):
         train(TrainPlan(dataset, TINY.model_copy(update={"dates": 5})), tmp_path / "run")
 
 
-def test_a_diverged_run_is_stored_and_says_so(dataset, tmp_path):
-    wild = STAGE.model_copy(
-        update={"phases": (Phase(learning_rate=1e30, epochs=2),), "clip": None, "ema": None}
-    )
-    plan = TrainPlan(dataset, TINY.model_copy(update={"fcn": wild}), stage="fcn")
-    model = train(plan, tmp_path / "run")
-    assert None in model.spec.scores["fcn"].values()
-    assert load_model(tmp_path / "run").spec == model.spec
+WILD = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e30, epochs=2),), "clip": None, "ema": None})
+
+
+def test_a_training_that_diverges_stops_with_its_last_good_weights(dataset, tmp_path):
+    plan = TrainPlan(dataset, TINY.model_copy(update={"fcn": WILD}))
+    for resume in (False, True):
+        with pytest.raises(DivergedError, match=r"run: .*not finite"):
+            train(plan, tmp_path / "run", resume=resume)
+        model = load_model(tmp_path / "run")
+        assert model.spec.scores == {"fcn": {"loss": None}}  # no fusion was begun on it
+        assert model.fusion is None
+        assert all(tensor.isfinite().all() for tensor in model.fcn.state_dict().values())
+
+
+def test_a_loss_that_breaks_later_keeps_the_last_whole_epoch(dataset, tmp_path):
+    plain = {"schedule": "constant", "ema": None, "clip": None}
+    first, wild = Phase(learning_rate=3e-3, epochs=1), Phase(learning_rate=1e30, epochs=1)
+
+    def plan(*phases):
+        stage = STAGE.model_copy(update={**plain, "phases": phases})
+        return TrainPlan(dataset, TINY.model_copy(update={"fcn": stage}), stage="fcn")
+
+    train(plan(first), tmp_path / "whole")
+    with pytest.raises(DivergedError, match=r"in epoch 2: .* with the weights after epoch 1$"):
+        train(plan(first, wild), tmp_path / "run")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "run"))
 
 
 def test_paper_preset_is_the_text():

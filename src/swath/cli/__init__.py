@@ -1,12 +1,16 @@
 """The command line: `swath COMMAND`. One file a command; nothing heavy is imported at start-up.
 
-Exit codes: 0 done, 2 bad input or usage (one line on stderr), 1 a bug (with a traceback), 130
-interrupted.
+Exit codes: 0 done, 2 bad input or usage, or a system that refuses (one line on stderr), 1 a bug (with
+a traceback, and the command to report), 130 interrupted.
 """
 
 import errno
+import os
+import shlex
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -29,7 +33,7 @@ from swath.cli import (
     view,
 )
 from swath.cli import map as map_
-from swath.errors import Remedy, SwathError
+from swath.errors import Remedy, SwathError, printable, reason_of
 
 app = typer.Typer(
     name="swath",
@@ -66,6 +70,7 @@ _ADVICE: dict[Remedy | None, str] = {
         "; choose another --out, --resume to redo only what differs, or add --overwrite"
     ),
     Remedy.OTHER_OUT: ", or choose another --out",
+    Remedy.ELSEWHERE: "; choose another --out",
     Remedy.RUN: "; say with --run where it is now",
     Remedy.SITE: "; choose one with --site",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
@@ -78,8 +83,10 @@ _ADVICE: dict[Remedy | None, str] = {
 }
 """What to type where an argument mends an error."""
 
-_BAD_INPUT = {errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ENOSPC, errno.EROFS, errno.EPERM}
-"""What the system refuses for a reason that the user can mend: no rights, no space."""
+_LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors"}
+"""Whose errors speak of files and of coordinate systems."""
+
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc")
 
 
 def _show_version(wanted: bool) -> None:
@@ -109,31 +116,64 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = command.main(args=given, prog_name="swath", standalone_mode=False, obj=given)
-    except SwathError as error:
-        return _complain(str(error) + _ADVICE.get(error.remedy, ""))
+        sys.stdout.flush()
     except _UsageError as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "swath"
         return _complain(f"{error.format_message()} Try '{where} --help'.")  # type: ignore[attr-defined]
-    except OSError as error:
-        if error.errno == errno.EPIPE:  # the reader of our output has gone: `swath ... | head`
-            sys.stderr.close()
-            return 1
-        if error.errno not in _BAD_INPUT or error.filename is None:
-            raise
-        return _complain(f"{error.filename}: {error.strerror}")
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # of which typer makes an interrupt
+            return _complain("a file, or the input, ended before its time")
         code = 130
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            sys.stderr.close()  # the reader of our output has gone: `swath ... | head`
+            return 1
+        message = _explained(error)
+        if message is None:
+            raise
+        return _complain(message)
     if code == 130:
-        typer.echo("interrupted", err=True)
+        _complain("interrupted", head="")
     return code if isinstance(code, int) else 0
 
 
-def _complain(message: str) -> int:
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+def _explained(error: Exception) -> str | None:
+    """What to tell of an error that the user can mend; None for a bug."""
+    if isinstance(error, SwathError):
+        return str(error) + _ADVICE.get(error.remedy, "")
+    if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
+        return f"out of memory: {reason_of(error)}{_ADVICE[Remedy.LESS_MEMORY]}"
+    if isinstance(error, RecursionError):
+        return f"the input is nested too deeply: {reason_of(error)}"
+    if isinstance(error, OSError):
+        if error.errno is None:
+            return reason_of(error)
+        return f"{error.filename or 'the output'}: {error.strerror or reason_of(error)}"
+    modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return reason_of(error) if modules & _LIBRARIES else None
+
+
+def _complain(message: str, head: str = "error: ") -> int:
+    """Print one line; what stdout could not take is dropped, so that Python's end finds nothing to say."""
+    with suppress(OSError):
+        typer.echo(f"{head}{printable(message)}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 2
 
 
 def main() -> None:
     """The console script."""
-    sys.exit(run())
+    try:
+        code = run()
+    except Exception:
+        traceback.print_exc()
+        command = shlex.join(["swath", *sys.argv[1:]])
+        typer.echo(
+            f"this is a bug of swath {__version__}; please report the lines above, and: {command}", err=True
+        )
+        code = 1
+    sys.exit(code)

@@ -32,7 +32,7 @@ def command(
 
     if (dataset is None) == (labels is None):
         raise SettingsError("give what to score against: either --dataset or --labels")
-    check_report(out, overwrite=overwrite)
+    check_report(out, [maps, *(path for path in (dataset, labels) if path)], overwrite=overwrite)
     if dataset is not None:
         evaluation = evaluate(maps, read_dataset(dataset), seed=seed)
     elif labels is not None:

@@ -40,11 +40,11 @@ def check(
     """
     from swath.audit.check import check_json, check_labels
     from swath.dataset.catalog import read_dataset
-    from swath.files import check_free
+    from swath.outfolder import Kind, check_out
     from swath.report.labelcheck import write_check
 
     if out is not None:
-        check_free(out, overwrite=overwrite)
+        check_out(out, Kind.LABEL_CHECK, [dataset], overwrite=overwrite)
     data = read_dataset(dataset)
     checks = check_labels(data, seed)
     result: dict[str, JsonValue] = {"dataset": str(dataset), **check_json(checks)}

@@ -147,7 +147,8 @@ class Arguments:
 
     def request(self, workers: "Workers") -> "Request":
         """What is to be mapped, by workers who must find a dataset."""
-        from swath.mapping.request import SITE_NAME, Request
+        from swath.mapping.request import Request
+        from swath.names import SITE_NAME
 
         if self.dataset is not None:
             from swath.dataset.catalog import read_dataset

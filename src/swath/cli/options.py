@@ -7,15 +7,21 @@ import typer
 
 OutOption = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what swath has written to --out.")
+]
 DeviceOption = Annotated[
     Literal["auto", "cpu", "cuda"],
     typer.Option("--device", help="Where the networks run; auto takes CUDA where there is one."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same result.")
+]
 JobWorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Processes of this machine that share the work; 1 if not given."),
+    typer.Option(
+        "--workers", min=1, max=1024, help="Processes of this machine that share the work; 1 if not given."
+    ),
 ]
 SchedulerOption = Annotated[
     str | None,
@@ -28,7 +34,7 @@ SchedulerOption = Annotated[
 ]
 WorkersOption = Annotated[
     int,
-    typer.Option("--workers", min=0, help="Processes that read data; 0 reads in the main process."),
+    typer.Option("--workers", min=0, max=1024, help="Processes that read data; 0 reads in the main process."),
 ]
 
 

@@ -35,7 +35,7 @@ def command(
         typer.Option(help="fcn: the U-Net; rnn: the fusion on a run's U-Net; all: both."),
     ] = "all",
     dates: Annotated[
-        int | None, typer.Option(min=2, help="Length T of the series that the fusion learns from.")
+        int | None, typer.Option(min=2, max=1000, help="Length T of the series that the fusion learns from.")
     ] = None,
     validation: Annotated[
         list[str] | None,
@@ -57,11 +57,11 @@ def command(
         Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
     ] = "auto",
     devices: Annotated[
-        int, typer.Option(min=1, help="Processes (GPUs on CUDA) that share every mini-batch.")
+        int, typer.Option(min=1, max=1024, help="Processes (GPUs on CUDA) that share every mini-batch.")
     ] = 1,
     nodes: Annotated[
         int,
-        typer.Option(min=1, help="Machines of --devices each; run the same command on every one."),
+        typer.Option(min=1, max=1024, help="Machines of --devices each; run the same command on every one."),
     ] = 1,
     workers: WorkersOption = 0,
     seed: SeedOption = 0,

@@ -26,7 +26,7 @@ def command(
     ] = None,
     device: DeviceOption = "auto",
     workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Processes that map; each takes its own memory.")
+        int, typer.Option("--workers", min=1, max=1024, help="Processes that map; each takes its own memory.")
     ] = 1,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from swath.dataset.catalog import read_dataset, write_catalog
+from swath.dataset.catalog import read_dataset
+from swath.dataset.catalogfile import write_catalog
 from swath.dataset.site import Dataset
 from swath.dataset.sitebuild import build_site, plan_site
-from swath.files import check_free, replacing_folder
 from swath.grid import Finer
 from swath.labels.burn import check_widening
 from swath.legend import IGNORE, Legend, read_legend
+from swath.outfolder import Kind, check_out, replacing_folder
 from swath.progress import track
 from swath.sentinel2 import Encoding, ImageSettings, check_bands
 from swath.sites.schema import read_sites_file
@@ -53,11 +54,12 @@ def build_dataset(
         optional=tuple(band for band in settings.image.optional if band in shown),
     )
     settings = settings.model_copy(update={"image": image, "finer": finer or settings.finer})
-    check_free(out, overwrite=overwrite)
+    check_out(out, Kind.DATASET, [sites_file], overwrite=overwrite)
     legend = read_legend(settings.legend, base)
     check_widening(legend, settings.lines)
     jobs = [plan_site(name, settings, legend, base) for name in settings.sites]
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    reads = [sites_file, *(path for job in jobs for path in job.reads)]
+    with replacing_folder(out, Kind.DATASET, reads, overwrite=overwrite) as folder:
         with open_crew(workers, folder, [sites_file]) as crew:
             results = crew.run(partial(build_site, root=folder), jobs)
             built = {

@@ -1,62 +1,105 @@
-"""The catalog of a dataset: a self-contained STAC, a collection a site, an item an acquisition."""
+"""Reading the catalog of a dataset, as `swath.dataset.catalogfile` wrote it: nothing outside is looked at."""
 
 import datetime as dt
-from dataclasses import astuple
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-import pystac
-import pystac.layout
 from affine import Affine
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from swath import stacfields as stac
-from swath.dataset.site import CATALOG, Acquisition, Dataset, Region, Site
-from swath.errors import DatasetError, reason_of
-from swath.grid import Grid, Window
-from swath.legend import IGNORE, Legend
-from swath.scenes.scene import Conditions
-from swath.sentinel2 import NODATA, ImageSettings
+from swath.dataset.site import CATALOG, FORMAT, Acquisition, Dataset, Region, Site
+from swath.errors import DatasetError, GridError, InputError
+from swath.files import read_json
+from swath.grid import Finer, Grid, Window
+from swath.legend import Legend
+from swath.names import Line, SiteName, place_inside
+from swath.scenes.scene import Conditions, ShiftMetres
+from swath.sentinel2 import ImageSettings
+from swath.sites.schema import SplitName
 from swath.validation import first_problem
 
-FORMAT = 1
-"""Raised when a dataset of before can no longer be read."""
-
-EXTENSIONS = (stac.PROJECTION, stac.EO, stac.FILE, stac.CLASSIFICATION)
-
-# An item lies beside the image that it describes, not in a folder of its own.
-_LAYOUT = pystac.layout.CustomLayoutStrategy(
-    item_func=lambda item, folder: f"{folder}/{item.id.rsplit('_', 1)[1]}.json"
-)
-
-_BROKEN = (pystac.STACError, pystac.STACTypeError, OSError, ValueError, TypeError, AttributeError)
-
-_CONDITIONS = ("eo:cloud_cover", "view:sun_azimuth", "view:sun_elevation")
+Metres = tuple[ShiftMetres, ShiftMetres]
+Pixels = Annotated[int, Field(ge=0, le=2**31)]
 
 
-def write_catalog(dataset: Dataset) -> None:
-    """Write `catalog.json` and what hangs on it; the files it names must be in place."""
-    catalog = pystac.Catalog(
-        id="swath-dataset",
-        title="Image series and labels",
-        description=f"Made by swath build. {dataset.attribution}",
-        extra_fields={
-            "swath:format": FORMAT,
-            "swath:legend": dataset.legend.model_dump(mode="json"),
-            "swath:image": dataset.image.model_dump(mode="json"),
-            "swath:attribution": dataset.attribution,
-        },
-    )
-    catalog.set_self_href(str(dataset.root / CATALOG))
-    for site in dataset.sites:
-        collection = _collection(site, dataset)
-        catalog.add_child(collection)
-        for acquisition in site.acquisitions:
-            collection.add_item(_item(site, acquisition, dataset), strategy=_LAYOUT)
-    catalog.save(catalog_type=pystac.CatalogType.SELF_CONTAINED)
+class _Part(BaseModel):
+    """Of a STAC file; what swath does not read is not looked at."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class _Link(_Part):
+    rel: str
+    href: str
+
+
+class _Asset(_Part):
+    href: str
+    checksum: Annotated[str, Field(alias="file:checksum", pattern="^(1220)?[0-9a-f]{64}$")]
+
+
+class _Vectors(_Part):
+    href: str
+
+
+class _Catalog(_Part):
+    links: tuple[_Link, ...]
+    legend: Legend = Field(alias="swath:legend")
+    image: ImageSettings = Field(alias="swath:image")
+    attribution: Line = Field(alias="swath:attribution")
+
+
+class _Region(_Part):
+    split: SplitName
+    window: tuple[Pixels, Pixels, Pixels, Pixels]
+
+
+class _SiteAssets(_Part):
+    labels: _Asset
+    roads: _Vectors | None = None
+
+
+class _Collection(_Part):
+    id: SiteName
+    links: tuple[_Link, ...]
+    assets: _SiteAssets
+    code: str | None = Field(alias="proj:code")
+    wkt: str | None = Field(default=None, alias="proj:wkt2")
+    transform: list[float] = Field(alias="proj:transform", min_length=6, max_length=9)
+    shape: tuple[Pixels, Pixels] = Field(alias="proj:shape")
+    labels_date: dt.date | None = Field(alias="swath:labels_date")
+    shift_m: Metres = Field(alias="swath:shift_m")
+    finer: Finer = Field(default=1, alias="swath:finer")  # datasets of before have labels as fine as images
+    regions: tuple[_Region, ...] = Field(alias="swath:regions")
+
+
+class _Properties(_Part):
+    datetime: dt.datetime
+    shift_m: Metres = Field(alias="swath:shift_m")
+    cloud: float | None = Field(default=None, alias="eo:cloud_cover")
+    azimuth: float | None = Field(default=None, alias="view:sun_azimuth")
+    elevation: float | None = Field(default=None, alias="view:sun_elevation")
+    masks: dict[str, JsonValue] = Field(alias="swath:masks")
+
+
+class _ItemAssets(_Part):
+    image: _Asset
+
+
+class _Item(_Part):
+    properties: _Properties
+    assets: _ItemAssets
+
+
+P = TypeVar("P", bound=_Part)
 
 
 def read_dataset(root: Path) -> Dataset:
     """Read a dataset from its `catalog.json` (STAC) and check that its files are there.
+
+    All that it names lies in its folder, under relative paths; no server is asked.
 
     Raises:
         DatasetError: No catalog, one that swath did not write, or a file that is missing.
@@ -64,147 +107,87 @@ def read_dataset(root: Path) -> Dataset:
     path = root / CATALOG
     if not path.is_file():
         raise DatasetError(f"{root} holds no catalog.json; make a dataset with: swath build")
-    try:
-        catalog = pystac.Catalog.from_file(str(path))
-        extra = catalog.extra_fields
-        if extra.get("swath:format") != FORMAT:
-            raise DatasetError(
-                f"{path}: not a dataset of this version of swath (format "
-                f"{extra.get('swath:format')}, expected {FORMAT}); build it again"
-            )
-        dataset = Dataset(
-            root=root,
-            legend=Legend.model_validate(extra["swath:legend"]),
-            image=ImageSettings.model_validate(extra["swath:image"]),
-            sites=tuple(_read_site(child) for child in catalog.get_collections()),
-            attribution=extra["swath:attribution"],
+    content = _content(path)
+    if content.get("swath:format") != FORMAT:
+        raise DatasetError(
+            f"{path}: not a dataset of this version of swath (format "
+            f"{str(content.get('swath:format'))[:20]}, expected {FORMAT}); build it again"
         )
+    catalog = _parse(path, content, _Catalog)
+    children = _linked(root, path, catalog.links, "child")
+    sites = tuple(_read_site(root, child) for child in children)
+    if len({site.name for site in sites}) != len(sites) or not sites:
+        raise DatasetError(f"{path}: expected one or more sites, each of its own name; build it again")
+    return Dataset(root, catalog.legend, catalog.image, sites, catalog.attribution)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path)
+    except InputError as error:
+        raise DatasetError(str(error)) from None
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path}: not a STAC file (no table); build the dataset again")
+    return content
+
+
+def _parse(path: Path, content: dict[str, Any], part: type[P]) -> P:
+    try:
+        return part.model_validate(content)
     except ValidationError as error:
-        raise DatasetError(f"{path}: {first_problem(error)}") from None
-    except KeyError as error:
-        raise DatasetError(f"{path}: the catalog lacks {error}; build it again") from None
-    except _BROKEN as error:
-        raise DatasetError(f"{path}: the catalog cannot be read ({reason_of(error)})") from None
-    for site in dataset.sites:
-        for file in (*(image.path for image in site.acquisitions), site.labels, site.roads):
-            if file is not None and not file.is_file():
-                raise DatasetError(f"{file}: the catalog names this file, but it is not there")
-    return dataset
+        raise DatasetError(f"{path}: {first_problem(error)}; build it again") from None
 
 
-def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
-    first, last = stac.first_second(site.dates[0]), stac.first_second(site.dates[-1])
-    collection = pystac.Collection(
-        id=site.name,
-        description=f"Image series and labels of {site.name}",
-        extent=pystac.Extent(
-            pystac.SpatialExtent([list(site.grid.lonlat_bounds)]),
-            pystac.TemporalExtent([[first, last]]),
-        ),
-        license="other",
-        providers=[pystac.Provider(name=dataset.attribution)],
-        stac_extensions=list(EXTENSIONS),
-        extra_fields={
-            **stac.projection(site.grid),
-            "swath:labels_date": None if site.labels_date is None else str(site.labels_date),
-            "swath:shift_m": list(site.shift_m),
-            "swath:finer": site.finer,
-            "swath:regions": [{"split": r.split, "window": list(astuple(r.window))} for r in site.regions],
-        },
-    )
-    collection.add_asset("labels", _labels_asset(site, dataset.legend))
-    if site.roads is not None:
-        roads = pystac.Asset(f"./{site.roads.name}", "Features", None, stac.PARQUET, ["source"])
-        collection.add_asset("roads", roads)
-    return collection
+def _linked(root: Path, path: Path, links: tuple[_Link, ...], rel: str) -> Iterator[Path]:
+    return (_place(root, path, link.href) for link in links if link.rel == rel)
 
 
-def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item:
-    day = stac.first_second(acquisition.date)
-    # What is known of clouds (of the whole tile) and sun.
-    pairs = zip(_CONDITIONS, astuple(acquisition.conditions), strict=True)
-    sky = {key: round(value, 4) for key, value in pairs if value is not None}
-    item = pystac.Item(
-        id=f"{site.name}_{acquisition.date}",
-        geometry=stac.footprint(site.grid),
-        bbox=list(site.grid.lonlat_bounds),
-        # The files tell the day only.
-        datetime=day,
-        start_datetime=day,
-        end_datetime=stac.last_second(acquisition.date),
-        properties={
-            **stac.projection(site.grid),
-            "constellation": "sentinel-2",
-            "swath:shift_m": list(acquisition.shift_m),
-            **sky,
-            "swath:masks": dict(acquisition.masks),
-        },
-        # The extension wants one of its fields, so an item whose sun is not known goes without.
-        stac_extensions=[*EXTENSIONS, *([stac.VIEW] if any("view:" in key for key in sky) else [])],
-    )
-    fields: dict[str, JsonValue] = {
-        "data_type": "uint8" if dataset.image.encoding == "tci" else "uint16",
-        "nodata": NODATA,
-        "bands": [stac.band_fields(name) for name in dataset.image.bands],
-    }
-    item.add_asset("image", _geotiff(acquisition.path, acquisition.sha256, "data", fields))
-    item.add_asset("labels", _labels_asset(site, dataset.legend))
-    return item
+def _place(root: Path, path: Path, href: str) -> Path:
+    """The file that a catalog file at `path` names; it is there."""
+    try:
+        place = place_inside(root, path.parent, href)
+    except InputError as error:
+        raise DatasetError(str(error)) from None
+    if not place.is_file():
+        raise DatasetError(f"{place}: the catalog names this file, but it is not there")
+    return place
 
 
-def _labels_asset(site: Site, legend: Legend) -> pystac.Asset:
-    fields: dict[str, JsonValue] = {
-        "data_type": "uint8",
-        "nodata": IGNORE,
-        "classification:classes": stac.class_fields(legend),
-        **(stac.projection(site.map_grid) if site.finer > 1 else {}),
-    }
-    return _geotiff(site.labels, site.labels_sha256, "labels", fields)
-
-
-def _geotiff(path: Path, sha256: str, role: str, fields: dict[str, JsonValue]) -> pystac.Asset:
-    title = "Image" if role == "data" else "Labels"
-    fields = {**stac.checksum_fields(sha256), **fields}
-    return pystac.Asset(f"./{path.name}", title, None, pystac.MediaType.GEOTIFF, [role], fields)
-
-
-def _read_site(collection: pystac.Collection) -> Site:
-    extra = collection.extra_fields
-    crs = extra["proj:code"] or extra["proj:wkt2"]
-    height, width = extra["proj:shape"]
-    acquisitions = (_read_acquisition(item) for item in collection.get_items())
-    labels, roads = collection.assets["labels"], collection.assets.get("roads")
-    labels_date = extra["swath:labels_date"]
-    east, north = extra["swath:shift_m"]
+def _read_site(root: Path, path: Path) -> Site:
+    site = _parse(path, _content(path), _Collection)
+    try:
+        grid = Grid(site.code or site.wkt or "", Affine(*site.transform[:6]), site.shape)
+    except GridError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    regions = tuple(Region(region.split, Window(*region.window)) for region in site.regions)
+    if any(not grid.window.contains(region.window) for region in regions):
+        raise DatasetError(f"{path}: a region reaches outside the {grid.height} x {grid.width} pixels")
+    acquisitions = [_read_acquisition(root, item) for item in _linked(root, path, site.links, "item")]
+    if len({acquisition.date for acquisition in acquisitions}) != len(acquisitions) or not acquisitions:
+        raise DatasetError(f"{path}: expected one or more images, each of its own day; build it again")
+    labels, roads = site.assets.labels, site.assets.roads
     return Site(
-        name=collection.id,
-        grid=Grid(crs, Affine(*extra["proj:transform"]), (height, width)),
+        name=site.id,
+        grid=grid,
         acquisitions=tuple(sorted(acquisitions, key=lambda acquisition: acquisition.date)),
-        labels=_path(labels),
-        labels_sha256=stac.read_checksum(labels.extra_fields),
-        roads=None if roads is None else _path(roads),
-        regions=tuple(Region(r["split"], Window(*r["window"])) for r in extra["swath:regions"]),
-        labels_date=dt.date.fromisoformat(labels_date) if labels_date else None,
-        shift_m=(east, north),
-        finer=extra.get("swath:finer", 1),  # datasets of before have labels as fine as images
+        labels=_place(root, path, labels.href),
+        labels_sha256=stac.read_checksum({"file:checksum": labels.checksum}),
+        roads=None if roads is None else _place(root, path, roads.href),
+        regions=regions,
+        labels_date=site.labels_date,
+        shift_m=site.shift_m,
+        finer=site.finer,
     )
 
 
-def _read_acquisition(item: pystac.Item) -> Acquisition:
-    image = item.assets["image"]
-    if item.datetime is None:
-        raise DatasetError(f"{item.id}: the item has no date")
-    properties = item.properties
-    east, north = properties["swath:shift_m"]
+def _read_acquisition(root: Path, path: Path) -> Acquisition:
+    item = _parse(path, _content(path), _Item)
+    image, properties = item.assets.image, item.properties
     return Acquisition(
-        item.datetime.date(),
-        _path(image),
-        stac.read_checksum(image.extra_fields),
-        (east, north),
-        Conditions(*(properties.get(key) for key in _CONDITIONS)),
-        properties["swath:masks"],
+        properties.datetime.date(),
+        _place(root, path, image.href),
+        stac.read_checksum({"file:checksum": image.checksum}),
+        properties.shift_m,
+        Conditions(properties.cloud, properties.azimuth, properties.elevation),
+        properties.masks,
     )
-
-
-def _path(asset: pystac.Asset) -> Path:
-    return Path(asset.get_absolute_href() or asset.href)

@@ -1,7 +1,7 @@
 """A dataset as values: sites, their acquisitions, their splits; and reading their pixels."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from swath.errors import DatasetError
+from swath.files import content_hash
 from swath.grid import Finer, Grid, Window
 from swath.legend import IGNORE, Legend
 from swath.picture import card, thumbnail
@@ -21,6 +22,9 @@ from swath.sites.schema import SplitName
 
 CATALOG = "catalog.json"
 """The file by which a dataset's folder is known."""
+
+FORMAT = 1
+"""Raised when a dataset of before can no longer be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,26 @@ class Dataset:
             f"{site.name}/{image.date}": image.sha256 for site in self.sites for image in site.acquisitions
         }
         return labels | images
+
+    def check_bytes(self, names: Collection[str] | None = None) -> None:
+        """Check that images and labels are as `swath build` wrote them; it reads all of them.
+
+        Args:
+            names: Only of these sites.
+
+        Raises:
+            DatasetError: A file is missing, or has other bytes.
+        """
+        for site in self.sites:
+            if names is not None and site.name not in names:
+                continue
+            files = [(site.labels, site.labels_sha256), *((a.path, a.sha256) for a in site.acquisitions)]
+            for path, kept in files:
+                if content_hash(path) != kept:
+                    raise DatasetError(
+                        f"{path} was changed since the dataset was built (its SHA-256 is not that of the "
+                        "catalogue); build the dataset again"
+                    )
 
     def in_split(self, split: SplitName) -> tuple[Site, ...]:
         """The sites that have at least one region of the split."""

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from swath.dataset.site import Acquisition, Region, Site
 from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
-from swath.files import replacing, sha256
+from swath.files import sha256
 from swath.grid import Grid, refine
 from swath.labels.burn import burn, burn_mask, margin_px
 from swath.labels.features import read_polygons
 from swath.labels.source import Labelled, LabelSettings, read_labels_source
+from swath.labels.table import write_features
 from swath.legend import IGNORE, Legend
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
@@ -51,6 +52,14 @@ class SiteJob:
     def site(self) -> SiteSettings:
         """What the sites file says of it; all files that its labels need are there."""
         return self.settings.sites[self.series.name]
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The files and folders that it is made from."""
+        named = (self.settings.legend, self.labels.path, self.site.coverage, self.site.ignore)
+        masks = (scene.mask for scene in self.series.scenes if scene.mask is not None)
+        paths = (self.base / name for name in named if name is not None)
+        return (*(scene.path for scene in self.series.scenes), *masks, *paths)
 
 
 def plan_site(name: str, settings: SitesFile, legend: Legend, base: Path) -> SiteJob:
@@ -98,8 +107,7 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         seen |= valid
     labels_path, roads_path = folder / "labels.tif", folder / "roads.parquet"
     _write_labels(labels_path, _burn_labels(job, source, seen), job, source)
-    with replacing(roads_path) as temporary:
-        source.features.to_parquet(temporary)
+    write_features(roads_path, source.features)
     date: str | None = source.features.attrs.get("date")
     site = Site(
         name=series.name,

@@ -66,6 +66,12 @@ class Evaluation:
     sites: tuple[tuple[SiteMaps, Truth], ...] = field(repr=False)
     classes: tuple[ScoredClass, ...] = field(repr=False)
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The files and folders that were read."""
+        report = self.report
+        return tuple(Path(name) for name in (report.maps, report.dataset, report.labels) if name)
+
 
 def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluation:
     """Score all sites of a MAPS folder against the labels of the dataset that was mapped.
@@ -76,11 +82,13 @@ def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluatio
         seed: Of the resampling behind the intervals.
 
     Raises:
-        DatasetError: No maps, a site that the dataset lacks, or no labelled pixel under the maps.
+        DatasetError: No maps, a site that the dataset lacks, a file of it that was changed, or no
+            labelled pixel under the maps.
         GridError: A map is not on its site's grid.
         InputError: The legends differ, or a file is unreadable.
     """
     maps = read_maps(maps_folder)
+    dataset.check_bytes({site.site for site in maps})
     pairs = tuple(zip(maps, truths_of_dataset(maps, dataset), strict=True))
     against = {"dataset": str(dataset.root), "maps": str(maps_folder)}
     return _evaluate(pairs, against, dataset.attribution, seed)

@@ -15,6 +15,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
 from swath.errors import InputError, reason_of
+from swath.files import check_file
 from swath.grid import LONLAT, Bounds, Grid, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
@@ -25,6 +26,7 @@ from swath.labels.osm import (
     FeatureSource,
     read_extract,
 )
+from swath.labels.vectorfile import check_vector_file
 from swath.legend import COAST, Geometry, Legend
 
 WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
@@ -146,8 +148,7 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Turn what libraries raise over a file into one line."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
     try:
         yield
     except (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError) as e:
@@ -176,6 +177,8 @@ def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
 
 def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     """All layers with geometry of a file, in the CRS of the first, near a box in degrees."""
+    check_vector_file(path)
+    path = path.absolute()  # what GDAL takes for the name of something else is a file all the same
     layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:
         raise ValueError("no layer with geometry")

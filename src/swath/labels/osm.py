@@ -14,6 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.errors import InputError, optional_import, reason_of
+from swath.files import check_file
 from swath.grid import LONLAT, Bounds
 from swath.labels.history import write_state
 from swath.legend import Legend
@@ -73,8 +74,7 @@ def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None 
         MissingExtraError: The package osmium is not installed.
     """
     check_osmium(f"reading {path.name}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
     try:
         extent, date, history = _header(path)
         if history and as_of is None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 
 from swath.errors import InputError
 from swath.grid import Grid
 from swath.maps.labelled import GRID_MAPPING
+from swath.scenes.checked import writing_checked
 from swath.scenes.scene import DTYPES
 from swath.sentinel2 import NODATA
 
@@ -151,11 +151,11 @@ class Stack:
         paths = []
         for date, image in zip(self.dates, self.pixels, strict=True):
             path = folder / f"{date}.tif"
-            with rasterio.open(path, "w", **profile) as target:
+            with writing_checked(path, profile) as target:
                 target.write(_filled(image).astype(kind))
-                target.descriptions = self.bands
-                target.scales = [self.scale] * len(self.bands)
-                target.offsets = [self.offset] * len(self.bands)
+                target.file.descriptions = self.bands
+                target.file.scales = [self.scale] * len(self.bands)
+                target.file.offsets = [self.offset] * len(self.bands)
             paths.append(path)
         return paths
 

@@ -41,6 +41,12 @@ class SitePlan:
     attributions: Mapping[dt.date, str]
 
     @property
+    def reads(self) -> tuple[Path, ...]:
+        """The files and folders that the maps are made from."""
+        run = self.maps.folder / self.manifest.run
+        return (run, *(file for source in self.sources.values() for file in source.files))
+
+    @property
     def map_grid(self) -> Grid:
         """Where the maps lie, but for the composite."""
         return self.grid.finer(self.maps.finer)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swath.errors import SettingsError
+from swath.grid import MOST_SIDE_PX
 from swath.mapping.predict import Predictor
 from swath.maps.manifest import Threshold
 from swath.models.device import Precision
@@ -55,6 +56,8 @@ class MapOptions:
             raise SettingsError(
                 f"the threshold must be 'scene' or a number from 0 to below 1, got {number!r}"
             )
+        if not 16 <= self.tile_px <= MOST_SIDE_PX:
+            raise SettingsError(f"tiles are 16 to {MOST_SIDE_PX} px wide, got {self.tile_px}")
         if self.orientations not in (None, 1, 8):
             raise SettingsError(f"orientations must be 1 or 8, got {self.orientations!r}")
 

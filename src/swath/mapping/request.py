@@ -23,6 +23,7 @@ from swath.maps.maps import Maps
 from swath.models.spec import ModelSpec
 from swath.models.starter import STARTER
 from swath.models.trained import TrainedModel, load_model
+from swath.names import SITE_NAME
 from swath.sites.schema import SplitName
 
 STARTER_NAME = "starter"
@@ -31,7 +32,6 @@ STARTER_NAME = "starter"
 UNNAMED = "map"
 """The site of images that nothing names."""
 
-SITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 Scenes = Path | str | Sequence[Path | str] | Dataset | NDArray[np.generic] | LabelledArray
 Model = TrainedModel | Path | str
@@ -241,4 +241,4 @@ def is_run(path: Path) -> bool:
 
 def folder_name(path: Path) -> str:
     """The name of a site whose images lie beside `path`."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", path.absolute().parent.name).strip("_") or UNNAMED
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", path.absolute().parent.name).strip("_")[:100] or UNNAMED

@@ -19,6 +19,7 @@ from swath.mapping.predict import DatedImage, Image
 from swath.maps.rasters import CACHE_BYTES
 from swath.models.spec import ModelSpec
 from swath.progress import track
+from swath.scenes.checked import writing_checked
 from swath.scenes.raster import plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
 from swath.scenes.warp import plain_scene, read_on_grid, scene_levels
@@ -42,6 +43,7 @@ class Source:
     Attributes:
         date: Day of acquisition.
         attribution: Who made the image.
+        files: The files and folders that hold it, and its mask.
         identify: Gives the hash of the image file and of how it is read: the same hash, the same
             pixels (on the same grid). It reads the file.
         prepare: Given a folder for temporary files, makes the image ready to be read. What it
@@ -51,6 +53,7 @@ class Source:
 
     date: dt.date
     attribution: str
+    files: tuple[Path, ...]
     identify: Callable[[], str]
     prepare: Callable[[Path], DatedImage]
     crop: Callable[[Window], "Source"]
@@ -177,6 +180,7 @@ def scene_source(scene: Scene, grid: Grid, image: ImageSettings) -> Source:
     return Source(
         scene.date,
         f"{COPERNICUS} {scene.date.year}",
+        (scene.path, *([] if scene.mask is None else [scene.mask])),
         partial(_identify, scene, image),
         partial(_warp, scene, grid, image),
         lambda window: scene_source(scene, grid.crop(window), image),
@@ -200,6 +204,7 @@ def _site_source(acquisition: Acquisition, attribution: str, origin: tuple[int, 
     return Source(
         acquisition.date,
         attribution,
+        (acquisition.path,),
         lambda: content_hash(acquisition.path),
         lambda _: DatedImage(acquisition.date, partial(_read_site, acquisition, origin)),
         lambda part: _site_source(acquisition, attribution, (row + part.row, col + part.col)),
@@ -235,12 +240,12 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
         plain_scene(scene, grid, image, folder) as plain,
         replacing(path) as temporary,
-        rasterio.open(temporary, "w", **profile) as target,
+        writing_checked(temporary, profile, path) as target,
     ):
         levels = scene_levels(plain, grid, image)
         for piece in track(pieces, f"warping {scene.date}"):
             part = grid.crop(piece.core)
             if plan_source_window(plain.grid, part).size:
                 warped = read_on_grid(plain, part, image, levels)
-                target.write(warped, window=rasterio_window(piece.core))
+                target.write(warped, rasterio_window(piece.core))
     return ready

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from swath.errors import OutputExistsError, Remedy
-from swath.files import check_free
 from swath.mapping.jobs import FusionJob, Job, PmapJob, Runner, SeriesJob, running
 from swath.mapping.mapplan import VECTORS, SitePlan, plan_series
 from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series
 from swath.mapping.tilestore import TileStore, open_store
-from swath.mapping.workfolder import WorkFolder, matches, recover, working
+from swath.mapping.workfolder import WorkFolder, matches, working
 from swath.maps.images import image_paths
 from swath.maps.item import write_item
 from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
@@ -34,6 +33,7 @@ from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes
 from swath.maps.vectors import write_vectors
 from swath.metrics.histogram import STEPS, threshold
 from swath.models.trained import WEIGHTS
+from swath.outfolder import Kind, check_out, clash, recover
 from swath.tiles import Tile
 
 STRIP_PX = 512
@@ -158,7 +158,7 @@ def _map_plan(
     stages = Stages()
     if _is_there(plan, options):
         return stages.describe(plan.maps)
-    with working(plan.maps.folder, anew=options.overwrite) as place:
+    with working(plan.maps.folder, plan.reads, anew=options.overwrite) as place:
         Making(place, plan, predictor, runner, stages).fill()
         finish(place, plan, predictor, run)
     return stages.describe(plan.maps, place.new_files)
@@ -168,13 +168,14 @@ def _is_there(plan: SitePlan, options: MapOptions) -> bool:
     """Whether the maps of a plan are there already; OutputExistsError if others are, to be kept."""
     home = plan.maps.folder
     recover(home)
-    if options.overwrite:
+    if options.overwrite or not (home / MANIFEST_NAME).is_file():
+        check_out(home, Kind.MAPS, plan.reads, overwrite=options.overwrite)
         return False
     if matches(home, plan.keys) and plan.maps.item_path.is_file():
         return True
-    if not (home / MANIFEST_NAME).is_file():
-        check_free(home, overwrite=False)
-    elif not options.resume:
+    if why := clash(home, plan.reads):
+        raise OutputExistsError(home, f" and {why}", Remedy.ELSEWHERE)
+    if not options.resume:
         raise OutputExistsError(
             home,
             ", made from other images, another model or other settings",

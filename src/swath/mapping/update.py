@@ -20,7 +20,7 @@ from swath.maps.changes import count_changes, write_changes
 from swath.maps.manifest import CLASSES_NAME, Manifest, Mapped, read_manifest
 from swath.maps.maps import Maps
 from swath.maps.sitemaps import SiteMaps, read_maps
-from swath.models.trained import load_model, weights_hash
+from swath.models.trained import SPEC, load_model, weights_hash
 from swath.scenes.raster import plan_source_window
 from swath.scenes.scene import Scene, SceneSettings
 from swath.sites.series import find_scenes
@@ -58,7 +58,8 @@ def update(
         InputError: The image cannot be read, meets no site or several, or the date is there already
             from another image.
         DatasetError: No such site, or its files are not as they were written.
-        ModelError: The run is not there, holds another model, or maps whole series.
+        ModelError: The run is not there, holds another model or means another one by it, or maps
+            whole series.
 
     Example:
         >>> import swath
@@ -98,6 +99,7 @@ def add_scene(
             f"model {predictor.model.spec.name!r} looks at all images at once, so that "
             "none can be added; map the whole series"
         )
+    _check_same_meaning(maps.folder, manifest, home, predictor)
     stages = Stages()
     source = scene_source(new, manifest.grid, predictor.model.spec.image)
     with stages.time("hash"):
@@ -114,7 +116,7 @@ def add_scene(
     plan = _plan_addition(maps.folder, manifest, home, source, identity, predictor)
     with (
         running(predictor, home, folder, options.workers) as runner,
-        working(maps.folder, anew=False) as place,
+        working(maps.folder, plan.reads, anew=False) as place,
     ):
         Making(place, plan, predictor, runner, stages).fill()
         with stages.time("changes"):
@@ -166,6 +168,26 @@ def find_run(home: Path, manifest: Manifest, given: Path | None) -> Path:
             Remedy.RUN,
         )
     return run
+
+
+def _check_same_meaning(home: Path, manifest: Manifest, run: Path, predictor: Predictor) -> None:
+    """Check that the run would map the dates that are there just as they were mapped.
+
+    Its weights are the same; but model.json tells what they mean.
+
+    Raises:
+        ModelError: It was changed, as by another scaling.
+    """
+    settings = [manifest.settings.model_copy(update={"device": device}) for device in ("cpu", "cuda")]
+    then = [manifest.model_copy(update={"settings": each}) for each in settings]
+    plans = [plan_site(predictor, each, manifest.grid, home, {}, {}) for each in then]
+    for name, output in manifest.outputs.items():
+        if name.startswith("pmap_") and output.key not in {plan.keys[name] for plan in plans}:
+            raise ModelError(
+                f"{run / SPEC} was changed since {home / name} was made with it, and a new date would "
+                "not be mapped as the others; to map all of them anew, map the series again",
+                Remedy.MAP_RESUME,
+            )
 
 
 def _plan_addition(

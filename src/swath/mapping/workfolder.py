@@ -12,9 +12,11 @@ from swath.errors import DatasetError, InputError
 from swath.files import read_json, sha256, write_json
 from swath.locks import locked
 from swath.maps.manifest import MANIFEST_NAME, Manifest, Output, read_manifest, write_manifest
+from swath.names import FileName, check_own
+from swath.outfolder import Kind, check_out, exchange, recover, settle
 
 _JOURNAL = "journal.json"
-_OUTPUTS = TypeAdapter(dict[str, Output])
+_OUTPUTS = TypeAdapter(dict[FileName, Output])
 
 
 class WorkFolder:
@@ -79,11 +81,8 @@ class WorkFolder:
         for path in self.folder.iterdir():
             if path.name not in kept:
                 _remove(path)
-        old = _old(self.home)
-        if self.home.exists():
-            self.home.rename(old)
-        self.folder.rename(self.home)
-        shutil.rmtree(old, ignore_errors=True)
+        settle(self.folder, Kind.MAPS)
+        exchange(self.folder, self.home)
 
     def _note(self, name: str, output: Output) -> None:
         self._finished[name] = output
@@ -94,7 +93,7 @@ class WorkFolder:
 
 
 @contextmanager
-def working(home: Path, *, anew: bool) -> Iterator[WorkFolder]:
+def working(home: Path, reads: Iterable[Path], *, anew: bool) -> Iterator[WorkFolder]:
     """Open the work folder of a site, with what a run that broke off left in it.
 
     Whatever ends the run before `commit`, the final folder is as it was, and the work folder
@@ -102,15 +101,20 @@ def working(home: Path, *, anew: bool) -> Iterator[WorkFolder]:
 
     Args:
         home: MAPS/<site>.
+        reads: What its maps are made from.
         anew: Take nothing over: neither from a run that broke off, nor from the final folder.
 
     Raises:
         BusyError: Another process is at it.
+        InputError: A folder is a link to another place.
+        OutputExistsError: The final folder holds other things than maps.
     """
     folder = home.parent / f".work-{home.name}"
-    recover(home)
+    check_own(home, folder, folder / "tiles", folder / "scratch", home.parent / f".old-{home.name}")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
+        recover(home)
+        check_out(home, Kind.MAPS, reads, overwrite=True)
         if anew:
             for path in folder.iterdir():
                 _remove(path)
@@ -120,21 +124,6 @@ def working(home: Path, *, anew: bool) -> Iterator[WorkFolder]:
             shutil.rmtree(folder / "scratch", ignore_errors=True)
             if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
                 shutil.rmtree(folder)
-
-
-def recover(home: Path) -> None:
-    """Undo or finish an exchange of folders that was killed halfway.
-
-    `commit` first moves the old folder aside. Where the new one did not come to its place, the old
-    one goes back: the next run finds the new one finished in the work folder.
-    """
-    old = _old(home)
-    if not old.exists():
-        return
-    if home.exists():
-        shutil.rmtree(old)
-    else:
-        old.rename(home)
 
 
 def matches(home: Path, keys: Mapping[str, str]) -> bool:
@@ -155,14 +144,14 @@ def _existing(home: Path) -> dict[str, Output]:
 def _read_journal(folder: Path) -> dict[str, Output]:
     """The finished files of a work folder; a folder that was all but committed has a manifest."""
     for name in (_JOURNAL, MANIFEST_NAME):
-        with suppress(InputError, ValidationError):
+        with suppress(InputError, ValidationError, KeyError, TypeError):
             content = read_json(folder / name)
             return _OUTPUTS.validate_python(content["outputs"] if name == MANIFEST_NAME else content)
     return {}
 
 
 def _is_sound(path: Path, output: Output) -> bool:
-    return path.is_file() and sha256(path) == output.sha256
+    return path.is_file() and not path.is_symlink() and sha256(path) == output.sha256
 
 
 def _link(source: Path, target: Path) -> None:
@@ -175,8 +164,4 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _old(home: Path) -> Path:
-    return home.parent / f".old-{home.name}"
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

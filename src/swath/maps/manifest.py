@@ -9,8 +9,9 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from swath.errors import DatasetError, InputError, Remedy
 from swath.files import read_json, write_json
-from swath.grid import Finer, Grid
+from swath.grid import MOST_SIDE_PX, Finer, Grid
 from swath.keys import Decided
+from swath.names import FileName, Line
 from swath.validation import Frozen, first_problem
 
 MANIFEST_NAME = "manifest.json"
@@ -48,11 +49,11 @@ class Settings(Frozen):
         threshold: As it was asked for.
     """
 
-    tile_px: int = Field(ge=1)
+    tile_px: int = Field(ge=1, le=MOST_SIDE_PX)
     precision: Literal["fp32", "bf16"]
     orientations: Literal[1, 8]
     device: str
-    max_dates: int = Field(ge=1)
+    max_dates: int = Field(ge=1, le=1000)
     threshold: Threshold = "scene"
 
 
@@ -65,7 +66,7 @@ class Mapped(Frozen):
     """
 
     source: str
-    attribution: str
+    attribution: Line
 
 
 class Manifest(Frozen):
@@ -95,7 +96,7 @@ class Manifest(Frozen):
     shape: tuple[int, int]
     finer: Finer = 1
     dates: dict[dt.date, Mapped]
-    outputs: dict[str, Output] = Field(default_factory=dict)
+    outputs: dict[FileName, Output] = Field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:

@@ -10,9 +10,7 @@ from typing import Literal
 
 import numpy as np
 import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.io import DatasetWriter
 
 from swath.grid import Grid, Window
 from swath.legend import Legend
@@ -20,6 +18,7 @@ from swath.maps.manifest import CLASSES_NAME
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, class_codes, decode_pmap, pmap_bands
 from swath.metrics.histogram import BINS, HALF, class_score, score_bins, selected
 from swath.metrics.scores import expected_edge
+from swath.scenes.checked import CheckedRaster, copy_checked, writing_checked
 from swath.scenes.raster import RGB, rasterio_window, tiff_profile
 
 COMPOSITE_NODATA = 0
@@ -281,19 +280,19 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         with ExitStack() as stack:
             files = [
-                stack.enter_context(_open(part, grid, raster))
+                stack.enter_context(_writing(part, grid, raster))
                 for part, raster in zip(parts, rasters, strict=True)
             ]
 
             def write(window: Window, layers: Sequence[NDArray[np.generic]]) -> None:
                 for file, raster, layer in zip(files, rasters, layers, strict=True):
-                    file.write(layer, window=rasterio_window(window.finer(raster.finer)))
+                    file.write(layer, rasterio_window(window.finer(raster.finer)))
 
             yield write
         for part, raster in zip(parts, rasters, strict=True):
             final = folder / raster.name
             final.unlink(missing_ok=True)  # else a hard-linked older file would be overwritten
-            rasterio.shutil.copy(
+            copy_checked(
                 part,
                 final,
                 driver="COG",
@@ -307,17 +306,18 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
             part.unlink()
 
 
-def _open(path: Path, grid: Grid, raster: Raster) -> DatasetWriter:
+@contextmanager
+def _writing(path: Path, grid: Grid, raster: Raster) -> Iterator[CheckedRaster]:
     """A plain GeoTIFF to write the pieces to; its blocks fit the cores of the default tiles."""
     grid = grid.finer(raster.finer)
     profile = tiff_profile(grid, len(raster.bands), raster.dtype, raster.nodata, sparse=True)
-    file = rasterio.open(path, "w", **profile)
-    file.descriptions = raster.bands
-    file.update_tags(**raster.tags)
-    if raster.scale:
-        file.scales, file.offsets = [[n] * len(raster.bands) for n in (raster.scale, 0.0)]
-    if raster.colors:
-        file.write_colormap(1, raster.colors)
-    if raster.rgb:
-        file.colorinterp = RGB
-    return file
+    with writing_checked(path, profile, path.with_name(raster.name)) as checked:
+        checked.file.descriptions = raster.bands
+        checked.file.update_tags(**raster.tags)
+        if raster.scale:
+            checked.file.scales, checked.file.offsets = [[n] * len(raster.bands) for n in (raster.scale, 0.0)]
+        if raster.colors:
+            checked.file.write_colormap(1, raster.colors)
+        if raster.rgb:
+            checked.file.colorinterp = RGB
+        yield checked

@@ -17,6 +17,7 @@ from swath.grid import Finer, Grid, Window
 from swath.legend import Legend
 from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
+from swath.names import Line, SiteName
 from swath.picture import card, thumbnail
 from swath.scenes.raster import open_raster, rasterio_window
 from swath.validation import first_problem
@@ -93,7 +94,7 @@ class SiteMaps(BaseModel):
     )
 
     folder: Path
-    site: str
+    site: SiteName
     dates: tuple[dt.date, ...] = Field(min_length=1)
     earlier: tuple[dt.date, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -103,7 +104,7 @@ class SiteMaps(BaseModel):
     finer: Finer = 1
     model_sha256: str = ""
     splits: dict[str, tuple[str, ...]] = {}
-    attribution: str = ""
+    attribution: Line = ""
     _keeper: object = PrivateAttr(None)
 
     def kept_by(self, keeper: object) -> "SiteMaps":

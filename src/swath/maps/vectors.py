@@ -3,10 +3,11 @@
 import datetime as dt
 import io
 import json
+import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from rasterio import features
 from shapely.geometry import shape
 
-from swath.files import replacing
+from swath.files import replacing, unwritten
 from swath.grid import Grid, Window
 from swath.legend import LegendClass
 from swath.maps.lines import trace_lines
@@ -75,6 +76,25 @@ def write_vectors(maps: SiteMaps) -> None:
             for c in maps.legend.foreground:
                 _write_layer(package, maps, grid, c, source, groups[c.name])
             write_layer_styles(package, maps.legend.foreground, maps.dates[-1])
+            counts = {
+                c.name: sum(source.metadata.row_group(group).num_rows for group in groups[c.name])
+                for c in maps.legend.foreground
+            }
+        if not _is_whole(package, counts):
+            raise unwritten(maps.gpkg_path)
+
+
+def _is_whole(package: Path, counts: Mapping[str, int]) -> bool:
+    """Whether a GeoPackage is sound on the disk, and has as many features in each layer as it should."""
+    try:
+        with closing(sqlite3.connect(package.absolute().as_uri() + "?mode=ro", uri=True)) as tables:
+            sound = tables.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return sound and all(
+            pyogrio.read_info(package, layer=name, force_feature_count=True)["features"] == count
+            for name, count in counts.items()
+        )
+    except (sqlite3.Error, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError):
+        return False
 
 
 def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int]]:

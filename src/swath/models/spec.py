@@ -1,16 +1,23 @@
 """What model.json says of a trained model. No torch here."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 from swath.grid import Finer
 from swath.legend import Legend
+from swath.names import Line
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
 
 _SIZES_OF_FORMAT_1 = ("width", "decoder_convs", "hidden", "layers")
 """It had these for every architecture, beside its other fields."""
+
+
+MOST_SIZE = 4096
+"""Of any size of a network: its filters, its channels, its layers."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class ModelSpec(BaseModel):
@@ -35,23 +42,30 @@ class ModelSpec(BaseModel):
         attribution: Who made the training data.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal[2] = 2
-    name: str
+    name: Name
     image: ImageSettings
     legend: Legend
     scaling: Scaling
     finer: Finer = 1
-    sizes: dict[str, PositiveInt] = {}
-    dates: int = Field(ge=1)
+    sizes: dict[Name, Annotated[int, Field(ge=1, le=MOST_SIZE)]] = {}
+    dates: int = Field(ge=1, le=1000)
     orientations: Literal[1, 8] = 1
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
     splits: dict[str, list[str]]
     training: dict[str, JsonValue] = {}
     data: dict[str, str] = {}
     scores: dict[str, dict[str, float | None]] = {}
-    attribution: str = ""
+    attribution: Line = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        bands = len(self.image.bands)
+        if not len(self.scaling.offset) == len(self.scaling.scale) == bands:
+            raise ValueError(f"scaling needs an offset and a scale for each of the {bands} bands")
+        return self
 
     @model_validator(mode="before")
     @classmethod

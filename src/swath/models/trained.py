@@ -1,18 +1,19 @@
 """A trained model: its networks and everything needed to use them, as safetensors and JSON."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from swath.errors import InputError, ModelError
-from swath.files import read_json, replacing, sha256, write_json
+from swath.files import check_file, read_json, sha256, write_bytes, write_json
 from swath.models.names import names_of
 from swath.models.network import FusionNetwork, ImageNetwork, OneDate, SeriesNetwork
 from swath.models.registry import TwoStages, WholeSeries, architecture
@@ -152,7 +153,8 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
     Args:
         folder: The run's folder.
         model: What to store, on any device.
-        half: Write float16 instead of float32, for a file that is passed on.
+        half: Write float16 instead of float32, where that holds the values, for a file that is
+            passed on.
     """
     weights = {
         f"{name}.{key}": value.detach().cpu().contiguous()
@@ -160,10 +162,12 @@ def save_model(folder: Path, model: TrainedModel, *, half: bool = False) -> None
         for key, value in network.state_dict().items()
     }
     if half:
-        weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
-    with replacing(folder / WEIGHTS) as temporary:
-        # Not save_file, which makes files that only their owner may read.
-        temporary.write_bytes(save(weights))
+        # A variance may be larger than float16 holds.
+        weights = {
+            k: v.half() if v.is_floating_point() and v.half().isfinite().all() else v
+            for k, v in weights.items()
+        }
+    write_bytes(folder / WEIGHTS, save(weights))
     write_json(folder / SPEC, model.spec.model_dump(mode="json"))
 
 
@@ -183,15 +187,8 @@ def load_model(folder: Path) -> TrainedModel:
         spec = ModelSpec.model_validate(read_json(folder / SPEC))
     except ValidationError as error:
         raise ModelError(f"{folder / SPEC}: {first_problem(error)}") from None
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{folder / WEIGHTS}: not readable ({error})") from None
-    if maps_whole_series(spec):
-        model = TrainedModel.of_series(spec, build_series(spec))
-    else:
-        fused = any(name.startswith("rnn.") for name in weights)
-        model = TrainedModel(spec, build_fcn(spec), build_fusion(spec) if fused else None)
+    weights = _load_weights(folder, spec)
+    model = _build(spec, weights)
     try:
         for name, network in model.networks.items():
             of_network = name + "."
@@ -209,8 +206,43 @@ def load_model(folder: Path) -> TrainedModel:
     return replace(model, folder=folder)
 
 
+def _build(spec: ModelSpec, weights: Collection[str]) -> TrainedModel:
+    """The networks whose weights a file has, by their names there; with fresh ones."""
+    if maps_whole_series(spec):
+        return TrainedModel.of_series(spec, build_series(spec))
+    fused = any(name.startswith("rnn.") for name in weights)
+    return TrainedModel(spec, build_fcn(spec), build_fusion(spec) if fused else None)
+
+
+def _load_weights(folder: Path, spec: ModelSpec) -> dict[str, Tensor]:
+    """Read the weights, once the file's header says that they are those of the spec's networks."""
+    path = folder / WEIGHTS
+    check_file(path)
+    try:
+        with safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        # On this device tensors have shapes, and take no memory.
+        with torch.device("meta"):
+            networks = _build(spec, shapes).networks
+        expected = {
+            f"{name}.{key}": tuple(value.shape)
+            for name, network in networks.items()
+            for key, value in network.state_dict().items()
+        }
+        if shapes != expected:
+            raise ModelError(f"{path} does not hold the weights that {SPEC} describes")
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not readable ({error})") from None
+    if broken := next((name for name, value in weights.items() if not value.isfinite().all()), None):
+        raise ModelError(f"{path}: {broken} has values that are no finite numbers; train the model again")
+    return weights
+
+
 def weights_hash(folder: Path) -> str:
     """SHA-256 of a run's weights: names the model exactly."""
+    if not (folder / WEIGHTS).is_file():  # a pipe would never end
+        raise FileNotFoundError(folder / WEIGHTS)
     return sha256(folder / WEIGHTS)
 
 

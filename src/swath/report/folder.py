@@ -1,14 +1,16 @@
 """REPORT as a folder: report.json, report.html and the figures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from swath.errors import MissingExtraError
 from swath.evaluation.candidate import UNTRAINED, Candidate
 from swath.evaluation.evaluate import Evaluation
-from swath.files import check_free, replacing_folder, write_json
+from swath.files import write_json, write_text
 from swath.metrics.histogram import HALF
+from swath.names import slug
+from swath.outfolder import Kind, check_out, replacing_folder
 from swath.progress import track
 from swath.report.figures import Picture, draw_curves, draw_site
 from swath.report.page import render
@@ -18,8 +20,13 @@ CURVES = (Candidate.FUSED, Candidate.DATES, *UNTRAINED)
 crowd the plot."""
 
 
-def check_report(out: Path, *, overwrite: bool) -> None:
+def check_report(out: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> None:
     """Raise before any work what `write_report` would raise after it.
+
+    Args:
+        out: Folder of the report.
+        reads: What it is made from.
+        overwrite: Whether a report may be replaced.
 
     Raises:
         MissingExtraError: matplotlib or jinja2 is not installed.
@@ -28,7 +35,7 @@ def check_report(out: Path, *, overwrite: bool) -> None:
     for module in ("jinja2", "matplotlib"):
         if find_spec(module) is None:
             raise MissingExtraError("a report with pictures", module, "report")
-    check_free(out, overwrite=overwrite)
+    check_out(out, Kind.REPORT, reads, overwrite=overwrite)
 
 
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> Path:
@@ -43,13 +50,14 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
         InputError: A map or a label file is unreadable.
         MissingExtraError, OutputExistsError: As `check_report` does.
     """
-    check_report(out, overwrite=overwrite)
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    reads = evaluation.reads
+    check_report(out, reads, overwrite=overwrite)
+    with replacing_folder(out, Kind.REPORT, reads, overwrite=overwrite) as folder:
         figures = folder / "figures"
         figures.mkdir()
         write_json(folder / "report.json", evaluation.report.as_json())
         page = render(evaluation.report, _draw_curves(figures, evaluation), _draw_sites(figures, evaluation))
-        (folder / "report.html").write_text(page, encoding="utf-8")
+        write_text(folder / "report.html", page)
     return out / "report.html"
 
 
@@ -58,7 +66,7 @@ def _draw_curves(folder: Path, evaluation: Evaluation) -> list[Picture]:
     for scored in evaluation.classes:
         class_name = scored.target.name
         for split, counts in scored.counts.items():
-            path = folder / f"curves_{split}_{class_name}.png".replace(" ", "_")
+            path = folder / f"curves_{split}_{slug(class_name)}.png"
             named = {
                 evaluation.report.name(candidate, class_name): counts[candidate]
                 for candidate in CURVES

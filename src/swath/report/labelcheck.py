@@ -15,8 +15,9 @@ from swath.audit.shift import SEARCH_PX
 from swath.audit.view import plan_view, read_outlines
 from swath.dataset.site import Dataset, read_image, read_labels
 from swath.errors import MissingExtraError
-from swath.files import replacing_folder, write_json
+from swath.files import write_json
 from swath.grid import Grid, Window
+from swath.outfolder import Kind, replacing_folder
 from swath.report.figures import class_colours, panels, rgb_view, save_picture, show
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def write_check(
     """
     if find_spec("matplotlib") is None:
         raise MissingExtraError("a picture of each site", "matplotlib", "report")
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with replacing_folder(out, Kind.LABEL_CHECK, [dataset.root], overwrite=overwrite) as folder:
         for check in checks:
             _draw(folder / f"{check.site.name}.png", dataset, check)
         write_json(folder / "check.json", check_json(checks))

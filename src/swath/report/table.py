@@ -11,7 +11,7 @@ from swath.report.text import number, percent, plain
 def paper_table(report: Report, class_name: str | None = None) -> Table:
     """The paper's table of a class, `Report.table`, for the terminal."""
     table = Table(
-        title=f"Accuracy (%) and IoU of {class_name or report.classes[0]}",
+        title=escape(f"Accuracy (%) and IoU of {class_name or report.classes[0]}"),
         caption=escape(report.stands_on),
     )
     table.add_column("model")
@@ -23,7 +23,7 @@ def paper_table(report: Report, class_name: str | None = None) -> Table:
         for split in report.splits:
             scores = row.scores[split]
             cells += [percent(scores.accuracy), number(scores.iou)] if scores else ["–", "–"]
-        table.add_row(row.name, *cells)
+        table.add_row(escape(row.name), *cells)
     return table
 
 

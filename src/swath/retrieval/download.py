@@ -23,7 +23,7 @@ from swath.retrieval.offset import Offset, apply_offset, check_offset
 from swath.retrieval.remote import RemoteFile, Server, shown
 from swath.retrieval.stacitem import StacAsset, StacItem
 from swath.retrieval.wholefile import download
-from swath.scenes.raster import plan_source_window, rasterio_window, write_raster
+from swath.scenes.raster import driver_of, plan_source_window, rasterio_window, write_raster
 from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
 from swath.sites.schema import FetchSettings
 
@@ -32,9 +32,6 @@ SNOW = 11
 
 FINEST_M = 10.0
 """Pixel size of the finest bands."""
-
-JP2_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
-"""First bytes of JPEG 2000, boxed and bare."""
 
 OVERVIEW_PX = 512
 """Clouds over a site are counted on at most so many pixels a side."""
@@ -196,7 +193,7 @@ def _open_whole(server: Server, asset: StacAsset, cache: Path) -> Iterator[Datas
         cache.mkdir(parents=True, exist_ok=True)
         download(server, asset.href, path, asset.size, asset.checksum)
     try:
-        with rasterio.Env(), rasterio.open(path, driver=_driver(path)) as source:
+        with rasterio.Env(), rasterio.open(path.absolute(), driver=driver_of(path)) as source:
             yield source
     except RasterioError as error:
         path.unlink(missing_ok=True)
@@ -233,12 +230,6 @@ def _open_windows(server: Server, asset: StacAsset) -> Iterator[DatasetReader]:
         raise RemoteError(
             f"{shown(asset.href)}: not readable as a GeoTIFF ({reason_of(error)}{size})"
         ) from None
-
-
-def _driver(path: Path) -> str:
-    """The driver for a file from a server: of other formats some name further files to open."""
-    with path.open("rb") as stream:
-        return "JP2OpenJPEG" if stream.read(8).startswith(JP2_STARTS) else "GTiff"
 
 
 def _cached(asset: StacAsset, cache: Path) -> Path:

@@ -1,5 +1,6 @@
 """A fetch as a whole: dates chosen, images and OpenStreetMap brought, the sites file to build."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath.errors import InputError
+from swath.errors import InputError, OutputExistsError, Remedy
 from swath.files import sha256
 from swath.legend import read_legend
 from swath.locks import locked
@@ -20,6 +21,7 @@ from swath.retrieval.offset import Offset
 from swath.retrieval.remote import shown
 from swath.retrieval.selection import Pick
 from swath.retrieval.sitefetch import (
+    PLAN,
     Servers,
     SiteFetch,
     check_complete,
@@ -94,6 +96,7 @@ def fetch_folder(
         InputError: A site is short of dates; nothing is fetched then.
         RemoteError: A server refuses or does not recover; what has come stays, to go on from.
         BusyError: Another fetch is at work in `out`.
+        OutputExistsError: `out` has such a file, which no fetch brought.
     """
     settings, known = read_sites_file(sites), {} if replan else read_plans(out)
     legend = read_legend(settings.legend, sites.parent)
@@ -111,6 +114,7 @@ def fetch_folder(
         planned = plan(work)
         plans = planned.plans
         check_complete(plans)
+        _check_own(planned, out)
         write_plans(plans, out)
         images = _fetch_images(plans, servers, out)
         snapshots = fetch_snapshots(planned.snapshot_plans, out, work)
@@ -127,12 +131,26 @@ def fetch_folder(
     )
 
 
+def _check_own(planned: FetchFolder, out: Path) -> None:
+    """Check that the first fetch into a folder replaces no file that somebody else put there."""
+    if (out / PLAN).is_file():
+        return
+    images = [_image_path(out, plan, pick) for plan in planned.plans for pick in plan.choice.picks]
+    for path in (*images, *(plan.path(out) for plan in planned.snapshot_plans)):
+        if os.path.lexists(path):
+            raise OutputExistsError(path, ", and no fetch into this folder has begun", Remedy.ELSEWHERE)
+
+
+def _image_path(out: Path, plan: SiteFetch, pick: Pick) -> Path:
+    return out / plan.name / f"{pick.item.date}.tif"
+
+
 def _fetch_images(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tuple[Fetched, ...]:
     """Bring images to `<site>/<date>.tif`, by site, oldest first; see `fetch_folder`."""
     fetched: list[Fetched] = []
     todo = [(plan, pick) for plan in plans for pick in plan.choice.picks]
     for plan, pick in track(todo, "fetching", total=len(todo)):
-        path = out / plan.name / f"{pick.item.date}.tif"
+        path = _image_path(out, plan, pick)
         note = _ImageNote.read(path, plan.key)
         fresh = note is None or note.item != pick.item.id
         if note is None or fresh:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from swath.files import replacing
+from swath.files import write_text
 from swath.labels.source import LabelSettings
 from swath.scenes.scene import SceneSettings
 from swath.sites.moved import move_sites
@@ -59,8 +59,7 @@ def write_sites(
         return True
     if there is not None and _signed(there.partition("\n")[2]) != there:
         return False
-    with replacing(path) as temporary:
-        temporary.write_text(whole, encoding="utf-8")
+    write_text(path, whole)
     return True
 
 

@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-from swath.errors import RemoteError, SettingsError, optional_import, reason_of
+from swath.errors import RemoteError, SettingsError, optional_import, printable, reason_of
 from swath.grid import Bounds
 from swath.retrieval.credentials import TIMEOUT_S, Access, repeated
 from swath.retrieval.stacapi import StacApi
@@ -50,14 +51,26 @@ def search(
         MissingExtraError: pystac-client is not installed.
     """
     with optional_import("swath fetch", "fetch"):
+        from pystac import Link
+        from pystac.link import HREF
         from pystac_client import Client
         from pystac_client.stac_api_io import StacApiIO
+
     # What pystac-client warns of, a link that is missing say, is for those who run a server.
+    class WebOnly(StacApiIO):
+        """What a server names is asked for from servers: pystac-client reads all else as local files."""
+
+        def read_text(self, source: HREF, *args: Any, **kwargs: Any) -> str:
+            href = source.href if isinstance(source, Link) else str(source)
+            if urlsplit(href).scheme not in ("http", "https"):
+                raise ValueError(f"it names {printable(href)[:100]!r}, which is no address of a server")
+            return super().read_text(source, *args, **kwargs)
+
     api, collection = access.api, access.collection
     with _told_plainly(api, collection), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         retry = repeated(SEARCH_TRIES, SEARCH_BACKOFF_S)
-        stac_io = StacApiIO(access.headers(api.url), timeout=TIMEOUT_S, max_retries=retry)
+        stac_io = WebOnly(access.headers(api.url), timeout=TIMEOUT_S, max_retries=retry)
         client = Client.open(api.url, stac_io=stac_io)
         days = f"{start}T00:00:00Z/{end}T23:59:59Z"
         answer = client.search(collections=[collection], bbox=list(bounds), datetime=days, limit=PAGE_ITEMS)
@@ -72,7 +85,15 @@ def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
     from pystac_client.exceptions import APIError
     from requests import RequestException
 
-    nonsense = (STACError, STACTypeError, ClientTypeError, LookupError, TypeError, AttributeError)
+    nonsense = (
+        STACError,
+        STACTypeError,
+        ClientTypeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    )
     try:
         yield
     except APIError as error:

@@ -35,6 +35,10 @@ class SnapshotPlan:
     queries: tuple[Query, ...]
     key: str
 
+    def path(self, out: Path) -> Path:
+        """Where it goes, under `out`."""
+        return out / self.site / f"osm_{self.date}.osm.pbf"
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -80,7 +84,7 @@ def fetch_snapshots(plans: tuple[SnapshotPlan, ...], out: Path, work: Path) -> t
     """
     done = []
     for plan in track(plans, "fetching OpenStreetMap", total=len(plans)):
-        path = out / plan.site / f"osm_{plan.date}.osm.pbf"
+        path = plan.path(out)
         note = Note.read(path, plan.key)
         fresh = note is None
         if note is None:

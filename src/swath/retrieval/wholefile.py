@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from swath.errors import InputError, RemoteError
+from swath.files import write_text
 from swath.retrieval.remote import (
     BrokenError,
     Server,
@@ -117,7 +118,7 @@ def _append(server: Server, url: str, part: Path, note: Path, most: int) -> None
             have, size, tag = 0, header_number(answer, "Content-Length"), version_tag(answer)
             # `If-Range` takes no weak tag: it does not promise the same bytes.
             version = _Version(tag=None if tag.startswith("W/") else tag, size=size)
-            note.write_text(version.model_dump_json(), "utf-8")
+            write_text(note, version.model_dump_json())
         with part.open("ab" if have else "wb") as target:
             for piece in server.pieces(answer, most - have):
                 target.write(piece)

@@ -20,8 +20,9 @@ from rasterio.warp import reproject
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, InputError, reason_of
-from swath.files import replacing
+from swath.files import check_file, replacing
 from swath.grid import Grid, Window, transform_bounds
+from swath.scenes.checked import writing_checked
 from swath.sentinel2 import TCI_BANDS
 
 BLOCK_PX = 256
@@ -30,11 +31,19 @@ BLOCK_PX = 256
 MOST_OPEN = 128
 """Files that `OpenRasters` keeps open: far below what a process may."""
 
+LEAST_PIXEL, MOST_PIXEL = 1e-7, 10_000.0
+"""Sizes of a scene's pixels, in units of its CRS: a centimetre in degrees, ten kilometres in metres."""
+
 SAME_PX = 1e-6
 """Grids that lie so near to each other are the same."""
 
 Pixels = NDArray[Any]
 """Numbers in a file's own type."""
+
+JP2_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+"""How a JPEG 2000 file begins: with its box, or without."""
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
@@ -59,9 +68,16 @@ def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
     if source.crs is None:
         raise InputError(f"{path}: the {what} has no coordinate system; georeference it first")
     try:
-        return Grid(source.crs.to_wkt(), source.transform, source.shape)
+        grid = Grid(source.crs.to_wkt(), source.transform, source.shape)
     except GridError as error:
         raise InputError(f"{path}: {error}") from None
+    if not (min(grid.resolution) >= LEAST_PIXEL and max(grid.resolution) <= MOST_PIXEL):
+        x_size, y_size = grid.resolution
+        raise InputError(
+            f"{path}: the {what}'s pixels are {x_size:g} x {y_size:g} in the units of its coordinate system; "
+            f"expected {LEAST_PIXEL:g} to {MOST_PIXEL:g}"
+        )
+    return grid
 
 
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
@@ -104,7 +120,35 @@ def _open(path: Path) -> DatasetReader:
     with warnings.catch_warnings():
         # Whoever needs a georeference says more than rasterio's warning; see `grid_of`.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path)
+        # Absolute: what GDAL takes for the name of something else, `WMS:...` say, is a file all the same.
+        source = rasterio.open(path.absolute(), driver=driver_of(path))
+    for domain in ("OVERVIEWS", "ProxyOverviewRequest"):
+        if source.tags(ns=domain):
+            source.close()
+            raise InputError(f"{path}: its metadata name another file for its pixels; make it one file")
+    return source
+
+
+def driver_of(path: Path) -> str:
+    """GDAL's driver for a file: of the other formats some name further files, or servers, as a VRT does."""
+    with path.open("rb") as stream:
+        return "JP2OpenJPEG" if stream.read(8).startswith(JP2_STARTS) else "GTiff"
+
+
+def _check_beside(path: Path) -> None:
+    """Check what GDAL reads beside an image by itself: overviews and masks are images as well.
+
+    Raises:
+        InputError: One is of another format, which may name further files.
+    """
+    for suffix in (".ovr", ".msk", ".ovr.msk", ".msk.ovr", ".aux.xml"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            check_file(beside)
+            with beside.open("rb") as stream:
+                start = stream.read(4)
+            if not suffix.endswith(".xml") and start not in _TIFF_STARTS:
+                raise InputError(f"{beside}: GDAL takes it for a part of {path.name}, but it is no TIFF")
 
 
 def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
@@ -122,8 +166,8 @@ def _read(source: DatasetReader, window: Window | None, fill: int) -> Pixels:
 @contextmanager
 def _as_input_error(path: Path) -> Iterator[None]:
     """Has an error of reading say which file it was."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
+    _check_beside(path)
     try:
         # Env: what GDAL wants to say about a file goes to Python's log, not to stderr.
         with rasterio.Env():
@@ -261,9 +305,9 @@ def write_raster(
         "interleave": "pixel",
         **({"photometric": "RGB"} if rgb else {}),
     }
-    with replacing(path) as temporary, rasterio.open(temporary, "w", **profile) as target:
+    with replacing(path) as temporary, writing_checked(temporary, profile, path) as target:
         target.write(image)
-        target.descriptions = tuple(names)
-        target.update_tags(**(tags or {}))
+        target.file.descriptions = tuple(names)
+        target.file.update_tags(**(tags or {}))
         if colors:
-            target.write_colormap(1, {value: (*color, 255) for value, color in colors.items()})
+            target.file.write_colormap(1, {value: (*color, 255) for value, color in colors.items()})

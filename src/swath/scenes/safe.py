@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from swath.errors import InputError
 from swath.grid import Grid, Window
 from swath.progress import track
+from swath.scenes.checked import check_whole
 from swath.scenes.jp2 import Pixels, decode
 from swath.scenes.raster import plan_source_window, tiff_profile, warp_band
 from swath.scenes.safe_files import ProductFiles, find_files
@@ -198,6 +199,7 @@ def write_plain(
         if product.metadata.level == "L2A" and invalid:
             valid &= read_scl_valid(product, invalid, window)
         target.write_mask(valid)
+    check_whole(out)
     return bands, dtype
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import geopandas
 
 from swath.errors import SettingsError
-from swath.files import replacing_folder
 from swath.grid import Bounds, Grid
 from swath.labels.osm import ATTRIBUTION as OSM_ATTRIBUTION
+from swath.labels.table import write_features
+from swath.outfolder import Kind, replacing_folder
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
@@ -31,6 +32,7 @@ from swath.sites.schema import (
     SplitName,
     write_sites_file,
 )
+from swath.validation import MOST_SEED
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"
 
@@ -81,6 +83,10 @@ class PlaceSettings:
     change: bool = False
 
     def __post_init__(self) -> None:
+        if not (1 <= self.dates <= 100 and 0 <= self.seed <= MOST_SEED):
+            raise SettingsError(
+                f"expected 1 to 100 dates and a seed of 0 to {MOST_SEED}, got {self.dates} and {self.seed}"
+            )
         if not 0 <= self.cloud <= 0.9:
             raise SettingsError(f"cloud is a share of the image from 0 to 0.9, got {self.cloud:g}")
 
@@ -123,7 +129,8 @@ def simulate_place(
     """
     settings = settings or PlaceSettings()
     seed, values = settings.seed, Parameters()
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    reads = [] if osm_file is None else [osm_file]
+    with replacing_folder(out, Kind.WORLD, reads, overwrite=overwrite) as folder:
         layout = _lay_out(osm_file, settings)
         _, south, _, north = layout.grid.lonlat_bounds
         climate = draw_climate((south + north) / 2, seed)
@@ -142,11 +149,11 @@ def simulate_place(
         tables = {"truth": truth, "labels": draw_map(truth, layout, values.mapper)}
         for file, table in tables.items():
             table.attrs["attribution"] = attribution
-            table.to_parquet(folder / f"{file}.parquet")
+            write_features(folder / f"{file}.parquet", table)
         if settings.landscapes or settings.change:
             _write_roads(folder / "roads.gpkg", dated_roads(layout, days))
         stem = "invented" if osm_file is None else osm_file.name.split(".")[0]
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem) or "place"
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:100] or "place"
         _write_sites(folder, name, layout.grid, settings, attribution)
     return SimulatedPlace(name, layout.grid, days, out / "sites.yaml")
 

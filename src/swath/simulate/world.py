@@ -10,8 +10,9 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
-from swath.files import replacing, replacing_folder
+from swath.files import replacing
 from swath.grid import LONLAT, Grid
+from swath.outfolder import Kind, replacing_folder
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
@@ -150,7 +151,7 @@ def write_world(
         for name, split in splits.items()
     }
     sites_file = SitesFile(sites=sites, attribution=ATTRIBUTION)
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with replacing_folder(out, Kind.WORLD, overwrite=overwrite) as folder:
         for index, name in enumerate(track(splits, "simulating towns", len(splits))):
             _write_site(folder / name, simulate_site(seed, index, size_px, dates))
         write_sites_file(folder / "sites.yaml", sites_file, f"{ATTRIBUTION} (seed {seed}).")

@@ -7,9 +7,11 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, model_validator
 
+from swath.files import write_text
 from swath.grid import Finer
 from swath.labels.burn import Widening
 from swath.labels.source import LabelSettings
+from swath.names import Line, SiteName
 from swath.scenes.scene import SceneSettings, ShiftMetres
 from swath.sentinel2 import ImageSettings
 from swath.validation import Frozen, read_yaml
@@ -122,7 +124,7 @@ class SiteSettings(Frozen):
     fetch: FetchSettings | None = None
     split: SplitName | None = None
     regions: tuple[RegionSettings, ...] = ()
-    guard_px: int = Field(default=96, ge=0)
+    guard_px: int = Field(default=96, ge=0, le=100_000)
     bounds: tuple[float, float, float, float] | None = None
     crs: str | None = None
     labels: LabelSettings | None = None
@@ -156,12 +158,12 @@ class SitesFile(Frozen):
 
     legend: str = "roads"
     image: ImageSettings = ImageSettings()
-    resolution_m: float = Field(default=10.0, gt=0)
+    resolution_m: float = Field(default=10.0, ge=0.1, le=1000)
     finer: Finer = 1
     widening: Widening | None = None
     fetch: FetchSettings = FetchSettings()
-    sites: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], SiteSettings]
-    attribution: str = "Contains modified Copernicus Sentinel data; (c) OpenStreetMap contributors"
+    sites: dict[SiteName, SiteSettings]
+    attribution: Line = "Contains modified Copernicus Sentinel data; (c) OpenStreetMap contributors"
 
     @property
     def lines(self) -> Widening:
@@ -194,4 +196,4 @@ def write_sites_file(path: Path, settings: SitesFile, *remarks: str) -> None:
     """Write SITES.yaml with remarks above it, a comment each; what is as by default is not said."""
     values = settings.model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    path.write_text("".join(f"# {remark}\n" for remark in remarks) + text, "utf-8")
+    write_text(path, "".join(f"# {remark}\n" for remark in remarks) + text)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from swath.errors import InputError, SettingsError
+from swath.errors import GridError, InputError, SettingsError
 from swath.grid import Bounds, Grid, is_metric, normalise_crs, transform_bounds, utm_crs
 from swath.scenes.clouds import CLOUD_MODEL, choose_cloud_model
 from swath.scenes.mask import find_mask
@@ -19,6 +19,9 @@ from swath.scenes.scene import Scene, SceneSettings, read_scene
 from swath.scenes.warp import check_meets, read_on_grid
 from swath.sentinel2 import QUANTIFICATION, ImageSettings, valid_mask
 from swath.sites.schema import SitesFile
+
+MOST_SERIES_PX = 500_000_000
+"""Pixels of the grid of a series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +174,21 @@ def plan_grid(
             "metres, such as EPSG:32630, or none for the UTM zone"
         )
     if bounds is not None:
-        return Grid.from_lonlat(bounds, crs, resolution_m)
+        return _bounded(Grid.from_lonlat(bounds, crs, resolution_m))
     if crs is None:
         west, south, east, north = _overlap(scenes, "EPSG:4326")
         crs = utm_crs((west + east) / 2, (south + north) / 2)
-    return Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m)
+    return _bounded(Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m))
+
+
+def _bounded(grid: Grid) -> Grid:
+    """A grid that images are brought onto, which take memory; `GridError` if it is too large."""
+    if grid.window.size > MOST_SERIES_PX:
+        raise GridError(
+            f"a grid of {grid.height} x {grid.width} pixels; expected at most {MOST_SERIES_PX} for a site "
+            "(four whole scenes): give smaller bounds or larger pixels"
+        )
+    return grid
 
 
 def _overlap(scenes: Sequence[Scene], crs: str) -> Bounds:

@@ -5,6 +5,7 @@ import time
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from swath.progress import console
+from swath.training.module import diverged
 
 
 class Progress(Callback):
@@ -41,7 +42,12 @@ class Progress(Callback):
         self.scores = {k: float(v) for k, v in sorted(trainer.callback_metrics.items())}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The same with the training's loss, or without validation; prints the line."""
+        """The same with the training's loss, or without validation; prints the line.
+
+        Weights that the last step has broken get into no checkpoint.
+        """
+        if not all(weights.isfinite().all() for weights in pl_module.parameters()):
+            raise diverged(trainer.current_epoch)
         self.on_validation_end(trainer, pl_module)
         if not trainer.is_global_zero:
             return

@@ -1,25 +1,30 @@
 """Fitting one stage with Lightning: logs, progress, checkpoints that resume."""
 
 import logging
+import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.strategies import DDPStrategy
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
-from swath.files import finite, read_json, replacing, write_json
+from swath.errors import DivergedError, InputError, reason_of
+from swath.files import finite, read_json, write_bytes, write_json
 from swath.models.registry import count_parameters
 from swath.progress import console
 from swath.training.callbacks import Progress
-from swath.training.module import Stage
+from swath.training.module import LOSS, Stage
 from swath.training.norms import shared_norms
 from swath.training.patchmodule import PatchModule
 
@@ -30,7 +35,9 @@ CHECKPOINT = "last.ckpt"
 """Of the last whole epoch, while a stage is trained."""
 
 Scores = dict[str, float | None]
-"""Losses and scores by name; None where a training diverged."""
+"""Losses and scores by name; None for what is no finite number, as the loss of one that diverged."""
+
+_SCORES = TypeAdapter(Scores)
 
 
 def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> Scores:
@@ -45,12 +52,15 @@ def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> S
         title: How progress lines start.
 
     Returns:
-        The last logged losses and scores; None for what is no finite number (diverged).
+        The last logged losses and scores; None for what is no finite number.
+
+    Raises:
+        DivergedError: The loss is no longer finite. The network and `folder` have the weights of
+            the last whole epoch before.
+        InputError: What an earlier run left is damaged.
     """
     if (folder / WEIGHTS).is_file():
-        stage.network.load_state_dict(load_file(folder / WEIGHTS))
-        stored: Scores = read_json(folder / SCORES)
-        return stored
+        return _stored(stage.network, folder)
     folder.mkdir(parents=True, exist_ok=True)
     processes = patches.source.compute.processes
     progress, checkpoint = Progress(title), folder / CHECKPOINT
@@ -61,17 +71,76 @@ def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> S
         shared_norms(stage.network) if processes.count > 1 else nullcontext(),
     ):
         if not _ended(checkpoint, stage, progress):
-            _trainer(stage, patches, folder, progress).fit(
-                stage,
-                datamodule=patches,
-                ckpt_path=checkpoint if checkpoint.is_file() else None,
-                weights_only=True,
-            )
-    # JSON knows no NaN: a diverged training says null.
-    scores = {name: finite(value) for name, value in progress.scores.items()}
+            first = {name: value.clone() for name, value in stage.network.state_dict().items()}
+            try:
+                _fit(_trainer(stage, patches, folder, progress), stage, patches, checkpoint)
+            except DivergedError as error:
+                kept = _last_good(checkpoint, stage, first)
+                if processes.first:
+                    _keep(stage.network, folder, {**_finite(progress), LOSS: None}, progress.seconds)
+                raise DivergedError(f"{error}; training has stopped, with {kept}") from None
+    scores = _finite(progress)
     if processes.first:
         _keep(stage.network, folder, scores, progress.seconds)
     return scores
+
+
+def _finite(progress: Progress) -> Scores:
+    """The last scores; JSON knows no NaN, as that of a class that no validation site has."""
+    return {name: finite(value) for name, value in progress.scores.items()}
+
+
+def _stored(network: nn.Module, folder: Path) -> Scores:
+    """The scores of a stage that is finished; the network gets its weights.
+
+    Raises:
+        InputError: A file is damaged.
+        DivergedError: The stage was stopped since its loss was no longer finite.
+    """
+    path = folder / WEIGHTS
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise _damaged(path, error) from None
+    try:
+        scores = _SCORES.validate_python(read_json(folder / SCORES))
+    except ValidationError as error:
+        raise _damaged(folder / SCORES, error) from None
+    if scores.get(LOSS, 0.0) is None:
+        raise DivergedError(f"{folder.name}: its loss was not finite, training has stopped there")
+    return scores
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} is damaged ({reason_of(error)[:100]}); remove it to train this stage from its start"
+    )
+
+
+def _fit(trainer: Trainer, stage: Stage, patches: PatchModule, checkpoint: Path) -> None:
+    """Train; an interrupt is one, which Lightning makes an exit with code 1 of."""
+    try:
+        trainer.fit(
+            stage,
+            datamodule=patches,
+            ckpt_path=checkpoint if checkpoint.is_file() else None,
+            weights_only=True,
+        )
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from None
+
+
+def _last_good(checkpoint: Path, stage: Stage, first: Mapping[str, Tensor]) -> str:
+    """Give the network the weights of the last whole epoch, or its first ones; which, in words."""
+    if not checkpoint.is_file():
+        stage.network.load_state_dict(first)
+        return "the weights that it began with"
+    state = _read_checkpoint(checkpoint)
+    stage.load_state_dict(state["state_dict"])
+    return f"the weights after epoch {state['epoch'] + 1}"
 
 
 def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progress) -> Trainer:
@@ -116,8 +185,7 @@ def _keep(network: nn.Module, folder: Path, scores: Scores, seconds: float) -> N
     write_json(folder / SCORES, scores)
     write_json(folder / COST, {"seconds": seconds, "parameters": count_parameters(network)})
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+    write_bytes(folder / WEIGHTS, save(weights))
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -129,12 +197,23 @@ def _ended(checkpoint: Path, stage: Stage, progress: Progress) -> bool:
     """
     if not checkpoint.is_file():
         return False
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    if state["epoch"] + 1 < stage.settings.epochs:
-        return False
-    stage.load_state_dict(state["state_dict"])
-    progress.load_state_dict(state["callbacks"][progress.state_key])
+    state = _read_checkpoint(checkpoint)
+    try:
+        if state["epoch"] + 1 < stage.settings.epochs:
+            return False
+        stage.load_state_dict(state["state_dict"])
+        progress.load_state_dict(state["callbacks"][progress.state_key])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise _damaged(checkpoint, error) from None
     return True
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds
+        raise _damaged(path, error) from None
+    return state
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pytorch_lightning import seed_everything
 from torch import nn
 
 from swath.dataset.patches import measure_scaling, survey_split
+from swath.errors import DivergedError
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
 from swath.models.device import autocast
 from swath.models.network import FusionNetwork, ImageNetwork
@@ -28,7 +29,7 @@ from swath.models.trained import (
 from swath.training.calibration import calibrate
 from swath.training.compute import Compute
 from swath.training.fit import Scores, fit_stage
-from swath.training.module import FcnStage, FusionStage, SeriesStage, Stage
+from swath.training.module import LOSS, FcnStage, FusionStage, SeriesStage, Stage
 from swath.training.patchmodule import PatchModule, PatchSource
 from swath.training.trainplan import LONGEST_SERIES, TrainPlan
 
@@ -100,12 +101,14 @@ class Fitting:
         spec: The model as it is described before it is trained.
         out: The run's folder.
         title: How progress lines start.
+        stops: Why a stage was stopped whose loss was no longer finite; none is trained after it.
     """
 
     source: PatchSource
     spec: ModelSpec
     out: Path
     title: str
+    stops: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def compute(self) -> Compute:
@@ -125,7 +128,7 @@ class Fitting:
         first, patches = self.fcn_stage()
         scores = {"fcn": self._fit("fcn", first, patches)}
         fusion: FusionNetwork | None = None
-        if self.source.plan.stage != "fcn":
+        if self.source.plan.stage != "fcn" and not self.stops:
             second, patches = self.fusion_stage(first.network)
             with self._compiled(second):
                 scores["rnn"] = self._fit("rnn", second, patches)
@@ -193,4 +196,8 @@ class Fitting:
         network.unfuse_gates()
 
     def _fit(self, name: NetworkName, stage: Stage, patches: PatchModule) -> Scores:
-        return fit_stage(stage, patches, self.out / name, f"{self.title} {name}".strip())
+        try:
+            return fit_stage(stage, patches, self.out / name, f"{self.title} {name}".strip())
+        except DivergedError as error:
+            self.stops.append(str(error))
+            return {LOSS: None}

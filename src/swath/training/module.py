@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccardIndex
 
 from swath.dataset.patches import Sample
+from swath.errors import DivergedError
 from swath.legend import IGNORE
 from swath.models.head import complementary, probabilities
 from swath.models.network import FusionNetwork, ImageNetwork, SeriesNetwork, refine
@@ -17,6 +18,17 @@ from swath.training.patchmodule import PatchModule
 
 AP_BINS = 200
 """Thresholds at which the average precision of the validation is computed during training."""
+
+
+LOSS = "loss"
+"""How the training's loss is called among the scores."""
+
+
+def diverged(epoch: int) -> DivergedError:
+    """The error of a training whose numbers are no longer finite, in an epoch that counts from 0."""
+    return DivergedError(
+        f"the loss is not finite in epoch {epoch + 1}: it diverges, at too high a learning rate perhaps"
+    )
 
 
 class Stage(LightningModule):
@@ -40,7 +52,9 @@ class Stage(LightningModule):
         """One mini-batch: the loss."""
         logits, label = self.predict(batch)
         loss: Tensor = self.loss(logits, label)
-        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(label))
+        if not torch.isfinite(loss):
+            raise diverged(self.current_epoch)
+        self.log(LOSS, loss, on_step=False, on_epoch=True, batch_size=len(label))
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:

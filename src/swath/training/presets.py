@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, RootModel, ValidationError, model_validat
 
 from swath.errors import SettingsError
 from swath.models.orientations import Orientations
+from swath.models.spec import Name
 from swath.validation import Frozen, first_problem, read_yaml
 
 PresetName = Literal["paper", "best", "demo"]
@@ -17,8 +18,8 @@ PresetName = Literal["paper", "best", "demo"]
 class Phase(Frozen):
     """Epochs at one (peak) learning rate."""
 
-    learning_rate: float = Field(gt=0)
-    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=100)
+    epochs: int = Field(ge=1, le=100_000)
 
 
 class StageSettings(Frozen):
@@ -38,14 +39,14 @@ class StageSettings(Frozen):
             end (see `decay`); None keeps the last weights.
     """
 
-    phases: tuple[Phase, ...] = Field(min_length=1)
-    batches: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    patch_px: int = Field(ge=16)
+    phases: tuple[Phase, ...] = Field(min_length=1, max_length=1000)
+    batches: int = Field(ge=1, le=1_000_000)
+    batch_size: int = Field(ge=1, le=4096)
+    patch_px: int = Field(ge=16, le=8192)
     optimiser: Literal["adam", "adamw"] = "adamw"
     schedule: Literal["constant", "cosine"] = "cosine"
-    weight_decay: float = Field(default=0.01, ge=0)
-    clip: float | None = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=100)
+    clip: float | None = Field(default=1.0, gt=0, le=1e9)
     ema: float | None = Field(default=0.99, gt=0, lt=1)
 
     @property
@@ -111,16 +112,16 @@ class TrainSettings(Frozen):
         rnn: Stage 2.
     """
 
-    model: str = "unet-convlstm"
-    width: int = Field(default=32, ge=1)
-    decoder_convs: int = Field(default=1, ge=1)
-    hidden: int = Field(default=32, ge=1)
-    layers: int = Field(default=2, ge=1)
-    dates: int | None = Field(default=None, ge=1)
+    model: Name = "unet-convlstm"
+    width: int = Field(default=32, ge=1, le=512)
+    decoder_convs: int = Field(default=1, ge=1, le=16)
+    hidden: int = Field(default=32, ge=1, le=1024)
+    layers: int = Field(default=2, ge=1, le=16)
+    dates: int | None = Field(default=None, ge=1, le=1000)
     orientations: Orientations = 1
     loss_weight: float = Field(default=0.7, ge=0, le=1)
     foreground_share: float = Field(default=0.5, ge=0, le=1)
-    jitter: float = Field(default=0.0, ge=0)
+    jitter: float = Field(default=0.0, ge=0, le=10)
     clouds: float = Field(default=0.0, ge=0, le=1)
     missing: float = Field(default=0.0, ge=0, le=1)
     fcn: StageSettings

@@ -1,14 +1,16 @@
 """Training a run: stage 1, stage 2, and the model that comes out."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
+from swath.errors import DivergedError
 from swath.keys import Decided
 from swath.memory import keep_freed_memory
 from swath.models.trained import TrainedModel, save_model
 from swath.training.compute import HERE, Compute
 from swath.training.fitting import prepare
 from swath.training.processes import joined
-from swath.training.runfolder import open_run
+from swath.training.runfolder import open_run, run_folder
 from swath.training.trainplan import TrainPlan
 
 
@@ -31,18 +33,20 @@ def train(
         out: The run's folder.
         compute: Where, and by how many processes.
         resume: Go on with what is in `out`.
-        overwrite: Drop what is in `out`.
+        overwrite: Replace the run in `out`, which stays until the new one is whole.
         title: How its lines on stderr start.
 
     Returns:
         On the CPU and in evaluation mode.
 
     Raises:
-        DatasetError: The dataset lacks a split, labels or dates.
+        DatasetError: The dataset lacks a split, labels or dates; or a file of it was changed.
         SettingsError: `resume` with other settings, seed or data than the run began with; a start
             that does not fit.
         OutputExistsError: `out` holds something, and neither `resume` nor `overwrite` was given.
         WorkerError: Another process of the training is lost.
+        DivergedError: The loss is no longer finite; the last good weights are kept.
+        BusyError: Another process trains this run.
 
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
     """
@@ -55,13 +59,17 @@ def train(
     if where.type == "cpu":
         keep_freed_memory()
     if processes.first:
-        open_run(out, plan, resume=resume, overwrite=overwrite)
-    with joined(processes, where, compute.command, _shared(plan, compute)):
-        fitting = prepare(plan, out, compute, title)
+        plan.dataset.check_bytes()
+    opening = open_run(out, plan, resume=resume, overwrite=overwrite) if processes.first else nullcontext()
+    with opening, joined(processes, where, compute.command, _shared(plan, compute)):
+        folder = run_folder(out, plan, resume=resume, overwrite=overwrite)
+        fitting = prepare(plan, folder, compute, title)
         model = fitting.model()
         if processes.first:
             model = fitting.calibrated(model)
-            save_model(out, model)
+            save_model(folder, model)
+        if fitting.stops:
+            raise DivergedError(f"{folder}: {fitting.stops[0]}")
     return model
 
 

@@ -27,12 +27,13 @@ def fit(
     leave_out: Annotated[
         list[str] | None, typer.Option("--leave-out", help="Site not to look at. Repeatable.")
     ] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how days differ, on pairs of real images; every site weighs alike."""
     from swath.lab.days.dayfiles import fit_sites
 
-    fitted = fit_sites(sites_file, leave_out or (), out)
+    fitted = fit_sites(sites_file, leave_out or (), out, overwrite=overwrite)
     result = {"fit": str(out), "places": list(fitted.places), "pairs": len(fitted.changes)}
     emit(
         result | {"shift_px": fitted.shift_px, "grain_px": fitted.grain_px},

@@ -34,7 +34,6 @@ def command(
     labels, beside the mean of the dates' maps.
     """
     from swath.dataset.catalog import read_dataset
-    from swath.files import check_free
     from swath.lab.stability.robustness import SeriesFinder, measure_robustness
     from swath.lab.stability.robustness_report import (
         Subject,
@@ -44,9 +43,10 @@ def command(
     )
     from swath.mapping.predict import Predictor
     from swath.mapping.sources import check_images, select_sites
+    from swath.outfolder import Kind, check_out
 
-    check_free(out, overwrite=overwrite)
     folder, model = map_.load_run(run)
+    check_out(out, Kind.REPORT, [dataset, folder], overwrite=overwrite)
     data = read_dataset(dataset)
     check_images(data, model.spec)
     wanted = None if split == "all" else split
@@ -67,7 +67,7 @@ def command(
         stands_on=f"{data.attribution or 'data without a stated source'}; T = {series}",
     )
     report = robustness_report(trials, edges, subject, seed)
-    write_robustness(report, out, overwrite=overwrite)
+    write_robustness(report, out, [dataset, folder], overwrite=overwrite)
     content = report.as_json()
     emit(
         {"report": str(out), **{key: content[key] for key in ("thresholds", "summary", "names")}},

@@ -14,7 +14,7 @@ from shapely.geometry import box, mapping
 from swath.dataset.patches import measure_scaling
 from swath.dataset.site import Dataset
 from swath.errors import ModelError
-from swath.files import replacing_folder, write_json
+from swath.files import write_json
 from swath.grid import Window
 from swath.lab.baselines.methods import METHODS, Classifier
 from swath.lab.baselines.sample import PixelSample, draw_sample, stack_dates
@@ -30,6 +30,7 @@ from swath.maps.rasters import (
 )
 from swath.maps.sitemaps import SiteMaps, encode_pmap
 from swath.maps.vectors import write_vectors
+from swath.outfolder import Kind, replacing_folder
 from swath.progress import track
 from swath.scaling import Scaling
 from swath.sentinel2 import valid_mask
@@ -147,7 +148,7 @@ def map_pixels(model: PixelModel, series: Series, out: Path) -> SiteMaps:
             f"{len(series.dates)}; give that many"
         )
     home = out / series.site
-    with replacing_folder(home, overwrite=True) as folder:
+    with replacing_folder(home, Kind.MAPS, overwrite=True) as folder:
         maps = SiteMaps(
             folder=folder,
             site=series.site,

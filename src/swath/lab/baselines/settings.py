@@ -29,5 +29,5 @@ class PixelSettings(Frozen):
     """
 
     method: MethodName
-    pixels: int = Field(default=10_000, ge=10)
-    dates: int | None = Field(default=None, ge=1)
+    pixels: int = Field(default=10_000, ge=10, le=10_000_000)
+    dates: int | None = Field(default=None, ge=1, le=1000)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swath.evaluation.candidate import Candidate
-from swath.files import replacing, write_json
+from swath.files import replacing, write_json, write_text
 from swath.lab.comparison.board import Board, BoardPair, BoardRow, Gain, Spread
 from swath.lab.comparison.tally import label_of
 from swath.report.text import interval, markdown, number, signed
@@ -39,8 +39,7 @@ def write_board(board: Board, out: Path) -> None:
         out: The folder.
     """
     write_json(out / "leaderboard.json", board.as_json())
-    with replacing(out / "leaderboard.md") as temporary:
-        temporary.write_text(board_text(board), encoding="utf-8")
+    write_text(out / "leaderboard.md", board_text(board))
     with replacing(out / "leaderboard.png") as temporary:
         _draw(board, temporary)
     if _several_lengths(board):

@@ -4,11 +4,11 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from swath.errors import Remedy, SettingsError
+from swath.errors import DivergedError, Remedy, SettingsError
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import score_class
 from swath.evaluation.measurement import Unit
@@ -167,7 +167,8 @@ def _map_network(cell: Cell, folders: CellFolders, compute: Compute) -> _Effort:
         plan = dataclasses.replace(plan, start=start)
     if difference_to_run(folders.run, plan) is not None:
         shutil.rmtree(folders.run)  # begun with other settings and never finished
-    folders.store.train(plan, folders.run, compute, cell.name)
+    with suppress(DivergedError):  # it has left its last good weights, and is counted
+        folders.store.train(plan, folders.run, compute, cell.name)
     model = load_model(folders.run)
     costs = {path.parent.name: read_json(path) for path in sorted(folders.run.glob(f"*/{COST}"))}
     seconds |= {name: float(cost["seconds"]) for name, cost in costs.items()}

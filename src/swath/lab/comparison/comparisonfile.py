@@ -16,7 +16,7 @@ from swath.lab.comparison.cells import Cell, Comparison, Fold, Model
 from swath.lab.comparison.pretraining import Pretraining
 from swath.legend import LegendClass
 from swath.training.presets import PresetName, TrainSettings, change, preset
-from swath.validation import Frozen, first_problem, read_yaml
+from swath.validation import Frozen, Seed, first_problem, read_yaml
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 """Names become folders."""
@@ -111,7 +111,7 @@ class ComparisonFile(Frozen):
     folds: tuple[FoldEntry, ...] = ()
     series: Literal["last", "all"] = "last"
     until: dt.date | None = None
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     baseline: str | None = None
     class_name: str | None = None
 

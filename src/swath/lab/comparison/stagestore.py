@@ -1,15 +1,17 @@
 """Finished first stages by what decided them, so that no two cells train the same."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from swath.files import replacing_folder
+from swath.errors import BusyError, OutputExistsError
 from swath.keys import Decided
 from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import TrainedModel
+from swath.outfolder import Kind, replacing_folder
 from swath.training.compute import HERE, Compute
 from swath.training.fit import COST, SCORES, WEIGHTS
 from swath.training.presets import TrainSettings
@@ -36,18 +38,21 @@ class StageStore:
 
         Args:
             plan: What to train.
-            out: The run's folder; what is there of no run is dropped.
+            out: The run's folder.
             compute: Where.
             title: How its lines on stderr start.
         """
-        open_run(out, plan, resume=True, overwrite=True)
         stage, place = out / "fcn", self.folder / decided_first_stage(plan, compute).key[:16]
-        if place.is_dir() and not stage.exists():
-            with replacing_folder(stage, overwrite=False) as folder:
-                shutil.copytree(place, folder, dirs_exist_ok=True)
+        with open_run(out, plan, resume=True, overwrite=False):
+            if place.is_dir() and not stage.exists():
+                with replacing_folder(stage, Kind.STAGE, overwrite=False) as folder:
+                    shutil.copytree(place, folder, dirs_exist_ok=True)
         model = train(plan, out, compute, resume=True, title=title)
         if not plan.whole_series and not place.is_dir():
-            with replacing_folder(place, overwrite=False) as folder:
+            with (
+                suppress(OutputExistsError, BusyError),  # another cell keeps the same
+                replacing_folder(place, Kind.STAGE, overwrite=False) as folder,
+            ):
                 for name in (WEIGHTS, SCORES, COST):  # no logs
                     shutil.copy2(stage / name, folder / name)
         return model

@@ -8,10 +8,11 @@ import numpy as np
 import yaml
 
 from swath.errors import InputError, SettingsError
-from swath.files import replacing_folder, write_json
+from swath.files import write_json, write_text
 from swath.lab.days.dayfit import Fit, fit_days
 from swath.lab.days.makedays import make_days
 from swath.lab.realism.siteimages import BANDS
+from swath.outfolder import Kind, check_out_file, replacing_folder
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
@@ -25,17 +26,19 @@ _BRIGHTEST = 30_000
 """Reflectance x 10000: the largest number that is written."""
 
 
-def fit_sites(sites_file: Path, leave_out: Collection[str], out: Path) -> Fit:
+def fit_sites(sites_file: Path, leave_out: Collection[str], out: Path, *, overwrite: bool = False) -> Fit:
     """Fit the changes from day to day on the sites of a file, and write them as JSON.
 
     Args:
         sites_file: As `swath build` takes it; sites need no labels.
         leave_out: Sites that are not looked at.
         out: The file to write.
+        overwrite: Whether it may be replaced.
 
     Raises:
         SettingsError: The file breaks the format, or has no such site.
         InputError: An image cannot be read; no site has two.
+        OutputExistsError: `out` is there and may not be replaced.
     """
     settings = _read(sites_file, leave_out)
     planned = [
@@ -43,6 +46,7 @@ def fit_sites(sites_file: Path, leave_out: Collection[str], out: Path) -> Fit:
         for name in settings.sites
         if name not in leave_out
     ]
+    check_out_file(out, [sites_file, *_images(planned)], overwrite=overwrite)
     fit = fit_days(
         [(series.name, *read_series(series, BANDS)) for series in track(planned, "reading pairs of days")]
     )
@@ -101,7 +105,8 @@ def make_sites(
         if not names or name in names
     ]
     dates = {series.name: _dates_between(series, count) for series in planned}
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    reads = [sites_file, *_images(planned)]
+    with replacing_folder(out, Kind.WORLD, reads, overwrite=overwrite) as folder:
         for number, series in enumerate(track(planned, "making days")):
             _make_site(series, fit, dates[series.name], seed * 1000 + number, folder, settings)
         _write_sites(move_sites(settings, sites_file.parent, out), dates, folder)
@@ -116,6 +121,10 @@ def _read(sites_file: Path, names: Collection[str]) -> SitesFile:
             f"{sites_file} has no site {unknown[0]!r}; its sites are {', '.join(settings.sites)}"
         )
     return settings
+
+
+def _images(planned: Sequence[SceneSeries]) -> list[Path]:
+    return [scene.path for series in planned for scene in series.scenes]
 
 
 def _dates_between(series: SceneSeries, count: int) -> list[dt.date]:
@@ -162,4 +171,4 @@ def _write_sites(moved: SitesFile, names: Collection[str], folder: Path) -> None
     values = moved.model_copy(update={"sites": sites}).model_dump(mode="json", exclude_defaults=True)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     head = "# Made by swath lab days: the real images and, beside them, days that never were.\n"
-    (folder / "sites.yaml").write_text(head + text, "utf-8")
+    write_text(folder / "sites.yaml", head + text)

@@ -10,12 +10,13 @@ from pydantic import Field
 from swath.evaluation.candidate import Candidate, names_of
 from swath.evaluation.evidence import Edges
 from swath.evaluation.row import Interval, Score
-from swath.files import replacing_folder, write_json
+from swath.files import write_json, write_text
 from swath.lab.stability.imagery import CLOUD_SHARE
 from swath.lab.stability.perturbation import Change
 from swath.lab.stability.robustness import SCORES, OutputScores, Trial
 from swath.metrics.bootstrap import interval
 from swath.metrics.histogram import threshold
+from swath.outfolder import Kind, replacing_folder
 from swath.report.text import interval as bounds
 from swath.report.text import markdown, number, percent, signed
 from swath.validation import Written
@@ -283,15 +284,19 @@ def _mean_interval(by_site: Sequence[Sequence[Pair]], name: str) -> Interval | N
     return interval(np.mean(means, axis=0))
 
 
-def write_robustness(report: RobustnessReport, out: Path, *, overwrite: bool) -> None:
+def write_robustness(
+    report: RobustnessReport, out: Path, reads: Sequence[Path] = (), *, overwrite: bool
+) -> None:
     """Write robustness.json and robustness.md into a folder, which is whole or absent.
+
+    `reads` is what the report was made from.
 
     Raises:
         OutputExistsError: `out` exists and may not be replaced.
     """
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with replacing_folder(out, Kind.REPORT, reads, overwrite=overwrite) as folder:
         write_json(folder / f"{REPORT}.json", report.as_json())
-        (folder / f"{REPORT}.md").write_text(robustness_text(report), encoding="utf-8")
+        write_text(folder / f"{REPORT}.md", robustness_text(report))
 
 
 def robustness_text(report: RobustnessReport) -> str:
