@@ -17,7 +17,6 @@ from swath.mapping.mapplan import SitePlan, plan_series
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import join_attributions, scene_series
 from swath.models.trained import load_model
-from swath.outfolder import MARK
 from swath.sentinel2 import ImageSettings
 
 

@@ -23,14 +23,14 @@ def command(
     from rich.console import Console
     from rich.segment import Segments
 
-    from swath.files import check_free
+    from swath.outfolder import check_out_file
     from swath.viewer.show import blocks, picture, write_picture
 
     if out is None:
         side = width or max(8, min(shutil.get_terminal_size().columns, 120))
         Console(color_system="truecolor").print(Segments(blocks(picture(file, side))), end="")
         return
-    check_free(out, overwrite=overwrite)
+    check_out_file(out, [file], overwrite=overwrite)
     shown = picture(file, width or 1024)
     write_picture(out, shown)
     _, height, wide = shown.shape

@@ -14,6 +14,7 @@ from swath.maps.manifest import read_manifest
 from swath.maps.rasters import Raster, writing_rasters
 from swath.maps.sitemaps import SiteMaps
 from swath.models.spec import ModelSpec
+from swath.outfolder import mark_more
 from swath.sentinel2 import TCI_BANDS, valid_mask
 
 STRIP_PX = 512
@@ -52,6 +53,7 @@ def write_images(maps: SiteMaps, series: Series, spec: ModelSpec, scratch: Path)
                 share = (pixels[bands] - low) / np.maximum(high - low, 1)
                 shown = np.where(valid_mask(pixels), 1 + 254 * np.clip(share, 0, 1), 0)
                 write(strip, [np.rint(shown).astype(np.uint8)])
+        mark_more(maps.folder, [raster.name])
         (scratch / raster.name).replace(maps.folder / raster.name)
 
 

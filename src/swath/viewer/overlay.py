@@ -13,16 +13,20 @@ import pyogrio
 import shapely
 from pandas.api.types import is_float_dtype, is_numeric_dtype
 from pydantic import JsonValue
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError
+from shapely.errors import GEOSException
 
 from swath.errors import InputError, reason_of
+from swath.files import check_file
 from swath.grid import Bounds, Grid, transform_bounds
+from swath.labels.features import OGR_SUFFIXES, PARQUET_SUFFIXES
+from swath.labels.vectorfile import check_vector_file
 from swath.maps.sitemaps import SiteMaps
 from swath.maps.styles import STYLES_TABLE
 
 Role = Literal["roads", "osm", "candidate", "missing", "both", "new", "gone", "other"]
 
-SUFFIXES = (".gpkg", ".geojson", ".parquet", ".fgb", ".shp")
+SUFFIXES = (*OGR_SUFFIXES, *PARQUET_SUFFIXES)
 """Vector files that are shown; of files that differ by suffix only, the first of these."""
 
 _ROLES: tuple[tuple[str, Role], ...] = (
@@ -164,20 +168,20 @@ def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
 
 def _layers_of(path: Path) -> list[str | None]:
     """The layers of a vector file; None: the only one of a format without names."""
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() in PARQUET_SUFFIXES:
         return [None]
     with _readable(path):
-        return [name for name, _ in pyogrio.list_layers(path) if name != STYLES_TABLE]
+        return [name for name, _ in pyogrio.list_layers(path.absolute()) if name != STYLES_TABLE]
 
 
 def _describe(path: Path, layer: str | None, title: str) -> Overlay | None:
     """What a layer of a file is; None where it has no places."""
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() in PARQUET_SUFFIXES:
         frame = _read(path, None, None)
         columns, count, crs = list(frame.columns), len(frame), frame.crs
     else:
         with _readable(path):
-            facts = pyogrio.read_info(path, layer=layer, force_feature_count=True)
+            facts = pyogrio.read_info(path.absolute(), layer=layer, force_feature_count=True)
         if facts["geometry_type"] is None:
             return None
         columns, count, crs = list(facts["fields"]), int(facts["features"]), facts["crs"]
@@ -193,16 +197,19 @@ def _describe(path: Path, layer: str | None, title: str) -> Overlay | None:
 
 def _read(path: Path, layer: str | None, box: Bounds | None) -> gpd.GeoDataFrame:
     with _readable(path):
-        if path.suffix.lower() == ".parquet":
+        if path.suffix.lower() in PARQUET_SUFFIXES:
             frame = gpd.read_parquet(path)
             return frame if box is None else frame[frame.intersects(shapely.box(*box))]
-        return gpd.read_file(path, layer=layer, bbox=box, fid_as_index=True)
+        return gpd.read_file(path.absolute(), layer=layer, bbox=box, fid_as_index=True)
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """A block that reads a vector file; what GDAL or Arrow say becomes an InputError."""
+    check_file(path)
     try:
+        if path.suffix.lower() in OGR_SUFFIXES:
+            check_vector_file(path)
         yield
-    except (DataSourceError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a vector file: {reason_of(error)}") from None
+    except (DataSourceError, DataLayerError, GEOSException, OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as vector features ({reason_of(error)})") from None

@@ -8,10 +8,10 @@ from string import Template
 
 from pydantic import JsonValue
 
-from swath.errors import OutputExistsError
-from swath.files import replacing
+from swath.files import write_text
 from swath.grid import Grid
 from swath.maps.styles import DATE_RAMP, LINE_RAMP, RAMP
+from swath.outfolder import check_out_file
 from swath.progress import track
 from swath.viewer.overlay import Overlay, geojson
 from swath.viewer.pictures import embed, plan_factors
@@ -68,12 +68,11 @@ def write_page(
         OutputExistsError: `out` exists and `overwrite` is False.
         DatasetError, InputError: As of `read_exhibition`.
     """
-    if out.exists() and not overwrite:
-        raise OutputExistsError(out)
     shown = read_exhibition(folders, beside)
+    reads = [place.maps.folder for place in shown.places]
+    check_out_file(out, [*reads, *beside], overwrite=overwrite)
     page = render(shown.title, embedded_content(shown), live=False)
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(out, page)
     return out
 
 

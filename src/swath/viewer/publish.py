@@ -13,6 +13,7 @@ from swath.maps.project import desktop_files
 from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.models.spec import ModelSpec
 from swath.models.trained import load_model
+from swath.outfolder import mark_more
 from swath.scenes.scene import SceneSettings
 from swath.sites.series import find_scenes
 from swath.viewer.images import write_images
@@ -71,7 +72,9 @@ def publish_series(out: Path, mapped: Sequence[Series], spec: ModelSpec) -> Path
             for series in mapped:
                 maps = sites[series.site]
                 write_images(maps, series, spec, scratch)
-                for name, content in desktop_files(maps).items():
+                desktop = desktop_files(maps)
+                mark_more(maps.folder, desktop)
+                for name, content in desktop.items():
                     (scratch / name).write_bytes(content)
                     (scratch / name).replace(maps.folder / name)
             write_page([out], scratch / PAGE_NAME).replace(out / PAGE_NAME)

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from swath.errors import InputError
-from swath.files import replacing
+from swath.files import write_bytes
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE
 from swath.maps.styles import LINE_RAMP, RAMP
 from swath.picture import png, ramp_color, thumbnail
@@ -49,8 +49,7 @@ def picture(path: Path, side_px: int) -> Picture:
 
 def write_picture(path: Path, shown: Picture) -> None:
     """Write a picture as PNG."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(png(shown))
+    write_bytes(path, png(shown))
 
 
 def blocks(shown: Picture) -> list[Segment]:
