@@ -199,7 +199,7 @@ def test_kills_while_updating_lose_nothing(map_days: Any, days: list[Path], tmp_
     expected = digests(tmp_path / "whole")
     before = digests(start)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mapping.test_resume", "swath.mapping.update", "swath.cli.update"])
+    context.set_forkserver_preload(["mapping.test_resume", "swath.viewer.publish", "swath.cli.update"])
     moments = random.Random(5)
     killed = tmp_path / "killed"
     shutil.copytree(start, killed)

@@ -214,7 +214,6 @@ def command(
 
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_request
-    from swath.viewer.publish import publish
     from swath.workers import Workers
 
     options = MapOptions(
@@ -230,7 +229,7 @@ def command(
     _, model = load_run(arguments.run)
     request = arguments.request(options.workers)
     done = map_request(request, model, out, options)
-    shown = publish(out, request, model.spec) if page else None
+    shown = _publish(out, request, model) if page else None
     emit(
         {
             "maps": str(out),
@@ -240,6 +239,12 @@ def command(
         as_json,
         [*(line(mapped) for mapped in done), f"maps: {out}", *([f"page: {shown}"] if shown else [])],
     )
+
+
+def _publish(out: Path, request: "Request", model: "TrainedModel") -> Path:
+    from swath.viewer.publish import publish
+
+    return publish(out, request, model.spec)
 
 
 def read_orientations(text: Literal["1", "8"] | None) -> Literal[1, 8] | None:

@@ -121,7 +121,9 @@ def vector_files(path: Path) -> list[Path]:
     """
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         return [path]
-    files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES] if path.is_dir() else []
+    # What ends in .json may be anything, and is shown only where it is named itself.
+    shown = set(SUFFIXES) - {".json"}
+    files = [file for file in path.iterdir() if file.suffix.lower() in shown] if path.is_dir() else []
     if not files:
         raise InputError(f"{path}: no vector file ({', '.join(SUFFIXES)}), nor a folder with one")
     order = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}

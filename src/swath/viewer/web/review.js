@@ -36,9 +36,14 @@ class Review {
     }
   }
 
-  async send(decision) {
-    const answer = await fetch("decisions", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(decision) });
-    if (!answer.ok) throw new Error(await answer.text());
+  /** One after the other: the last word on a line must arrive last. */
+  send(decision) {
+    const sent = (this.last ?? Promise.resolve()).then(async () => {
+      const answer = await fetch("decisions", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(decision) });
+      if (!answer.ok) throw new Error(await answer.text());
+    });
+    this.last = sent.catch(() => {});
+    return sent;
   }
 
   /** All decided features of a source as GeoJSON, in longitude and latitude. */
