@@ -188,7 +188,7 @@ def test_what_is_decided_is_kept(browser: "Browser", address: str, town: SiteMap
         page.keyboard.press("r")
         page.wait_for_function("document.querySelectorAll('.line.reject').length === 1")
         assert page.inner_text("#progress") == "2 of 3 decided"
-        page.wait_for_load_state("networkidle")
+        page.evaluate("review.last")
     kept = gpd.read_file(town.folder.parent / "decisions.gpkg").sort_values("decided")
     assert sorted(kept["verdict"]) == ["accept", "reject"]
     assert kept.set_index("verdict").loc["reject", "note"] == "a track"

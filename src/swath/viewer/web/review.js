@@ -39,7 +39,7 @@ class Review {
   /** One after the other: the last word on a line must arrive last. */
   send(decision) {
     const sent = (this.last ?? Promise.resolve()).then(async () => {
-      const answer = await fetch("decisions", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(decision) });
+      const answer = await fetch("decisions", { method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body: JSON.stringify(decision) });
       if (!answer.ok) throw new Error(await answer.text());
     });
     this.last = sent.catch(() => {});
