@@ -61,7 +61,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [
         shapely.LineString([(left + 100, y), (left + 900, y)]) for y in (top - 500, top - 900, bottom + 700)
     ]
-    table = {"rank": [2, 1, 3], "p_mean": [0.5, 0.9, 0.25], "length_m": [800.0, 800.0, 800.0]}
+    table = {"rank": [2, 1, 3], "confidence": [0.5, 0.9, 0.25], "length_m": [800.0, 800.0, 800.0]}
     candidates = gpd.GeoDataFrame(table, geometry=lines, crs=GRID.crs).to_crs(4326)
     candidates.to_file(folder / "candidates.gpkg", layer="candidates")
     roads = gpd.GeoDataFrame({"highway": ["primary"] * 3}, geometry=lines, crs=GRID.crs)

@@ -10,7 +10,7 @@ from pyproj import CRS
 
 from swath.maps.images import image_paths
 from swath.maps.sitemaps import SiteMaps
-from swath.maps.styles import QGIS_VERSION, raster_style, style_files, vector_style
+from swath.maps.styles import QGIS_VERSION, raster_style, style_files, vector_layers, vector_style
 
 PROJECT_NAME = "site.qgz"
 
@@ -33,10 +33,8 @@ def project_file(maps: SiteMaps) -> bytes:
         maps: The maps; pictures of images that lie beside them belong to the project, too.
     """
     project = _Project(maps)
-    for c in maps.legend.foreground:
-        source = f"./{maps.gpkg_path.name}|layername={c.name}"
-        kind = "Line" if c.geometry == "line" else "Polygon"
-        project.add_vector(source, c.name, kind, vector_style(c))
+    for package, layer in vector_layers(maps.folder):
+        project.add_vector(package, layer)
     images = image_paths(maps)
     project.add_raster(maps.classes_path, "Classes")
     project.add_raster(maps.fused_path, "Probability, all dates", shown=not images)
@@ -71,10 +69,13 @@ class _Project:
         )
         enabled.text = "1"
 
-    def add_vector(self, source: str, title: str, kind: str, style: ET.Element) -> None:
-        facts = {"type": "vector", "geometry": kind}
-        layer = self._add(f"lines_{title}", source, title.capitalize(), "ogr", facts, None, shown=True)
-        layer.append(style)
+    def add_vector(self, package: Path, name: str) -> None:
+        style = vector_style(package, name, self._maps.legend)
+        line = style.get("type") == "graduatedSymbol"
+        facts = {"type": "vector", "geometry": "Line" if line else "Polygon"}
+        source = f"./{package.name}|layername={name}"
+        title = name.replace("_", " ").capitalize()
+        self._add(f"vectors_{name}", source, title, "ogr", facts, None, shown=line).append(style)
 
     def add_raster(self, path: Path, title: str, group: str | None = None, *, shown: bool = False) -> None:
         facts = {"type": "raster"}

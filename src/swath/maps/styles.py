@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pyogrio
 
-from swath.legend import LegendClass
+from swath.legend import Legend, LegendClass
 from swath.maps.images import image_paths
 from swath.maps.sitemaps import SiteMaps
 from swath.picture import hex_color, ramp_color
@@ -78,27 +78,44 @@ def raster_style(path: Path, maps: SiteMaps) -> ET.Element:
     return pipe
 
 
-def vector_style(c: LegendClass) -> ET.Element:
-    """The `renderer-v2` of a class's vectors, coloured by their column `probability`, 0..1."""
-    renderer = ET.Element(
-        "renderer-v2",
-        {
-            "type": "graduatedSymbol",
-            "attr": "probability",
-            "graduatedMethod": "GraduatedColor",
-            "symbollevels": "0",
-            "forceraster": "0",
-            "enableorderby": "0",
-        },
-    )
+def vector_layers(folder: Path) -> list[tuple[Path, str]]:
+    """The files and layers of MAPS/<site> that hold the map as lines or areas."""
+    packages = [path for path in (folder / "roads.gpkg", folder / "landcover.gpkg") if path.is_file()]
+    return [
+        (path, name)
+        for path in packages
+        for name, kind in pyogrio.list_layers(path)
+        if kind is not None and "Point" not in kind
+    ]
+
+
+def vector_style(package: Path, layer: str, legend: Legend) -> ET.Element:
+    """The `renderer-v2` of a layer: lines coloured by their probability, areas by their class."""
+    facts = pyogrio.read_info(package, layer=layer)
+    if "Line" in facts["geometry_type"]:
+        return _by_probability("p_mean" if "p_mean" in facts["fields"] else "probability")
+    return _by_class(legend)
+
+
+def _by_probability(column: str) -> ET.Element:
+    facts = {"type": "graduatedSymbol", "attr": column, "graduatedMethod": "GraduatedColor"}
+    renderer = ET.Element("renderer-v2", facts | {"symbollevels": "0", "forceraster": "0"})
     ranges, symbols = ET.SubElement(renderer, "ranges"), ET.SubElement(renderer, "symbols")
     for step in range(STEPS):
         low, high = step / STEPS, (step + 1) / STEPS
-        label = f"{low:.1f} to {high:.1f}"
-        fields = {"symbol": str(step), "label": label, "render": "true"}
+        fields = {"symbol": str(step), "label": f"{low:.1f} to {high:.1f}", "render": "true"}
         ET.SubElement(ranges, "range", {"lower": f"{low:.6f}", "upper": f"{high:.6f}", **fields})
-        color = ",".join(map(str, (*ramp_color(LINE_RAMP, step / (STEPS - 1)), 255)))
-        _symbol(symbols, step, c.geometry == "line", color)
+        _symbol(symbols, step, line=True, color=ramp_color(LINE_RAMP, step / (STEPS - 1)))
+    return renderer
+
+
+def _by_class(legend: Legend) -> ET.Element:
+    renderer = ET.Element("renderer-v2", {"type": "categorizedSymbol", "attr": "class"})
+    categories, symbols = (ET.SubElement(renderer, name) for name in ("categories", "symbols"))
+    for c in legend.foreground:
+        shown = {"symbol": str(c.id), "value": c.name, "label": c.name, "render": "true", "type": "string"}
+        ET.SubElement(categories, "category", shown)
+        _symbol(symbols, c.id, line=False, color=c.rgb)
     return renderer
 
 
@@ -108,26 +125,26 @@ def style_files(maps: SiteMaps) -> dict[str, bytes]:
     return {path.with_suffix(".qml").name: _qml(raster_style(path, maps)) for path in paths}
 
 
-def write_layer_styles(package: Path, classes: Sequence[LegendClass], day: dt.date) -> None:
-    """Write the styles of a GeoPackage's layers into it, one a class, as QGIS keeps its own.
+def write_layer_styles(package: Path, layers: Sequence[str], legend: Legend, day: dt.date) -> None:
+    """Write the styles of a GeoPackage's layers into it, as QGIS keeps its own.
 
     Args:
-        package: The GeoPackage, with a layer a class.
-        classes: Of the layers.
+        package: The GeoPackage.
+        layers: Those that get a style.
+        legend: Of the classes.
         day: When the styles are said to have been made.
     """
     rows = [
         {
             **dict.fromkeys(STYLE_COLUMNS, ""),
-            "f_table_name": c.name,
-            "f_geometry_column": pyogrio.read_info(package, layer=c.name)["geometry_name"],
+            "f_table_name": layer,
+            "f_geometry_column": pyogrio.read_info(package, layer=layer)["geometry_name"],
             "styleName": "swath",
-            "styleQML": _qml(vector_style(c)).decode(),
+            "styleQML": _qml(vector_style(package, layer, legend)).decode(),
             "useAsDefault": True,
-            "description": "by probability",
             "update_time": f"{day}T00:00:00.000Z",
         }
-        for c in classes
+        for layer in layers
     ]
     pyogrio.write_dataframe(pd.DataFrame(rows), package, layer=STYLES_TABLE, driver="GPKG", append=True)
 
@@ -163,12 +180,13 @@ def _shaded(pipe: ET.Element, band: int, low: float, high: float, ramp: Sequence
         ET.SubElement(shader, "item", {"value": value, "color": color, "label": value, "alpha": "255"})
 
 
-def _symbol(symbols: ET.Element, number: int, line: bool, color: str) -> None:
+def _symbol(symbols: ET.Element, number: int, *, line: bool, color: tuple[int, int, int]) -> None:
     kind, layer = ("line", "SimpleLine") if line else ("fill", "SimpleFill")
     symbol = ET.SubElement(symbols, "symbol", {"type": kind, "name": str(number), "alpha": "1"})
-    options = {"line_color": color, "line_width": "0.5", "capstyle": "round", "joinstyle": "round"}
+    rgba = ",".join(map(str, (*color, 255)))
+    options = {"line_color": rgba, "line_width": "0.5", "capstyle": "round", "joinstyle": "round"}
     if not line:
-        options = {"color": color, "outline_style": "no"}
+        options = {"color": rgba, "outline_style": "no"}
     made = ET.SubElement(symbol, "layer", {"class": layer, "enabled": "1", "locked": "0", "pass": "0"})
     box = ET.SubElement(made, "Option", {"type": "Map"})
     for name, value in options.items():

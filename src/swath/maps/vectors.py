@@ -75,7 +75,7 @@ def write_vectors(maps: SiteMaps) -> None:
         with pq.ParquetFile(table) as source, _dated(maps.dates[-1]):
             for c in maps.legend.foreground:
                 _write_layer(package, maps, grid, c, source, groups[c.name])
-            write_layer_styles(package, maps.legend.foreground, maps.dates[-1])
+            write_layer_styles(package, [c.name for c in maps.legend.foreground], maps.legend, maps.dates[-1])
             counts = {
                 c.name: sum(source.metadata.row_group(group).num_rows for group in groups[c.name])
                 for c in maps.legend.foreground

@@ -22,9 +22,9 @@ from swath.grid import Bounds, Grid, transform_bounds
 from swath.labels.features import OGR_SUFFIXES, PARQUET_SUFFIXES
 from swath.labels.vectorfile import check_vector_file
 from swath.maps.sitemaps import SiteMaps
-from swath.maps.styles import STYLES_TABLE
+from swath.maps.styles import STYLES_TABLE, vector_layers
 
-Role = Literal["roads", "osm", "candidate", "missing", "both", "new", "gone", "other"]
+Role = Literal["roads", "areas", "osm", "candidate", "missing", "both", "new", "gone", "other"]
 
 SUFFIXES = (*OGR_SUFFIXES, *PARQUET_SUFFIXES)
 """Vector files that are shown; of files that differ by suffix only, the first of these."""
@@ -42,7 +42,7 @@ _ROLES: tuple[tuple[str, Role], ...] = (
 )
 """Part of a layer's name -> what it is; the first that fits."""
 
-_RANKS = ("rank", "confidence", "p_mean")
+_RANKS = ("rank", "confidence")
 """Columns that say which feature to look at first."""
 
 MOST_RANKED = 2_000
@@ -103,12 +103,7 @@ def site_overlays(maps: SiteMaps, beside: Sequence[Path]) -> tuple[Overlay, ...]
         InputError: A file cannot be read.
     """
     grid = maps.grid
-    kinds = {"line": "lines", "area": "areas"}
-    own = [
-        _describe(maps.gpkg_path, c.name, f"{c.name.replace('_', ' ').capitalize()} {kinds[c.geometry]}")
-        for c in maps.legend.foreground
-        if c.geometry in kinds
-    ]
+    own = [_describe(path, layer, _title(layer)) for path, layer in vector_layers(maps.folder)]
     others = [overlay for path in beside for overlay in _overlays_of(path, grid)]
     return tuple(overlay for overlay in (*own, *others) if overlay is not None)
 
@@ -161,11 +156,16 @@ def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
     for file in vector_files(path):
         layers = _layers_of(file)
         for layer in layers:
-            title = (file.stem if layer is None or len(layers) == 1 else layer).replace("_", " ")
-            overlay = _describe(file, layer, title.capitalize())
+            overlay = _describe(file, layer, _title(layer if layer and len(layers) > 1 else file.stem))
             if overlay is not None and not overlay.read(grid).empty:
                 overlays.append(overlay)
     return overlays
+
+
+def _title(name: str) -> str:
+    """A layer's name as people write it."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def _layers_of(path: Path) -> list[str | None]:
@@ -181,17 +181,23 @@ def _describe(path: Path, layer: str | None, title: str) -> Overlay | None:
     if path.suffix.lower() in PARQUET_SUFFIXES:
         frame = _read(path, None, None)
         columns, count, crs = list(frame.columns), len(frame), frame.crs
+        kind = ""
     else:
         with _readable(path):
             facts = pyogrio.read_info(path.absolute(), layer=layer, force_feature_count=True)
         if facts["geometry_type"] is None:
             return None
         columns, count, crs = list(facts["fields"]), int(facts["features"]), facts["crs"]
+        kind = facts["geometry_type"]
     if crs is None:
         raise InputError(f"{path} has no coordinate system; give it one")
-    own = path.name == "roads.gpkg"
+    own = path.name in ("roads.gpkg", "landcover.gpkg")
     name = f"{path.stem} {layer or ''}".lower()
-    role: Role = "roads" if own else next((role for part, role in _ROLES if part in name), "other")
+    role: Role = (
+        ("areas" if "Polygon" in kind else "roads")
+        if own
+        else next((role for part, role in _ROLES if part in name), "other")
+    )
     ranked = not own and any(column in columns for column in _RANKS)
     key = path.stem if layer in (None, path.stem) else f"{path.stem}-{layer}"
     return Overlay(key.replace(" ", "_"), title, path, layer, role, count, ranked, str(crs))

@@ -55,7 +55,7 @@ function fillLayers(state) {
 
 function swatch(overlay, index) {
   const colour = overlayColour(overlay, index);
-  return element("i", { className: "swatch", style: `background: ${colour ?? gradient(LINE_RAMP)}`, ariaHidden: "true" });
+  return element("i", { className: "swatch", style: `background: ${colour ?? (overlay.role === "areas" ? "none" : gradient(LINE_RAMP))}`, ariaHidden: "true" });
 }
 
 /** Say what the colours mean: of the layers on both sides, and of the lines by probability. */

@@ -24,10 +24,12 @@ const hex = (rgb) => `#${rgb.map((value) => value.toString(16).padStart(2, "0"))
 /** The style function of an overlay; `state.chosen` is drawn strongest. */
 function overlayStyle(overlay, index, state) {
   const fixed = overlayColour(overlay, index);
+  const classes = new Map(state.site.classes.map((c) => [c.name, classColour(c)]));
   return (feature, resolution) => {
     const chosen = state.chosen === feature;
     const measure = measureOf(feature.getProperties());
-    const colour = fixed ?? hex(along(LINE_RAMP, measure === null ? 1 : Math.round(measure * 20) / 20));
+    const own = overlay.role === "areas" ? classes.get(feature.get("class")) : null;
+    const colour = fixed ?? own ?? hex(along(LINE_RAMP, measure === null ? 1 : Math.round(measure * 20) / 20));
     const width = (resolution < 3 ? 3 : resolution < 12 ? 2.2 : 1.4) + (overlay.ranked ? 0.8 : 0) + (chosen ? 2 : 0);
     const verdict = state.verdicts.get(feature.get("key"))?.verdict;
     const halo = chosen ? "#ffffff" : overlay.ranked ? "#00000080" : resolution < 6 ? "#00000040" : null;
