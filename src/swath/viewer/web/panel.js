@@ -31,6 +31,7 @@ function fillSite(state) {
 /** Radio buttons of the layers, check boxes of the overlays, lists of what can be compared. */
 function fillLayers(state) {
   const { site } = state;
+  const { name: focused, value } = document.activeElement;
   const rows = state.shows().map((show, at) =>
     element("label", { className: "choice" },
       element("input", { type: "radio", name: "show", value: show, checked: show === state.show }),
@@ -51,6 +52,8 @@ function fillLayers(state) {
   const pairs = state.shows().flatMap((show) =>
     show === "image" ? dated(show) : show === "probability" ? [[`probability ${ALL}`, state.titleOf(show, ALL)], ...dated(show)] : [[show, TITLES[show]]]);
   byId("compare").replaceChildren(...options([["", "nothing"], ...pairs], state.compare));
+  // Made anew, the boxes have lost the focus of whoever goes through them by keys.
+  if (["show", "on"].includes(focused)) document.querySelector(`[name="${focused}"][value="${CSS.escape(value)}"]`)?.focus();
 }
 
 function swatch(overlay, index) {
