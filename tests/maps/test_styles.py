@@ -53,10 +53,10 @@ def test_the_geopackage_has_its_styles(town: SiteMaps) -> None:
             "SELECT s.f_table_name, s.styleQML FROM layer_styles s JOIN gpkg_geometry_columns g "
             "ON g.table_name = s.f_table_name AND g.column_name = s.f_geometry_column WHERE s.useAsDefault"
         )
-    assert row[0] == "road"
+    assert row[0] == "roads"
     renderer = ET.fromstring(row[1]).find("renderer-v2")
     assert renderer is not None
-    assert renderer.get("attr") == "probability"
+    assert renderer.get("attr") == "p_mean"
 
 
 def test_the_project_names_files_that_are_there(town: SiteMaps) -> None:
@@ -71,7 +71,7 @@ def test_the_project_names_files_that_are_there(town: SiteMaps) -> None:
         path.name for path in town.folder.iterdir() if path.suffix in (".tif", ".gpkg")
     }
     shown = [node.get("name") for node in nodes if node.get("checked") == "Qt::Checked"]
-    assert shown == ["Road", "Image, 2019-07-01"]
+    assert shown == ["Roads", "Image, 2019-07-01"]
 
 
 def test_qgis_opens_it(town: SiteMaps) -> None:
@@ -89,7 +89,7 @@ def test_qgis_opens_it(town: SiteMaps) -> None:
     assert told["crs"] == "EPSG:32630"
     kinds = {name: kind for name, (kind, valid) in told["layers"].items() if valid}
     assert kinds == {
-        "Road": "graduatedSymbol",
+        "Roads": "graduatedSymbol",
         "Classes": "paletted",
         "Probability, all dates": "singlebandpseudocolor",
         "Days in colour": "multibandcolor",

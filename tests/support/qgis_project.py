@@ -12,7 +12,7 @@ application.initQgis()
 folder = sys.argv[1]
 project = QgsProject.instance()
 assert project.read(f"{folder}/site.qgz")
-vector = QgsVectorLayer(f"{folder}/roads.gpkg|layername=road", "road", "ogr")
+vector = QgsVectorLayer(f"{folder}/roads.gpkg|layername=roads", "roads", "ogr")
 raster = QgsRasterLayer(f"{folder}/pmap.tif", "pmap")
 told = {
     "crs": project.crs().authid(),

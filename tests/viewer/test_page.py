@@ -139,10 +139,10 @@ def test_layers_dates_and_the_link(browser: "Browser", url: str) -> None:
         assert page.inner_text("#date-text") == "All dates, fused"
         page.keyboard.press("ArrowLeft")
         assert page.inner_text("#date-text") == DAYS[-1]
-        page.focus("input[value=roads-road]")
+        page.focus("input[value=roads]")
         for shown in (False, True):
             page.keyboard.press("Space")
-            assert page.is_checked("input[value=roads-road]") == shown
+            assert page.is_checked("input[value=roads]") == shown
         page.keyboard.press("c")
         assert page.is_visible("#swipe")
         page.keyboard.press("l")

@@ -19,6 +19,8 @@ import typer
 from swath import __version__
 from swath.cli import (
     build,
+    changes,
+    conflate,
     demo,
     evaluate,
     fetch,
@@ -57,6 +59,8 @@ app.command("evaluate", short_help="Score maps against labels.")(evaluate.comman
 app.command("view", short_help="Look at maps in the browser.")(view.command)
 app.command("report", short_help="Maps as one page to send.")(report.command)
 app.command("show", short_help="A file as a picture, in the terminal or as PNG.")(show.command)
+app.command("conflate", short_help="Compare roads with OpenStreetMap.")(conflate.command)
+app.command("changes", short_help="What changed between two maps.")(changes.command)
 app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)

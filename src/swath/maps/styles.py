@@ -93,7 +93,7 @@ def vector_style(package: Path, layer: str, legend: Legend) -> ET.Element:
     """The `renderer-v2` of a layer: lines coloured by their probability, areas by their class."""
     facts = pyogrio.read_info(package, layer=layer)
     if "Line" in facts["geometry_type"]:
-        return _by_probability("p_mean" if "p_mean" in facts["fields"] else "probability")
+        return _by_probability("p_mean")
     return _by_class(legend)
 
 

@@ -92,7 +92,7 @@ def _vectors(path: Path, side_px: int) -> Picture:
     left, bottom, right, top = frame.total_bounds
     size = max(right - left, top - bottom) / side_px or 1.0
     width, height = (max(1, round(span / size)) for span in (right - left, top - bottom))
-    shares = frame["probability"].to_numpy() if "probability" in frame else np.ones(len(frame))
+    shares = frame["p_mean"].to_numpy() if "p_mean" in frame else np.ones(len(frame))
     burnt = rasterize(
         zip(frame.geometry, 1 + np.rint(shares * 254).astype(int), strict=True),
         (height, width),
