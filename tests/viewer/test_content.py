@@ -72,6 +72,15 @@ def test_overlays_tell_what_they_are(town: SiteMaps, beside: Path) -> None:
     assert len(own.read(town.grid)) == len(town.roads())
 
 
+def test_a_file_that_is_called_as_the_maps_own_is_another(
+    town: SiteMaps, beside: Path, tmp_path: Path
+) -> None:
+    gpd.read_file(beside / "osm.geojson").to_file(tmp_path / "roads.gpkg", layer="roads")
+    own, other = site_overlays(town, [tmp_path / "roads.gpkg"])
+    assert (own.role, other.role) == ("roads", "other")
+    assert own.id != other.id
+
+
 def test_features_far_away_are_no_overlay(town: SiteMaps, tmp_path: Path) -> None:
     far = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(100, -40)], crs=4326)
     far.to_file(tmp_path / "far.geojson")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -103,9 +103,14 @@ def site_overlays(maps: SiteMaps, beside: Sequence[Path]) -> tuple[Overlay, ...]
         InputError: A file cannot be read.
     """
     grid = maps.grid
-    own = [_describe(path, layer, _title(layer)) for path, layer in vector_layers(maps.folder)]
+    own = [_describe(path, layer, _title(layer), own=True) for path, layer in vector_layers(maps.folder)]
     others = [overlay for path in beside for overlay in _overlays_of(path, grid)]
-    return tuple(overlay for overlay in (*own, *others) if overlay is not None)
+    named: dict[str, Overlay] = {}
+    for overlay in (*own, *others):
+        if overlay is not None:
+            name = overlay.id if overlay.id not in named else f"{overlay.id}-{len(named)}"
+            named[name] = replace(overlay, id=name)
+    return tuple(named.values())
 
 
 def vector_files(path: Path) -> list[Path]:
@@ -176,7 +181,7 @@ def _layers_of(path: Path) -> list[str | None]:
         return [name for name, _ in pyogrio.list_layers(path.absolute()) if name != STYLES_TABLE]
 
 
-def _describe(path: Path, layer: str | None, title: str) -> Overlay | None:
+def _describe(path: Path, layer: str | None, title: str, *, own: bool = False) -> Overlay | None:
     """What a layer of a file is; None where it has no places."""
     if path.suffix.lower() in PARQUET_SUFFIXES:
         frame = _read(path, None, None)
@@ -191,7 +196,6 @@ def _describe(path: Path, layer: str | None, title: str) -> Overlay | None:
         kind = facts["geometry_type"]
     if crs is None:
         raise InputError(f"{path} has no coordinate system; give it one")
-    own = path.name in ("roads.gpkg", "landcover.gpkg")
     name = f"{path.stem} {layer or ''}".lower()
     role: Role = (
         ("areas" if "Polygon" in kind else "roads")
