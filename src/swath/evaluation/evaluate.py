@@ -14,6 +14,7 @@ from swath.errors import DatasetError
 from swath.evaluation.agreement import ClassUnit, SiteClasses, best_class_control, measure_classes
 from swath.evaluation.candidate import ONE_CLASS_CONTROLS, Candidate, CandidateOrDate, names_of
 from swath.evaluation.decisions import gather_classes
+from swath.evaluation.errorlines import ErrorLines, error_lines, longest_missed
 from swath.evaluation.evidence import choose_edges, gather, plan_block_px
 from swath.evaluation.lines import line_rows
 from swath.evaluation.measurement import (
@@ -66,11 +67,13 @@ class Evaluation:
         sites: The maps and their truth.
         classes: All that was measured of maps of two classes, class by class; those of more are
             scored as a whole, and all that was measured is in the report.
+        errors: Site -> its lines that were found, missed, and are false; sites with vectors only.
     """
 
     report: Report
     sites: tuple[tuple[SiteMaps, Truth], ...] = field(repr=False)
     classes: tuple[ScoredClass, ...] = field(repr=False)
+    errors: Mapping[str, ErrorLines] = field(default_factory=dict, repr=False)
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -173,6 +176,7 @@ def _evaluate(
             f"{against['maps']}: no labelled pixel lies under the maps; map sites that have labels"
         )
     targets = tuple(target.name for target in (legend.classes if many else legend.foreground))
+    errors = {truth.site: error_lines(maps, truth, legend.foreground) for maps, truth in pairs}
     report = Report(
         classes=targets,
         splits=_sites_by_split(places),
@@ -187,6 +191,7 @@ def _evaluate(
         resamples=RESAMPLES,
         seed=seed,
         lines=tuple(row for target in legend.foreground for row in line_rows(pairs, target)),
+        missed=tuple(line for site, lines in errors.items() for line in longest_missed(site, lines)),
         rows=tuple(row for unit in units for row in rows_of(unit)),
         paired=tuple(row for unit in units for row in paired_of(unit, *best_control(units, unit))),
         class_maps=tuple(row for unit in whole for row in unit.rows()),
@@ -196,7 +201,7 @@ def _evaluate(
         stands_on=_stands_on(pairs, attribution),
         **against,
     )
-    return Evaluation(report, pairs, classes)
+    return Evaluation(report, pairs, classes, {site: lines for site, lines in errors.items() if lines})
 
 
 def score_classes(pairs: Pairs, seed: int) -> list[ClassUnit]:

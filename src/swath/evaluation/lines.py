@@ -1,6 +1,7 @@
 """The lines of a map against the lines of the truth, in metres along them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 import geopandas as gpd
@@ -69,6 +70,15 @@ class LineRow(Written):
     lines: int
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Lines of a site to compare, in metres east and north, and (H, W) bool where both are known."""
+
+    true: Lines
+    mapped: Lines
+    labelled: NDArray[np.bool_]
+
+
 _Counts = tuple[NDArray[np.float64], float, NDArray[np.int64]]
 """Counts of `line_counts`; APLS; loops, dangles, faces and lines."""
 
@@ -128,15 +138,12 @@ def _row(of: tuple[LineModel, str, str, str], members: Sequence[_Counts]) -> Lin
 def _count_site(
     maps: SiteMaps, truth: Truth, target: LegendClass
 ) -> Iterator[tuple[tuple[str, LineModel], _Counts]]:
-    features = truth.features(target)
-    if features is None or not maps.parquet_path.is_file():
+    sides = read_sides(maps, truth, target)
+    if sides is None:
         return
-    true = in_metres(features, truth.grid)
-    roads = maps.roads()
-    mapped = in_metres(roads.geometry[roads["class"] == target.name], truth.grid)
-    labelled = (truth.read_labels() != IGNORE) & (maps.classes() != PMAP_NODATA)
+    true, mapped = sides.true, sides.mapped
     for split in truth.splits:
-        scored = _inside(labelled & truth.inside(split), truth.grid)
+        scored = inside_mask(sides.labelled & truth.inside(split), truth.grid)
         here = cut_lines(true, scored)
         for model, lines in ((LineModel.MAP, mapped), (LineModel.CHANCE, moved(mapped))):
             counts = line_counts(lines, true, scored)
@@ -145,6 +152,23 @@ def _count_site(
                 similar = apls(here, cut_lines(lines, scored))
                 numbers = np.array([faults.loops, faults.dangles, faults.faces, faults.lines])
                 yield (split, model), (counts, similar, numbers)
+
+
+def read_sides(maps: SiteMaps, truth: Truth, target: LegendClass) -> Sides | None:
+    """The lines of a class on both sides; None where either has no vectors, or it is a class of areas.
+
+    Raises:
+        InputError: The vectors of a map or of the truth cannot be read.
+    """
+    features = truth.features(target) if target.geometry == "line" else None
+    if features is None or not maps.parquet_path.is_file():
+        return None
+    roads = maps.roads()
+    return Sides(
+        true=in_metres(features, truth.grid),
+        mapped=in_metres(roads.geometry[roads["class"] == target.name], truth.grid),
+        labelled=(truth.read_labels() != IGNORE) & (maps.classes() != PMAP_NODATA),
+    )
 
 
 def in_metres(features: gpd.GeoSeries, grid: Grid) -> Lines:
@@ -156,7 +180,7 @@ def in_metres(features: gpd.GeoSeries, grid: Grid) -> Lines:
     return placed
 
 
-def _inside(mask: NDArray[np.bool_], grid: Grid) -> Counted:
+def inside_mask(mask: NDArray[np.bool_], grid: Grid) -> Counted:
     """Whether points, as of `in_metres`, lie where (H, W) `mask` is True."""
     left, _, _, top = grid.bounds
     height, width = pixel_m(grid)

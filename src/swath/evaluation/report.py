@@ -9,7 +9,8 @@ from pydantic import JsonValue
 
 from swath.evaluation.agreement import ClassMap, Gain
 from swath.evaluation.candidate import CONTROLS, UNTRAINED, Candidate, CandidateOrDate
-from swath.evaluation.lines import LineRow
+from swath.evaluation.errorlines import MissedLine
+from swath.evaluation.lines import LineModel, LineRow
 from swath.evaluation.measurement import POOLED
 from swath.evaluation.row import Paired, Row
 from swath.validation import Written
@@ -68,6 +69,7 @@ class Report(Written):
         resamples: How often.
         seed: Of the resampling.
         lines: One a split, site and line class: the map's vectors against the truth's, and by chance.
+        missed: One a split, site and line class: the longest true line that the map lacks.
         rows: One a candidate, split, site, class and threshold rule.
             Of maps of two classes, as `paired`.
         paired: What the fused map is better by than others.
@@ -93,6 +95,7 @@ class Report(Written):
     rows: tuple[Row, ...]
     paired: tuple[Paired, ...]
     lines: tuple[LineRow, ...] = ()
+    missed: tuple[MissedLine, ...] = ()
     class_maps: tuple[ClassMap, ...] = ()
     gains: tuple[Gain, ...] = ()
     version: str
@@ -165,6 +168,11 @@ class Report(Written):
         """The scores of lines of all sites of every split, the map's and those by chance."""
         return [row for row in self.lines if row.site == POOLED]
 
+    def line_row(self, model: LineModel, class_name: str, site: str = POOLED) -> LineRow | None:
+        """The lines of a class under the headline's split; None where none were scored."""
+        of = (model, class_name, site, self.headline_split)
+        return next((r for r in self.lines if (r.model, r.class_name, r.site, r.split) == of), None)
+
     @property
     def headline_split(self) -> str:
         """The split that a report of one table shows: what was never trained on, if there is any."""
@@ -172,8 +180,8 @@ class Report(Written):
 
     @property
     def headline_model(self) -> Candidate:
-        """The model's own map of many classes: the fused one, or the mean where it fuses so."""
-        fused = any(row.model == Candidate.FUSED for row in self.class_maps)
+        """The model's own map: the fused one, or the mean where it fuses so."""
+        fused = any(row.model == Candidate.FUSED for row in (*self.class_maps, *self.rows))
         return Candidate.FUSED if fused else Candidate.MEAN
 
     def class_map(self, model: CandidateOrDate, split: str, site: str = POOLED) -> ClassMap | None:

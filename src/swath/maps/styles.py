@@ -112,7 +112,7 @@ def _by_probability(column: str) -> ET.Element:
 def _by_class(legend: Legend) -> ET.Element:
     renderer = ET.Element("renderer-v2", {"type": "categorizedSymbol", "attr": "class"})
     categories, symbols = (ET.SubElement(renderer, name) for name in ("categories", "symbols"))
-    for c in legend.foreground:
+    for c in legend.tagged:
         shown = {"symbol": str(c.id), "value": c.name, "label": c.name, "render": "true", "type": "string"}
         ET.SubElement(categories, "category", shown)
         _symbol(symbols, c.id, line=False, color=c.rgb)

@@ -61,6 +61,7 @@ def draw_classes(folder: Path, maps: SiteMaps, truth: Truth) -> list[Picture]:
             str(newest.date): rgb_view(read_image(newest, view.coarser(maps.finer)), truth.bands),
             **pictures,
         }
+    grid = truth.grid.crop(view)
     key = {c.name: c.rgb for c in legend.classes} | {"ignore": IGNORE_RGB}
     return [
         draw_panels(
@@ -69,18 +70,21 @@ def draw_classes(folder: Path, maps: SiteMaps, truth: Truth) -> list[Picture]:
             "Image, label and map",
             "The newest image, its contrast stretched, the label, and the likeliest class.",
             key,
+            grid=grid,
         ),
         draw_panels(
             f"{folder / truth.site}_errors.png",
             {"errors, in the colour of the label": _errors(shown, mapped, pictures["label"])},
             "Errors",
             "White is right; where the map is wrong, the colour is what the label has; grey is not scored.",
+            grid=grid,
         ),
         draw_panels(
             f"{folder / truth.site}_sure.png",
             {"how sure": _sure(bins, valid)},
             "How sure the map is",
             "The score of the likeliest class: black 0, white 1.",
+            grid=grid,
         ),
     ]
 

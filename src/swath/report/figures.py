@@ -1,7 +1,8 @@
 """The figures of the paper for every site, and the curves of every split, as PNG files."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from swath.dataset.site import read_image
 from swath.evaluation.truth import Truth
 from swath.grid import Grid, Window
+from swath.groundsize import pixel_m
 from swath.legend import IGNORE, Legend, LegendClass
 from swath.maps.sitemaps import FUSED_BY, SiteMaps, read_bytes, read_pmap
 from swath.metrics.histogram import class_score, score_bins, selected, threshold
 from swath.metrics.scores import calibration_curve, precision_recall_curve
+from swath.report.text import place_text
 from swath.scenes.raster import open_raster
 from swath.sentinel2 import NODATA, TCI_BANDS, valid_mask
 
@@ -39,11 +42,12 @@ _DPI = 130
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One figure: its PNG, what it is, and how to read it."""
+    """One figure: its PNG, what it is, how to read it, and how many pictures stand side by side in it."""
 
     path: Path
     title: str
     caption: str
+    panels: int = 1
 
 
 def plan_view(positive: NDArray[np.bool_], grid: Grid) -> Window:
@@ -102,6 +106,7 @@ def _image_and_label(
         "Image and label",
         f"The image of {newest.date}, its contrast stretched, and the label.",
         {**{c.name: c.rgb for c in truth.legend.classes}, "ignore": IGNORE_RGB},
+        grid=truth.grid.crop(view),
     )
 
 
@@ -118,6 +123,7 @@ def _dilation(
         {"centre lines": _ink(lines[view.slices]), "label": _ink(wide)},
         "Dilation",
         f"The lines of class {target.name}, {source}, and the widened lines of the label.",
+        grid=truth.grid.crop(view),
     )
 
 
@@ -132,6 +138,7 @@ def _composite(site: str, maps: SiteMaps, target: LegendClass, view: Window) -> 
         {"PMaps of the dates": np.moveaxis(read_bytes(maps.composite_path, around)[:3], 0, -1)},
         "Composite of the dates' PMaps",
         f"{shown}. White where all dates see {target.name}, a colour where one date differs.",
+        grid=maps.grid.crop(view),
     )
 
 
@@ -152,6 +159,7 @@ def _fused_truth_errors(
     axes.set_title("fused PMap", fontsize=9)
     axes.set_axis_off()
     figure.colorbar(shown, ax=axes, shrink=0.8, label=f"score of {target.name}")
+    mark_place(axes, maps.grid.crop(view))
     fused = save_picture(
         figure,
         Path(f"{site}_fused.png"),
@@ -166,6 +174,7 @@ def _fused_truth_errors(
         {"ground truth": truth},
         "Ground truth",
         f"The label of class {target.name}; grey is ignored.",
+        grid=maps.grid.crop(view),
     )
 
     predicted = selected(score_bins(score), edge)
@@ -176,6 +185,7 @@ def _fused_truth_errors(
         f"The fused map where the score is above {threshold(edge):.3f}, against the label: found "
         "(dark), invented (orange), missed (blue); grey is not scored.",
         {"found": RIGHT_RGB, "invented": INVENTED_RGB, "missed": MISSED_RGB},
+        grid=maps.grid.crop(view),
     )
     return [fused, ground, errors]
 
@@ -186,14 +196,17 @@ def draw_panels(
     title: str,
     caption: str,
     key: Mapping[str, RGB] | None = None,
+    *,
+    grid: Grid,
 ) -> Picture:
-    """Write pictures side by side, each under its name, with the key of colours below."""
+    """Write pictures of a grid side by side, each under its name, with the key of colours below."""
     figure, axes = panels(len(pictures))
     for panel, (name, picture) in zip(axes, pictures.items(), strict=True):
         show(panel, picture, name)
+        mark_place(panel, grid)
     if key:
         _draw_key(figure, key)
-    return save_picture(figure, Path(path), title, caption)
+    return replace(save_picture(figure, Path(path), title, caption), panels=len(pictures))
 
 
 def _errors(
@@ -287,6 +300,22 @@ def show(axes: "Axes", picture: NDArray[np.uint8], title: str) -> None:
     axes.imshow(picture, interpolation="nearest")
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
+
+
+def mark_place(axes: "Axes", grid: Grid) -> None:
+    """Draw a scale bar, and write the place of the middle, on a picture of a grid."""
+    width_m = pixel_m(grid)[1] * grid.width
+    power = 10.0 ** math.floor(math.log10(width_m / 3))
+    length_m = max(step * power for step in (1, 2, 5) if step * power <= width_m / 3)
+    west, south, east, north = grid.lonlat_bounds
+    paper = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.5}
+    ends = [0.03, 0.03 + length_m / width_m]
+    for color, thick in (("white", 5), ("black", 2)):
+        axes.plot(ends, [0.03, 0.03], transform=axes.transAxes, color=color, linewidth=thick)
+    length = f"{length_m / 1e3:g} km" if length_m >= 1e3 else f"{length_m:g} m"
+    axes.text(0.03, 0.06, length, transform=axes.transAxes, fontsize=7, bbox=paper)
+    middle = place_text((south + north) / 2, (west + east) / 2)
+    axes.text(0.97, 0.03, middle, transform=axes.transAxes, fontsize=7, ha="right", bbox=paper)
 
 
 def _draw_key(figure: "Figure", key: Mapping[str, RGB]) -> None:

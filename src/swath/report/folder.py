@@ -1,4 +1,4 @@
-"""REPORT as a folder: report.json, report.html and the figures."""
+"""REPORT as a folder: report.json, report.html, the figures, and the errors as lines."""
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from swath.errors import MissingExtraError
 from swath.evaluation.candidate import UNTRAINED, Candidate
+from swath.evaluation.errorlines import write_error_lines
 from swath.evaluation.evaluate import Evaluation
 from swath.files import write_json, write_text
 from swath.metrics.histogram import HALF
@@ -15,6 +16,12 @@ from swath.progress import track
 from swath.report.classfigures import draw_classes, draw_matrix
 from swath.report.figures import Picture, draw_curves, draw_site
 from swath.report.page import render
+from swath.viewer.layer import read_layers
+from swath.viewer.overlay import site_overlays
+from swath.viewer.page import embedded_content
+from swath.viewer.page import render as render_map
+from swath.viewer.place import Exhibition, Place
+from swath.viewer.scores import ERRORS
 
 CURVES = (Candidate.FUSED, Candidate.DATES, *UNTRAINED)
 """Whose curves are drawn: the controls without a score to vary, and the shifted one, would only
@@ -40,7 +47,7 @@ def check_report(out: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> N
 
 
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> Path:
-    """Write `report.json`, `report.html` and `figures/` under `out`, whole or not at all.
+    """Write `report.json`, `report.html`, `figures/` and `errors/<site>.gpkg`, whole or not at all.
 
     Maps and labels are read again for the pictures.
 
@@ -63,9 +70,24 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
             drawn(figures, evaluation),
             _draw_sites(figures, evaluation),
             evaluation.sites[0][1].legend,
+            _map_page(folder / ERRORS, evaluation),
         )
         write_text(folder / "report.html", page)
     return out / "report.html"
+
+
+def _map_page(folder: Path, evaluation: Evaluation) -> str:
+    """Write the errors of each site under `folder`, and draw them over its maps: a page of its own."""
+    places = []
+    for maps, _ in evaluation.sites:
+        files = []
+        if errors := evaluation.errors.get(maps.site):
+            folder.mkdir(exist_ok=True)
+            files.append(folder / f"{maps.site}.gpkg")
+            write_error_lines(files[0], errors)
+        places.append(Place(maps.site, maps, read_layers(maps), site_overlays(maps, files)))
+    shown = Exhibition(tuple(places), ())
+    return render_map(shown.title, embedded_content(shown), live=False)
 
 
 def _draw_curves(folder: Path, evaluation: Evaluation) -> list[Picture]:

@@ -3,18 +3,27 @@
 import base64
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
+from swath.evaluation.agreement import Gain
 from swath.evaluation.candidate import Candidate, CandidateOrDate
 from swath.evaluation.measurement import POOLED
 from swath.evaluation.report import Report
+from swath.evaluation.row import Paired
 from swath.legend import Legend
 from swath.report.figures import Picture
-from swath.report.table import class_headline
+from swath.report.headline import findings, headline_ground, verdict
 from swath.report.text import SPLIT_TITLES, interval, number, percent, signed
+
+G = TypeVar("G", Paired, Gain)
 
 
 def render(
-    report: Report, drawn: Sequence[Picture], sites: Mapping[str, Sequence[Picture]], legend: Legend
+    report: Report,
+    drawn: Sequence[Picture],
+    sites: Mapping[str, Sequence[Picture]],
+    legend: Legend,
+    map_page: str,
 ) -> str:
     """The report as HTML, pictures inside.
 
@@ -23,6 +32,7 @@ def render(
         drawn: Curves, a picture a split; of many classes the confusion matrices.
         sites: Site -> its pictures.
         legend: Of the maps.
+        map_page: The maps with their errors, a page of its own that is shown inside.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -33,24 +43,50 @@ def render(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    filters = (number, signed, percent, interval, embed)
+    filters = (distinct, number, signed, percent, interval, embed)
     environment.filters |= {function.__name__: function for function in filters}
     environment.tests["trained"] = trained
-    shared = {"report": report, "titles": SPLIT_TITLES, "pooled": POOLED, "sites": sites}
+    order = [split for split in ("test", "all", "validation", "train") if split in report.splits]
+    shared = {
+        "report": report,
+        "titles": SPLIT_TITLES,
+        "order": order,
+        "pooled": POOLED,
+        "sites": sites,
+        "figures": drawn,
+        "findings": findings(report),
+        "ground": headline_ground(report),
+        "verdict": verdict(report),
+        "map_page": map_page,
+        "line_rows": [
+            row
+            for split in order
+            for row in report.lines
+            # Of a single site the pooled row says the same.
+            if row.split == split and (row.site == POOLED or len(report.splits[split]) > 1)
+        ],
+    }
     if report.class_maps:
         return environment.get_template("many-classes.html.j2").render(
             **shared,
-            headline=class_headline(report),
             shown=report.headline_model,
             colors={c.name: c.color for c in legend.classes},
-            matrices=drawn,
         )
     return environment.get_template("two-classes.html.j2").render(
         **shared,
         tables={name: report.table(name) for name in report.classes},
         rows=report.best_rows(),
-        curves=drawn,
     )
+
+
+def distinct(gains: Sequence[G]) -> list[G]:
+    """Pooled gains of each thing once: the mean is often the best control, too."""
+    chosen: dict[tuple[object, ...], G] = {}
+    for gain in gains:
+        if gain.site == POOLED:
+            of = (getattr(gain, "class_name", None), getattr(gain, "threshold_rule", None))
+            chosen[gain.split, gain.minus, *of] = gain
+    return list(chosen.values())
 
 
 def trained(model: CandidateOrDate) -> bool:

@@ -31,6 +31,11 @@ def interval(bounds: Sequence[float] | None, *, signed: bool = False, digits: in
     return f"[{low}, {high}]"
 
 
+def place_text(lat: float, lon: float) -> str:
+    """A place as people write it: 48.11° N, 1.68° W."""
+    return f"{abs(lat):.3f}° {'N' if lat >= 0 else 'S'}, {abs(lon):.3f}° {'E' if lon >= 0 else 'W'}"
+
+
 def markdown(table: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table; the first row is its head."""
     head, *body = table

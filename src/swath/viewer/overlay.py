@@ -24,12 +24,28 @@ from swath.labels.vectorfile import check_vector_file
 from swath.maps.sitemaps import SiteMaps
 from swath.maps.styles import STYLES_TABLE, vector_layers
 
-Role = Literal["roads", "areas", "osm", "candidate", "missing", "both", "new", "gone", "other"]
+Role = Literal[
+    "roads",
+    "areas",
+    "osm",
+    "candidate",
+    "missing",
+    "both",
+    "new",
+    "gone",
+    "found",
+    "missed",
+    "false",
+    "other",
+]
 
 SUFFIXES = (*OGR_SUFFIXES, *PARQUET_SUFFIXES)
 """Vector files that are shown; of files that differ by suffix only, the first of these."""
 
 _ROLES: tuple[tuple[str, Role], ...] = (
+    ("found", "found"),
+    ("missed", "missed"),
+    ("false", "false"),
     ("candidate", "candidate"),
     ("map_only", "candidate"),
     ("osm_only", "missing"),

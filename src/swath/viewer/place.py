@@ -11,7 +11,7 @@ from swath.errors import DatasetError
 from swath.maps.sitemaps import FUSED_BY, SiteMaps, read_maps
 from swath.viewer.layer import Layer, change_days, day_label, read_layers
 from swath.viewer.overlay import Overlay, site_overlays, vector_files
-from swath.viewer.scores import REPORT, ScoreTable, read_scores
+from swath.viewer.scores import ERRORS, REPORT, ScoreTable, read_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ def read_exhibition(folders: Sequence[Path], beside: Sequence[Path] = ()) -> Exh
         InputError: A file that cannot be read, or shows nothing.
     """
     reports = [path for path in beside if (path / REPORT).is_file()]
-    vectors = [file for path in beside if path not in reports for file in vector_files(path)]
+    errors = [file for path in reports for file in sorted((path / ERRORS).glob("*.gpkg"))]
+    vectors = [*errors, *(file for path in beside if path not in reports for file in vector_files(path))]
     named: dict[str, SiteMaps] = {}
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise DatasetError("the same maps are given twice")

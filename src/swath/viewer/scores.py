@@ -1,22 +1,29 @@
 """Scores of a report of `swath evaluate`, as small tables of the page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from swath.errors import InputError
+from swath.evaluation.agreement import ClassMap
 from swath.evaluation.measurement import POOLED
 from swath.files import read_json
 
 REPORT = "report.json"
+
+ERRORS = "errors"
+"""The folder of a report with the found, missed and false lines of every site."""
 
 SPLITS = ("test", "validation", "all", "train")
 """In which order they are shown: what the model has not seen first."""
 
 MODELS = ("fused", "dates", "mean", "median", "vote", "max", "all-road", "all-background")
 """The candidates that are shown, if they were scored."""
+
+CLASS_MODELS = ("fused", "mean", "dates", "median", "vote", "max", "shifted", "commonest")
+"""The same of maps of many classes."""
 
 SCORES = {"line_f1_1": "line F1", "iou": "IoU", "precision": "precision", "recall": "recall"}
 """Scores -> the heads of their columns."""
@@ -38,7 +45,7 @@ class ScoreTable:
 
 
 def read_scores(folder: Path) -> tuple[ScoreTable, ...]:
-    """The tables of a report: one a class and split, test first.
+    """The tables of a report, test first: one a class and split; of many classes one a split.
 
     Raises:
         InputError: report.json is not one.
@@ -46,8 +53,9 @@ def read_scores(folder: Path) -> tuple[ScoreTable, ...]:
     path = folder / REPORT
     content = read_json(path)
     try:
-        return tuple(_tables(content))
-    except (KeyError, TypeError, AttributeError):
+        whole = TypeAdapter(tuple[ClassMap, ...]).validate_python(content.get("class_maps", ()))
+        return (*_tables(content), *_class_tables(whole, content["names"]))
+    except (KeyError, TypeError, AttributeError, ValidationError):
         raise InputError(f"{path} is no report of swath evaluate; run it again") from None
 
 
@@ -79,6 +87,24 @@ def _tables(content: dict[str, JsonValue]) -> Iterator[ScoreTable]:
             if "line_f1_1" in heads:
                 note += " Line F1 within one pixel."
             yield ScoreTable(f"{class_name}, {split}", note, ("", *heads.values()), cells)
+
+
+def _class_tables(maps: Sequence[ClassMap], names: dict[str, dict[str, str]]) -> Iterator[ScoreTable]:
+    """Of many classes: models as rows; overall accuracy, mean IoU and the IoU of every class."""
+    for split in SPLITS:
+        pooled = [row for row in maps if (row.split, row.site) == (split, POOLED)]
+        rows = [row for model in CLASS_MODELS for row in pooled if row.model == model]
+        if rows:
+            classes = tuple(rows[0].classes)
+            cells = tuple(
+                (
+                    names[classes[0]][str(row.model)],
+                    *map(_words, (row.accuracy, row.mean_iou, *(of.iou for of in row.classes.values()))),
+                )
+                for row in rows
+            )
+            heads = ("", "accuracy", "mean IoU", *classes)
+            yield ScoreTable(f"all classes, {split}", "Of single classes the IoU.", heads, cells)
 
 
 def _score(row: dict[str, JsonValue], key: str) -> float | None:

@@ -50,7 +50,8 @@ function refresh() {
 
 function keepLink() {
   const link = `#${state.link(site.map.getView())}`;
-  if (location.hash !== link) history.replaceState(null, "", link);
+  // Inside another page there is no address to keep it in.
+  if (location.protocol !== "about:" && location.hash !== link) history.replaceState(null, "", link);
 }
 
 function placeSwipe() {

@@ -23,8 +23,9 @@ class State {
     this.show = images ? "image" : this.site.classes.filter((c) => c.foreground).length > 1 ? "classes" : "probability";
     this.date = ALL;
     this.target = this.site.classes.find((c) => c.foreground).name;
-    // The map's own lines first, where there is an image to see them on, and what there is to check.
-    const first = this.site.overlays.filter((overlay) => overlay.ranked || (overlay.role === "roads" && images));
+    // What there is to check; then the errors, else the map's own lines where there is an image to see them on.
+    const errors = this.site.overlays.filter((overlay) => ["found", "missed", "false"].includes(overlay.role));
+    const first = this.site.overlays.filter((overlay) => overlay.ranked || errors.includes(overlay) || (overlay.role === "roads" && images && !errors.length));
     this.on = new Set(first.map((overlay) => overlay.id));
     this.compare = "";
     this.chosen = null;
