@@ -1,7 +1,8 @@
 """Fixtures that all tests share."""
 
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ pytest_plugins = ["support.fetch_world", "support.overpass_server"]
 """Modules whose fixtures all tests may use."""
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from swath.dataset.site import Dataset
 
 SceneWriter = Callable[..., Path]
@@ -83,6 +86,19 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Dataset, Dataset]
         file.write_text(yaml.safe_dump(part), "utf-8")
         datasets.append(build_dataset(file, folder / name))
     return datasets[0], datasets[1].resplit(["b"], ["c"])
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Chromium of the system, without a screen."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here (apt-get install chromium)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 def _write_scene(

@@ -14,6 +14,7 @@ from swath.evaluation.row import Row
 from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
+from swath.maps.manifest import MANIFEST_NAME, Manifest, Mapped, Settings
 from swath.maps.rasters import classify
 from swath.maps.sitemaps import SiteMaps, class_codes, encode_pmap, pmap_bands
 from swath.scenes.raster import write_raster
@@ -61,6 +62,17 @@ def write_maps(
     shown = np.stack([class_codes(encode_pmap(pmaps[t % len(pmaps)], seen), 1) for t in range(3)])
     write_raster(maps.composite_path, shown, grid, nodata=0, names=["red", "green", "blue"])
     write_json(maps.item_path, {"properties": maps.fields()})
+    settings = Settings(tile_px=512, precision="fp32", orientations=1, device="cpu", max_dates=3)
+    manifest = Manifest(
+        run="run",
+        model_sha256="0" * 64,
+        settings=settings,
+        crs=grid.crs,
+        transform=tuple(grid.transform)[:6],
+        shape=grid.shape,
+        dates={date: Mapped(source="", attribution="") for date in dates},
+    )
+    write_json(folder / MANIFEST_NAME, manifest.model_dump(mode="json"))
     return maps
 
 

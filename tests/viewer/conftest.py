@@ -1,13 +1,12 @@
 """Maps of a small town, made by the program, and what is shown of them."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -20,9 +19,6 @@ from support.saved_runs import save_mixed_run
 from swath.cli import run as swath
 from swath.grid import Grid
 from swath.maps.sitemaps import SiteMaps, read_maps
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (530, 540))
 """More than a tile of the page, and no multiple of one."""
@@ -85,16 +81,3 @@ def serving(*arguments: object) -> Iterator[str]:
 def address(town: SiteMaps, beside: Path) -> Iterator[str]:
     with serving(town.folder.parent, "--with", beside) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def browser() -> "Iterator[Browser]":
-    """Chromium of the system, without a screen."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium here (apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()

@@ -81,12 +81,18 @@ def render(
 
 def distinct(gains: Sequence[G]) -> list[G]:
     """Pooled gains of each thing once: the mean is often the best control, too."""
-    chosen: dict[tuple[object, ...], G] = {}
-    for gain in gains:
-        if gain.site == POOLED:
-            of = (getattr(gain, "class_name", None), getattr(gain, "threshold_rule", None))
-            chosen[gain.split, gain.minus, *of] = gain
-    return list(chosen.values())
+    return list(
+        {
+            (
+                gain.split,
+                gain.minus,
+                getattr(gain, "class_name", ""),
+                getattr(gain, "threshold_rule", ""),
+            ): gain
+            for gain in gains
+            if gain.site == POOLED
+        }.values()
+    )
 
 
 def trained(model: CandidateOrDate) -> bool:
