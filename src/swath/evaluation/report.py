@@ -176,7 +176,12 @@ class Report(Written):
     @property
     def headline_split(self) -> str:
         """The split that a report of one table shows: what was never trained on, if there is any."""
-        return next(split for split in ("test", "all", "validation", "train") if split in self.splits)
+        return self.shown_splits[0]
+
+    @property
+    def shown_splits(self) -> list[str]:
+        """The splits as people should read them: what no training has seen first."""
+        return [split for split in ("test", "all", "validation", "train") if split in self.splits]
 
     @property
     def headline_model(self) -> Candidate:

@@ -64,7 +64,7 @@ def verdict(report: Report) -> str:
     """The map's worth in one sentence."""
     row = report.class_map(report.headline_model, report.headline_split)
     if row is not None:
-        return f"The map has the right class on {percent(row.accuracy, 0)} % of the labelled pixels."
+        return f"The map has the right class on {percent(row.accuracy)} % of the labelled pixels."
     name = report.classes[0]
     lines, pixels = report.line_row(LineModel.MAP, name), _row(report, report.headline_model)
     found, right = (pixels.recall, pixels.precision) if pixels else (None, None)
@@ -270,5 +270,5 @@ def _worst_class(row: ClassMap) -> Iterator[Finding]:
     other = int(taken.argmax())
     words = f"IoU {number(scores[worst])}, the lowest of {len(scores)} classes."
     if taken[other]:
-        words += f" {percent(taken[other] / labelled, 0)} % of it is mapped as {names[other]}."
+        words += f" {percent(taken[other] / labelled)} % of it is mapped as {names[other]}."
     yield Finding("worst class", worst, words, scores[worst])

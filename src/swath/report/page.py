@@ -43,16 +43,20 @@ def render(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    filters = (distinct, number, signed, percent, interval, embed)
+    filters = (number, signed, percent, interval, embed)
     environment.filters |= {function.__name__: function for function in filters}
     environment.tests["trained"] = trained
-    order = [split for split in ("test", "all", "validation", "train") if split in report.splits]
+    order = report.shown_splits
     shared = {
         "report": report,
         "titles": SPLIT_TITLES,
         "order": order,
         "pooled": POOLED,
-        "sites": sites,
+        "sites": {site: sites[site] for split in order for site in report.splits[split]},
+        "gains": sorted(
+            distinct(report.gains if report.class_maps else report.paired),
+            key=lambda gain: order.index(gain.split),
+        ),
         "figures": drawn,
         "findings": findings(report),
         "ground": headline_ground(report),
