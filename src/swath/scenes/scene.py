@@ -17,7 +17,7 @@ from swath.scenes.raster import grid_of, open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
 from swath.scenes.safe_xml import within
-from swath.sentinel2 import BANDS, SCL_INVALID, Level
+from swath.sentinel2 import BANDS, SCL_INVALID, TCI_BANDS, Level
 from swath.validation import Frozen
 
 ShiftMetres = Annotated[float, Field(ge=-500, le=500)]
@@ -247,13 +247,15 @@ def band_name(text: str) -> str:
 
 
 def _band_names(source: DatasetReader, path: Path, bands: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Names from the setting, else the descriptions, else the colours."""
+    """Names from the setting, else the descriptions, else the colours; those of a TCI where nothing says."""
     if bands is not None and len(bands) != source.count:
         raise InputError(f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}")
     names = tuple(
         band_name(text) if text else _COLORS.get(color, "")
         for text, color in zip(bands or source.descriptions, source.colorinterp, strict=True)
     )
+    if source.count == len(TCI_BANDS) and source.dtypes[0] == "uint8" and not any(names):
+        names = TCI_BANDS
     known = [name for name in names if name in BANDS]
     if len(set(known)) != len(known):
         raise InputError(f"{path}: a band is named twice: {', '.join(names)}")

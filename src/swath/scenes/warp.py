@@ -15,6 +15,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import InputError
 from swath.grid import Grid, Window, is_metric, transform_bounds, utm_crs
+from swath.progress import console
 from swath.scenes.clouds import RESOLUTION_M, CloudModel, find_clouds
 from swath.scenes.levels import FROM_SCENE, Levels, fit_cells
 from swath.scenes.mask import read_mask
@@ -28,13 +29,25 @@ from swath.scenes.raster import (
 )
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene
-from swath.sentinel2 import NODATA, QUANTIFICATION, ImageSettings, tci_from_reflectance
+from swath.sentinel2 import (
+    NODATA,
+    QUANTIFICATION,
+    TCI_BANDS,
+    Encoding,
+    ImageSettings,
+    reflectance_from_tci,
+    tci_from_reflectance,
+)
 
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
 """Images in an encoding, 0 = no data."""
 
 BRIGHTEST = 3.0
 """No reflectance is higher as a share of 1; as x 10000 the brightest band of darkest water is."""
+
+FROM_TCI: tuple[Encoding, ...] = ("tci", "standardised")
+"""The encodings that an 8-bit image can give: its stretch is a fixed line, clipped where it is bright.
+The others promise reflectance, which the steps and the clipping are not."""
 
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
@@ -43,16 +56,24 @@ CONTEXT_PX = 256
 def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | None:
     """The levels of a scene that its encoding takes away, from samples of all of `grid`.
 
-    None for an encoding that does not depend on the scene; see `fit_cells`.
+    None for an encoding that does not depend on the scene; see `fit_cells`. Of an 8-bit image it is
+    said on stderr as what its numbers are read.
 
     Raises:
         InputError: As `read_on_grid`.
     """
     if image.encoding not in FROM_SCENE:
         return None
+    _check_encoding(scene, image)
+    if scene.dtype == "uint8":
+        console.print(
+            f"{scene.path}: an 8-bit image, read as a True Colour Image (1..255 = reflectance 0..0.3558)",
+            soft_wrap=True,
+            highlight=False,
+        )
     plain = image.model_copy(update={"encoding": "reflectance"})
     # Open once: a block of the file holds several samples.
-    with reading(scene, grid, plain) as read:
+    with _reading(scene, grid, plain) as read:
 
         def look(window: Window) -> NDArray[np.uint16]:
             part = grid.crop(window)
@@ -70,7 +91,8 @@ def read_on_grid(scene: Scene, grid: Grid, image: ImageSettings, levels: Levels 
     or the user's mask leaves out, that the scene's cloud model finds clouded, or that is the file's
     no-data value or NaN in a wanted band. All other pixels are measurements: what is 0 or below
     there (dark water after atmospheric correction) becomes 1. Reflectance becomes the 8-bit view
-    *after* warping; an 8-bit True Colour Image stays as it is.
+    *after* warping; an 8-bit True Colour Image stays as it is, or is `standardised` from the reflectance
+    that its stretch stands for.
 
     Args:
         scene: What to read.
@@ -101,13 +123,29 @@ def reading(
     Raises:
         InputError: As `read_on_grid`, here and for each part.
     """
+    _check_encoding(scene, image)
+    with _reading(scene, grid, image) as read:
+        yield read
+
+
+def _check_encoding(scene: Scene, image: ImageSettings) -> None:
+    """Raise `InputError` where an 8-bit image is to give what it cannot."""
+    scene.band_indexes(image.required)
+    others = set(scene.bands).intersection(image.bands) - set(TCI_BANDS)
+    if scene.dtype == "uint8" and image.encoding != "tci" and (others or image.encoding not in FROM_TCI):
+        raise InputError(
+            f"{scene.path}: an 8-bit image cannot give reflectance{f' of {min(others)}' if others else ''}; "
+            "use `encoding: tci`, or `standardised` with B04, B03 and B02, or give reflectance x 10000"
+        )
+
+
+@contextmanager
+def _reading(
+    scene: Scene, grid: Grid, image: ImageSettings
+) -> Iterator[Callable[[Grid, Levels | None], Stored]]:
+    """`reading` once the encoding is known to be one that the scene can give."""
     with plain_scene(scene, grid, image) as plain:
         plain.band_indexes(image.required)
-        if plain.dtype == "uint8" and image.encoding != "tci":
-            raise InputError(
-                f"{plain.path}: an 8-bit image cannot give reflectance; "
-                "use `encoding: tci` or give reflectance x 10000"
-            )
         with open_raster(plain.path) as source:
             yield partial(_read_part, source, plain, image)
 
@@ -135,6 +173,8 @@ def _read_part(
         values = source.read(index, window=where).astype(np.float32)
         if scene.dtype != "uint8":
             values = _reflectance(values, source, index)
+        elif image.encoding != "tci":
+            values = reflectance_from_tci(values)
         if scene.dtype == "float32":
             top = max(top, float(values[valid].max(initial=-np.inf)))
         values[~valid] = np.nan
@@ -240,9 +280,10 @@ def _reflectance(values: NDArray[np.float32], source: DatasetReader, index: int)
 
 def _encode(values: NDArray[np.float32], scene: Scene, image: ImageSettings) -> Stored:
     """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
-    top = 255 if scene.dtype == "uint8" else 65535
+    as_it_is = scene.dtype == "uint8" and image.encoding == "tci"
+    top = 255 if as_it_is else 65535
     numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)
     numbers = np.where(np.isnan(values), NODATA, numbers).astype(np.uint16)
-    if scene.dtype == "uint8":
+    if as_it_is:
         return numbers.astype(np.uint8)
     return tci_from_reflectance(numbers) if image.encoding == "tci" else numbers
