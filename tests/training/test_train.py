@@ -184,7 +184,8 @@ def test_more_dates_than_there_are_is_refused(dataset, tmp_path):
         train(TrainPlan(dataset, TINY.model_copy(update={"dates": 5})), tmp_path / "run")
 
 
-WILD = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e30, epochs=2),), "clip": None, "ema": None})
+WILD_PHASE = Phase.model_construct(learning_rate=1e30, epochs=2)  # beyond what a user may ask for
+WILD = STAGE.model_copy(update={"phases": (WILD_PHASE,), "clip": None, "ema": None})
 
 
 def test_a_training_that_diverges_stops_with_its_last_good_weights(dataset, tmp_path):
@@ -200,7 +201,8 @@ def test_a_training_that_diverges_stops_with_its_last_good_weights(dataset, tmp_
 
 def test_a_loss_that_breaks_later_keeps_the_last_whole_epoch(dataset, tmp_path):
     plain = {"schedule": "constant", "ema": None, "clip": None}
-    first, wild = Phase(learning_rate=3e-3, epochs=1), Phase(learning_rate=1e30, epochs=1)
+    first = Phase(learning_rate=3e-3, epochs=1)
+    wild = Phase.model_construct(learning_rate=1e30, epochs=1)
 
     def plan(*phases):
         stage = STAGE.model_copy(update={**plain, "phases": phases})
@@ -254,8 +256,9 @@ def test_overriding_settings(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("widht: 8", "widht"),
-        ("fcn: {batchs: 2}", "batchs"),
+        ("widht: 8", "unknown key 'widht'; known: model, width, .* fcn, rnn$"),
+        ("fcn: {epochs: 2}", "unknown key 'fcn.epochs'; known: phases, batches, batch_size, patch_px, optimiser"),
+        ("fcn: {phases: [{learning_rate: 1, epochs: 1, rate: 1}]}", r"known: learning_rate, epochs$"),
         ("width: -1", "width"),
         ("[1]", "dictionary"),
     ],

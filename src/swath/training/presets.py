@@ -241,4 +241,4 @@ def change(settings: TrainSettings, changes: Mapping[str, JsonValue], source: st
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(f"{source}: {first_problem(error)}") from None
+        raise SettingsError(f"{source}: {first_problem(error, TrainSettings)}") from None
