@@ -71,6 +71,22 @@ def test_a_label_file_alone(dataset: Dataset, maps: Path, tmp_path: Path) -> Non
         evaluate_labels(maps, path)
 
 
+def test_labels_without_the_class_are_told(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mask of 0 and 255, as many have it: 255 is ignored, so no road is left."""
+    site = _moved(dataset.site("sim_test"))
+    labels = read_labels(dataset.site("sim_test"))
+    pmaps = draw_pmaps(labels, 0.2, 3)
+    write_maps(tmp_path / "maps", site.name, site.grid, pmaps, pmaps[0], dataset.legend)
+    path = tmp_path / "labels.tif"
+    for mask in (np.where(labels == 1, IGNORE, 0), np.zeros_like(labels)):
+        write_raster(path, mask[None].astype(np.uint8), site.grid, nodata=IGNORE, names=["class"])
+        report = evaluate_labels(tmp_path / "maps", path).report
+        assert "no pixel of class road; labels are 0 = background, 1 = road" in capsys.readouterr().err
+        assert row(report, Candidate.MEAN, "all").accuracy > 0.5
+
+
 def _moved(site: Site) -> Site:
     grid = site.grid
     return replace(site, grid=grid.crop(Window(7, 7, *grid.shape)))

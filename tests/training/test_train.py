@@ -257,7 +257,10 @@ def test_overriding_settings(tmp_path):
     ("text", "problem"),
     [
         ("widht: 8", "unknown key 'widht'; known: model, width, .* fcn, rnn$"),
-        ("fcn: {epochs: 2}", "unknown key 'fcn.epochs'; known: phases, batches, batch_size, patch_px, optimiser"),
+        (
+            "fcn: {epochs: 2}",
+            "unknown key 'fcn.epochs'; known: phases, batches, batch_size, patch_px, optimiser",
+        ),
         ("fcn: {phases: [{learning_rate: 1, epochs: 1, rate: 1}]}", r"known: learning_rate, epochs$"),
         ("width: -1", "width"),
         ("[1]", "dictionary"),

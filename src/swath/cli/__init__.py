@@ -5,6 +5,7 @@ a traceback, and the command to report), 130 interrupted.
 """
 
 import errno
+import io
 import os
 import shlex
 import sys
@@ -106,6 +107,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Bugs are raised.
     """
+    _replace_unprintable()
     command = typer.main.get_command(app)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -130,6 +132,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if code == 130:
         _complain("interrupted", head="")
     return code if isinstance(code, int) else 0
+
+
+def _replace_unprintable() -> None:
+    """Have what a console cannot show replaced: what is done is done, whatever it is called."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _explained(error: Exception) -> str | None:

@@ -157,12 +157,11 @@ def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
     """A run's folder and its model; the starter's, said on stderr, where no run is given."""
     from swath.models.starter import STARTER
     from swath.models.trained import load_model
-    from swath.progress import console
+    from swath.progress import tell
 
     if run is None:
         run = STARTER
-        notice = f"no RUN given: using the starter weights ({run / 'README.md'})"
-        console.print(notice, soft_wrap=True, markup=False, highlight=False)
+        tell(f"no RUN given: using the starter weights ({run / 'README.md'})")
     return run, load_model(run)
 
 

@@ -18,6 +18,7 @@ from swath.labels.features import read_polygons
 from swath.labels.source import Labelled, LabelSettings, read_labels_source
 from swath.labels.table import write_features
 from swath.legend import IGNORE, Legend
+from swath.progress import tell
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
 from swath.scenes.warp import read_on_grid
@@ -130,7 +131,11 @@ def _read_features(job: SiteJob) -> Labelled:
     # What will be moved into the grid lies outside it before.
     moved_px = math.ceil(max(map(abs, shift_m)) / min(grid.resolution))
     margin = margin_px(job.legend, grid, job.settings.lines) + moved_px
-    source = read_labels_source(job.labels, job.legend, grid, job.base, margin)
+    source = read_labels_source(
+        job.labels, job.legend, grid, job.base, margin, complete=job.site.coverage is not None
+    )
+    if source.features.empty:
+        tell(f"site {job.series.name!r}: its labels have nothing of the legend there")
     if shift_m == (0.0, 0.0):
         return source
     features = source.features

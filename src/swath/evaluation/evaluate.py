@@ -23,10 +23,10 @@ from swath.evaluation.measurement import (
 from swath.evaluation.report import ModelOfSite, Report
 from swath.evaluation.row import best_control, paired_of, rows_of
 from swath.evaluation.truth import WHOLE, Truth, truth_of_file, truths_of_dataset
-from swath.legend import LegendClass
+from swath.legend import IGNORE, LegendClass
 from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.metrics.histogram import threshold
-from swath.progress import track
+from swath.progress import tell, track
 from swath.version import __version__
 
 SPLITS = ("train", "validation", "test", WHOLE)
@@ -110,8 +110,21 @@ def evaluate_labels(maps_folder: Path, labels: Path, *, seed: int = 0) -> Evalua
         InputError: Not such a label file.
     """
     pair = truth_of_file(read_maps(maps_folder), labels)
+    _tell_missing(pair[1])
     against = {"labels": str(labels), "maps": str(maps_folder)}
     return _evaluate((pair,), against, pair[0].attribution, seed)
+
+
+def _tell_missing(truth: Truth) -> None:
+    """Say which classes a label file has no pixel of: against it no map can be right there."""
+    counts = np.bincount(truth.read_labels().ravel(), minlength=256)
+    missing = [c.name for c in truth.legend.foreground if not counts[c.id]]
+    if missing:
+        ids = ", ".join(f"{c.id} = {c.name}" for c in truth.legend.classes)
+        tell(
+            f"{truth.labels}: no pixel of class {', '.join(missing)}; labels are {ids}, {IGNORE} = ignore, "
+            f"which {counts[IGNORE] / counts.sum():.1%} are"
+        )
 
 
 def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:

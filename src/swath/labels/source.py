@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from swath.errors import InputError
-from swath.grid import LONLAT, Bounds, Grid
+from swath.grid import LONLAT, Bounds, Grid, lonlat_parts
 from swath.labels.burn import burn_mask
 from swath.labels.features import choose_features, lonlat_box, read_near
 from swath.labels.osm import (
     FeatureSource,
     check_osmium,
-    merge_extracts,
     read_extract,
     reading_errors,
 )
 from swath.labels.overpass import fetch, plan_queries
+from swath.labels.sortedextract import merge_extracts
 from swath.legend import Legend
 from swath.validation import Frozen
 
@@ -87,6 +87,8 @@ def read_labels_source(
     folder: Path,
     margin_px: int = 0,
     cache: Path | None = None,
+    *,
+    complete: bool = False,
 ) -> Labelled:
     """Read the features of a legend on a grid and `margin_px` around it.
 
@@ -97,6 +99,7 @@ def read_labels_source(
         folder: Where relative paths start.
         margin_px: How far outside the grid a feature still counts.
         cache: Folder that keeps the answers of Overpass; see `swath.labels.overpass`.
+        complete: Whether the user says where the labels are complete: then there may be none.
 
     Raises:
         InputError: The file cannot be read or does not fit the place or the legend.
@@ -111,7 +114,7 @@ def read_labels_source(
     else:
         source = _read_overpass(settings, legend, box, cache)
         origin = source.origin
-    features = choose_features(source, legend, grid, margin_px)
+    features = choose_features(source, legend, grid, margin_px, complete=complete)
     told = {"date": source.date and str(source.date), "attribution": source.attribution}
     features.attrs = {"source": origin, **{key: text for key, text in told.items() if text}}
     return Labelled(features, _complete(source, grid), source.attribution)
@@ -135,7 +138,7 @@ def _read_overpass(settings: LabelSettings, legend: Legend, box: Bounds, cache: 
                     f"({error}); delete those of {settings.date}"
                 ) from None
         source = read_extract(path, legend, box)
-    return replace(source, origin=queries[0].server, extent=None, date=settings.date)
+    return replace(source, origin=queries[0].server, extent=None, date=settings.date, knows_place=True)
 
 
 def _complete(source: FeatureSource, grid: Grid) -> NDArray[np.bool_] | None:
@@ -143,7 +146,8 @@ def _complete(source: FeatureSource, grid: Grid) -> NDArray[np.bool_] | None:
     if source.extent is None:
         return None
     extent = shapely.box(*source.extent)
-    if extent.buffer(_EDGE_DEG, join_style="mitre").covers(shapely.box(*grid.lonlat_bounds)):
+    wide = extent.buffer(_EDGE_DEG, join_style="mitre")
+    if all(wide.covers(shapely.box(*part)) for part in lonlat_parts(grid.lonlat_bounds)):
         return None
     # Straight in degrees is not straight on the grid: the sides are cut into short pieces.
     outline = shapely.segmentize(extent, 0.01)

@@ -35,7 +35,7 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid, thres
     item = pystac.Item(
         id=maps.site,
         geometry=stac.footprint(grid),
-        bbox=list(grid.lonlat_bounds),
+        bbox=list(grid.bbox),
         datetime=None,
         start_datetime=stac.first_second(maps.all_dates[0]),
         end_datetime=stac.last_second(maps.dates[-1]),
