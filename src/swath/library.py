@@ -8,8 +8,9 @@ from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
 from swath.errors import optional_import
-from swath.mapping.request import STARTER_NAME, find_model
+from swath.mapping.request import find_model
 from swath.maps.maps import Maps
+from swath.models.starter import STARTER_NAME
 from swath.models.trained import TrainedModel
 from swath.sentinel2 import Encoding
 from swath.workers import HERE, Workers

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from swath.cli import run
 from swath.dataset.site import Dataset
 from swath.errors import SettingsError
 from swath.models.trained import load_model
@@ -67,16 +68,16 @@ def test_a_budget_is_one_of_the_two() -> None:
 
 def test_a_run_says_what_it_was_given_and_keeps_it(dataset: Dataset, tmp_path: Path) -> None:
     plan = TrainPlan(dataset, TINY, budget=Budget(minutes=0.05))
-    run = tmp_path / "run"
-    training = train(plan, run).spec.training
+    folder = tmp_path / "run"
+    training = train(plan, folder).spec.training
     assert training["budget"] == {"minutes": 0.05}
-    planned = json.loads((run / "planned.json").read_text())
+    planned = json.loads((folder / "planned.json").read_text())
     assert {name: training[name] for name in planned} == planned
-    (run / "model.json").unlink()
-    shutil.rmtree(run / "rnn")
-    assert train(plan, run, resume=True).spec.training == training  # timed anew, it would be another
+    (folder / "model.json").unlink()
+    shutil.rmtree(folder / "rnn")
+    assert train(plan, folder, resume=True).spec.training == training  # timed anew, it would be another
     with pytest.raises(SettingsError, match="began with other budget"):
-        train(TrainPlan(dataset, TINY, budget=Budget(steps=8)), run, resume=True)
+        train(TrainPlan(dataset, TINY, budget=Budget(steps=8)), folder, resume=True)
 
     plan = TrainPlan(dataset, TINY, budget=Budget(steps=8))
     train(plan, tmp_path / "steps")
@@ -94,4 +95,26 @@ def test_what_a_budget_is_not_for(dataset: Dataset, tmp_path: Path) -> None:
         train(
             TrainPlan(dataset, TINY, budget=minutes), tmp_path / "run", Compute("cpu", processes=Processes(2))
         )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--minutes", "1", "--steps", "9"), "not both"),
+        (("--minutes", "0"), "must be above 0"),
+        (("--minutes", "nan"), "must be above 0"),
+        (("--steps", "1"), "in the range"),
+        (("--steps", "9", "--stage", "fcn"), "for all stages"),
+    ],
+)
+def test_bad_budgets_are_one_line(
+    dataset: Dataset,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    problem: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["train", str(dataset.root), "--out", str(tmp_path / "run"), *options]) == 2
+    assert problem in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()

@@ -69,6 +69,7 @@ _ADVICE: dict[Remedy | None, str] = {
     Remedy.RUN: "; say with --run where it is now",
     Remedy.SITE: "; choose one with --site",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
+    Remedy.BUILD: ", or with --bands, --encoding and --finer of swath build",
     Remedy.WORKERS: " (--workers)",
     Remedy.LESS_MEMORY: " (--workers, --tile)",
     Remedy.REPLAN: "; choose anew with --replan",
