@@ -60,7 +60,9 @@ def test_a_step_of_no_length_leaves_them_as_they_were(
     """AdamW moves a weight by about the learning rate: 1e-12 is nothing."""
     still = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e-12, epochs=1),)})
     settings = TINY.model_copy(update={"fcn": still, "rnn": still})
-    made = train(TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run")
+    made = train(
+        TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run", fallback=False
+    )
     old = load_model(before)
     for ours, theirs in ((made.fcn, old.fcn), (made.fusion, old.fusion)):
         assert ours is not None
@@ -86,7 +88,11 @@ def test_the_run_says_where_it_began(worlds: tuple[Dataset, Dataset], before: Pa
 def test_resume_without_them_says_what_changed(
     worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
 ) -> None:
-    train(TrainPlan(worlds[1], TINY, stage="fcn", start=Start(load_model(before))), tmp_path / "run")
+    train(
+        TrainPlan(worlds[1], TINY, stage="fcn", start=Start(load_model(before))),
+        tmp_path / "run",
+        fallback=False,
+    )
     with pytest.raises(SettingsError, match="began with other start"):
         train(TrainPlan(worlds[1], TINY, stage="fcn"), tmp_path / "run", resume=True)
 
@@ -108,7 +114,9 @@ def test_other_networks_are_refused_before_anything_is_written(
 ) -> None:
     settings = TINY.model_copy(update=changes)
     with pytest.raises(SettingsError, match=says):
-        train(TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run")
+        train(
+            TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run", fallback=False
+        )
     assert not (tmp_path / "run").exists()
 
 
