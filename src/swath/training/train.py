@@ -56,16 +56,7 @@ def train(
     """
     began = time.perf_counter()
     where, processes = compute.where, compute.processes
-    processes.check(where)
-    if processes.count > 1 and plan.budget is not None and plan.budget.minutes is not None:
-        raise SettingsError(
-            f"minutes are planned by one process, which times its steps, got {processes.count}; "
-            "give the number of steps instead"
-        )
-    stages = [plan.settings.fcn, *([] if plan.stage == "fcn" else [plan.settings.rnn])]
-    for stage in stages:
-        processes.share(stage.batch_size)
-    plan.check()
+    _check(plan, compute)
     if where.type == "cpu":
         keep_freed_memory()
     if processes.first:
@@ -82,6 +73,21 @@ def train(
         if fitting.stops:
             raise DivergedError(f"{folder}: {fitting.stops[0]}")
     return model
+
+
+def _check(plan: TrainPlan, compute: Compute) -> None:
+    """Check that a plan fits what it is to be computed with, and that its parts fit one another."""
+    processes = compute.processes
+    processes.check(compute.where)
+    if processes.count > 1 and plan.budget is not None and plan.budget.minutes is not None:
+        raise SettingsError(
+            f"minutes are planned by one process, which times its steps, got {processes.count}; "
+            "give the number of steps instead"
+        )
+    stages = [plan.settings.fcn, *([] if plan.stage == "fcn" else [plan.settings.rnn])]
+    for stage in stages:
+        processes.share(stage.batch_size)
+    plan.check()
 
 
 def _shared(plan: TrainPlan, compute: Compute) -> Decided:

@@ -61,7 +61,7 @@ def judge(model: TrainedModel, source: PatchSource) -> Verdict | None:
         return None
     where = "validation" if source.validation else "training"
     cover = plan_cover(source.validation or source.train, VALIDATION_PX, model.spec.dates)
-    chosen = cover[:: -(-len(cover) // PATCHES)]
+    chosen = cover[:: max(1, -(-len(cover) // PATCHES))]
     counts = _count(model, PatchDataset(source.plan.dataset, chosen, source.scaling), source)
     held = counts[0].sum(axis=-1).all(axis=-1)  # classes that some labels are, and some are not
     if not held.any():
