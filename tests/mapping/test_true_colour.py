@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ ONCE = MapOptions(precision="fp32", orientations=1)
 
 @pytest.mark.parametrize(("place", "crs"), PLACES.items())
 def test_pmaps_of_real_cities_are_those_of_their_reflectance(
-    data_dir: Path, write_scene, tmp_path: Path, place: str, crs: str
+    data_dir: Path, write_scene: Callable[..., Path], tmp_path: Path, place: str, crs: str
 ) -> None:
     """2.56 km of each city at 10 m; the 8-bit image is made with ESA's fixed stretch."""
     run = shutil.copytree(STARTER, tmp_path / "run")

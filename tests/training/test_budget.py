@@ -13,7 +13,7 @@ from swath.cli import run
 from swath.dataset.site import Dataset
 from swath.errors import SettingsError
 from swath.models.trained import load_model
-from swath.training.budget import Budget, StageRates, steps_within, with_steps
+from swath.training.budget import Budget, BudgetedStage, Rates, StageRates, steps_within, with_steps
 from swath.training.compute import Compute
 from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings
 from swath.training.processes import Processes
@@ -22,7 +22,7 @@ from swath.training.trainplan import TrainPlan
 
 STAGE = StageSettings(phases=(Phase(learning_rate=3e-3, epochs=2),), batches=3, batch_size=2, patch_px=32)
 TINY = TrainSettings(width=2, hidden=4, fcn=STAGE, rnn=STAGE)
-BOTH = ("fcn", "rnn")
+BOTH: tuple[BudgetedStage, ...] = ("fcn", "rnn")
 
 
 @given(steps=st.integers(2, 1_000_000), name=st.sampled_from(sorted(PRESETS)))
@@ -49,7 +49,7 @@ def test_the_steps_of_a_preset_give_the_preset() -> None:
 
 def test_minutes_become_the_steps_that_fit() -> None:
     """2400 : 600 steps of 0.5 and 1 s: 0.6 s a step; a tenth more goes into the validation."""
-    rates = {"fcn": StageRates(0.5, 30.0, 1.0, 1), "rnn": StageRates(1.0, 3.0, 1.0, 1)}
+    rates: Rates = {"fcn": StageRates(0.5, 30.0, 1.0, 1), "rnn": StageRates(1.0, 3.0, 1.0, 1)}
     steps = steps_within(660, PRESETS["best"], rates)
     assert steps == 1000
     got = with_steps(PRESETS["best"], steps, BOTH, rates)
@@ -83,8 +83,8 @@ def test_a_run_says_what_it_was_given_and_keeps_it(dataset: Dataset, tmp_path: P
     train(plan, tmp_path / "steps")
     training = load_model(tmp_path / "steps").spec.training
     assert training["budget"] == {"steps": 8}
-    assert [training[name]["phases"][0]["epochs"] for name in BOTH] == [1, 1]
-    assert [training[name]["batches"] for name in BOTH] == [4, 4]
+    settings = TrainSettings.model_validate({name: training[name] for name in planned})
+    assert [(stage.epochs, stage.batches) for stage in (settings.fcn, settings.rnn)] == [(1, 4), (1, 4)]
 
 
 def test_what_a_budget_is_not_for(dataset: Dataset, tmp_path: Path) -> None:

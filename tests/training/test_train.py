@@ -40,7 +40,7 @@ def same(a, b):
 
 
 def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
-    model = train(TrainPlan(dataset, TINY, seed=1), tmp_path / "run")
+    model = train(TrainPlan(dataset, TINY, seed=1), tmp_path / "run", fallback=False)
     assert model.spec.dates == 2
     assert model.spec.splits == {
         "train": ["sim_train"],
@@ -57,10 +57,10 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
 
 
 def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
-    train(TrainPlan(dataset, TINY, seed=3), tmp_path / "all")
+    train(TrainPlan(dataset, TINY, seed=3), tmp_path / "all", fallback=False)
     first = train(TrainPlan(dataset, TINY, stage="fcn", seed=3), tmp_path / "parts")
     assert first.fusion is None
-    train(TrainPlan(dataset, TINY, stage="rnn", seed=3), tmp_path / "parts")
+    train(TrainPlan(dataset, TINY, stage="rnn", seed=3), tmp_path / "parts", fallback=False)
     assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
 
 
