@@ -104,7 +104,7 @@ def test_what_a_budget_is_not_for(dataset: Dataset, tmp_path: Path) -> None:
         (("--minutes", "1", "--steps", "9"), "not both"),
         (("--minutes", "0"), "must be above 0"),
         (("--minutes", "nan"), "must be above 0"),
-        (("--steps", "1"), "in the range"),
+        (("--steps", "1"), "greater than or equal to 2"),
         (("--steps", "9", "--stage", "fcn"), "for all stages"),
     ],
 )
