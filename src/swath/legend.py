@@ -156,6 +156,16 @@ class Legend(Frozen):
         return tuple(c for c in self.classes if c.tags)
 
     @property
+    def lines(self) -> tuple[LegendClass, ...]:
+        """The classes of lines: maps have them as the lines along their middle, too."""
+        return tuple(c for c in self.foreground if c.geometry == "line")
+
+    @property
+    def areas(self) -> tuple[LegendClass, ...]:
+        """The classes of areas: where there are any, maps are polygons, too."""
+        return tuple(c for c in self.classes if c.geometry == "area")
+
+    @property
     def sea(self) -> LegendClass | None:
         """The class that the sea belongs to, if any."""
         return next((c for c in self.classes if c.sea), None)

@@ -19,6 +19,8 @@ import typer
 from swath import __version__
 from swath.cli import (
     build,
+    changes,
+    conflate,
     demo,
     evaluate,
     fetch,
@@ -51,6 +53,8 @@ app.command("plan", short_help="What `swath map` would take: time, memory, disk.
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("conflate", short_help="Compare roads with OpenStreetMap.")(conflate.command)
+app.command("changes", short_help="What changed between two maps.")(changes.command)
 app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)

@@ -112,19 +112,23 @@ def command(
     trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
     if not processes.first:
         return
-    scores, fallback = trained.spec.scores, trained.spec.fallback
+    spec = trained.spec
+    scores, fallback = spec.scores, spec.fallback
+    missing = ", ".join(spec.unpredicted)
     emit(
         {
             "run": str(out),
             "model": trained.label,
-            "splits": trained.spec.splits,
+            "splits": spec.splits,
             "scores": scores,
+            "unpredicted": spec.unpredicted,
             "fallback": fallback and fallback.model_dump(),
         },
         as_json,
         [
-            f"{trained.label} trained on {', '.join(trained.spec.splits['train'])}",
+            f"{trained.label} trained on {', '.join(spec.splits['train'])}",
             *(f"{name}: {_line(values)}" for name, values in scores.items()),
+            *([f"never predicted on the validation sites: {missing}"] if missing else []),
             f"model: {out / 'model.safetensors'}",
             f"next: swath map {out} --dataset {dataset} --split all --out MAPS",
         ],

@@ -97,7 +97,7 @@ def choose_features(
             f"{source.origin}: none of the {len(frame)} features in the image is in the legend "
             f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend; {_TRULY_NONE}"
         )
-    cut = _cut(chosen, box)
+    cut = cut_features(chosen, box)
     if cut.empty and not complete:
         raise InputError(
             f"{source.origin}: the features of the legend all end outside the image; {_TRULY_NONE}"
@@ -113,7 +113,7 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     Raises:
         InputError: The file cannot be read, has no coordinate system, or holds no polygons.
     """
-    frame = _read_table(path, grid.lonlat_bounds)
+    frame = read_table(path, grid.lonlat_bounds)
     geometries = geopandas.GeoSeries(shapely.make_valid(frame.geometry.values), crs=frame.crs)
     polygons = geometries[shapely.get_dimensions(geometries.values) == 2]
     if len(geometries) and polygons.empty:
@@ -143,7 +143,7 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
         with _readable(path):
             features = read_geofabrik(path, legend, box or WORLD)
         return FeatureSource(features, origin, attribution=ATTRIBUTION)
-    frame = _read_table(path, box)
+    frame = read_table(path, box)
     columns = tag_columns(frame, legend)
     if len(frame) and not any(key in columns for c in legend.tagged for key in c.tags):
         names = ", ".join(str(column) for column in frame.columns if column != "geometry")
@@ -153,7 +153,7 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
         )
     table = pd.DataFrame({key: columns.get(key) for key in legend.keys}, dtype=object, index=frame.index)
     features = geopandas.GeoDataFrame(table, geometry=frame.geometry.values, crs=frame.crs)
-    return FeatureSource(features, origin, knows_place=frame.empty and _read_table(path, None).empty)
+    return FeatureSource(features, origin, knows_place=frame.empty and read_table(path, None).empty)
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: not readable as vector features ({reason_of(e)})") from None
 
 
-def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
+def read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     """All features of a vector file, or those that touch a box in degrees, as 2D geometry."""
     suffix = path.suffix.lower()
     with _readable(path):
@@ -266,7 +266,7 @@ def _with_sea(
     return geopandas.GeoDataFrame(both, geometry="geometry", crs=crs)
 
 
-def _cut(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
+def cut_features(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
     """The parts inside a box, each of the dimension it had; what only touches it is dropped."""
     parts = shapely.intersection(shapely.make_valid(frame.geometry.values), shapely.box(*box))
     cut = frame.set_geometry(geopandas.GeoSeries(parts, index=frame.index, crs=frame.crs))

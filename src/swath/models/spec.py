@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 
 from swath.grid import Finer
 from swath.legend import Legend
-from swath.names import Line
+from swath.names import ClassName, Line
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
 
@@ -50,6 +50,7 @@ class ModelSpec(BaseModel):
             mean of all 8.
         temperature: Of the fused maps, fitted on the validation sites; 1 where there were none.
         fallback: What fuses the dates in place of a trained fusion that failed; None: none did.
+        unpredicted: Of many classes, those that the validation sites have and no pixel of their maps got.
         splits: Split -> names of the sites that this run trained on, chose by, and left for test.
         training: The settings of the run.
         data: Hashes of the images and labels that it saw.
@@ -70,6 +71,7 @@ class ModelSpec(BaseModel):
     orientations: Literal[1, 8] = 1
     temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
     fallback: Fallback | None = None
+    unpredicted: tuple[ClassName, ...] = ()
     splits: dict[str, list[str]]
     training: dict[str, JsonValue] = {}
     data: dict[str, str] = {}

@@ -223,7 +223,7 @@ class Fitting:
         return looks * self.spec.dates * VALIDATION_PX**2 / 1e6 * rate.forward_s_per_mpx
 
     def calibrated(self, model: TrainedModel) -> TrainedModel:
-        """The model with the temperature that the validation sites ask for, if there are any."""
+        """The model with what the validation sites say of it, if there are any."""
         plan = self.source.plan
         sites = plan.dataset.in_split("validation")
         if not sites:
@@ -233,8 +233,10 @@ class Fitting:
             # Its maps are the mean of the dates that there are.
             longest = plan.settings.dates or LONGEST_SERIES
             dates = min(longest, *(len(site.acquisitions) for site in sites))
-        temperature = calibrate(model, self.source, dates)
-        spec = model.spec.model_copy(update={"temperature": temperature})
+        found = calibrate(model, self.source, dates)
+        names = tuple(model.spec.legend.names[number] for number in found.unpredicted)
+        update = {"temperature": found.temperature, "unpredicted": names}
+        spec = model.spec.model_copy(update=update)
         return dataclasses.replace(model, spec=spec)
 
     def judged(self, model: TrainedModel) -> TrainedModel:
