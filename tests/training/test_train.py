@@ -276,7 +276,7 @@ def test_bad_settings_are_one_clear_error(tmp_path, text, problem):
 
 def test_a_class_that_is_never_predicted_is_named(dataset, tmp_path):
     plan = TrainPlan(of_three_classes(dataset, tmp_path / "labels"), TINY, seed=1)
-    model = train(plan, tmp_path / "run")
+    model = train(plan, tmp_path / "run", fallback=False)
     assert set(model.spec.scores["rnn"]) == {"loss", "val_loss", "val_iou", "val_accuracy"}
     with torch.no_grad():
         model.fusion.head.bias.copy_(torch.tensor([-50.0, 50.0, -50.0]))
