@@ -165,7 +165,7 @@ def test_the_starter_is_begun_with_by_its_name(
     assert run(command) == 2
     spec = load_model(STARTER).spec
     error = capsys.readouterr().err
-    assert f"bands: [{', '.join(spec.image.bands)}], encoding: standardised" in error
+    assert f"bands: [{', '.join(spec.image.bands)}], encoding: standardised, optional: [B08]" in error
     assert f"`finer: {spec.finer}`; build the dataset" in error
     assert "--bands, --encoding and --finer of swath build" in error
     assert not (tmp_path / "run").exists()

@@ -80,7 +80,8 @@ class Start:
         if isinstance(kind, TwoStages) and self.model.fusion is None:
             afresh = frozenset(kind.fusion.Sizes.model_fields)  # the fusion begins afresh
         have, wants = _pixels(dataset.image, dataset.finer), _pixels(spec.image, spec.finer)
-        if have != wants:
+        image = dataset.image.model_copy(update={"optional": spec.image.optional})  # needs no other weights
+        if (image, dataset.finer) != (spec.image, spec.finer):
             raise SettingsError(
                 f"{self.model.folder} cannot be started from: the dataset {dataset.root} has {have}, that "
                 f"run {wants}; build the dataset with those lines in the sites file",
@@ -138,7 +139,9 @@ class Start:
 
 def _pixels(image: ImageSettings, finer: int) -> str:
     """What images and labels are like, as lines of a sites file."""
-    return f"`image: {{bands: [{', '.join(image.bands)}], encoding: {image.encoding}}}` and `finer: {finer}`"
+    may_lack = f", optional: [{', '.join(image.optional)}]" if image.optional else ""
+    lines = f"image: {{bands: [{', '.join(image.bands)}], encoding: {image.encoding}{may_lack}}}"
+    return f"`{lines}` and `finer: {finer}`"
 
 
 def weights_meaning(
