@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from swath.errors import SwathError
     from swath.grid import Grid
     from swath.legend import Legend
-    from swath.library import build, evaluate, fetch, load_model, open_dataset, train
+    from swath.library import build, evaluate, export_onnx, fetch, load_model, open_dataset, train
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_scenes
     from swath.mapping.update import update
@@ -35,6 +35,7 @@ __all__ = [
     "__version__",
     "build",
     "evaluate",
+    "export_onnx",
     "fetch",
     "load_model",
     "map_scenes",
@@ -51,7 +52,7 @@ _HOMES = {
         "errors": ["SwathError"],
         "grid": ["Grid"],
         "legend": ["Legend"],
-        "library": ["build", "evaluate", "fetch", "load_model", "open_dataset", "train"],
+        "library": ["build", "evaluate", "export_onnx", "fetch", "load_model", "open_dataset", "train"],
         "mapping.options": ["MapOptions"],
         "mapping.request": ["map_scenes"],
         "mapping.update": ["update"],

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     REPORT = "report"
     LABEL_CHECK = "check of labels"
     STAGE = "trained stage"
+    EXPORT = "exported model"
     DEMO = "demo"
 
 

@@ -20,6 +20,7 @@ from swath.cli import (
     build,
     demo,
     evaluate,
+    export,
     fetch,
     inspect,
     lab,
@@ -50,6 +51,7 @@ app.command("plan", short_help="What `swath map` would take: time, memory, disk.
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("export", short_help="A run as ONNX files, for other programs.")(export.command)
 app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)
