@@ -37,8 +37,9 @@ def card_of(model: TrainedModel, differences: Mapping[str, float]) -> str:
         "",
         "## What it reads",
         "",
-        f"`unet.onnx`, input `image`: float32 (batch, {len(spec.image.bands)}, height, width), any batch, height "
-        f"and width. Bands {', '.join(spec.image.bands)} at 10 m, as {_ENCODINGS[spec.image.encoding]}. "
+        f"`unet.onnx`, input `image`: float32 (batch, {len(spec.image.bands)}, height, width), any batch, "
+        f"height and width. Bands {', '.join(spec.image.bands)} at 10 m, as "
+        f"{_ENCODINGS[spec.image.encoding]}. "
         "0 in all bands = no data. The files of a dataset that `swath build` made are such images.",
         "",
         "The graph then scales by itself: (number - offset) / scale, and 0 where a number is 0.",
@@ -54,17 +55,18 @@ def card_of(model: TrainedModel, differences: Mapping[str, float]) -> str:
         "",
         "## What it gives",
         "",
-        f"`pmap`: float32 (batch, {len(spec.legend.classes)}, height, width), 0..1, probabilities of {names}; "
-        f"{spec.finer} x {spec.finer} map pixels to one of the image. `known`: bool (batch, height, width), "
-        "False where there is no data and `pmap` means nothing.",
+        f"`pmap`: float32 (batch, {len(spec.legend.classes)}, height, width), 0..1, probabilities of "
+        f"{names}; {spec.finer} x {spec.finer} map pixels to one of the image. "
+        "`known`: bool (batch, height, width), False where there is no data and `pmap` means nothing.",
         "",
-        f"Dates are fused by {fused}. Inputs: `pmaps` (batch, dates, class, height, width), oldest first, and "
-        "`known` (batch, dates, height, width); any number of dates.",
+        f"Dates are fused by {fused}. Inputs: `pmaps` (batch, dates, class, height, width), oldest first, "
+        "and `known` (batch, dates, height, width); any number of dates.",
         "",
-        f"A scene in tiles: origins at multiples of {model.stride} px, {model.fcn.receptive_radius} px more on "
-        "each side than is kept; then tiles fit together exactly.",
+        f"A scene in tiles: origins at multiples of {model.stride} px, {model.fcn.receptive_radius} px more "
+        "on each side than is kept; then tiles fit together exactly.",
         "",
-        "`qgis.onnx`: for the plugin Deepness of QGIS, which divides numbers by 255; of two classes the second alone.",
+        "`qgis.onnx`: for the plugin Deepness of QGIS, which divides numbers by 255; of two classes "
+        "the second alone.",
         "",
         "## What it learnt from",
         "",

@@ -60,47 +60,60 @@ def export_onnx(model: TrainedModel, out: Path, *, overwrite: bool = False) -> d
     reads = () if model.folder is None else (model.folder,)
     differences: dict[str, float] = {}
     with replacing_folder(out, Kind.EXPORT, reads, overwrite=overwrite) as folder:
-        for name, graph in track(list(_graphs(model).items()), "exporting and checking"):
-            proto = trace(graph.module.eval(), graph.example, graph.signature)
-            content = describe(proto, _properties(model) | graph.properties)
-            differences[name] = check(name, content, graph.cases())
+        for name, graph in track(list(graphs_of(model).items()), "exporting and checking"):
+            content, differences[name] = onnx_of(name, graph, model)
             write_bytes(folder / name, content)
         write_json(folder / "item.json", item_of(model.spec, [folder / name for name in differences]))
         write_text(folder / "README.md", card_of(model, differences))
     return differences
 
 
-def _graphs(model: TrainedModel) -> dict[str, Graph]:
+def onnx_of(name: str, graph: Graph, model: TrainedModel) -> tuple[bytes, float]:
+    """A file's content, and how far its probabilities are from PyTorch's; ModelError: too far."""
+    proto = trace(graph.module.eval(), graph.example, graph.signature)
+    content = describe(proto, {**_properties(model), **graph.properties})
+    return content, check(name, content, graph.cases())
+
+
+def graphs_of(model: TrainedModel) -> dict[str, Graph]:
     """What is exported, by the files' names."""
-    bands, lc = len(model.spec.image.bands), len(model.spec.legend.classes)
-    image = ImageGraph(model)
+    fusion = {} if model.fusion is None else {"fusion.onnx": _fusion(model)}
+    return {"unet.onnx": _image(model), **fusion, "qgis.onnx": _desktop(model)}
+
+
+def _image(model: TrainedModel) -> Graph:
+    bands = len(model.spec.image.bands)
+    return Graph(
+        ImageGraph(model),
+        (torch.ones(2, bands, 40, 56),),
+        Signature({"image": ("batch", bands, "height", "width")}, ("pmap", "known")),
+        lambda: image_cases(model),
+        {},
+    )
+
+
+def _fusion(model: TrainedModel) -> Graph:
+    lc = len(model.spec.legend.classes)
+    axes = ("batch", "dates", lc, "height", "width")
+    return Graph(
+        FusionGraph(model),
+        (torch.full((2, 3, lc, 9, 11), 0.5), torch.ones(2, 3, 9, 11, dtype=torch.bool)),
+        Signature({"pmaps": axes, "known": (*axes[:2], *axes[3:])}, ("pmap",)),
+        lambda: fusion_cases(model),
+        {},
+    )
+
+
+def _desktop(model: TrainedModel) -> Graph:
+    bands = len(model.spec.image.bands)
     side_px, _ = plan_tile(model.fcn.receptive_radius, model.stride)
-    graphs = {
-        "unet.onnx": Graph(
-            image,
-            (torch.ones(2, bands, 40, 56),),
-            Signature({"image": ("batch", bands, "height", "width")}, ("pmap", "known")),
-            lambda: image_cases(model),
-            {},
-        )
-    }
-    if model.fusion is not None:
-        axes = ("batch", "dates", lc, "height", "width")
-        graphs["fusion.onnx"] = Graph(
-            FusionGraph(model),
-            (torch.full((2, 3, lc, 9, 11), 0.5), torch.ones(2, 3, 9, 11, dtype=torch.bool)),
-            Signature({"pmaps": axes, "known": (*axes[:2], *axes[3:])}, ("pmap",)),
-            lambda: fusion_cases(model),
-            {},
-        )
-    graphs["qgis.onnx"] = Graph(
-        DesktopGraph(image),
+    return Graph(
+        DesktopGraph(ImageGraph(model)),
         (torch.ones(1, bands, side_px, side_px),),
         Signature({"tile": (1, bands, side_px, side_px)}, ("classes",)),
         lambda: desktop_cases(model, side_px),
         desktop_properties(model),
     )
-    return graphs
 
 
 def _properties(model: TrainedModel) -> dict[str, str]:

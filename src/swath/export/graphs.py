@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan
 
-from swath.models.convlstm import ConvLSTM, next_gates
+from swath.models.convlstm import ConvLSTM, PeepholeConvLSTMCell, next_gates
 from swath.models.head import complementary, probabilities
 from swath.models.network import fill, refine
 from swath.models.orientations import mapped
@@ -86,6 +86,7 @@ class Scanned(nn.Module):
             x, here = date[0], date[1].unsqueeze(1)
             new = []
             for layer, cell in enumerate(self.network.cells):
+                assert isinstance(cell, PeepholeConvLSTMCell)
                 before, memory = states[2 * layer : 2 * layer + 2]
                 gates = next_gates(cell.gates(torch.cat([x, before], dim=1)), memory, cell.peephole)
                 x, memory = (torch.where(here, *pair) for pair in zip(gates, (before, memory), strict=True))
