@@ -73,7 +73,8 @@ def test_the_snippet_of_the_docs_makes_swaths_own_map(land: Path, monkeypatch: p
     monkeypatch.chdir(land)
     names: dict[str, Any] = {}
     exec(snippet, names)
-    maps = swath.map_scenes(swath.open_dataset("dataset"), "run", out="maps")
+    exact = swath.MapOptions(precision="fp32")
+    maps = swath.map_scenes(swath.open_dataset("dataset"), "run", out="maps", options=exact)
     with rasterio.open(maps.only.fused_path) as file:
         stored = file.read(1)
     known = stored != 255
