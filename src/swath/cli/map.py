@@ -86,6 +86,15 @@ ThresholdOption = Annotated[
 ]
 
 
+PageOption = Annotated[
+    bool,
+    typer.Option(
+        help="Write pictures of the images beside the maps (3 bytes a pixel and date at most), and "
+        "index.html, the page that shows all."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """Which series a user wants mapped, as `map` and `plan` take it; `paths` is RUN and SCENES."""
@@ -196,6 +205,7 @@ def command(
             "or a setting that differs.",
         ),
     ] = False,
+    page: PageOption = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -222,12 +232,28 @@ def command(
         unit_ha,
     )
     _, model = load_run(arguments.run)
-    done = map_request(arguments.request(options.workers), model, out, options)
+    request = arguments.request(options.workers)
+    done = map_request(request, model, out, options)
+    shown = _publish(out, request, model) if page else None
     emit(
-        {"maps": str(out), "sites": [report(mapped) for mapped in done]},
+        {
+            "maps": str(out),
+            "page": None if shown is None else str(shown),
+            "sites": [report(mapped) for mapped in done],
+        },
         as_json,
-        [*(text for mapped in done for text in lines(mapped)), f"maps: {out}"],
+        [
+            *(text for mapped in done for text in lines(mapped)),
+            f"maps: {out}",
+            *([f"page: {shown}"] if shown else []),
+        ],
     )
+
+
+def _publish(out: Path, request: "Request", model: "TrainedModel") -> Path:
+    from swath.viewer.publish import publish
+
+    return publish(out, request, model.spec)
 
 
 def read_orientations(text: Literal["1", "8"] | None) -> Literal[1, 8] | None:

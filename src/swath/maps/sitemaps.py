@@ -35,7 +35,7 @@ PMAP_NODATA = 255
 
 ITEM_NAME = "item.json"
 
-Fusion = Literal["convlstm", "attention", "series", "mean"]
+Fusion = Literal["convlstm", "attention", "since", "series", "mean"]
 
 Masked = np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float32]]
 """Pixels with their mask beside them: True in its `mask` = no data, as NumPy has it."""

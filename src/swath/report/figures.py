@@ -36,6 +36,7 @@ LINE_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _FUSED_BY = {
     "convlstm": "the ConvLSTM",
     "attention": "attention over the dates",
+    "since": "the mean of the dates since the last change",
     "series": "the network for series",
     "mean": "the mean of the dates",
 }
