@@ -67,6 +67,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     world = root / "demo" / "world"
     maps = swath.open_maps(done.maps)
     roads = world / "sim_3" / "roads.geojson"
+    mapped = ["map", str(done.run), "--dataset", str(done.dataset), "--split", "test"]
+    assert run([*mapped, "--out", str(root / "maps")]) == 0
     swath.conflate(maps, roads, root / "conflation", site="sim_3")
     swath.changes(maps, maps, root / "changes.gpkg", site="sim_3")
     sea = [
@@ -86,7 +88,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "Simulated sites": root / "place",
         "Dataset": done.dataset,
         "Run": done.run,
-        "Maps": done.maps,
+        "Maps": root / "maps",
         "Report": done.page.parent,
         "Check of labels": root / "check",
         "Conflation": root / "conflation",
