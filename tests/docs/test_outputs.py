@@ -70,7 +70,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     mapped = ["map", str(done.run), "--dataset", str(done.dataset), "--split", "test"]
     assert run([*mapped, "--out", str(root / "maps")]) == 0
     swath.conflate(maps, roads, root / "conflation", site="sim_3")
-    swath.changes(maps, maps, root / "changes.gpkg", site="sim_3")
+    first, last = map(str, maps["sim_3"].dates)
+    swath.changes(maps, None, root / "changes.gpkg", before=first, after=last, site="sim_3")
     sea = [
         "simulate",
         "--landscape",
@@ -164,7 +165,8 @@ def test_land_cover_and_an_added_date(
     maps = swath.map_scenes(first, tmp_path / "run", out=tmp_path / "maps")
     swath.update(maps.folder, tmp_path / "town" / f"{DAYS[-1]}.tif")
     check_page("Maps", tmp_path / "maps")
-    swath.changes(maps, maps, tmp_path / "changes.gpkg")
+    swath.map_scenes(first[:1], tmp_path / "run", out=tmp_path / "old")
+    swath.changes(tmp_path / "old", tmp_path / "maps", tmp_path / "changes.gpkg")
     check_page("Changes", tmp_path / "changes.gpkg")
 
 
