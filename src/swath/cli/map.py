@@ -307,6 +307,7 @@ def class_km2(maps: "SiteMaps") -> dict[str, float]:
 
 def lines(mapped: "MappedSite") -> list[str]:
     """What is printed of a site: what was mapped, how much of it there is, and what to open."""
+    from swath.maps.sitemaps import FUSED_BY
     from swath.maps.vectors import line_km
 
     maps = mapped.maps
@@ -314,7 +315,7 @@ def lines(mapped: "MappedSite") -> list[str]:
     cover = ", ".join(f"{name} {km2:,.2f} km2" for name, km2 in class_km2(maps).items())
     packages = [path for path in maps.vector_paths if path.suffix == ".gpkg"]
     if mapped.new_files:
-        made = f"{len(maps.dates)} dates fused by {maps.fusion}; {mapped.seconds:.1f} s"
+        made = f"{len(maps.dates)} dates fused by {FUSED_BY[maps.fusion]}; {mapped.seconds:.1f} s"
         made += f" ({mapped.mpx_per_s:.2f} Mpx/s)"
     else:
         made = "all maps are there already, made from the same"

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from pyproj import CRS
 
 from swath.errors import DatasetError
-from swath.maps.sitemaps import SiteMaps, read_maps
+from swath.maps.sitemaps import FUSED_BY, SiteMaps, read_maps
 from swath.viewer.layer import Layer, change_days, day_label, read_layers
 from swath.viewer.overlay import Overlay, site_overlays, vector_files
 from swath.viewer.scores import REPORT, ScoreTable, read_scores
@@ -53,7 +53,7 @@ class Place:
             "bounds": list(grid.bounds),
             "dates": [str(date) for date in maps.all_dates],
             "classes": classes,
-            "fusion": maps.fusion,
+            "fusion": FUSED_BY[maps.fusion],
             "threshold": maps.threshold,
             "attribution": maps.attribution,
         }
