@@ -11,6 +11,9 @@ PIXEL_CM = 1000
 
 TILES_PX = range(512, 2049, 16)
 
+MOST_OVERLAP = 33
+"""Per cent: of more, most of the arithmetic would be done twice."""
+
 
 def plan_tile(radius_px: int, stride_px: int) -> tuple[int, int]:
     """Tiles whose map is that of the whole image: half their overlap is as far as the network sees.
@@ -26,9 +29,9 @@ def plan_tile(radius_px: int, stride_px: int) -> tuple[int, int]:
         ModelError: No tile of a reasonable size is so.
     """
     for side in TILES_PX:
-        for percent in range(1, 100):
+        for percent in range(1, MOST_OVERLAP + 1):
             overlap, rest = divmod(side * percent, 100)
-            if not rest and overlap >= 2 * radius_px and (side - overlap) % stride_px == 0 and overlap < side:
+            if not rest and overlap >= 2 * radius_px and (side - overlap) % stride_px == 0:
                 return side, percent
     raise ModelError(f"the network sees {radius_px} px far, too far for tiles of {TILES_PX[-1]} px")
 
