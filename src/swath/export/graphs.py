@@ -11,6 +11,7 @@ from swath.models.convlstm import ConvLSTM, PeepholeConvLSTMCell, next_gates
 from swath.models.head import complementary, probabilities
 from swath.models.network import fill, refine
 from swath.models.orientations import mapped
+from swath.models.sincechange import SinceChange
 from swath.models.temperature import LEAST
 from swath.models.trained import TrainedModel
 from swath.scaling import Scaling
@@ -58,6 +59,10 @@ class FusionGraph(nn.Module):
 
     def forward(self, pmaps: Tensor, known: Tensor) -> Tensor:
         """Fuse series: what `FusionNetwork` takes -> (B, lc, H, W) float32 in 0..1."""
+        if isinstance(self.network, SinceChange):
+            # It goes another way for one date, a graph goes one: a date without data changes nothing.
+            pmaps = torch.cat([pmaps[:, :1], pmaps], dim=1)
+            known = torch.cat([torch.zeros_like(known[:, :1]), known], dim=1)
         pmap = probabilities(self.network(pmaps, known))
         if self.temperature != 1:
             power = pmap.clamp_min(LEAST) ** (1 / self.temperature)
