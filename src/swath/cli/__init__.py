@@ -23,6 +23,7 @@ from swath.cli import (
     conflate,
     demo,
     evaluate,
+    export,
     fetch,
     inspect,
     lab,
@@ -56,6 +57,7 @@ app.command("plan", short_help="What `swath map` would take: time, memory, disk.
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("export", short_help="A run as ONNX files, for other programs.")(export.command)
 app.command("view", short_help="Look at maps in the browser.")(view.command)
 app.command("report", short_help="Maps as one page to send.")(report.command)
 app.command("show", short_help="A file as a picture, in the terminal or as PNG.")(show.command)
