@@ -24,6 +24,7 @@ from swath.files import finite, read_json, write_bytes, write_json
 from swath.models.registry import count_parameters
 from swath.progress import console
 from swath.training.callbacks import Progress
+from swath.training.checkpointfile import WholeCheckpoints
 from swath.training.module import LOSS, Stage
 from swath.training.norms import shared_norms
 from swath.training.patchmodule import PatchModule
@@ -161,7 +162,7 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         devices=processes.devices,
         num_nodes=processes.nodes,
         strategy=DDPStrategy() if together else "auto",
-        plugins=[LightningEnvironment()] if together else None,
+        plugins=[WholeCheckpoints(), *([LightningEnvironment()] if together else [])],
         use_distributed_sampler=False,
         precision="bf16-mixed" if compute.exactness == "bf16" else "32-true",
         max_epochs=settings.epochs,

@@ -1,0 +1,53 @@
+"""`swath lab faults`: what commands lose that are killed, starved, or left alone."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swath.cli.options import JsonOption, SeedOption
+from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.lab.faults.outcome import FaultRounds
+
+
+def command(
+    rounds: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many.")] = 200,
+    only: Annotated[
+        list[str] | None, typer.Option("--command", help="Command to disturb; else all. Repeatable.")
+    ] = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Disturb commands, run them again, and compare what they leave with undisturbed runs.
+
+    In a small simulated world, each round kills a command or a worker, fills its disk, limits its
+    files or memory, or takes its server away. Then it runs again, undisturbed. Its outputs must
+    have the same bytes as if nothing had happened, and its inputs must be as they were. A disk is
+    filled where this user may mount one.
+    """
+    from swath.cli import run
+    from swath.lab.faults.rounds import measure_faults
+
+    found = measure_faults(run, rounds, seed, only or ())
+    emit(found.as_json(), as_json, _lines(found))
+    if found.losses:
+        raise typer.Exit(1)
+
+
+def _lines(found: "FaultRounds") -> list[str]:
+    """A Markdown table: a row a command and fault; then what was lost."""
+    from swath.report.text import markdown
+
+    table = [["command", "fault", "rounds", "struck", "survived", "lost"]]
+    for row in found.tallies:
+        counts = (row.rounds, row.struck, row.survived, row.lost)
+        table.append([row.command, row.fault, *map(str, counts)])
+    return [
+        *markdown(table),
+        "",
+        f"{len(found.outcomes)} rounds, {len(found.losses)} with a loss",
+        *(f"not tried here: {fault}" for fault in found.untried),
+        *(f"not compared ({name}): {', '.join(files)}" for name, files in found.unlike.items()),
+        *(f"{lost.command}, {lost.fault}, seed {lost.seed}: {lost.lost}" for lost in found.losses),
+    ]
