@@ -98,7 +98,7 @@ class Round:
         """Run the command while something goes wrong; and whether that was felt for sure."""
         known, fault = self.place.undisturbed[self.command.name], self.fault
         killed = fault in (Fault.KILL, Fault.TERM)
-        shared = fault == Fault.WORKER or (killed and bool(self.command.workers) and draw.random() < 0.3)
+        shared = fault == Fault.WORKER or (killed and bool(self.command.workers) and draw.random() < 0.15)
         moment_s = draw.random() * known.takes_s[shared]
         file_bytes = draw.randint(_LEAST_FILE_BYTES, known.bytes_most) if fault == Fault.LIMIT else None
         memory_mb = int(_MOST_MEMORY_MB ** draw.random()) if fault == Fault.MEMORY else None
