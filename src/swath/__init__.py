@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from swath.dataset.site import Dataset
     from swath.errors import SwathError
     from swath.grid import Grid
+    from swath.labels.source import LabelSettings
     from swath.legend import Legend
-    from swath.library import build, evaluate, fetch, load_model, open_dataset, train
+    from swath.library import build, changes, conflate, evaluate, fetch, load_model, open_dataset, train
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_scenes
     from swath.mapping.update import update
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "Grid",
+    "LabelSettings",
     "Legend",
     "MapOptions",
     "Maps",
@@ -34,6 +36,8 @@ __all__ = [
     "Workers",
     "__version__",
     "build",
+    "changes",
+    "conflate",
     "evaluate",
     "fetch",
     "load_model",
@@ -50,8 +54,18 @@ _HOMES = {
         "dataset.site": ["Dataset"],
         "errors": ["SwathError"],
         "grid": ["Grid"],
+        "labels.source": ["LabelSettings"],
         "legend": ["Legend"],
-        "library": ["build", "evaluate", "fetch", "load_model", "open_dataset", "train"],
+        "library": [
+            "build",
+            "changes",
+            "conflate",
+            "evaluate",
+            "fetch",
+            "load_model",
+            "open_dataset",
+            "train",
+        ],
         "mapping.options": ["MapOptions"],
         "mapping.request": ["map_scenes"],
         "mapping.update": ["update"],

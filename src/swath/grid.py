@@ -11,10 +11,10 @@ from typing import Literal, Self, TypeVar
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS, Geod, Transformer
 from pyproj.aoi import AreaOfInterest
 from pyproj.database import query_utm_crs_info
-from pyproj.exceptions import CRSError
+from pyproj.exceptions import CRSError, ProjError
 
 from swath.errors import GridError
 
@@ -40,7 +40,11 @@ Finer = Literal[1, 2, 4]
 A = TypeVar("A", bound=np.generic)
 
 Bounds = tuple[float, float, float, float]
-"""(left, bottom, right, top), in the units of the CRS it belongs to."""
+"""(left, bottom, right, top), in the units of the CRS it belongs to. In degrees, right is above 180
+where a box crosses the 180th meridian."""
+
+_TRUE = 0.01
+"""Share by which metres may be off: UTM's are by 0.002 in a neighbouring zone, Web Mercator's by 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,7 @@ class Grid:
         """The grid that covers (west, south, east, north) in degrees.
 
         Args:
-            bounds: In degrees.
+            bounds: In degrees; across the 180th meridian, east is below west or above 180.
             crs: A projected system in metres; None for the UTM zone of the centre.
             resolution_m: Pixel size.
 
@@ -193,10 +197,13 @@ class Grid:
             GridError: Bounds outside the Earth or empty.
         """
         west, south, east, north = bounds
-        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        around = east + 360 if east < west else east
+        widest = 180 if east < west else 360
+        if not (-180 <= west < around <= min(west + widest, 360) and -90 <= south < north <= 90):
             raise GridError(f"bounds must be (west, south, east, north) in degrees, got {bounds}")
-        target = crs or utm_crs(west + (east - west) / 2, south + (north - south) / 2)
-        return cls.from_bounds(transform_bounds(bounds, LONLAT, target), target, resolution_m)
+        target = crs or utm_crs((west + around) / 2, (south + north) / 2)
+        box = (west, south, around, north)
+        return cls.from_bounds(transform_bounds(box, LONLAT, target), target, resolution_m)
 
     @property
     def height(self) -> int:
@@ -226,8 +233,13 @@ class Grid:
 
     @property
     def lonlat_bounds(self) -> Bounds:
-        """(west, south, east, north) in degrees: the box around the grid."""
-        return transform_bounds(self.bounds, self.crs, LONLAT)
+        """(west, south, east, north) in degrees: the box around the grid; west is -180..180."""
+        return turned(transform_bounds(self.bounds, self.crs, LONLAT), 0.0)
+
+    @property
+    def bbox(self) -> Bounds:
+        """`lonlat_bounds` as GeoJSON has them: across the 180th meridian, east is below west."""
+        return geojson_bbox(self.lonlat_bounds)
 
     @property
     def lonlat_text(self) -> str:
@@ -312,12 +324,32 @@ def is_metric(crs: str) -> bool:
     return bool(system.is_projected and system.axis_info[0].unit_name == "metre")
 
 
+def true_metres(crs: str, lon: float, lat: float) -> float:
+    """How long 1 m of a system that `is_metric` is on the ground, in the direction that is most off."""
+    step_m = 100.0
+    x, y, *_ = transform_bounds((lon, lat, lon, lat), LONLAT, crs)
+    back = Transformer.from_crs(crs, LONLAT, always_xy=True)
+    ends = [(x + step_m, y), (x, y + step_m), (x + step_m * 0.6, y + step_m * 0.8)]
+    lons, lats = back.transform([x, *(end[0] for end in ends)], [y, *(end[1] for end in ends)])
+    geod = Geod(ellps="WGS84")
+    lengths: list[float] = [
+        geod.inv(lons[0], lats[0], *end)[2] / step_m for end in zip(lons[1:], lats[1:], strict=True)
+    ]
+    return max(lengths, key=lambda length: abs(length - 1))
+
+
+def has_true_metres(crs: str, lon: float, lat: float) -> bool:
+    """Whether a system is projected, in metres that are metres on the ground at a place."""
+    return is_metric(crs) and abs(true_metres(crs, lon, lat) - 1) < _TRUE
+
+
 def utm_crs(lon: float, lat: float) -> str:
     """The WGS 84 UTM zone of a point in degrees, for example `EPSG:32630`.
 
     Raises:
         GridError: UTM does not cover the point (near the poles).
     """
+    lon = (lon + 180) % 360 - 180
     area = AreaOfInterest(lon, lat, lon, lat)
     zones = query_utm_crs_info(datum_name="WGS 84", area_of_interest=area)
     if not zones:
@@ -331,8 +363,37 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
     Raises:
         GridError: The box cannot be expressed in `target`.
     """
-    transformer = Transformer.from_crs(source, target, always_xy=True)
-    box: Bounds = transformer.transform_bounds(*bounds, densify_pts=21)
-    if not all(math.isfinite(value) for value in box):
+    try:
+        transformer = Transformer.from_crs(source, target, always_xy=True)
+        left, bottom, right, top = transformer.transform_bounds(*bounds, densify_pts=21)
+    except ProjError:
+        names = (CRS.from_user_input(crs).name for crs in (source, target))
+        what = f"nobody knows how {' and '.join(names)} lie to each other; georeference it"
+        raise GridError(what) from None
+    if not all(math.isfinite(value) for value in (left, bottom, right, top)):
         raise GridError(f"the bounds {bounds} in {source} lie outside {target}")
-    return box
+    if right < left:  # degrees, across the 180th meridian
+        right += 360
+    return left, bottom, right, top
+
+
+def turned(bounds: Bounds, lon: float) -> Bounds:
+    """A box in degrees, moved by whole turns until its west is within half a turn of `lon`."""
+    west, south, east, north = bounds
+    turn = 360 * math.floor((west - lon + 180) / 360)
+    return west - turn, south, east - turn, north
+
+
+def lonlat_parts(bounds: Bounds) -> tuple[Bounds, ...]:
+    """A box in degrees as boxes within -180..180: two where it crosses the 180th meridian."""
+    west, south, east, north = bounds
+    west, _, east, _ = turned((west, south, east + 360 if east < west else east, north), 0.0)
+    if east <= 180:
+        return ((west, south, east, north),)
+    return (west, south, 180.0, north), (-180.0, south, east - 360, north)
+
+
+def geojson_bbox(bounds: Bounds) -> Bounds:
+    """A box in degrees as GeoJSON has it: across the 180th meridian, east is below west."""
+    west, south, east, north = bounds
+    return west, south, east - 360 if east > 180 else east, north

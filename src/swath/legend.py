@@ -68,8 +68,8 @@ class LegendClass(Frozen):
         name: As in legends of maps, for example `road`.
         color: `#rrggbb`.
         geometry: Which features make the class: `line` or `area`. The background has none.
-        tags: OSM key -> accepted values (`"*"`: any). A feature belongs to the class if any of the
-            pairs matches.
+        tags: OSM key -> accepted values (`"*"`: any but `no`). A feature belongs to the class if any
+            of the pairs matches.
         exclude: OSM key -> values that take a feature out again.
         width: How wide its lines are, where they are burnt by width; lines only.
         sea: Whether the sea belongs to it: what lies right of `natural=coastline`; areas only.
@@ -156,6 +156,16 @@ class Legend(Frozen):
         return tuple(c for c in self.classes if c.tags)
 
     @property
+    def lines(self) -> tuple[LegendClass, ...]:
+        """The classes of lines: maps have them as the lines along their middle, too."""
+        return tuple(c for c in self.foreground if c.geometry == "line")
+
+    @property
+    def areas(self) -> tuple[LegendClass, ...]:
+        """The classes of areas: where there are any, maps are polygons, too."""
+        return tuple(c for c in self.classes if c.geometry == "area")
+
+    @property
     def sea(self) -> LegendClass | None:
         """The class that the sea belongs to, if any."""
         return next((c for c in self.classes if c.sea), None)
@@ -190,7 +200,7 @@ class Legend(Frozen):
 
 def _any_match(accepted: Mapping[str, tuple[str, ...]], tags: Mapping[str, object]) -> bool:
     return any(
-        isinstance(value := tags.get(key), str) and ("*" in values or value in values)
+        isinstance(value := tags.get(key), str) and (value in values or ("*" in values and value != "no"))
         for key, values in accepted.items()
     )
 

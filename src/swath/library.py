@@ -8,13 +8,19 @@ from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
 from swath.errors import optional_import
+from swath.labels.source import LabelSettings
 from swath.mapping.request import STARTER_NAME, find_model
-from swath.maps.maps import Maps
+from swath.maps.maps import Maps, open_maps
 from swath.models.trained import TrainedModel
 from swath.sentinel2 import Encoding
 from swath.workers import HERE, Workers
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    import geopandas as gpd
+
+    from swath.conflation.conflate import Conflation
     from swath.evaluation.report import Report
     from swath.training.presets import TrainSettings
 
@@ -184,7 +190,7 @@ def train(
 
 def evaluate(
     maps: Maps | Path | str,
-    truth: Dataset | Path | str,
+    truth: Dataset | LabelSettings | Path | str,
     out: Path | str | None = None,
     *,
     overwrite: bool = False,
@@ -195,14 +201,15 @@ def evaluate(
     Args:
         maps: The maps, or their folder.
         truth: The dataset that was mapped, or its folder; or a GeoTIFF of class ids on the map's
-            grid, 255 = ignore.
+            grid, 255 = ignore; or any other labels of one mapped site, as `LabelSettings`.
         out: Folder of the report: report.html, report.json and the figures. None: only scores.
         overwrite: Whether an existing report may be replaced.
         seed: Of the resampling behind the intervals.
 
     Returns:
-        The scores: `rows`, each of a model (`fused`, `dates`, a control, or one day), class, site and
-        split, and `table()`, the pooled ones. It shows itself as that table.
+        The scores: of two classes `rows`, each of a model (`fused`, `dates`, a control, or one day),
+        class, site and split, and `table()`, the pooled ones; of more classes `class_maps`, each with
+        its confusion matrix. It shows itself as a table.
 
     Raises:
         DatasetError: No site of the dataset is mapped, or none has labels.
@@ -223,11 +230,114 @@ def evaluate(
     if out is not None:
         check_report(Path(out), overwrite=overwrite)
     folder = maps.folder if isinstance(maps, Maps) else Path(maps)
-    if isinstance(truth, Dataset) or Path(truth).is_dir():
+    if isinstance(truth, Dataset) or (not isinstance(truth, LabelSettings) and Path(truth).is_dir()):
         data = truth if isinstance(truth, Dataset) else open_dataset(truth)
         evaluation = scoring.evaluate(folder, data, seed=seed)
     else:
-        evaluation = scoring.evaluate_labels(folder, Path(truth), seed=seed)
+        labels = truth if isinstance(truth, LabelSettings) else LabelSettings(path=str(truth))
+        evaluation = scoring.evaluate_labels(folder, labels, seed=seed)
     if out is not None:
         write_report(evaluation, Path(out), overwrite=overwrite)
     return evaluation.report
+
+
+def conflate(
+    maps: Maps | Path | str,
+    osm: Path | str,
+    out: Path | str | None = None,
+    *,
+    site: str | None = None,
+    date: "dt.date | None" = None,
+    overwrite: bool = False,
+) -> "Conflation":
+    """Lay the roads of a map beside OpenStreetMap's.
+
+    Args:
+        maps: The maps, or their folder.
+        osm: OpenStreetMap there: any vector file or extract that `build` reads; with `date` an Overpass
+            server, by its URL or name.
+        out: Folder for mappers: candidates with OSM tags, task squares, a project file, and all three
+            parts as a GeoPackage. None: only the parts.
+        site: Which site, if there are several.
+        date: The day whose OpenStreetMap Overpass is asked for.
+        overwrite: Whether an existing folder may be replaced.
+
+    Returns:
+        `both`, `map_only` (the candidates, the best first) and `osm_only`, GeoDataFrames.
+
+    Raises:
+        DatasetError: No maps, or several sites and none is named.
+        InputError: OpenStreetMap cannot be read, or has nothing there.
+        OutputExistsError: `out` exists and `overwrite` is False.
+
+    Example:
+        >>> import swath
+        >>> maps = swath.map_scenes(swath.open_dataset("dataset"), "run", out="mapped")
+        >>> found = swath.conflate(maps, "sim_test/roads.geojson", "for-mappers", site="sim_test")
+        >>> found.map_only.columns[0], found.both.crs == maps["sim_test"].grid.crs
+        ('rank', True)
+    """
+    from swath.conflation.conflate import conflate_site
+    from swath.conflation.tasks import write_conflation
+    from swath.outfolder import Kind, check_out
+
+    opened = maps if isinstance(maps, Maps) else open_maps(maps)
+    reads = [opened.folder, *([Path(osm)] if date is None else [])]
+    if out is not None:
+        check_out(Path(out), Kind.CONFLATION, reads, overwrite=overwrite)
+    chosen = opened.only if site is None else opened[site]
+    source = LabelSettings(path=str(osm)) if date is None else LabelSettings(overpass=str(osm), date=date)
+    found = conflate_site(chosen, source)
+    if out is not None:
+        write_conflation(found, chosen, Path(out), reads, overwrite=overwrite)
+    return found
+
+
+def changes(
+    old: Maps | Path | str,
+    new: Maps | Path | str | None,
+    out: Path | str,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    site: str | None = None,
+    min_dates: int = 2,
+    overwrite: bool = False,
+) -> "gpd.GeoDataFrame":
+    """New and vanished roads between two maps of a place, or two groups of the dates of one.
+
+    Args:
+        old: The older maps, or their folder.
+        new: The newer maps; None: `before` and `after` choose dates of `old`.
+        out: The GeoPackage that is written: layer `roads`, and of land cover `changes` and `matrix`.
+        before: The older dates: `YYYY-MM-DD`, or the first and the last with `..` between.
+        after: The newer dates.
+        site: Which site, if there are several.
+        min_dates: How many dates must say so on either side, where there are as many.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        The roads: `change` (`new`, `vanished`), `first_seen`, `last_seen`, `p_change`, `dates`, ...; see
+        `swath.maps.roadchange.road_changes`.
+
+    Raises:
+        SettingsError: Neither newer maps nor both groups of dates, or both; or no dates.
+        DatasetError: No maps, no such dates, or several sites and none is named.
+        InputError: The classes differ, or `out` is no `.gpkg`.
+        OutputExistsError: `out` exists and `overwrite` is False.
+
+    Example:
+        >>> import swath
+        >>> days = swath.open_maps("maps").dates
+        >>> roads = swath.changes("maps", None, "changes.gpkg", before=str(days[0]), after=str(days[-1]))
+        >>> roads.columns[0]
+        'change'
+    """
+    from swath.maps.compare import choose_sides, write_changes_of
+    from swath.outfolder import check_out_file
+
+    opened = [maps if isinstance(maps, Maps) else open_maps(maps) for maps in (old, new) if maps is not None]
+    check_out_file(Path(out), [maps.folder for maps in opened], overwrite=overwrite)
+    chosen = [maps.only if site is None else maps[site] for maps in opened]
+    with choose_sides(chosen[0], None if new is None else chosen[1], before, after) as sides:
+        return write_changes_of(*sides, Path(out), min_dates=min_dates)

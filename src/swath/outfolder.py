@@ -32,6 +32,7 @@ class Kind(StrEnum):
     RUN = "run"
     MAPS = "site's maps"
     REPORT = "report"
+    CONFLATION = "conflation"
     LABEL_CHECK = "check of labels"
     STAGE = "trained stage"
     DEMO = "demo"

@@ -19,6 +19,11 @@ console = Console(stderr=True, markup=False)
 """Everything meant for people's eyes while a command runs goes here."""
 
 
+def tell(text: str) -> None:
+    """Print a line that people should read, whatever they asked for."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` while a bar on stderr counts them; `total` is for those without a length."""
     if total is None and isinstance(items, Sized):

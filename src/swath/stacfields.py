@@ -1,11 +1,13 @@
 """What STAC items of swath say of a grid, a legend, bands and files, for whoever writes one."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from pyproj import Transformer
-from shapely import box, segmentize
+from shapely import Polygon, box, intersection, segmentize
 
 from swath.grid import Grid
 from swath.legend import Legend
@@ -41,12 +43,28 @@ def projection(grid: Grid) -> dict[str, JsonValue]:
 
 
 def footprint(grid: Grid) -> dict[str, JsonValue]:
-    """The grid's outline in degrees, as GeoJSON: its sides are curves there."""
+    """The grid's outline in degrees, as GeoJSON: its sides are curves there.
+
+    Across the 180th meridian it is two polygons, as RFC 7946 asks.
+    """
     outline = segmentize(box(*grid.bounds), max(grid.resolution) * PIECE_PX)
     transformer = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
     lons, lats = transformer.transform(*outline.exterior.xy)
-    ring: list[JsonValue] = [[lon, lat] for lon, lat in zip(lons, lats, strict=True)]
-    return {"type": "Polygon", "coordinates": [ring]}
+    whole = np.unwrap(lons, period=360)
+    whole -= 360 * np.floor((whole.min() + 180) / 360)
+    if whole.max() <= 180:
+        return {"type": "Polygon", "coordinates": [_ring(whole, lats)]}
+    around = Polygon(zip(whole, lats, strict=True))
+    parts: list[JsonValue] = []
+    for west, turn in ((-180, 0), (180, 360)):
+        part = intersection(around, box(west, -90, west + 360, 90))
+        lons, lats = part.exterior.xy
+        parts.append([_ring(np.asarray(lons) - turn, lats)])
+    return {"type": "MultiPolygon", "coordinates": parts}
+
+
+def _ring(lons: NDArray[np.float64], lats: Iterable[float]) -> list[JsonValue]:
+    return [[lon, lat] for lon, lat in zip(lons.tolist(), lats, strict=True)]
 
 
 def band_fields(name: str) -> dict[str, JsonValue]:

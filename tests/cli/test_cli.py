@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,22 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         child = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (child.returncode, child.stderr) == (2, "error: the output: No space left on device\n")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
+def test_what_a_console_cannot_show_is_replaced(tmp_path: Path, encoding: str) -> None:
+    code = "import sys; from swath.cli import run; sys.exit(run(sys.argv[1:]))"
+    folder = tmp_path / "\u6771\u4eac"
+    folder.mkdir()
+    (folder / "2020-01-01.tif").write_text("no image")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", str(folder / "2020-01-01.tif")],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert (folder.name if encoding == "utf-8" else "??/2020-01-01.tif: not read") in done.stderr.decode()
 
 
 def test_emit_prints_one_object_or_the_lines(capsys: pytest.CaptureFixture[str]) -> None:

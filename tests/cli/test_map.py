@@ -288,6 +288,15 @@ def test_scenes_on_one_metric_grid_are_not_resampled(write_scene: Any, tmp_path:
     assert (image.read(GRID.window) == array).all()
 
 
+def test_an_image_without_data_is_told(
+    write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = np.full((3, *GRID.shape), np.nan, np.float32)
+    path = write_scene(tmp_path / "2019-03-07.tif", empty, GRID, ("B04", "B03", "B02"), nodata=None)
+    scene_series("x", [path], None, ImageSettings()).sources[0].prepare(tmp_path / "scratch")
+    assert f"{path}: the image has no data inside the map's grid" in capsys.readouterr().err
+
+
 def test_the_command_says_what_is_wrong(
     run_folder: Path, dataset: Dataset, maps_folder: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -14,6 +14,7 @@ import yaml
 from shapely import LineString, box
 
 from conftest import PROJECT
+from swath.audit.check import check_site
 from swath.cli import run
 from swath.dataset.build import build_dataset, class_shares
 from swath.dataset.catalog import read_dataset
@@ -21,6 +22,7 @@ from swath.dataset.site import Dataset, read_image, read_labels
 from swath.errors import DatasetError, InputError, OutputExistsError, SettingsError
 from swath.files import read_json, sha256
 from swath.grid import Grid, Window
+from swath.labels.features import read_features
 from swath.sites.schema import read_sites_file
 
 WriteScene = Callable[..., Path]
@@ -132,7 +134,7 @@ def test_labels_are_burnt_widened_and_ignored_where_no_date_has_data(dataset: Da
         assert source.colormap(1)[1][:3] == dataset.legend.classes[1].rgb
     assert town.roads is not None
     roads = geopandas.read_parquet(town.roads)
-    assert list(roads.columns) == ["class_id", "area", "highway", "tunnel", "geometry"]
+    assert list(roads.columns) == ["class_id", *dataset.legend.keys, "geometry"]
     assert roads.crs.to_epsg() == 32630
 
 
@@ -236,6 +238,26 @@ def test_a_coverage_elsewhere(world: Path) -> None:
     change(world, "split: train", "split: train\n    coverage: cover.geojson")
     with pytest.raises(InputError, match="coverage does not overlap the image"):
         build_dataset(world, world.parent / "out")
+
+
+def test_a_place_without_any_road_is_built(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """True negatives: the file has no feature at all, or the user says that it is complete."""
+    (world.parent / "none.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    change(world, "labels: roads.geojson\n    split: test", "labels: none.geojson\n    split: test")
+    write_vectors(
+        world.parent / "far.geojson", highway=["primary"], geometry=[LineString([at(900, 0), at(901, 9)])]
+    )
+    write_vectors(world.parent / "cover.geojson", geometry=[patch(-9, -9, 60, 60)])
+    change(world, "labels: roads.geojson\n    split: train", "labels: far.geojson\n    split: train")
+    change(world, "split: train", "split: train\n    coverage: cover.geojson")
+    dataset = build_dataset(world, world.parent / "out")
+    assert capsys.readouterr().err.count("its labels have nothing of the legend there") == 2
+    for site in dataset.sites:
+        labels = read_labels(site)
+        assert (labels[labels != 255] == 0).all()
+        assert site.roads is not None
+        assert read_features(site.roads, dataset.legend, site.grid).empty
+        assert check_site(site, dataset.legend).shift is None
 
 
 def test_nothing_labelled_is_left(world: Path) -> None:

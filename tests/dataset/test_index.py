@@ -31,7 +31,20 @@ def test_survey_by_hand():
     assert found.pixels == 32 * 48 - 256
     assert [108, 208] not in found.labelled.tolist()
     assert len(found.labelled) == 5
-    assert found.foreground.tolist() == [[124, 240]]
+    assert [cells.tolist() for cells in found.foreground] == [[[124, 240]]]
+
+
+def test_rare_classes_are_drawn_as_often_as_common_ones():
+    """Class 0 is everywhere, class 2 in one cell of 48; class 3 is not there, and 255 is no class."""
+    labels = np.zeros((96, 128), np.uint8)
+    labels[:, 64:] = 1
+    labels[4, 4] = 2
+    labels[90:] = 255
+    surveyed = survey_labels("a", WHOLE, 2, labels, classes=(0, 1, 2, 3))
+    assert [len(cells) for cells in surveyed.foreground] == [24, 24, 1]
+    patches = plan([surveyed], count=900, px=16, share=1.0)
+    near = sum(patch.window.row < 16 and patch.window.col < 16 for patch in patches)
+    assert 0.3 < near / 900 < 0.45
 
 
 @settings(max_examples=60)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from swath.evaluation.report import Report
 from swath.evaluation.scoremap import read_score_maps
 from swath.files import sha256
 from swath.grid import Grid, Window
-from swath.legend import IGNORE, Legend
+from swath.legend import IGNORE
 from swath.maps.sitemaps import read_maps, read_pmap
 from swath.models.fusion import FUSIONS
 from swath.scenes.raster import write_raster
@@ -307,52 +306,6 @@ def test_without_convlstm_there_is_no_such_row(dataset: Dataset, tmp_path: Path)
     report = evaluate(tmp_path / "maps", dataset).report
     assert {r.model for r in report.rows} == set(MODELS) - {Candidate.FUSED}
     assert report.paired == ()
-
-
-def test_three_classes_are_scored_one_against_the_rest(dataset: Dataset, tmp_path: Path) -> None:
-    legend = Legend.model_validate(
-        {
-            "name": "two kinds",
-            "classes": [
-                {"id": 0, "name": "background", "color": "#ffffff"},
-                {**_road(dataset), "id": 1},
-                {
-                    "id": 2,
-                    "name": "water",
-                    "color": "#0000ff",
-                    "geometry": "area",
-                    "tags": {"natural": ["water"]},
-                },
-            ],
-        }
-    )
-    site = dataset.site("sim_test")
-    labels = read_labels(site)
-    labels[70:, 70:] = 2
-    path = tmp_path / "labels.tif"
-    write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
-    known = replace(dataset, legend=legend, sites=(replace(site, labels=path, labels_sha256=sha256(path)),))
-    pmap = np.stack([(labels == c) * 0.8 + 0.1 for c in range(3)]).astype(np.float32)
-    write_maps(tmp_path / "maps", site.name, site.grid, pmap[None], pmap, legend)
-    report = evaluate(tmp_path / "maps", known).report
-    assert report.classes == ("road", "water")
-    fused = [
-        r for r in report.rows if (r.model, r.site, r.threshold_rule) == (Candidate.FUSED, "all", "half")
-    ]
-    assert [(r.class_name, r.iou) for r in fused] == [("road", 1.0), ("water", 1.0)]
-    assert fused[0].line_f1 is not None
-    assert fused[1].line_f1 is None  # areas have no centre line
-    assert fused[1].positives == (labels == 2).sum()
-    assert {
-        (r.class_name, report.name(r.model, r.class_name))
-        for r in report.rows
-        if r.model == Candidate.ALL_CLASS
-    } == {("road", "all-road"), ("water", "all-water")}
-    assert report.table("water")[0].class_name == "water"
-
-
-def _road(dataset: Dataset) -> dict[str, Any]:
-    return dataset.legend.classes[1].model_dump()
 
 
 def test_the_same_seed_gives_the_same_report(dataset: Dataset, tmp_path: Path) -> None:

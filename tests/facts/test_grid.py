@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from pyproj import CRS, Geod, Transformer
 
 from swath.errors import GridError
-from swath.grid import Grid, Window, normalise_crs, transform_bounds, utm_crs
+from swath.grid import (
+    Grid,
+    Window,
+    has_true_metres,
+    lonlat_parts,
+    normalise_crs,
+    transform_bounds,
+    true_metres,
+    turned,
+    utm_crs,
+)
 
 UTM = "EPSG:32630"
 
@@ -221,3 +231,39 @@ def test_profile_is_what_rasterio_takes() -> None:
         "height": 30,
         "width": 40,
     }
+
+
+def test_a_box_across_the_180th_meridian() -> None:
+    grid = Grid.from_lonlat((179.95, -17.3, -179.98, -17.2))  # GeoJSON's way to say it
+    assert Grid.from_lonlat((179.95, -17.3, 180.02, -17.2)) == grid
+    assert grid.crs == "EPSG:32760"
+    west, south, east, north = grid.lonlat_bounds
+    assert (west, east) == pytest.approx((179.95, 180.02), abs=1e-2)
+    assert lonlat_parts(grid.bbox) == lonlat_parts(grid.lonlat_bounds)
+    assert lonlat_parts((west, south, east, north)) == (
+        (west, south, 180, north),
+        (-180, south, pytest.approx(east - 360), north),
+    )
+    assert utm_crs(358.5, 48) == utm_crs(-1.5, 48) == UTM
+    assert turned((358, 0, 359, 1), -2) == (-2, 0, -1, 1)
+
+
+@pytest.mark.parametrize(
+    ("crs", "place", "metres"),
+    [
+        ("EPSG:32631", (2, 48), 1.0),
+        ("EPSG:27700", (-2, 52), 1.0),
+        ("EPSG:3857", (2, 48), 0.67),  # 1 / its scale: cos 48 degrees
+        ("EPSG:3857", (25, 60.2), 0.5),
+        ("EPSG:6933", (2, 48), 1.29),  # equal areas: as wide as cos 30 / cos 48, as high as the inverse
+    ],
+)
+def test_metres_on_the_ground(crs: str, place: tuple[float, float], metres: float) -> None:
+    assert true_metres(crs, *place) == pytest.approx(metres, abs=0.005)
+    assert has_true_metres(crs, *place) == (metres == 1)
+
+
+def test_a_local_system_is_one_clear_line() -> None:
+    local = 'LOCAL_CS["site",UNIT["metre",1]]'
+    with pytest.raises(GridError, match="nobody knows how site and WGS 84 lie to each other"):
+        transform_bounds((0, 0, 1, 1), local, "EPSG:4326")

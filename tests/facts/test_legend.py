@@ -87,7 +87,7 @@ def test_a_legend_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_unknown_legend_names_the_shipped_ones() -> None:
-    shipped = "landcover, roads, roads-by-class, water"
+    shipped = "corine, landcover, roads, roads-by-class, water, worldcover"
     with pytest.raises(SettingsError, match=f"no legend 'rails'; shipped legends are {shipped}"):
         read_legend("rails")
 
@@ -118,3 +118,12 @@ def test_a_broken_legend_is_one_clear_line(old: str, new: str, message: str) -> 
         parse_yaml(THREE.replace(old, new, 1), Legend, "mine.yaml")
     assert str(error.value).startswith("mine.yaml: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_star_is_any_value_but_no() -> None:
+    road = {"highway": "residential"}
+    roads = read_legend("roads")
+    for key in ("tunnel", "covered"):
+        assert roads.classify(road | {key: "no"}) == 1
+        for value in ("yes", "avalanche_protector", "arcade"):
+            assert roads.classify(road | {key: value}) is None

@@ -27,6 +27,22 @@ def test_a_footprint_lies_on_the_edge_of_the_grid(zone: int, top: float) -> None
     assert ((ring[1:, 0] - ring[:-1, 0]) * (ring[1:, 1] + ring[:-1, 1])).sum() < 0
 
 
+@pytest.mark.parametrize("lat", [0.0, -17.2, 65.0])
+def test_a_footprint_across_the_180th_meridian_is_split(lat: float) -> None:
+    """As RFC 7946 asks: two polygons within -180..180, which touch the meridian from both sides."""
+    grid = Grid.from_lonlat((179.98, lat, -179.99, lat + 0.01))
+    outline = stac.footprint(grid)
+    rings = [np.asarray(polygon[0]) for polygon in outline["coordinates"]]
+    assert outline["type"] == "MultiPolygon"
+    west, east = sorted(rings, key=lambda ring: -ring[:, 0].min())
+    assert west[:, 0].max() == 180
+    assert east[:, 0].min() == -180
+    assert west[:, 0].min() == pytest.approx(179.98, abs=2e-3)
+    assert east[:, 0].max() == pytest.approx(-179.99, abs=2e-3)
+    left, _, right, _ = grid.bbox
+    assert -180 <= right < 0 < left <= 180
+
+
 def test_a_system_without_a_code_is_told_as_text() -> None:
     grid = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_400), (40, 50))
     assert stac.projection(grid) == {

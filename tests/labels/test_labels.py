@@ -227,7 +227,7 @@ def test_every_format_and_crs_gives_the_same_roads(
         frame.to_file(path)
     got = read_features(path, ROADS, GRID)
     assert got.crs.to_epsg() == 32630
-    assert list(got.columns) == ["class_id", "area", "highway", "tunnel", "geometry"]
+    assert list(got.columns) == ["class_id", *ROADS.keys, "geometry"]
     assert got["class_id"].tolist() == [1, 1]
     assert sorted(got["highway"]) == ["primary", "residential"]
     # 200 m of the first inside the grid, 300 m of the second.
@@ -288,6 +288,9 @@ def test_numbers_and_truth_values_read_as_tags(tmp_path: Path) -> None:
     assert len(read_features(path, legend, GRID)) == 1
 
 
+LOCAL = 'LOCAL_CS["site",UNIT["metre",1]]'
+
+
 def test_unusable_labels_are_one_clear_line(tmp_path: Path, world: geopandas.GeoDataFrame) -> None:
     def written(frame: geopandas.GeoDataFrame, name: str) -> Path:
         frame.to_parquet(tmp_path / name)
@@ -299,6 +302,7 @@ def test_unusable_labels_are_one_clear_line(tmp_path: Path, world: geopandas.Geo
         (written(world.iloc[2:3], "paths.parquet"), "none of the 1 features .*highway=footway"),
         (written(world[["geometry"]], "bare.parquet"), "looks at the columns .* the file has none"),
         (written(world.set_crs(None, allow_override=True), "nowhere.parquet"), "no coordinate sys"),
+        (written(world.set_crs(LOCAL, allow_override=True), "local.parquet"), "nobody knows how"),
     ]
     for name in ("notes.txt", "broken.gpkg", "broken.parquet", "broken.geojson"):
         (tmp_path / name).write_text("not vectors")

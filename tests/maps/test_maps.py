@@ -41,7 +41,7 @@ def maps(pmaps: NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory) -
     valid[:, :5] = False
     fused = draw_pmaps(LABELS, 0.05, 1)[0]
     site = write_maps(root, "town", GRID, pmaps, fused, read_legend("roads"), valid=valid)
-    write_vectors(site)
+    write_vectors(site, 0.35)
     return open_maps(root)
 
 

@@ -15,6 +15,7 @@ from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import Evaluation, evaluate, evaluate_labels
 from swath.files import sha256
 from swath.grid import Window
+from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend
 from swath.report import folder as report_folder
 from swath.report.folder import check_report, write_report
@@ -59,7 +60,7 @@ def test_a_label_file_alone(dataset: Dataset, maps: Path, tmp_path: Path) -> Non
     write_maps(folder, site.name, site.grid, pmaps, pmaps[0], dataset.legend)
     path = tmp_path / "labels.tif"
     write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
-    report = evaluate_labels(folder, path).report
+    report = evaluate_labels(folder, LabelSettings(path=str(path))).report
     assert {r.split for r in report.rows} == {"all"}
     assert {r.threshold_rule for r in report.rows} == {"half", "scene"}
     mean = row(report, Candidate.MEAN, "all")
@@ -68,7 +69,23 @@ def test_a_label_file_alone(dataset: Dataset, maps: Path, tmp_path: Path) -> Non
     assert mean.line_f1[2] is not None
     assert mean.line_f1[2] > 0.5
     with pytest.raises(GridError, match="no mapped site lies on its grid"):
-        evaluate_labels(maps, path)
+        evaluate_labels(maps, LabelSettings(path=str(path)))
+
+
+def test_labels_without_the_class_are_told(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mask of 0 and 255, as many have it: 255 is ignored, so no road is left."""
+    site = _moved(dataset.site("sim_test"))
+    labels = read_labels(dataset.site("sim_test"))
+    pmaps = draw_pmaps(labels, 0.2, 3)
+    write_maps(tmp_path / "maps", site.name, site.grid, pmaps, pmaps[0], dataset.legend)
+    path = tmp_path / "labels.tif"
+    for mask in (np.where(labels == 1, IGNORE, 0), np.zeros_like(labels)):
+        write_raster(path, mask[None].astype(np.uint8), site.grid, nodata=IGNORE, names=["class"])
+        report = evaluate_labels(tmp_path / "maps", path).report
+        assert "no pixel of class road; labels are 0 = background, 1 = road" in capsys.readouterr().err
+        assert row(report, Candidate.MEAN, "all").accuracy > 0.5
 
 
 def _moved(site: Site) -> Site:
@@ -85,11 +102,11 @@ def test_a_label_file_with_unknown_classes_is_refused(dataset: Dataset, maps: Pa
     path = tmp_path / "labels.tif"
     write_raster(path, labels[None], site.grid, nodata=IGNORE, names=["class"])
     with pytest.raises(InputError, match="label 7 is no class"):
-        evaluate_labels(tmp_path / "maps", path)
+        evaluate_labels(tmp_path / "maps", LabelSettings(path=str(path)))
     wide = tmp_path / "wide.tif"
     write_raster(wide, labels[None].astype(np.uint16), site.grid, nodata=255, names=["class"])
     with pytest.raises(InputError, match="one band of uint8"):
-        evaluate_labels(tmp_path / "maps", wide)
+        evaluate_labels(tmp_path / "maps", LabelSettings(path=str(wide)))
 
 
 def test_maps_that_do_not_fit_are_refused(dataset: Dataset, tmp_path: Path) -> None:

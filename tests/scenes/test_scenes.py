@@ -30,7 +30,7 @@ WriteScene = Callable[..., Path]
 def pattern(grid: Grid, count: int = 3, dtype: str = "uint16") -> NDArray[np.generic]:
     """Different numbers in every band and pixel, all of them data."""
     rng = np.random.default_rng(1)
-    return rng.integers(1, 250, (count, *grid.shape)).astype(dtype)
+    return rng.integers(1, 250 if dtype == "uint8" else 4000, (count, *grid.shape)).astype(dtype)
 
 
 # --- names and dates -------------------------------------------------------------------------
@@ -45,16 +45,36 @@ def pattern(grid: Grid, count: int = 3, dtype: str = "uint16") -> NDArray[np.gen
         # The first date is the acquisition, the second the processing.
         ("S2A_MSIL2A_20170621T105621_N0500_R094_T30UWU_20230901T1.tif", dt.date(2017, 6, 21)),
         ("10980123_2017-06-21.tif", dt.date(2017, 6, 21)),
+        # Before December 2016 the processing came first.
+        ("S2A_OPER_PRD_MSIL1C_PDMC_20160905T010424_R051_V20150821T105621.tif", dt.date(2015, 8, 21)),
+        ("20200404T105621_20210930T110415_T31TCJ.tif", dt.date(2020, 4, 4)),
+        ("tile_19000101_20150821.tif", dt.date(2015, 8, 21)),
+        ("2020-04-04-00:00_2020-04-04-23:59_B02.tif", dt.date(2020, 4, 4)),
     ],
 )
 def test_date_in_name(name: str, date: dt.date) -> None:
     assert date_in_name(Path(name)) == date
 
 
-@pytest.mark.parametrize("name", ["scene.tif", "20171321.tif", "2017-0621.tif", "120170621.tif"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scene.tif",
+        "20171321.tif",
+        "2017-0621.tif",
+        "120170621.tif",
+        "2015-06-22.tif",
+        "S2A_OPER_MSI_L1C_TL_EPA__20160905T010424_A000865_T30UWU_B02.tif",
+    ],
+)
 def test_no_date_in_name(name: str) -> None:
     with pytest.raises(InputError, match=r"no date .* give `date:`"):
         date_in_name(Path(name))
+
+
+def test_of_two_days_none_is_guessed() -> None:
+    with pytest.raises(InputError, match="holds 2024-01-05 and 2019-04-04; rename it"):
+        date_in_name(Path("20240105_20190404.tif"))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +228,7 @@ def test_one_dark_band_is_a_measurement(tmp_path: Path, write_scene: WriteScene)
     image = pattern(GRID)
     image[0, 4, 4] = 0  # one band of dark water
     image[:, 8, 8] = 0  # no data
-    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, RGB))
+    scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, RGB, nodata=None))
     got = read_on_grid(scene, GRID, REFLECTANCE)
     assert got[:, 4, 4].tolist() == [1, *image[1:, 4, 4].tolist()]
     assert got[:, 8, 8].tolist() == [0, 0, 0]
@@ -269,9 +289,11 @@ def test_scale_and_offset_of_the_file_are_applied(tmp_path: Path, write_scene: W
 
 
 def test_reflectance_0_to_1_is_refused(tmp_path: Path, write_scene: WriteScene) -> None:
-    image = (pattern(GRID) / 1000).astype("float32")
+    image = (pattern(GRID) / 10000).astype("float32")
+    image[:, 3, 4] = 20_000  # one pixel, whatever it is, says nothing of the unit
+    image[:, 4, 4] = np.inf
     scene = read_scene(write_scene(tmp_path / "2020-01-01.tif", image, GRID, RGB, nodata=None))
-    with pytest.raises(InputError, match=r"largest value is 0\.249; .* scale and offset"):
+    with pytest.raises(InputError, match=r"half of its pixels are at most 0\.3\d*.* scale and offset"):
         read_on_grid(scene, GRID, REFLECTANCE)
 
 
@@ -292,7 +314,7 @@ def test_dark_water_is_not_reflectance_of_0_to_1(
     if infrared < 0:
         assert (read_on_grid(dark, GRID, water) == 1).all()
     else:
-        with pytest.raises(InputError, match="largest value is 2; expected reflectance x 10000"):
+        with pytest.raises(InputError, match="at most 2 in every band; expected reflectance x 10000"):
             read_on_grid(dark, GRID, water)
 
 
@@ -339,7 +361,7 @@ def test_outside_the_scene_is_no_data_and_a_crop_changes_nothing(
     assert (part[:, :8] == 0).all()
     # A crop reads only the source pixels that it needs, and gets the same numbers.
     assert plan_source_window(DEGREES, grid.crop(window)).size < 0.7 * DEGREES.window.size
-    np.testing.assert_allclose(part[:, 8:], whole[:, :22, 20:45], atol=1)
+    np.testing.assert_allclose(part[:, 8:], whole[:, :22, 20:45], atol=4)
 
 
 # --- files -----------------------------------------------------------------------------------
@@ -356,7 +378,7 @@ def test_a_moved_scene_is_the_scene_seen_from_a_grid_moved_back(
         moved = read_on_grid(scene.moved((7.0, -12.0)), target, REFLECTANCE)
         seen = read_on_grid(scene, target.moved(-7.0, 12.0), REFLECTANCE)
         # On degrees, metres are converted on a sphere: a hundredth of the way off.
-        assert np.abs(moved.astype(int) - seen.astype(int)).max() <= (0 if local is GRID else 8)
+        assert np.abs(moved.astype(int) - seen.astype(int)).max() <= (0 if local is GRID else 128)
 
 
 def test_written_raster_reads_back(tmp_path: Path) -> None:

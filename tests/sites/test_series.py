@@ -154,3 +154,99 @@ def test_loose_scenes_of_one_system_stay_in_it(tmp_path: Path, write_scene: Writ
     there = write_scene(tmp_path / "2020-01-03.tif", pattern(DEGREES), DEGREES, RGB)
     mixed = plan_loose_series("x", [*here, SceneSettings(path=str(there))], RGB)
     assert (mixed.name, mixed.grid.crs, len(mixed.scenes)) == ("x", UTM, 3)
+
+
+# --- files as people have them ---------------------------------------------------------------
+
+
+def test_what_exists_is_itself_and_no_pattern(tmp_path: Path, write_scene: WriteScene) -> None:
+    for folder in ("data 2", "data [2024]", "only [new]"):
+        (tmp_path / folder).mkdir()
+        write_scene(tmp_path / folder / "T30[x]_2020-01-01.tif", pattern(GRID), GRID, RGB)
+
+    def found(path: str, start: Path = tmp_path) -> str:
+        (scene,) = find_scenes([SceneSettings(path=path)], start)
+        return scene.path.relative_to(tmp_path).as_posix()
+
+    assert found("data [2024]/T30[x]_2020-01-01.tif") == "data [2024]/T30[x]_2020-01-01.tif"
+    assert found(f"{tmp_path}/data [2024]/*.tif") == "data [2024]/T30[x]_2020-01-01.tif"
+    assert found("*.tif", tmp_path / "only [new]") == "only [new]/T30[x]_2020-01-01.tif"
+    assert found("data [1-3]/*.tif") == "data 2/T30[x]_2020-01-01.tif"
+
+
+def test_dates_that_overlap_in_part_are_mapped_whole(
+    tmp_path: Path, write_scene: WriteScene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    east = GRID.crop(Window(0, 30, 30, 40))
+    for day, grid in ((1, GRID), (2, east)):
+        write_scene(tmp_path / f"2020-01-0{day}.tif", pattern(grid), grid, RGB)
+    entries = [SceneSettings(path=f"{tmp_path}/*.tif")]
+    series = plan_loose_series("here", entries, RGB)
+    assert series.grid == GRID.crop(Window(0, 0, 30, 70))
+    _, valid = read_series(series, RGB)
+    assert valid.any(axis=1).sum(axis=-1).tolist() == [40, 40]
+    shared = plan_series("here", sites_file(), tmp_path, RGB)
+    assert shared.grid.shape[1] == 10
+    assert "it is where all of them do: 14 %" in capsys.readouterr().err.replace("14%", "14 %")
+
+
+def test_metres_that_are_none_on_the_ground(tmp_path: Path, write_scene: WriteScene) -> None:
+    mercator = Grid("EPSG:3857", Affine(10, 0, -184_000, 0, -10, 6_130_000), (60, 60))
+    write_scene(tmp_path / "2020-01-01.tif", pattern(mercator), mercator, RGB)
+    entries = [SceneSettings(path=f"{tmp_path}/*.tif")]
+    grid = plan_loose_series("here", entries, RGB).grid
+    assert (grid.crs, grid.resolution) == (UTM, (10, 10))
+    assert grid.shape == pytest.approx((41, 41), abs=2)  # 60 px of 6.7 m, a little turned
+    site = {"scenes": [{"path": "*.tif"}], "split": "train", "crs": "EPSG:3857"}
+    with pytest.raises(SettingsError, match=r"Pseudo-Mercator, whose metre is 0\.67 m on the ground"):
+        plan_series("here", sites_file(sites={"here": site}), tmp_path, RGB)
+
+
+def test_two_zones_and_the_180th_meridian(tmp_path: Path, write_scene: WriteScene) -> None:
+    west = Grid.from_lonlat((179.98, -17.2, -179.99, -17.19), "EPSG:32760")
+    east = Grid.from_lonlat((179.99, -17.2, 180.02, -17.19), "EPSG:32701")
+    turned = Grid("EPSG:4326", Affine(1e-4, 0, -180.01, 0, -1e-4, -17.19), (100, 200))
+    for day, grid in enumerate((west, east, turned), 1):
+        write_scene(tmp_path / f"2020-01-0{day}.tif", pattern(grid) + np.uint16(500), grid, RGB)
+    entries = [SceneSettings(path=f"{tmp_path}/*.tif")]
+    series = plan_loose_series("here", entries, RGB)
+    left, _, right, _ = series.grid.lonlat_bounds
+    assert (left, right) == pytest.approx((179.98, 180.02), abs=1e-3)
+    _, valid = read_series(series, RGB)
+    # 0.03, 0.03 and 0.02 of 0.04 degrees, in a box whose sides are turned by a degree.
+    assert valid.mean(axis=(1, 2)).tolist() == pytest.approx([0.75, 0.75, 0.5], abs=0.08)
+
+
+def test_longitudes_of_0_to_360(tmp_path: Path, write_scene: WriteScene) -> None:
+    far = Grid(DEGREES.crs, Affine.translation(360, 0) @ DEGREES.transform, DEGREES.shape)
+    scenes = [
+        read_scene(write_scene(tmp_path / f"2020-01-0{day}.tif", pattern(grid), grid, RGB))
+        for day, grid in enumerate((DEGREES, far), 1)
+    ]
+    assert scenes[1].grid.bounds == pytest.approx(scenes[0].grid.bounds)
+
+
+def test_one_file_a_band(tmp_path: Path, write_scene: WriteScene) -> None:
+    image = pattern(GRID) + np.uint16(500)
+    whole = write_scene(tmp_path / "whole" / "2020-01-01.tif", image, GRID, RGB)
+    coarse = Grid(UTM, GRID.transform @ Affine.scale(2), (15, 20))
+    for band, layer in zip(RGB, image, strict=True):
+        name = f"T30UWU_20200101T105621_{band}_10m.tif"
+        write_scene(tmp_path / "bands" / name, layer[None], GRID, None)
+    ones = np.full((1, 15, 20), 1000, np.uint16)
+    write_scene(tmp_path / "bands" / "T30UWU_20200101T105621_B11_20m.tif", ones, coarse, None)
+    (scene,) = find_scenes([SceneSettings(path="bands/*.tif")], tmp_path)
+    assert (scene.bands, scene.grid, len(scene.files)) == (("B02", "B03", "B04", "B11"), GRID, 4)
+    each = [SceneSettings(path=str(path)) for path in sorted((tmp_path / "bands").iterdir())]
+    joined = plan_loose_series("here", each, (*RGB, "B11"))
+    pixels, valid = read_series(joined, (*RGB, "B11"))
+    expected, _ = read_series(plan_loose_series("here", [SceneSettings(path=str(whole))], RGB), RGB)
+    np.testing.assert_array_equal(pixels[:, :3], expected)
+    np.testing.assert_allclose(pixels[:, 3], 0.1, atol=1e-4)
+    assert valid.all()
+    write_scene(tmp_path / "bands" / "T30UWU_20200101T105621_B11_60m.tif", ones, coarse, None)
+    with pytest.raises(InputError, match="hold the same band"):
+        find_scenes([SceneSettings(path="bands/*.tif")], tmp_path)
+    write_scene(tmp_path / "bands" / "T31UWU_20200101T105621_B08_10m.tif", image[:1], GRID, None)
+    with pytest.raises(InputError, match=r"hold the same band"):
+        find_scenes([SceneSettings(path="bands/*.tif")], tmp_path)

@@ -74,3 +74,16 @@ def test_hopeless_prediction_stays_finite():
     logits = torch.tensor([200.0, -200.0]).reshape(1, 2, 1, 1)
     loss = CrossEntropyLogIoU()(logits, torch.ones(1, 1, 1, dtype=torch.long))
     assert math.isfinite(float(loss))
+
+
+def test_rare_classes_weigh_more_by_hand():
+    """Nine pixels of class 0, one of class 1; by the root of the share a pixel of it weighs thrice."""
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.2])).reshape(1, 3, 1, 1).expand(1, 3, 1, 10).contiguous()
+    label = torch.tensor([[[*[0] * 9, 1]]])
+    mean = (9 * 1 + 3) / 10
+    expected = (9 * -math.log(0.5) + 3 * -math.log(0.3)) / 10 / mean
+    assert float(CrossEntropyLogIoU(1.0, rarity=0.5)(logits, label)) == pytest.approx(expected, rel=1e-5)
+    alike = (9 * -math.log(0.5) - math.log(0.3)) / 10
+    assert float(CrossEntropyLogIoU(1.0)(logits, label)) == pytest.approx(alike, rel=1e-5)
+    nothing = CrossEntropyLogIoU(1.0, rarity=0.5)(logits, torch.full((1, 1, 10), 255))
+    assert float(nothing) == 0

@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from support.class_worlds import of_three_classes
 from swath.errors import DatasetError, DivergedError, OutputExistsError, SettingsError
 from swath.lab.comparison.stagestore import StageStore
 from swath.models.convlstm import ConvLSTM
-from swath.models.trained import load_model
+from swath.models.trained import load_model, save_model
 from swath.training import fitting, trainplan
 from swath.training.compute import Compute
 from swath.training.presets import PRESETS, Phase, StageSettings, TrainSettings, override
@@ -184,7 +185,8 @@ def test_more_dates_than_there_are_is_refused(dataset, tmp_path):
         train(TrainPlan(dataset, TINY.model_copy(update={"dates": 5})), tmp_path / "run")
 
 
-WILD = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e30, epochs=2),), "clip": None, "ema": None})
+WILD_PHASE = Phase.model_construct(learning_rate=1e30, epochs=2)  # beyond what a user may ask for
+WILD = STAGE.model_copy(update={"phases": (WILD_PHASE,), "clip": None, "ema": None})
 
 
 def test_a_training_that_diverges_stops_with_its_last_good_weights(dataset, tmp_path):
@@ -200,7 +202,8 @@ def test_a_training_that_diverges_stops_with_its_last_good_weights(dataset, tmp_
 
 def test_a_loss_that_breaks_later_keeps_the_last_whole_epoch(dataset, tmp_path):
     plain = {"schedule": "constant", "ema": None, "clip": None}
-    first, wild = Phase(learning_rate=3e-3, epochs=1), Phase(learning_rate=1e30, epochs=1)
+    first = Phase(learning_rate=3e-3, epochs=1)
+    wild = Phase.model_construct(learning_rate=1e30, epochs=1)
 
     def plan(*phases):
         stage = STAGE.model_copy(update={**plain, "phases": phases})
@@ -265,3 +268,15 @@ def test_bad_settings_are_one_clear_error(tmp_path, text, problem):
     file.write_text(text)
     with pytest.raises(SettingsError, match=problem):
         override("best", file)
+
+
+def test_a_class_that_is_never_predicted_is_named(dataset, tmp_path):
+    plan = TrainPlan(of_three_classes(dataset, tmp_path / "labels"), TINY, seed=1)
+    model = train(plan, tmp_path / "run")
+    assert set(model.spec.scores["rnn"]) == {"loss", "val_loss", "val_iou", "val_accuracy"}
+    with torch.no_grad():
+        model.fusion.head.bias.copy_(torch.tensor([-50.0, 50.0, -50.0]))
+    told = fitting.prepare(plan, tmp_path / "again", Compute()).calibrated(model)
+    assert told.spec.unpredicted == ("field", "water")
+    save_model(tmp_path / "run", told)
+    assert load_model(tmp_path / "run").spec.unpredicted == ("field", "water")

@@ -5,6 +5,7 @@ a traceback, and the command to report), 130 interrupted.
 """
 
 import errno
+import io
 import os
 import shlex
 import sys
@@ -18,6 +19,8 @@ import typer
 from swath import __version__
 from swath.cli import (
     build,
+    changes,
+    conflate,
     demo,
     evaluate,
     fetch,
@@ -50,6 +53,8 @@ app.command("plan", short_help="What `swath map` would take: time, memory, disk.
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("conflate", short_help="Compare roads with OpenStreetMap.")(conflate.command)
+app.command("changes", short_help="What changed between two maps.")(changes.command)
 app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")
 for _name in lab.MOVED:
     app.command(_name, hidden=True, context_settings=lab.ANYTHING)(lab.moved)
@@ -106,6 +111,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
     Bugs are raised.
     """
+    _replace_unprintable()
     command = typer.main.get_command(app)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -130,6 +136,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if code == 130:
         _complain("interrupted", head="")
     return code if isinstance(code, int) else 0
+
+
+def _replace_unprintable() -> None:
+    """Have what a console cannot show replaced: what is done is done, whatever it is called."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _explained(error: Exception) -> str | None:

@@ -17,8 +17,18 @@ def command(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="Instead: a GeoTIFF of class ids on the map's grid, 255 = ignore."),
+        typer.Option(help="Instead: a class raster, or vectors with tags or class codes."),
     ] = None,
+    crosswalk: Annotated[
+        str | None,
+        typer.Option(help="What the codes of --labels are: worldcover, corine or a YAML file."),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of --labels that holds the class or its code.")
+    ] = None,
+    point_m: Annotated[
+        float, typer.Option(min=0, max=1000, help="Points of --labels stand for so many metres around.")
+    ] = 0.0,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -27,27 +37,32 @@ def command(
     from swath.dataset.catalog import read_dataset
     from swath.errors import SettingsError
     from swath.evaluation.evaluate import evaluate, evaluate_labels
+    from swath.labels.source import LabelSettings
     from swath.report.folder import check_report, write_report
-    from swath.report.table import table_text
+    from swath.report.table import report_text
 
     if (dataset is None) == (labels is None):
         raise SettingsError("give what to score against: either --dataset or --labels")
+    if labels is None and (crosswalk or column or point_m):
+        raise SettingsError("--crosswalk, --column and --point-m belong to --labels")
     check_report(out, [maps, *(path for path in (dataset, labels) if path)], overwrite=overwrite)
     if dataset is not None:
         evaluation = evaluate(maps, read_dataset(dataset), seed=seed)
     elif labels is not None:
-        evaluation = evaluate_labels(maps, labels, seed=seed)
+        given = LabelSettings(path=str(labels), crosswalk=crosswalk, column=column, point_m=point_m)
+        evaluation = evaluate_labels(maps, given, seed=seed)
     report = evaluation.report
     page = write_report(evaluation, out, overwrite=overwrite)
     emit(
         {
             "report": str(out),
-            "rows": len(report.rows),
-            "summary": [row.as_json() for name in report.classes for row in report.table(name)],
+            "rows": len(report.rows) + len(report.class_maps),
+            "lines": [row.as_json() for row in report.pooled_lines()],
+            "summary": report.summary(),
         },
         as_json,
         [
-            *(table_text(report, name) for name in report.classes),
+            *report_text(report),
             *report.notes,
             f"report: {page}",
         ],

@@ -105,6 +105,9 @@ def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
     lines = []
     for check in checks:
         lines += [f"{check.site.name}: {text}" for text in check.warnings]
+        if len(check.class_share) > 2:
+            shares = ", ".join(f"{name} {share:.1%}" for name, share in check.class_share.items())
+            lines.append(f"{check.site.name}: of the labelled pixels {shares}")
         if check.apart_px >= DISAGREE_PX:
             lines.append(f"{check.site.name}: to move its images, paste with each scene's path:")
             for date, (east, north) in check.image_corrections_m.items():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from swath.mapping.request import Request
     from swath.mapping.stages import MappedSite
     from swath.maps.manifest import Threshold
+    from swath.maps.sitemaps import SiteMaps
     from swath.models.trained import TrainedModel
     from swath.workers import Workers
 
@@ -157,12 +158,11 @@ def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
     """A run's folder and its model; the starter's, said on stderr, where no run is given."""
     from swath.models.starter import STARTER
     from swath.models.trained import load_model
-    from swath.progress import console
+    from swath.progress import tell
 
     if run is None:
         run = STARTER
-        notice = f"no RUN given: using the starter weights ({run / 'README.md'})"
-        console.print(notice, soft_wrap=True, markup=False, highlight=False)
+        tell(f"no RUN given: using the starter weights ({run / 'README.md'})")
     return run, load_model(run)
 
 
@@ -182,6 +182,10 @@ def command(
     orientations: OrientationsOption = None,
     tile: TileOption = 1024,
     threshold: ThresholdOption = "scene",
+    unit_ha: Annotated[
+        float,
+        typer.Option(min=0, max=10_000, help="Land cover: smaller areas become part of a neighbour."),
+    ] = 0.1,
     workers: JobWorkersOption = None,
     scheduler: SchedulerOption = None,
     resume: Annotated[
@@ -215,13 +219,14 @@ def command(
         Workers.choose(workers, scheduler),
         resume,
         overwrite,
+        unit_ha,
     )
     _, model = load_run(arguments.run)
     done = map_request(arguments.request(options.workers), model, out, options)
     emit(
         {"maps": str(out), "sites": [report(mapped) for mapped in done]},
         as_json,
-        [*(line(mapped) for mapped in done), f"maps: {out}"],
+        [*(text for mapped in done for text in lines(mapped)), f"maps: {out}"],
     )
 
 
@@ -245,8 +250,10 @@ def read_threshold(text: str) -> "Threshold":
 
 def report(mapped: "MappedSite") -> dict[str, object]:
     """What `--json` says of a site."""
+    from swath.maps.vectors import line_km
+
     maps = mapped.maps
-    files = [*maps.raster_paths, maps.gpkg_path, maps.parquet_path, maps.item_path]
+    files = [*maps.raster_paths, *maps.vector_paths, maps.item_path]
     return {
         "site": maps.site,
         "dates": [str(date) for date in maps.dates],
@@ -255,6 +262,8 @@ def report(mapped: "MappedSite") -> dict[str, object]:
         "made": list(mapped.new_files),
         "files": [str(path) for path in files],
         "threshold": mapped.threshold,
+        "line_km": {name: round(km, 3) for name, km in line_km(maps).items()},
+        "class_km2": {name: round(km2, 4) for name, km2 in class_km2(maps).items()},
         "class_share": {name: round(share, 6) for name, share in mapped.class_share.items()},
         "seconds": round(mapped.seconds, 3),
         "stages_s": {stage: round(seconds, 3) for stage, seconds in mapped.stages.items()},
@@ -262,14 +271,29 @@ def report(mapped: "MappedSite") -> dict[str, object]:
     }
 
 
-def line(mapped: "MappedSite") -> str:
-    """What is printed of a site."""
+def class_km2(maps: "SiteMaps") -> dict[str, float]:
+    """Class -> how much of the map it has, in square kilometres."""
+    from swath.maps.landcover import area_table
+
+    table = area_table(maps)
+    return dict(zip(table["class"], (table["area_ha"] / 100).tolist(), strict=True))
+
+
+def lines(mapped: "MappedSite") -> list[str]:
+    """What is printed of a site: what was mapped, how much of it there is, and what to open."""
+    from swath.maps.vectors import line_km
+
     maps = mapped.maps
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in mapped.class_share.items())
-    if not mapped.new_files:
-        return f"{maps.site}: all maps are there already, made from the same; {shares}"
-    above = "" if mapped.threshold is None else f" where the score is above {mapped.threshold:g}"
-    return (
-        f"{maps.site}: {len(maps.dates)} dates fused by {maps.fusion}; {shares}{above}; "
-        f"{mapped.seconds:.1f} s ({mapped.mpx_per_s:.2f} Mpx/s)"
-    )
+    km = ", ".join(f"{value:,.1f} km of {name}" for name, value in line_km(maps).items())
+    cover = ", ".join(f"{name} {km2:,.2f} km2" for name, km2 in class_km2(maps).items())
+    packages = [path for path in maps.vector_paths if path.suffix == ".gpkg"]
+    if mapped.new_files:
+        made = f"{len(maps.dates)} dates fused by {maps.fusion}; {mapped.seconds:.1f} s"
+        made += f" ({mapped.mpx_per_s:.2f} Mpx/s)"
+    else:
+        made = "all maps are there already, made from the same"
+    return [
+        f"{maps.site}: {'; '.join(text for text in (km, cover if maps.legend.areas else '') if text)}",
+        f"  {made}",
+        f"  in QGIS: {' and '.join(str(path) for path in packages)} over {maps.fused_path}",
+    ]

@@ -96,13 +96,22 @@ def command(
     trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
     if not processes.first:
         return
-    scores = trained.spec.scores
+    spec = trained.spec
+    scores = spec.scores
+    missing = ", ".join(spec.unpredicted)
     emit(
-        {"run": str(out), "model": trained.label, "splits": trained.spec.splits, "scores": scores},
+        {
+            "run": str(out),
+            "model": trained.label,
+            "splits": spec.splits,
+            "scores": scores,
+            "unpredicted": spec.unpredicted,
+        },
         as_json,
         [
-            f"{trained.label} trained on {', '.join(trained.spec.splits['train'])}",
+            f"{trained.label} trained on {', '.join(spec.splits['train'])}",
             *(f"{name}: {_line(values)}" for name, values in scores.items()),
+            *([f"never predicted on the validation sites: {missing}"] if missing else []),
             f"model: {out / 'model.safetensors'}",
             f"next: swath map {out} --dataset {dataset} --split all --out MAPS",
         ],

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from swath.cli.map import line, report
+from swath.cli.map import lines, report
 from swath.cli.options import DeviceOption, JsonOption, split_names
 from swath.cli.output import emit
 
@@ -48,4 +48,4 @@ def command(
     changed = [
         f"{change.changed_px} of {change.compared_px} pixels changed their class" for change in changes
     ]
-    emit({"maps": str(maps), "sites": [result]}, as_json, [line(done), *changed, f"maps: {maps}"])
+    emit({"maps": str(maps), "sites": [result]}, as_json, [*lines(done), *changed, f"maps: {maps}"])

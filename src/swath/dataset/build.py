@@ -76,9 +76,10 @@ def build_dataset(
 
 
 def _credits(attribution: str, makers: Iterable[str]) -> str:
-    """Who made the data: OpenStreetMap too, where the sites file's author forgot it."""
+    """Who made the data: the labels' makers too, where the sites file's author forgot them."""
     for maker in makers:
-        if "openstreetmap" in maker.lower() and "openstreetmap" not in attribution.lower():
+        osm = "openstreetmap" in maker.lower() and "openstreetmap" in attribution.lower()
+        if maker and maker not in attribution and not osm:
             attribution = f"{attribution}; {maker}"
     return attribution
 

@@ -50,7 +50,7 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
         id=site.name,
         description=f"Image series and labels of {site.name}",
         extent=pystac.Extent(
-            pystac.SpatialExtent([list(site.grid.lonlat_bounds)]),
+            pystac.SpatialExtent([list(site.grid.bbox)]),
             pystac.TemporalExtent([[first, last]]),
         ),
         license="other",
@@ -79,7 +79,7 @@ def _item(site: Site, acquisition: Acquisition, dataset: Dataset) -> pystac.Item
     item = pystac.Item(
         id=f"{site.name}_{acquisition.date}",
         geometry=stac.footprint(site.grid),
-        bbox=list(site.grid.lonlat_bounds),
+        bbox=list(site.grid.bbox),
         # The files tell the day only.
         datetime=day,
         start_datetime=day,

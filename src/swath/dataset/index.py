@@ -26,7 +26,8 @@ class Survey:
         region: The rectangle that patches may see.
         dates: Number of acquisitions of the site.
         labelled: (n, 2) centres of the cells with labels: row and column in image pixels.
-        foreground: (m, 2) the same for the cells that hold a class other than the background.
+        foreground: The same for the cells that hold a class, an array (m, 2) each for the classes that
+            the legend maps and the region has.
         pixels: Number of labelled pixels.
     """
 
@@ -34,7 +35,7 @@ class Survey:
     region: Window
     dates: int
     labelled: NDArray[np.int64]
-    foreground: NDArray[np.int64]
+    foreground: tuple[NDArray[np.int64], ...]
     pixels: int
 
 
@@ -56,17 +57,24 @@ class Patch:
     symmetry: int
 
 
-def survey_labels(site: str, region: Window, dates: int, labels: NDArray[np.uint8]) -> Survey:
-    """Count the labels of a region, (H, W) uint8 in image pixels, 255 = ignore, by cells of `CELL_PX`."""
+def survey_labels(
+    site: str, region: Window, dates: int, labels: NDArray[np.uint8], classes: Sequence[int] = (1,)
+) -> Survey:
+    """Count the labels of a region, (H, W) uint8 in image pixels, 255 = ignore, by cells of `CELL_PX`.
+
+    Patches are laid around `classes`, the ids of those that the legend maps.
+    """
     height, width = labels.shape
     sides = ((0, -height % CELL_PX), (0, -width % CELL_PX))
     padded = np.pad(labels, sides, constant_values=IGNORE)
     cells = padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, -1, CELL_PX)
     known = cells != IGNORE
     middle = np.array([region.row, region.col]) + CELL_PX // 2
-    labelled, foreground = (
-        np.argwhere(marked.any(axis=(1, 3))) * CELL_PX + middle for marked in (known, known & (cells != 0))
+    labelled, *mapped = (
+        np.argwhere(marked.any(axis=(1, 3))) * CELL_PX + middle
+        for marked in (known, *(cells == number for number in classes))
     )
+    foreground = tuple(cells_of for cells_of in mapped if len(cells_of))
     return Survey(site, region, dates, labelled, foreground, int(known.sum()))
 
 
@@ -81,8 +89,9 @@ def plan_patches(
     """Draw `count` random patches of `patch_px` that show T = `dates` acquisitions each.
 
     A region is drawn in proportion to its labelled pixels. With probability `foreground_share` the
-    patch is laid around a cell with foreground, else around any labelled cell; then it is shifted
-    by up to half its side and moved inside the region as far as it fits.
+    patch is laid around a cell with a class that the legend maps, every class of the region as often
+    as the others, else around any labelled cell; then it is shifted by up to half its side and moved
+    inside the region as far as it fits.
 
     Raises:
         DatasetError: No labelled pixel, or a site with fewer than `dates` acquisitions.
@@ -103,8 +112,9 @@ def plan_patches(
 def _draw_patch(
     survey: Survey, patch_px: int, dates: int, foreground_share: float, rng: np.random.Generator
 ) -> Patch:
-    wanted = rng.random() < foreground_share and len(survey.foreground) > 0
-    cells = survey.foreground if wanted else survey.labelled
+    cells, kinds = survey.labelled, len(survey.foreground)
+    if rng.random() < foreground_share and kinds:
+        cells = survey.foreground[rng.integers(kinds) if kinds > 1 else 0]
     centre = cells[rng.integers(len(cells))]
     origin = centre - patch_px // 2 + rng.integers(-(patch_px // 2), patch_px // 2 + 1, size=2)
     region = survey.region

@@ -105,8 +105,9 @@ def survey_split(dataset: Dataset, split: SplitName) -> tuple[Survey, ...]:
     Raises:
         DatasetError: No site belongs to the split.
     """
+    mapped = [c.id for c in dataset.legend.tagged]
     surveys = tuple(
-        survey_labels(site.name, window, len(site.acquisitions), read_coarse_labels(site, window))
+        survey_labels(site.name, window, len(site.acquisitions), read_coarse_labels(site, window), mapped)
         for site in dataset.in_split(split)
         for window in site.windows(split)
     )

@@ -1,8 +1,7 @@
 """One site of a dataset: planned from headers, then its images, labels and vectors are written."""
 
 import datetime as dt
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,18 @@ from swath.dataset.splits import plan_regions
 from swath.errors import InputError, SettingsError
 from swath.files import sha256
 from swath.grid import Grid, refine
-from swath.labels.burn import burn, burn_mask, margin_px
+from swath.labels.burn import burn_mask
+from swath.labels.crosswalk import read_crosswalk
 from swath.labels.features import read_polygons
-from swath.labels.source import Labelled, LabelSettings, read_labels_source
+from swath.labels.source import LabelSettings
 from swath.labels.table import write_features
 from swath.legend import IGNORE, Legend
+from swath.progress import tell
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import Scene
 from swath.scenes.warp import read_on_grid
 from swath.sentinel2 import ImageSettings, valid_mask
+from swath.sites.labels import SiteLabels, read_labels
 from swath.sites.schema import SiteSettings, SitesFile
 from swath.sites.series import SceneSeries, plan_series
 
@@ -81,6 +83,8 @@ def plan_site(name: str, settings: SitesFile, legend: Legend, base: Path) -> Sit
     for path in (site.labels.path, site.coverage, site.ignore):
         if path is not None and not (base / path).exists():
             raise InputError(f"{base / path}: no such file (site {name!r})")
+    if site.labels.crosswalk is not None:
+        read_crosswalk(site.labels.crosswalk, base).codes(legend)
     return SiteJob(series, regions, site.labels, settings, legend, base)
 
 
@@ -98,7 +102,7 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
     series = job.series
     folder = root / series.name
     folder.mkdir(exist_ok=True)  # a worker that was lost may have begun
-    source = _read_features(job)
+    source = _read_labels(job)
     acquisitions = []
     seen = np.zeros(series.grid.shape, bool)
     for scene in series.scenes:
@@ -106,37 +110,39 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
         acquisitions.append(acquisition)
         seen |= valid
     labels_path, roads_path = folder / "labels.tif", folder / "roads.parquet"
-    _write_labels(labels_path, _burn_labels(job, source, seen), job, source)
-    write_features(roads_path, source.features)
-    date: str | None = source.features.attrs.get("date")
+    _write_labels(labels_path, _usable_labels(job, source.classes, seen), job, source)
+    if source.features is not None:
+        write_features(roads_path, source.features)
+    date = source.origin.get("date")
     site = Site(
         name=series.name,
         grid=series.grid,
         acquisitions=tuple(acquisitions),
         labels=labels_path,
         labels_sha256=sha256(labels_path),
-        roads=roads_path,
+        roads=None if source.features is None else roads_path,
         regions=job.regions,
         labels_date=job.site.labels_date if date is None else dt.date.fromisoformat(date),
         shift_m=job.site.shift_m,
         finer=job.settings.finer,
     )
-    return site, source.attribution
+    return site, source.origin.get("attribution", "")
 
 
-def _read_features(job: SiteJob) -> Labelled:
-    """The features of the labels, moved."""
-    grid, shift_m = job.map_grid, job.site.shift_m
-    # What will be moved into the grid lies outside it before.
-    moved_px = math.ceil(max(map(abs, shift_m)) / min(grid.resolution))
-    margin = margin_px(job.legend, grid, job.settings.lines) + moved_px
-    source = read_labels_source(job.labels, job.legend, grid, job.base, margin)
-    if shift_m == (0.0, 0.0):
-        return source
-    features = source.features
-    moved = features.set_geometry(features.geometry.translate(*shift_m))
-    moved.attrs = features.attrs
-    return replace(source, features=moved)
+def _read_labels(job: SiteJob) -> SiteLabels:
+    """The labels, moved."""
+    source = read_labels(
+        job.labels,
+        job.legend,
+        job.map_grid,
+        job.settings.lines,
+        job.base,
+        job.site.shift_m,
+        complete=job.site.coverage is not None,
+    )
+    if source.features is not None and source.features.empty:
+        tell(f"site {job.series.name!r}: its labels have nothing of the legend there")
+    return source
 
 
 def _build_image(
@@ -154,15 +160,13 @@ def _build_image(
     return kept, valid
 
 
-def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(nH, nW) uint8 class ids; 255 where no date has data, or the labels are not complete.
+def _usable_labels(job: SiteJob, labels: NDArray[np.uint8], seen: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The labels (nH, nW); 255 where no date has data, or they are not covered, or to be ignored.
 
     `seen` is (H, W), in image pixels.
     """
     grid = job.map_grid
-    labels = burn(source.features, job.legend, grid, job.settings.lines)
-    seen = refine(seen, job.settings.finer)
-    usable = seen.copy() if source.complete is None else seen & source.complete
+    usable = refine(seen, job.settings.finer).copy()
     if job.site.coverage is not None:
         path = job.base / job.site.coverage
         covered = burn_mask(read_polygons(path, grid), grid)
@@ -171,7 +175,7 @@ def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDA
         usable &= covered
     if job.site.ignore is not None:
         usable &= ~burn_mask(read_polygons(job.base / job.site.ignore, grid), grid)
-    labels[~usable] = IGNORE
+    labels = np.where(usable, labels, np.uint8(IGNORE))
     if (labels == IGNORE).all():
         raise InputError(
             f"site {job.series.name!r}: no pixel is left that has both an image and a label; "
@@ -180,10 +184,10 @@ def _burn_labels(job: SiteJob, source: Labelled, seen: NDArray[np.bool_]) -> NDA
     return labels
 
 
-def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: Labelled) -> None:
+def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: SiteLabels) -> None:
     """Write a label raster that says in its tags where it comes from."""
-    origin = {f"LABELS_{key.upper()}": value for key, value in source.features.attrs.items()}
-    origin.pop("LABELS_ATTRIBUTION", None)
+    origin = {f"LABELS_{key.upper()}": value for key, value in source.origin.items()}
+    maker = origin.pop("LABELS_ATTRIBUTION", job.settings.attribution)
     write_raster(
         path,
         labels[None],
@@ -191,5 +195,5 @@ def _write_labels(path: Path, labels: NDArray[np.uint8], job: SiteJob, source: L
         nodata=IGNORE,
         names=["class"],
         colors={c.id: c.rgb for c in job.legend.classes},
-        tags={"TIFFTAG_COPYRIGHT": source.attribution or job.settings.attribution, **origin},
+        tags={"TIFFTAG_COPYRIGHT": maker, **origin},
     )

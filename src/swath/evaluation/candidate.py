@@ -32,6 +32,9 @@ class Candidate(StrEnum):
     ALL_CLASS = "all-class"
     """The class that is scored, everywhere."""
 
+    COMMONEST = "commonest"
+    """Of many classes, the commonest of the labels, everywhere."""
+
 
 CandidateOrDate = Candidate | dt.date
 """A candidate, or the day whose map is scored alone."""
@@ -39,8 +42,11 @@ CandidateOrDate = Candidate | dt.date
 UNTRAINED = tuple(Candidate(name) for name in FUSIONS)
 """The controls that fuse the dates' maps without training."""
 
-CONTROLS = (*UNTRAINED, Candidate.SHIFTED, Candidate.ALL_BACKGROUND, Candidate.ALL_CLASS)
-"""All controls, in the order of the paper's table."""
+ONE_CLASS_CONTROLS = (Candidate.ALL_BACKGROUND, Candidate.ALL_CLASS)
+"""The controls of two classes that know nothing; of many it is the commonest class."""
+
+CONTROLS = (*UNTRAINED, Candidate.SHIFTED, *ONE_CLASS_CONTROLS)
+"""All controls of two classes, in the order of the paper's table."""
 
 MIXED = ("one date", "fused")
 """What the maps of one date, and fused ones, are called where models of several kinds made them."""
@@ -63,6 +69,7 @@ def names_of(
         **{candidate: candidate.value for candidate in Candidate},
         Candidate.DATES: alone,
         Candidate.FUSED: fused,
+        Candidate.COMMONEST: "commonest class",
         Candidate.SHIFTED: f"shifted mean ({SHIFT_PX} px)",
         Candidate.ALL_CLASS: f"all-{class_name}",
     }

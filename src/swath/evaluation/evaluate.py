@@ -1,6 +1,7 @@
 """Maps scored against labels: what `swath evaluate` computes, as a value."""
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 
 from swath.dataset.site import Dataset
 from swath.errors import DatasetError
-from swath.evaluation.candidate import Candidate, CandidateOrDate, names_of
+from swath.evaluation.agreement import ClassUnit, SiteClasses, best_class_control, measure_classes
+from swath.evaluation.candidate import ONE_CLASS_CONTROLS, Candidate, CandidateOrDate, names_of
+from swath.evaluation.decisions import gather_classes
 from swath.evaluation.evidence import choose_edges, gather, plan_block_px
+from swath.evaluation.lines import line_rows
 from swath.evaluation.measurement import (
     POOLED,
     RESAMPLES,
@@ -23,10 +27,11 @@ from swath.evaluation.measurement import (
 from swath.evaluation.report import ModelOfSite, Report
 from swath.evaluation.row import best_control, paired_of, rows_of
 from swath.evaluation.truth import WHOLE, Truth, truth_of_file, truths_of_dataset
-from swath.legend import LegendClass
+from swath.labels.source import LabelSettings
+from swath.legend import IGNORE, LegendClass
 from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.metrics.histogram import threshold
-from swath.progress import track
+from swath.progress import tell, track
 from swath.version import __version__
 
 SPLITS = ("train", "validation", "test", WHOLE)
@@ -59,7 +64,8 @@ class Evaluation:
     Attributes:
         report: The scores.
         sites: The maps and their truth.
-        classes: All that was measured, class by class.
+        classes: All that was measured of maps of two classes, class by class; those of more are
+            scored as a whole, and all that was measured is in the report.
     """
 
     report: Report
@@ -94,24 +100,40 @@ def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluatio
     return _evaluate(pairs, against, dataset.attribution, seed)
 
 
-def evaluate_labels(maps_folder: Path, labels: Path, *, seed: int = 0) -> Evaluation:
-    """Score the one map that lies on a label file's grid.
+def evaluate_labels(maps_folder: Path, labels: LabelSettings, *, seed: int = 0) -> Evaluation:
+    """Score the one map that a label file belongs to.
 
     The only split is `all`; centre lines are the label's skeleton.
 
     Args:
         maps_folder: MAPS, of `swath map`.
-        labels: uint8 GeoTIFF of class ids of the maps' legend, 255 = ignore.
+        labels: uint8 GeoTIFF of class ids of the maps' legend on the map's grid, 255 = ignore; or any
+            other labels that `swath build` reads: features with tags, polygons, points or a raster
+            with codes. Paths start at the working directory.
         seed: Of the resampling behind the intervals.
 
     Raises:
         DatasetError: No maps, or no labelled pixel under the map.
         GridError: No map lies on the label's grid, or several do.
         InputError: Not such a label file.
+        SettingsError: A crosswalk that is unknown, or of another legend.
     """
     pair = truth_of_file(read_maps(maps_folder), labels)
-    against = {"labels": str(labels), "maps": str(maps_folder)}
+    _tell_missing(pair[1], labels)
+    against = {"labels": str(labels.path), "maps": str(maps_folder)}
     return _evaluate((pair,), against, pair[0].attribution, seed)
+
+
+def _tell_missing(truth: Truth, labels: LabelSettings) -> None:
+    """Say which classes a label file has no pixel of: against it no map can be right there."""
+    counts = np.bincount(truth.read_labels().ravel(), minlength=256)
+    missing = [c.name for c in truth.legend.foreground if not counts[c.id]]
+    if missing:
+        ids = ", ".join(f"{c.id} = {c.name}" for c in truth.legend.classes)
+        tell(
+            f"{labels.path}: no pixel of class {', '.join(missing)}; labels are {ids}, {IGNORE} = ignore, "
+            f"which {counts[IGNORE] / counts.sum():.1%} are"
+        )
 
 
 def score_class(pairs: Pairs, target: LegendClass, seed: int) -> ScoredClass:
@@ -140,30 +162,35 @@ def _evaluate(
     attribution: str,
     seed: int,
 ) -> Evaluation:
-    targets = pairs[0][1].legend.foreground
-    classes = tuple(score_class(pairs, target, seed) for target in targets)
-    if not any(scored.units for scored in classes):
+    legend = pairs[0][1].legend
+    many = len(legend.classes) > 2
+    classes = () if many else tuple(score_class(pairs, target, seed) for target in legend.foreground)
+    units: list[Unit] = [unit for scored in classes for unit in scored.units]
+    whole = score_classes(pairs, seed) if many else []
+    places = [(unit.split, unit.site) for unit in (whole or units)]
+    if not places:
         raise DatasetError(
             f"{against['maps']}: no labelled pixel lies under the maps; map sites that have labels"
         )
-    units = [unit for scored in classes for unit in scored.units]
-    architectures = {maps.model for maps, _ in pairs}
-    dates = sorted({date for maps, _ in pairs for date in maps.dates})
+    targets = tuple(target.name for target in (legend.classes if many else legend.foreground))
     report = Report(
-        classes=tuple(target.name for target in targets),
-        splits=_sites_by_split(units),
-        names={target.name: names_of(architectures, target.name, dates) for target in targets},
+        classes=targets,
+        splits=_sites_by_split(places),
+        names={target: _names(pairs, target, many) for target in targets},
         thresholds={
             scored.target.name: {model: threshold(edge) for model, edge in scored.edges.items()}
             for scored in classes
         },
         models=tuple(ModelOfSite.model_validate(maps, from_attributes=True) for maps, _ in pairs),
-        notes=tuple(_notes(pairs, classes)),
+        notes=tuple(_notes(pairs, {site for _, site in places}, classes)),
         block_px=_block_px(pairs),
         resamples=RESAMPLES,
         seed=seed,
+        lines=tuple(row for target in legend.foreground for row in line_rows(pairs, target)),
         rows=tuple(row for unit in units for row in rows_of(unit)),
         paired=tuple(row for unit in units for row in paired_of(unit, *best_control(units, unit))),
+        class_maps=tuple(row for unit in whole for row in unit.rows()),
+        gains=tuple(gain for unit in whole for gain in unit.gains(*best_class_control(whole, unit))),
         version=__version__,
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         stands_on=_stands_on(pairs, attribution),
@@ -172,23 +199,46 @@ def _evaluate(
     return Evaluation(report, pairs, classes)
 
 
-def _sites_by_split(units: Sequence[Unit]) -> dict[str, tuple[str, ...]]:
-    return {
-        split: tuple(sorted({unit.site for unit in units if unit.split == split} - {POOLED}))
-        for split in SPLITS
-        if any(unit.split == split for unit in units)
-    }
+def score_classes(pairs: Pairs, seed: int) -> list[ClassUnit]:
+    """Score the maps of many classes of all mapped sites; `seed` is that of the resampling."""
+    block_px = _block_px(pairs)
+    by_split: dict[str, dict[str, SiteClasses]] = {split: {} for split in SPLITS}
+    for maps, truth in track(pairs, "scoring classes"):
+        for split, evidence in gather_classes(maps, truth, block_px).items():
+            by_split[split][truth.site] = evidence
+    truth = pairs[0][1]
+    pixel_ha = math.prod(truth.grid.resolution) / 1e4
+    return [
+        unit
+        for split, sites in by_split.items()
+        if sites
+        for unit in measure_classes(split, truth.legend.names, pixel_ha, sites, seed)
+    ]
 
 
-def _notes(pairs: Pairs, classes: Sequence[ScoredClass]) -> list[str]:
-    seen = {unit.site for scored in classes for unit in scored.units}
+def _names(pairs: Pairs, target: str, many: bool) -> dict[CandidateOrDate, str]:
+    """What tables of a class call the candidates that are scored."""
+    dates = sorted({date for maps, _ in pairs for date in maps.dates})
+    named = names_of({maps.model for maps, _ in pairs}, target, dates)
+    for candidate in ONE_CLASS_CONTROLS if many else (Candidate.COMMONEST,):
+        del named[candidate]
+    return named
+
+
+def _sites_by_split(places: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Split -> its sites, from all pairs of split and site."""
+    present = {split: {site for name, site in places if name == split} for split in SPLITS}
+    return {split: tuple(sorted(sites - {POOLED})) for split, sites in present.items() if sites}
+
+
+def _notes(pairs: Pairs, seen: set[str], classes: Sequence[ScoredClass]) -> list[str]:
     notes = [truth.note for _, truth in pairs if truth.note]
     notes += [
         f"{truth.site} is left out: no labelled pixel of a split lies under its map."
         for _, truth in pairs
         if truth.site not in seen
     ]
-    if not any(scored.edges for scored in classes):
+    if classes and not any(scored.edges for scored in classes):
         notes.append(
             "No labelled validation site was mapped, so no threshold could be chosen by labels: "
             "rows are at 0.5, where a mere change of calibration can look like a gain, and at the "

@@ -7,7 +7,9 @@ from html import escape
 import pandas
 from pydantic import JsonValue
 
-from swath.evaluation.candidate import CONTROLS, Candidate, CandidateOrDate
+from swath.evaluation.agreement import ClassMap, Gain
+from swath.evaluation.candidate import CONTROLS, UNTRAINED, Candidate, CandidateOrDate
+from swath.evaluation.lines import LineRow
 from swath.evaluation.measurement import POOLED
 from swath.evaluation.row import Paired, Row
 from swath.validation import Written
@@ -65,8 +67,12 @@ class Report(Written):
         block_px: Side of the blocks that were resampled, in px.
         resamples: How often.
         seed: Of the resampling.
+        lines: One a split, site and line class: the map's vectors against the truth's, and by chance.
         rows: One a candidate, split, site, class and threshold rule.
+            Of maps of two classes, as `paired`.
         paired: What the fused map is better by than others.
+        class_maps: One a candidate, split and site. Of maps of more classes, as `gains`.
+        gains: What the fused map of many classes is better by than others.
         version: Of swath.
         created: When, in UTC.
         dataset: The dataset whose labels are the truth, if one is.
@@ -86,6 +92,9 @@ class Report(Written):
     seed: int
     rows: tuple[Row, ...]
     paired: tuple[Paired, ...]
+    lines: tuple[LineRow, ...] = ()
+    class_maps: tuple[ClassMap, ...] = ()
+    gains: tuple[Gain, ...] = ()
     version: str
     created: str
     dataset: str | None = None
@@ -95,10 +104,21 @@ class Report(Written):
 
     def __repr__(self) -> str:
         """What it stands on, and how much it holds."""
-        return f"Report({self.stands_on}; {len(self.rows)} rows)"
+        return f"Report({self.stands_on}; {len(self.rows) + len(self.class_maps)} rows)"
 
     def _repr_html_(self) -> str:
-        """The paper's table of every class, for notebooks."""
+        """The table of the classes, or of two of them the paper's, for notebooks."""
+        if self.class_maps:
+            scores = {
+                self.name(row.model): {
+                    "accuracy": row.accuracy,
+                    "mean IoU": row.mean_iou,
+                    **{name: of.iou for name, of in row.classes.items()},
+                }
+                for row in self.class_columns(self.headline_split)
+            }
+            table = pandas.DataFrame(scores, dtype=float).to_html(float_format="{:.3f}".format, na_rep="–")
+            return f"{table}<p>{escape(self.stands_on)}</p>"
         tables = []
         for class_name in self.classes:
             rows = self.table(class_name)
@@ -140,6 +160,45 @@ class Report(Written):
             for model in (Candidate.DATES, Candidate.FUSED, *CONTROLS)
             if model in scored
         ]
+
+    def pooled_lines(self) -> list[LineRow]:
+        """The scores of lines of all sites of every split, the map's and those by chance."""
+        return [row for row in self.lines if row.site == POOLED]
+
+    @property
+    def headline_split(self) -> str:
+        """The split that a report of one table shows: what was never trained on, if there is any."""
+        return next(split for split in ("test", "all", "validation", "train") if split in self.splits)
+
+    @property
+    def headline_model(self) -> Candidate:
+        """The model's own map of many classes: the fused one, or the mean where it fuses so."""
+        fused = any(row.model == Candidate.FUSED for row in self.class_maps)
+        return Candidate.FUSED if fused else Candidate.MEAN
+
+    def class_map(self, model: CandidateOrDate, split: str, site: str = POOLED) -> ClassMap | None:
+        """The row of a candidate; None where it was not scored."""
+        found = [r for r in self.class_maps if (r.model, r.split, r.site) == (model, split, site)]
+        return found[0] if found else None
+
+    def class_columns(self, split: str, site: str = POOLED) -> list[ClassMap]:
+        """The models, then the controls, of maps of many classes; not single dates."""
+        shown = (Candidate.DATES, Candidate.FUSED, *UNTRAINED, Candidate.SHIFTED, Candidate.COMMONEST)
+        rows = [self.class_map(model, split, site) for model in shown]
+        return [row for row in rows if row is not None]
+
+    def summary(self) -> list[dict[str, JsonValue]]:
+        """What a command prints as JSON: the rows of the tables, one a model."""
+        if not self.class_maps:
+            return [row.as_json() for name in self.classes for row in self.table(name)]
+        scores = ("accuracy", "mean_iou", "mean_f1", "kappa")
+        rows: list[dict[str, JsonValue]] = []
+        for row in self.class_columns(self.headline_split):
+            iou: dict[str, JsonValue] = {name: of.iou for name, of in row.classes.items()}
+            values: dict[str, JsonValue] = {score: getattr(row, score) for score in scores}
+            named = {"model": str(row.model), "name": self.name(row.model), "split": row.split}
+            rows.append({**named, **values, "iou": iou})
+        return rows
 
     def best_rows(self) -> list[Row]:
         """One row a model, split, site and class, at the threshold of validation, else at 0.5."""

@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
 
 from swath.dataset.site import Acquisition, Dataset, Site
 from swath.errors import GridError, InputError
 from swath.grid import Grid, Window
-from swath.labels.burn import burn_mask
+from swath.labels.burn import Widening, burn_mask
 from swath.labels.features import read_features
+from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend, LegendClass
 from swath.maps.sitemaps import SiteMaps, read_grid
 from swath.metrics.tolerance import centre_line
 from swath.scenes.raster import open_raster, read_raster
+from swath.sites.labels import is_class_raster, read_labels
 
 _MARGIN_PX = 100
 WHOLE = "all"
@@ -30,7 +33,8 @@ class Truth:
         site: Its name.
         grid: Of labels and maps.
         legend: Classes of the labels.
-        labels: GeoTIFF of class ids on the grid, 255 = ignore.
+        labels: GeoTIFF of class ids on the grid, 255 = ignore; or, of a file of other labels, what
+            was made of it.
         roads: The vector features that made the labels, where kept.
         splits: Split -> the rectangles that are scored under it, in pixels of `grid`.
         acquisitions: Its images, oldest first; none for a label file alone.
@@ -42,7 +46,7 @@ class Truth:
     site: str
     grid: Grid
     legend: Legend
-    labels: Path
+    labels: Path | NDArray[np.uint8]
     roads: Path | None
     splits: Mapping[str, tuple[Window, ...]]
     acquisitions: tuple[Acquisition, ...] = ()
@@ -56,6 +60,8 @@ class Truth:
         Raises:
             InputError: Unreadable, or a value that is no class.
         """
+        if not isinstance(self.labels, Path):
+            return self.labels
         labels: NDArray[np.uint8] = read_raster(self.labels)[0]
         known = len(self.legend.classes)
         # One value a pixel, 256 possible ones: a count is cheaper than a sort.
@@ -75,6 +81,14 @@ class Truth:
             mask[window.intersect(self.grid.window).slices] = True
         return mask
 
+    def features(self, target: LegendClass) -> gpd.GeoSeries | None:
+        """The vector features of a class on the grid and a margin around it, where they were kept."""
+        if self.roads is None:
+            return None
+        # The margin: a file whose features all lie beside the grid is no error here.
+        features = read_features(self.roads, self.legend, self.grid, _MARGIN_PX)
+        return features.geometry[features["class_id"] == target.id]
+
     def centre_lines(self, target: LegendClass, labels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         """(H, W) the true centre lines of a class, one pixel wide; None for a class of areas.
 
@@ -84,11 +98,9 @@ class Truth:
         if target.geometry != "line":
             return None
         here = labels == target.id
-        if self.roads is None:
+        shapes = self.features(target)
+        if shapes is None:
             return centre_line(here)
-        # The margin: a file whose features all lie beside the grid is no error here.
-        features = read_features(self.roads, self.legend, self.grid, _MARGIN_PX)
-        shapes = features.geometry[features["class_id"] == target.id]
         # Under a class that stands later in the legend the line is not to be seen.
         seen: NDArray[np.bool_] = here | (labels == IGNORE)
         return burn_mask(shapes, self.grid) & seen
@@ -176,13 +188,33 @@ def _splits(
     return {by_run[0]: (site.grid.window,)}, note
 
 
-def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Truth]:
-    """The truth of a label file, and the one site of the maps that lies on its grid.
+def truth_of_file(maps: Sequence[SiteMaps], settings: LabelSettings) -> tuple[SiteMaps, Truth]:
+    """The truth of a label file, and the one site of the maps that it belongs to.
+
+    Class ids on a map's own grid are taken as they are; all other labels (features with tags,
+    polygons or points with codes, class rasters) are brought onto the map, as `swath build` does.
 
     Raises:
-        InputError: The file is no uint8 GeoTIFF of one band.
+        InputError: The file is unreadable, or says nothing of the legend's classes there.
+        SettingsError: A crosswalk that is unknown, or of another legend.
         GridError: No mapped site lies on its grid, or several do.
     """
+    path = Path(settings.path or "")
+    if settings.crosswalk is None and is_class_raster(settings):
+        return _truth_of_ids(maps, path)
+    if len(maps) != 1:
+        raise GridError(
+            f"{path}: labels that are no raster on a map's grid belong to one site; the maps are of "
+            f"{', '.join(m.site for m in maps)}"
+        )
+    (site,) = maps
+    grid = read_grid(site.classes_path)
+    labels = read_labels(settings, site.legend, grid, Widening(), Path()).classes
+    splits = {WHOLE: (grid.window,)}
+    return site, Truth(site.site, grid, site.legend, labels, None, splits, finer=site.finer)
+
+
+def _truth_of_ids(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Truth]:
     with open_raster(labels) as source:
         if source.count != 1 or source.dtypes[0] != "uint8":
             raise InputError(
@@ -195,7 +227,7 @@ def truth_of_file(maps: Sequence[SiteMaps], labels: Path) -> tuple[SiteMaps, Tru
         number = "several mapped sites lie" if matching else "no mapped site lies"
         raise GridError(
             f"{labels}: {number} on its grid ({_describe(grid)}); sites: {names}; "
-            "evaluate against a dataset, or warp the labels onto the map"
+            "evaluate against a dataset, or name a crosswalk, then the labels are brought onto the map"
         )
     site = matching[0]
     splits = {WHOLE: (grid.window,)}

@@ -101,10 +101,11 @@ def burn(
         chosen = features[features["class_id"] == c.id]
         if chosen.empty:
             continue
-        if c.geometry == "line":
-            _paint_lines(labels, chosen, c, wide, margin, widening)
-        else:
-            labels[burn_mask(chosen.geometry, grid)] = c.id
+        is_line = shapely.get_dimensions(chosen.geometry.values) == 1
+        if is_line.any():
+            _paint_lines(labels, chosen[is_line], c, wide, margin, widening)
+        if not is_line.all():
+            labels[burn_mask(chosen.geometry[~is_line], grid)] = c.id
     return labels
 
 

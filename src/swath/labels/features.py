@@ -14,9 +14,9 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
-from swath.errors import InputError, reason_of
+from swath.errors import GridError, InputError, reason_of
 from swath.files import check_file
-from swath.grid import LONLAT, Bounds, Grid, transform_bounds
+from swath.grid import LONLAT, Bounds, Grid, lonlat_parts, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
 from swath.labels.osm import (
@@ -26,6 +26,7 @@ from swath.labels.osm import (
     FeatureSource,
     read_extract,
 )
+from swath.labels.tags import tag_columns
 from swath.labels.vectorfile import check_vector_file
 from swath.legend import COAST, Geometry, Legend
 
@@ -35,6 +36,10 @@ PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
 _GEOMETRIES: dict[int, Geometry] = {1: "line", 2: "area"}
 """By topological dimension."""
+
+_READING_ERRORS = (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError)
+
+_TRULY_NONE = "if there are none on the ground either, give the site a `coverage:`"
 
 
 def read_features(path: Path, legend: Legend, grid: Grid, margin_px: int = 0) -> geopandas.GeoDataFrame:
@@ -68,29 +73,35 @@ def lonlat_box(grid: Grid, margin_px: int) -> Bounds:
 
 
 def choose_features(
-    source: FeatureSource, legend: Legend, grid: Grid, margin_px: int = 0
+    source: FeatureSource, legend: Legend, grid: Grid, margin_px: int = 0, *, complete: bool = False
 ) -> geopandas.GeoDataFrame:
     """Those features of a source that the legend names, as `read_features` gives them.
+
+    There may be none where the source knows the place, or is said to be `complete` there.
 
     Raises:
         InputError: The source does not overlap the grid, or has no feature of the legend there.
     """
     frame = source.features
-    if frame.empty:
+    complete = complete or source.knows_place
+    if frame.empty and not complete:
         day = f" as of {source.date}" if source.date else ""
         raise InputError(
-            f"{source.origin}: the labels{day} do not overlap the image, which spans {grid.lonlat_text}"
+            f"{source.origin}: the labels{day} do not overlap the image, which spans {grid.lonlat_text}; "
+            f"{_TRULY_NONE}"
         )
     box = grid.crop(grid.window.grow(margin_px)).bounds
     chosen = _with_sea(_choose(frame, legend), frame, legend, grid.crs, box)
-    if chosen.empty:
+    if chosen.empty and not complete:
         raise InputError(
             f"{source.origin}: none of the {len(frame)} features in the image is in the legend "
-            f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend"
+            f"{legend.name!r} ({_seen(frame, legend)}); check the tags of the legend; {_TRULY_NONE}"
         )
-    cut = _cut(chosen, box)
-    if cut.empty:
-        raise InputError(f"{source.origin}: the features of the legend all end outside the image")
+    cut = cut_features(chosen, box)
+    if cut.empty and not complete:
+        raise InputError(
+            f"{source.origin}: the features of the legend all end outside the image; {_TRULY_NONE}"
+        )
     return cut
 
 
@@ -102,7 +113,7 @@ def read_polygons(path: Path, grid: Grid) -> geopandas.GeoSeries:
     Raises:
         InputError: The file cannot be read, has no coordinate system, or holds no polygons.
     """
-    frame = _read_table(path, grid.lonlat_bounds)
+    frame = read_table(path, grid.lonlat_bounds)
     geometries = geopandas.GeoSeries(shapely.make_valid(frame.geometry.values), crs=frame.crs)
     polygons = geometries[shapely.get_dimensions(geometries.values) == 2]
     if len(geometries) and polygons.empty:
@@ -132,17 +143,17 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
         with _readable(path):
             features = read_geofabrik(path, legend, box or WORLD)
         return FeatureSource(features, origin, attribution=ATTRIBUTION)
-    frame = _read_table(path, box)
-    present = [key for key in legend.keys if key in frame.columns]
-    if not any(key in present for c in legend.tagged for key in c.tags):
-        columns = ", ".join(str(column) for column in frame.columns if column != "geometry")
+    frame = read_table(path, box)
+    columns = tag_columns(frame, legend)
+    if len(frame) and not any(key in columns for c in legend.tagged for key in c.tags):
+        names = ", ".join(str(column) for column in frame.columns if column != "geometry")
         raise InputError(
             f"{path}: the legend {legend.name!r} looks at the columns {', '.join(legend.keys)}; "
-            f"the file has {columns or 'none'}"
+            f"the file has {names or 'none'}"
         )
-    for key in legend.keys:
-        frame[key] = [_tag(v) for v in frame[key]] if key in present else None
-    return FeatureSource(frame[[*legend.keys, "geometry"]], origin)
+    table = pd.DataFrame({key: columns.get(key) for key in legend.keys}, dtype=object, index=frame.index)
+    features = geopandas.GeoDataFrame(table, geometry=frame.geometry.values, crs=frame.crs)
+    return FeatureSource(features, origin, knows_place=frame.empty and read_table(path, None).empty)
 
 
 @contextmanager
@@ -151,11 +162,11 @@ def _readable(path: Path) -> Iterator[None]:
     check_file(path)
     try:
         yield
-    except (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError) as e:
+    except (*_READING_ERRORS, GridError) as e:
         raise InputError(f"{path}: not readable as vector features ({reason_of(e)})") from None
 
 
-def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
+def read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     """All features of a vector file, or those that touch a box in degrees, as 2D geometry."""
     suffix = path.suffix.lower()
     with _readable(path):
@@ -169,7 +180,9 @@ def _read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     shapes = frame.geometry.values
     frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
     if box is not None:
-        near = shapely.box(*transform_bounds(box, LONLAT, frame.crs.to_wkt()))
+        with _readable(path):
+            boxes = [transform_bounds(part, LONLAT, frame.crs.to_wkt()) for part in lonlat_parts(box)]
+        near = shapely.union_all([shapely.box(*part) for part in boxes])
         frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
     frame["geometry"] = shapely.force_2d(frame.geometry.values)
     return frame
@@ -185,8 +198,12 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     frames = []
     for layer in layers:
         info = pyogrio.read_info(path, layer=layer)
-        near = transform_bounds(box, LONLAT, info["crs"]) if info["crs"] and box else None
-        frame = pyogrio.read_dataframe(path, layer=layer, bbox=near)
+        near: list[Bounds | None] = [None]
+        if info["crs"] and box:
+            near = [transform_bounds(part, LONLAT, info["crs"]) for part in lonlat_parts(box)]
+        read = [pyogrio.read_dataframe(path, layer=layer, bbox=part, fid_as_index=True) for part in near]
+        frame = read[0] if len(read) == 1 else pd.concat(read)
+        frame = frame[~frame.index.duplicated()].reset_index(drop=True)
         if frame.empty and path.suffix.lower() == ".fgb":
             # GDAL takes an index that breaks off for one without an entry.
             whole = len(pyogrio.read_dataframe(path, layer=layer, columns=[]))
@@ -198,15 +215,6 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     crs = frames[0].crs
     frames = [frame.to_crs(crs) for frame in frames if not frame.empty] or frames[:1]
     return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
-
-
-def _tag(value: object) -> str | None:
-    """A column's value as OSM would write it."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
-    return str(value) if pd.api.types.is_scalar(value) and not pd.isna(value) else None
 
 
 def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataFrame:
@@ -258,7 +266,7 @@ def _with_sea(
     return geopandas.GeoDataFrame(both, geometry="geometry", crs=crs)
 
 
-def _cut(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
+def cut_features(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
     """The parts inside a box, each of the dimension it had; what only touches it is dropped."""
     parts = shapely.intersection(shapely.make_valid(frame.geometry.values), shapely.box(*box))
     cut = frame.set_geometry(geopandas.GeoSeries(parts, index=frame.index, crs=frame.crs))

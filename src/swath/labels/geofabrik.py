@@ -14,7 +14,7 @@ import pandas as pd
 import pyogrio
 
 from swath.errors import InputError
-from swath.grid import LONLAT, Bounds
+from swath.grid import LONLAT, Bounds, lonlat_parts
 from swath.legend import Legend
 
 ZIP_SUFFIX = ".zip"
@@ -59,7 +59,9 @@ def read_geofabrik(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoData
         if layer == "buildings_a" and "building" not in keys:
             continue
         # A member that is cut or damaged makes GDAL's errors, which the caller turns into one line.
-        frame = pyogrio.read_dataframe(f"/vsizip/{{{path}}}/{member}", bbox=box, encoding="utf-8")
+        name = f"/vsizip/{{{path}}}/{member}"
+        near = [pyogrio.read_dataframe(name, bbox=b, encoding="utf-8") for b in lonlat_parts(box)]
+        frame = near[0] if len(near) == 1 else pd.concat(near, ignore_index=True)
         if "fclass" not in frame.columns:
             raise InputError(f"{path}: {member} has no column fclass, as Geofabrik's layers have")
         tags = _tags(frame, layer)

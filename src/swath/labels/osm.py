@@ -2,10 +2,11 @@
 
 import datetime as dt
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import geopandas
 import numpy as np
@@ -15,14 +16,14 @@ from numpy.typing import NDArray
 
 from swath.errors import InputError, optional_import, reason_of
 from swath.files import check_file
-from swath.grid import LONLAT, Bounds
+from swath.grid import LONLAT, Bounds, lonlat_parts
 from swath.labels.history import write_state
+from swath.labels.sortedextract import sorted_extract
 from swath.legend import Legend
 
 if TYPE_CHECKING:  # an extra
     from osmium.geom import WKBFactory
-    from osmium.io import Header
-    from osmium.osm import TagList, Way
+    from osmium.osm import Node, TagList, Way
 
 OSM_SUFFIXES = (".osm.pbf", ".osm", ".osm.gz", ".osm.bz2")
 HISTORY_SUFFIXES = (".osh.pbf", ".osh", ".osh.gz", ".osh.bz2")
@@ -46,6 +47,8 @@ class FeatureSource:
             None if it does not say.
         date: The day whose state it shows; None if it does not say.
         attribution: Who made it; empty if it does not say.
+        knows_place: Whether what it does not have near the place is not there. A table of features
+            of elsewhere does not know the place.
     """
 
     features: geopandas.GeoDataFrame
@@ -53,6 +56,7 @@ class FeatureSource:
     extent: Bounds | None = None
     date: dt.date | None = None
     attribution: str = ""
+    knows_place: bool = False
 
 
 def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None = None) -> FeatureSource:
@@ -88,15 +92,15 @@ def read_extract(path: Path, legend: Legend, box: Bounds, as_of: dt.date | None 
                 + (f", of {date}" if date else "")
             )
         if as_of is None:
-            features = _read(path, legend, box)
-            return FeatureSource(features, str(path), extent, date, ATTRIBUTION)
+            features, near = _read(path, legend, box, extent)
+            return FeatureSource(features, str(path), extent, date, ATTRIBUTION, near)
         if date is not None and as_of > date:
             raise InputError(f"{path}: the history ends {date}, before the {as_of} asked for")
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state.osm.pbf"
             write_state(path, state, legend, as_of)
-            features = _read(state, legend, box)
-            return FeatureSource(features, str(path), extent, as_of, ATTRIBUTION)
+            features, near = _read(state, legend, box, extent)
+            return FeatureSource(features, str(path), extent, as_of, ATTRIBUTION, near)
     except reading_errors() as error:
         reason = reason_of(error)
         raise InputError(f"{path}: not readable as an OpenStreetMap extract ({reason})") from None
@@ -136,17 +140,30 @@ def _header(path: Path) -> tuple[Bounds | None, dt.date | None, bool]:
     return extent, date, history
 
 
-def _read(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoDataFrame:
-    try:
-        return _collect(path, legend, box)
-    except RuntimeError as error:
-        if "out of order" not in str(error):
-            raise
-    # Editors save objects in any order, areas need them sorted.
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "sorted.osm.pbf"
-        merge_extracts([path], copy)
-        return _collect(copy, legend, box)
+def _read(
+    path: Path, legend: Legend, box: Bounds, extent: Bounds | None
+) -> tuple[geopandas.GeoDataFrame, bool]:
+    """The features near a box, and whether the extract reaches there."""
+    with sorted_extract(path) as ordered:
+        features = _collect(ordered, legend, box)
+        if len(features):
+            return features, True
+        around = _node_bounds(ordered) if extent is None else extent
+    if around is None:
+        return features, False
+    return features, any(shapely.box(*around).intersects(shapely.box(*part)) for part in lonlat_parts(box))
+
+
+def _node_bounds(path: Path) -> Bounds | None:
+    """The box around all nodes; None without any."""
+    import osmium
+
+    nodes = cast("Iterable[Node]", osmium.FileProcessor(path, osmium.osm.NODE))
+    places = np.array([(node.lon, node.lat) for node in nodes if node.location.valid()])
+    if not len(places):
+        return None
+    (west, south), (east, north) = places.min(axis=0).tolist(), places.max(axis=0).tolist()
+    return west, south, east, north
 
 
 def _collect(path: Path, legend: Legend, box: Bounds) -> geopandas.GeoDataFrame:
@@ -196,7 +213,7 @@ class _Near:
 
     def __init__(self, legend: Legend, box: Bounds) -> None:
         self._keys = legend.keys
-        self._box = shapely.box(*box)
+        self._box = shapely.union_all([shapely.box(*part) for part in lonlat_parts(box)])
         self._kept: list[tuple[list[dict[str, str | None]], NDArray[np.object_]]] = []
         self._rows: list[dict[str, str | None]] = []
         self._shapes: list[_Wkb] = []
@@ -219,18 +236,3 @@ class _Near:
         shapes = np.concatenate([shapes for _, shapes in self._kept])
         table = pd.DataFrame(rows, columns=list(self._keys), dtype=object)
         return geopandas.GeoDataFrame(table, geometry=shapes, crs=LONLAT)
-
-
-def merge_extracts(paths: list[Path], target: Path, header: "Header | None" = None) -> None:
-    """Write the objects of several extracts sorted, each once, to a new `.osm.pbf`.
-
-    Raises:
-        RuntimeError: An extract cannot be read; see `reading_errors`.
-    """
-    import osmium
-
-    reader = osmium.MergeInputReader()
-    for path in paths:
-        reader.add_file(str(path))
-    with osmium.SimpleWriter(str(target), header=header or osmium.io.Header()) as writer:
-        reader.apply(writer)

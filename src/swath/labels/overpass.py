@@ -27,7 +27,7 @@ from pathlib import Path
 
 from swath.errors import RemoteError, SettingsError, reason_of
 from swath.files import replacing
-from swath.grid import Bounds
+from swath.grid import Bounds, lonlat_parts
 from swath.legend import Legend
 from swath.names import check_no_secret, is_address
 from swath.progress import console
@@ -119,10 +119,13 @@ def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tup
     if not FIRST_DAY <= date <= dt.datetime.now(dt.UTC).date():
         raise SettingsError(f"overpass: {date} cannot be asked for; days run from {FIRST_DAY} to today")
     areas = any(c.geometry == "area" for c in legend.tagged)
-    west, south, east, north = box
-    columns = max(1, math.ceil((east - west) / _CELL_DEG))
-    rows = max(1, math.ceil((north - south) / _CELL_DEG))
-    return Query(url, box, date, tuple(legend.wanted.items()), areas).parts(columns, rows)
+    queries: list[Query] = []
+    for part in lonlat_parts(box):
+        west, south, east, north = part
+        columns = max(1, math.ceil((east - west) / _CELL_DEG))
+        rows = max(1, math.ceil((north - south) / _CELL_DEG))
+        queries += Query(url, part, date, tuple(legend.wanted.items()), areas).parts(columns, rows)
+    return tuple(queries)
 
 
 def fetch(

@@ -144,7 +144,8 @@ class Stack:
             "driver": "GTiff",
             "count": len(self.bands),
             "dtype": kind,
-            "nodata": self.nodata,
+            # A 0 that a file declares would be no data in one band, too.
+            "nodata": None if self.nodata == NODATA else self.nodata,
             "photometric": "MINISBLACK",  # else the fourth of four bands would be taken for alpha
             "bigtiff": "if_safer",
         }

@@ -173,6 +173,9 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
             dated = np.stack([codes] * len(dates))
             write(whole, fused_layers(fused, dated, dates, finer=plan.maps.finer))
         return_freed_memory()
+        for date in dates:  # the vectors look at every date's PMap
+            if not (other := plan.at(folder).pmap_path(date)).exists():
+                shutil.copyfile(pmap, other)
         with stages.time("vectors_s"):
             write_vectors(plan.at(folder))
         stored, pmap_bytes = _bytes(folder), pmap.stat().st_size
@@ -185,7 +188,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         image_once_s=image_once_s,
         image_bytes=image_bytes / part.size,
         pmap_bytes=pmap_bytes / whole.size,
-        fused_bytes=(stored - pmap_bytes) / whole.size,
+        fused_bytes=(stored - len(dates) * pmap_bytes) / whole.size,
         tile_mb=None if (peak := peak_bytes()) is None else peak / 1e6,
     )
 

@@ -11,13 +11,11 @@ from pydantic import JsonValue
 from swath.grid import Grid
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, Source, join_attributions
-from swath.maps.manifest import Manifest, Mapped, Settings, Threshold, grid_facts, make_key
+from swath.maps.manifest import UNIT_HA, Manifest, Mapped, Settings, Threshold, grid_facts, make_key
 from swath.maps.rasters import Raster, fused_rasters, pmap_raster
 from swath.maps.sitemaps import SiteMaps
 from swath.models.spec import ModelSpec
 from swath.models.trained import network_hash, weights_hash
-
-VECTORS = ("roads.gpkg", "roads.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,7 @@ def plan_series(
     home: Path,
     tile_px: int,
     threshold: Threshold = "scene",
+    unit_ha: float = UNIT_HA,
 ) -> SitePlan:
     """Plan the maps of a series: every date is mapped, and all of them are fused.
 
@@ -83,6 +82,7 @@ def plan_series(
         home: MAPS/<site>.
         tile_px: See `Settings`, as `threshold`.
         threshold: See there.
+        unit_ha: See there.
 
     Raises:
         SettingsError: A tile size that is not a positive multiple of the model's stride.
@@ -99,6 +99,7 @@ def plan_series(
         device=predictor.device.type,
         max_dates=max(spec.dates, len(series.sources)),
         threshold=threshold,
+        unit_ha=unit_ha,
     )
     mapped = {
         source.date: Mapped(source=source.identify(), attribution=source.attribution)
@@ -161,7 +162,7 @@ def _keys(
     spec, settings = predictor.model.spec, plan.manifest.settings
     # `max_dates` decides which dates are fused, and these are named below.
     how: dict[str, JsonValue] = {
-        **settings.model_dump(exclude={"max_dates", "threshold"}),
+        **settings.model_dump(exclude={"max_dates", "threshold", "unit_ha"}),
         "legend": spec.legend.model_dump(mode="json"),
         "finer": spec.finer,
     }
@@ -191,7 +192,9 @@ def _keys(
         **how,
     )
     keys |= {raster.name: fused for raster in plan.fused}
-    return keys | {name: make_key(what="vectors", fused=fused) for name in VECTORS}
+    unit_ha = settings.unit_ha if spec.legend.areas else None
+    vectors = make_key(what="vectors", fused=fused, unit_ha=unit_ha)
+    return keys | {path.name: vectors for path in plan.maps.vector_paths}
 
 
 def _with_model(images: str, spec: ModelSpec) -> str:

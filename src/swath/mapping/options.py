@@ -6,7 +6,7 @@ from typing import Literal
 from swath.errors import SettingsError
 from swath.grid import MOST_SIDE_PX
 from swath.mapping.predict import Predictor
-from swath.maps.manifest import Threshold
+from swath.maps.manifest import UNIT_HA, Threshold
 from swath.models.device import Precision
 from swath.models.orientations import Orientations
 from swath.models.trained import TrainedModel
@@ -30,9 +30,10 @@ class MapOptions:
         resume: Whether maps that are there may be replaced where they were made from something
             else; what depends on nothing that differs is kept.
         overwrite: Whether maps that are there may be replaced; all is computed anew.
+        unit_ha: The minimum mapping unit of land cover polygons: smaller areas go to a neighbour.
 
     Raises:
-        SettingsError: A threshold or a number of orientations that does not exist.
+        SettingsError: A threshold, a unit or a number of orientations that does not exist.
 
     Example:
         >>> import swath
@@ -49,6 +50,7 @@ class MapOptions:
     workers: Workers = HERE
     resume: bool = False
     overwrite: bool = False
+    unit_ha: float = UNIT_HA
 
     def __post_init__(self) -> None:
         number = self.threshold
@@ -56,6 +58,8 @@ class MapOptions:
             raise SettingsError(
                 f"the threshold must be 'scene' or a number from 0 to below 1, got {number!r}"
             )
+        if not 0 <= self.unit_ha <= 10_000:
+            raise SettingsError(f"the minimum mapping unit must be 0 to 10000 ha, got {self.unit_ha!r}")
         if not 16 <= self.tile_px <= MOST_SIDE_PX:
             raise SettingsError(f"tiles are 16 to {MOST_SIDE_PX} px wide, got {self.tile_px}")
         if self.orientations not in (None, 1, 8):

@@ -18,7 +18,7 @@ from swath.keys import Decided
 from swath.mapping.predict import DatedImage, Image
 from swath.maps.rasters import CACHE_BYTES
 from swath.models.spec import ModelSpec
-from swath.progress import track
+from swath.progress import tell, track
 from swath.scenes.checked import writing_checked
 from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
@@ -230,13 +230,13 @@ def _read_site(acquisition: Acquisition, origin: tuple[int, int], window: Window
 
 def _identify(scene: Scene, image: ImageSettings) -> str:
     fields: dict[str, JsonValue] = {
-        "image": content_hash(scene.path),
+        "image": [content_hash(file) for file in scene.files],
         "mask": None if scene.mask is None else content_hash(scene.mask),
         "bands": list(scene.band_indexes(image.bands, image.optional)),
         "encoding": image.encoding,
         "masks": scene.masks,
     }
-    return Decided("image", 1, fields).key
+    return Decided("image", 2, fields).key
 
 
 def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> DatedImage:
@@ -255,10 +255,13 @@ def _warp(scene: Scene, grid: Grid, image: ImageSettings, folder: Path) -> Dated
         replacing(path) as temporary,
         writing_checked(temporary, profile, path) as target,
     ):
-        levels = scene_levels(plain, grid, image)
+        levels, seen = scene_levels(plain, grid, image), False
         for piece in track(pieces, f"warping {scene.date}"):
             part = grid.crop(piece.core)
             if plan_source_window(plain.grid, part).size:
                 warped = read_on_grid(plain, part, image, levels)
                 target.write(warped, rasterio_window(piece.core))
+                seen = seen or bool(warped.any())
+    if not seen:
+        tell(f"{scene.path}: the image has no data inside the map's grid; its own map is empty")
     return ready

@@ -12,7 +12,7 @@ import numpy as np
 
 from swath.errors import OutputExistsError, Remedy
 from swath.mapping.jobs import FusionJob, Job, PmapJob, Runner, SeriesJob, running
-from swath.mapping.mapplan import VECTORS, SitePlan, plan_series
+from swath.mapping.mapplan import SitePlan, plan_series
 from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series
@@ -140,10 +140,8 @@ def map_sites(
         BusyError: Another process is mapping a site.
     """
     home = options.workers.locate(out)
-    plans = [
-        plan_series(predictor, run, series, home / series.site, options.tile_px, options.threshold)
-        for series in wanted
-    ]
+    how = (options.tile_px, options.threshold, options.unit_ha)
+    plans = [plan_series(predictor, run, series, home / series.site, *how) for series in wanted]
     for plan in plans:
         _is_there(plan, options)
     with running(predictor, run, home, options.workers, reads) as runner:
@@ -206,10 +204,12 @@ class Making:
                 self._make_pmap(date)
         if not self._reuse(*(raster.name for raster in self.plan.fused)):
             self._make_fused()
-        if not self._reuse(*VECTORS):
+        vectors = [path.name for path in self.plan.maps.vector_paths]
+        if not self._reuse(*vectors):
             with self.stages.time("vectors"):
-                write_vectors(self.plan.at(self.place.folder))
-                for name in VECTORS:
+                edge = self.place.output(CLASSES_NAME).threshold
+                write_vectors(self.plan.at(self.place.folder), edge, self.plan.manifest.settings.unit_ha)
+                for name in vectors:
                     self.place.record(name, self.plan.keys[name])
 
     def _reuse(self, *names: str) -> bool:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.grid import Grid, Window
+from swath.maps.change import Change
 from swath.maps.rasters import CHANGES_NODATA, changes_raster, writing_rasters
-from swath.maps.sitemaps import PMAP_NODATA, Change, SiteMaps, read_bytes
+from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes
 from swath.scenes.raster import read_raster
 
 STRIP_PX = 512

@@ -35,7 +35,7 @@ def write_item(maps: SiteMaps, spec: ModelSpec, weights: Path, grid: Grid, thres
     item = pystac.Item(
         id=maps.site,
         geometry=stac.footprint(grid),
-        bbox=list(grid.lonlat_bounds),
+        bbox=list(grid.bbox),
         datetime=None,
         start_datetime=stac.first_second(maps.all_dates[0]),
         end_datetime=stac.last_second(maps.dates[-1]),
@@ -139,15 +139,21 @@ def _assets(maps: SiteMaps, threshold: float | None) -> dict[str, pystac.Asset]:
     fused = f"Probabilities of {len(maps.dates)} dates fused ({maps.fusion})"
     agreement = "Three days as red, green and blue; white where all agree"
     changed = "Where the class last changed when a date was added"
-    vectors = "Foreground as vectors"
+    vectors = {
+        maps.gpkg_path: ("Lines", pystac.MediaType.GEOPACKAGE),
+        maps.parquet_path: ("Lines", stac.PARQUET),
+        maps.landcover_path: ("Land cover as polygons", pystac.MediaType.GEOPACKAGE),
+    }
     return {
         **{path.stem: _asset(path, f"Probabilities of {d}", pmap) for d, path in dated.items()},
         "pmap": _asset(maps.fused_path, fused, pmap),
         "classes": _asset(maps.classes_path, "Classes", classes),
         "composite": _asset(maps.composite_path, agreement, composite, role="visual"),
         **({"changes": _asset(maps.changes_path, changed, changes)} if maps.changes else {}),
-        "roads_gpkg": _asset(maps.gpkg_path, vectors, {}, pystac.MediaType.GEOPACKAGE),
-        "roads_parquet": _asset(maps.parquet_path, vectors, {}, stac.PARQUET),
+        **{
+            path.name.replace(".", "_"): _asset(path, vectors[path][0], {}, vectors[path][1])
+            for path in maps.vector_paths
+        },
     }
 
 

@@ -1,187 +1,136 @@
-"""From a mask to the lines along its middle, in pixels."""
+"""From a probability map to the lines of its roads: traced and mended sheet by sheet."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from skimage.morphology import skeletonize
+from scipy import ndimage
 
 from swath.grid import Window
+from swath.maps.graph import Graph, pixel_links, smoothed, tidy
+from swath.maps.mending import mend
+from swath.maps.ridges import LIGHT_PX, PixelSize, Scores, ridge_lines, smooth_scores
+from swath.tiles import Tile
 
-SPUR_PX = 3.0
-"""Dead ends shorter than this are bumps on the edge of a road, not streets."""
+GAP, GROWN, SEED = 0.5, 2.0, 4.0
+"""Lines go on while the odds of the score are so many times those of the threshold; somewhere on what
+hangs together they must be as much as `SEED` times those, and where a gap is closed `GAP` times."""
+
+EDGE_M = 20.0
+"""No line is traced so near the edge of the data."""
+
+SMOOTHINGS = 1
+SIMPLIFY_PX = 0.3
+"""How far a line may lie from the points that it was traced by."""
 
 Lines = NDArray[np.object_]
 """shapely LineStrings."""
 
-Links = NDArray[np.int64]
-"""(n, 2) pairs of neighbouring skeleton pixels, as row * width + column."""
 
-
-def trace_lines(mask: NDArray[np.bool_], kept: Window | None = None) -> Lines:
-    """Trace the skeleton of a mask.
-
-    Every junction and dead end is an end of lines; a closed loop is one ring. A spot whose skeleton
-    is one pixel gives no line.
-
-    Args:
-        mask: (H, W) bool.
-        kept: The part to be traced; what lies around it only shapes the skeleton. Lines end at the
-            first pixel beyond its lower and right edge, where those of the next part begin, and
-            links between such pixels are left to that part. None: all.
-
-    Returns:
-        (n,) LineStrings through pixel centres, as (column, row) from the origin of `kept`,
-        integers; a vertex a pixel.
-
-    Source: the skeleton is that of Zhang and Suen.
-    """
-    skeleton: NDArray[np.bool_] = skeletonize(mask)  # type: ignore[no-untyped-call]
-    part = kept or Window(0, 0, *mask.shape)
-    skeleton = skeleton[part.row : part.row_end + 1, part.col : part.col_end + 1]
-    links = _links(skeleton, part)
-    links = links[~_spurs(links, skeleton.shape[1])]
-    chains = _join(links)
-    rows, cols = np.divmod(chains.pixels, skeleton.shape[1])
-    places = np.stack([cols, rows], axis=1).astype(np.float64)
-    lines: Lines = shapely.linestrings(places, indices=chains.owner)
-    return lines
-
-
-def _links(skeleton: NDArray[np.bool_], part: Window) -> Links:
-    """Which skeleton pixels are joined.
-
-    A diagonal is left out where a way round the corner exists: else each turn would be a triangle.
-    Links between two pixels beyond the part belong to the next one.
-    """
-    across = skeleton[:, :-1] & skeleton[:, 1:]
-    down = skeleton[:-1] & skeleton[1:]
-    across[part.height :] = False
-    down[:, part.width :] = False
-    left, right = skeleton[:-1, :-1], skeleton[:-1, 1:]
-    below_left, below_right = skeleton[1:, :-1], skeleton[1:, 1:]
-    fall = left & below_right & ~(right | below_left)
-    rise = right & below_left & ~(left | below_right)
-    width = skeleton.shape[1]
-    links = []
-    for pairs, first, second in (
-        (across, 0, 1),
-        (down, 0, width),
-        (fall, 0, width + 1),
-        (rise, 1, width),
-    ):
-        rows, cols = np.nonzero(pairs)
-        at = rows * width + cols
-        links.append(np.stack([at + first, at + second], axis=1))
-    return np.concatenate(links)
-
-
-def _spurs(links: Links, width: int) -> NDArray[np.bool_]:
-    """(n,) bool: the links of short dead ends that hang on other lines."""
-    if not len(links):
-        return np.zeros(0, bool)
-    chains = _join(links)
-    apart = links[:, 1] - links[:, 0]
-    length = np.where((apart == 1) | (apart == width), 1.0, np.sqrt(2))
-    whole = np.bincount(chains.of_link, weights=length)
-    degree = np.bincount(links.ravel())
-    first = np.flatnonzero(np.diff(chains.owner, prepend=-1))
-    last = np.append(first[1:], len(chains.owner)) - 1
-    ends = np.sort(degree[chains.pixels[np.stack([first, last])]], axis=0)
-    spur = (ends[0] == 1) & (ends[1] > 2) & (whole < SPUR_PX)
-    hanging: NDArray[np.bool_] = spur[chains.of_link]
-    return hanging
-
-
-class _Chains(NamedTuple):
-    """Links joined wherever exactly two meet.
+@dataclass(frozen=True, slots=True)
+class SheetScores:
+    """What is known of a sheet of the map: all (h, w), of the sheet and its margin.
 
     Attributes:
-        pixels: (p,) the pixels of all chains, one chain after the other, each in its order; the
-            first pixel of a ring is its last as well.
-        owner: (p,) the number of the chain that a pixel stands in.
-        of_link: (n,) the number of the chain that a link is part of.
+        score: Of the class against the likeliest other, 0..1.
+        known: True = there is data.
+        threshold: Of the score, above which a pixel is of the class.
+        pixel_m: Of a pixel.
     """
 
-    pixels: NDArray[np.int64]
-    owner: NDArray[np.int64]
-    of_link: NDArray[np.int64]
+    score: Scores
+    known: NDArray[np.bool_]
+    threshold: float
+    pixel_m: PixelSize
+
+    def odds_above(self, times: float) -> float:
+        """The score whose odds are so many times those of the threshold."""
+        odds = times * self.threshold / max(1 - self.threshold, 1e-6)
+        return odds / (1 + odds)
 
 
-def _join(links: Links) -> _Chains:
-    """Join links to chains.
+@dataclass(frozen=True, slots=True)
+class TracedSheet:
+    """The lines of a sheet, and the graph that they were drawn from.
 
-    All links are walked at once, in both directions: a step knows the step after it, and by
-    doubling the stride, in a few passes, the last one of its chain and how far that is.
+    Attributes:
+        lines: (c,) LineStrings in columns and rows of the whole map's pixels, from the middle of its first.
+        graph: Its chains are the lines; `score` at its points is that of the map, slightly smoothed.
+        pixels: (n, 2) column and row of every point in the whole map, fractions of pixels too.
     """
-    count = len(links)
-    if not count:
-        return _Chains(*(np.zeros(0, np.int64) for _ in range(3)))
-    steps = np.arange(2 * count)
-    back = np.roll(steps, count)  # the same link the other way
-    source, target = np.concatenate([links, links[:, ::-1]]).T
-    through = np.bincount(source) == 2
-    # Two steps leave a pixel inside a chain: the sum of both less the one is the other.
-    leaving = np.bincount(source, weights=steps).astype(np.int64)
 
-    def follow() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return _last_steps(np.where(through[target], leaving[target] - back, steps))
-
-    last, left = follow()
-    if (endless := through[target[last]]).any():
-        through[_ring_starts(source, target, leaving, back, endless)] = False
-        last, left = follow()
-    begins = np.flatnonzero(~through[source])
-    # Of the two directions of a chain, the one whose last step has the lower number.
-    begins = begins[last[begins] < back[begins]]
-    number = np.full(2 * count, -1)
-    number[last[begins]] = np.arange(len(begins))
-    chain = number[last]
-    taken = np.flatnonzero(chain >= 0)
-    taken = taken[np.lexsort((-left[taken], chain[taken]))]
-    owner = chain[taken]
-    of_link = np.empty(count, np.int64)
-    of_link[taken % count] = owner
-    # A chain has a pixel more than links: the target of its last step.
-    pixels = np.empty(len(taken) + len(begins), np.int64)
-    place = np.arange(len(taken)) + owner
-    pixels[place] = source[taken]
-    ends = left[taken] == 0
-    pixels[place[ends] + 1] = target[taken[ends]]
-    length = np.bincount(owner) + 1
-    return _Chains(pixels, np.repeat(np.arange(len(begins)), length), of_link)
+    lines: Lines
+    graph: Graph
+    pixels: NDArray[np.float64]
 
 
-def _last_steps(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every step the last one of its chain, and how many steps that is away, both (n,).
+def class_odds_score(pmap: NDArray[np.float32], class_id: int) -> Scores:
+    """The score of a class against the likeliest other one, (h, w) 0..1: above 0.5 it is the likelier.
 
-    `following` is the step after each, itself for a last one. Steps round a ring have some step of
-    the ring instead.
+    Args:
+        pmap: (lc, h, w) probabilities, 0 where unknown.
+        class_id: The class.
     """
-    ahead = following
-    left = (ahead != np.arange(len(ahead))).astype(np.int64)
-    moving = len(ahead) + 1
-    while (now := int(np.count_nonzero(following[ahead] != ahead))) and now < moving:
-        # The number stays the same when only rings are left.
-        moving = now
-        left += left[ahead]
-        ahead = ahead[ahead]
-    return ahead, left
+    others = np.delete(pmap, class_id, axis=0).max(axis=0)
+    total = pmap[class_id] + others
+    score: Scores = np.divide(pmap[class_id], total, out=np.zeros_like(total), where=total > 0)
+    return score
 
 
-def _ring_starts(
-    source: NDArray[np.int64],
-    target: NDArray[np.int64],
-    leaving: NDArray[np.int64],
-    back: NDArray[np.int64],
-    endless: NDArray[np.bool_],
-) -> NDArray[np.int64]:
-    """The lowest pixel of every ring, from the steps that are `endless`."""
-    ahead = np.where(endless, leaving[target] - back, np.arange(len(source)))
-    lowest, before = source, None
-    while before is None or (lowest != before).any():
-        before = lowest
-        lowest = np.minimum(lowest, lowest[ahead])
-        ahead = ahead[ahead]
-    return lowest[endless]
+def trace_sheet(scores: SheetScores, sheet: Tile, whole: Window) -> TracedSheet:
+    """Trace the lines of a sheet.
+
+    Lines end at the first pixel beyond its lower and right edge, where those of the next sheet begin:
+    nothing there is moved or dropped, so that they meet.
+
+    Args:
+        scores: Of what `sheet` reads.
+        sheet: A part of the map.
+        whole: The map.
+    """
+    size = (LIGHT_PX, LIGHT_PX)
+    light = smooth_scores(scores.score, scores.known, size)
+    allowed = _off_the_edge(scores.known, sheet.read, whole, scores.pixel_m)
+    allowed &= light > scores.odds_above(GROWN)
+    traced = ridge_lines(scores.score, scores.known, allowed, scores.pixel_m)
+    part = sheet.kept
+    seen = (slice(part.row, part.row_end + 1), slice(part.col, part.col_end + 1))
+    graph = _graph(traced[seen], light[seen], part, scores.pixel_m)
+    graph = mend(graph, light[seen], scores.pixel_m, scores.odds_above(GAP), scores.odds_above(SEED))
+    graph = smoothed(graph, SMOOTHINGS)
+    pixels = graph.places / scores.pixel_m[::-1] + [sheet.core.col, sheet.core.row]
+    chains = graph.chains
+    lines: Lines = shapely.linestrings(pixels[chains.points], indices=chains.owner)
+    return TracedSheet(shapely.simplify(lines, SIMPLIFY_PX), graph, pixels)
+
+
+def _off_the_edge(
+    known: NDArray[np.bool_], read: Window, whole: Window, pixel_m: PixelSize
+) -> NDArray[np.bool_]:
+    """(h, w) bool: known, and more than `EDGE_M` from what is not, or from the end of the map."""
+    sides = (
+        (read.row == whole.row, read.row_end == whole.row_end),
+        (read.col == whole.col, read.col_end == whole.col_end),
+    )
+    padded = np.pad(np.pad(known, [tuple(map(int, ends)) for ends in sides]), 0)
+    if padded.all():
+        return known.copy()
+    inside = ndimage.distance_transform_edt(padded, sampling=pixel_m) > EDGE_M
+    top, left = int(sides[0][0]), int(sides[1][0])
+    result: NDArray[np.bool_] = inside[top : top + known.shape[0], left : left + known.shape[1]]
+    return result
+
+
+def _graph(traced: NDArray[np.bool_], light: Scores, part: Window, pixel_m: PixelSize) -> Graph:
+    """The graph of a sheet's middle lines, with one row and one column of the next sheets."""
+    links = pixel_links(traced, part.height, part.width)
+    pixels, number = np.unique(links, return_inverse=True)
+    rows, cols = np.divmod(pixels, traced.shape[1])
+    # The first row and column are traced by the sheet before as well, if there is one.
+    fixed = (rows == part.height) | (cols == part.width)
+    fixed |= ((rows == 0) & (part.row > 0)) | ((cols == 0) & (part.col > 0))
+    places = np.stack([cols * pixel_m[1], rows * pixel_m[0]], axis=1)
+    return Graph(
+        places, tidy(number.reshape(-1, 2), len(pixels)), fixed, light[rows, cols].astype(np.float64)
+    )

@@ -19,6 +19,9 @@ CLASSES_NAME = "classes.tif"
 
 Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
 
+UNIT_HA = 0.1
+"""The minimum mapping unit: a map of 10 m cannot be trusted with less than ten of its pixels."""
+
 FORMAT: Literal[7] = 7
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
@@ -47,6 +50,7 @@ class Settings(Frozen):
         device: Type of the device they ran on.
         max_dates: T: how many dates, the newest ones, are fused.
         threshold: As it was asked for.
+        unit_ha: The minimum mapping unit of land cover polygons.
     """
 
     tile_px: int = Field(ge=1, le=MOST_SIDE_PX)
@@ -55,6 +59,7 @@ class Settings(Frozen):
     device: str
     max_dates: int = Field(ge=1, le=1000)
     threshold: Threshold = "scene"
+    unit_ha: float = Field(default=UNIT_HA, ge=0)
 
 
 class Mapped(Frozen):

@@ -106,8 +106,12 @@ class Maps(Mapping[str, SiteMaps]):
         return self.only.classes()
 
     def roads(self) -> "gpd.GeoDataFrame":
-        """The foreground of the one site as vectors."""
+        """The classes of lines of the one site as vectors."""
         return self.only.roads()
+
+    def landcover(self) -> "gpd.GeoDataFrame":
+        """The classes of the one site as polygons that cover it."""
+        return self.only.landcover()
 
     def to_xarray(self) -> "xr.Dataset":
         """All arrays of the one site with their coordinates."""

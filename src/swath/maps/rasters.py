@@ -158,11 +158,11 @@ def composite(pmaps: NDArray[np.uint8], dates: Sequence[dt.date], finer: int = 1
     """
     foreground = _coarse(class_codes(pmaps, 1), finer)
     shown = composite_dates(dates)
-    channels = [_mean_code(foreground[[dates.index(day) for day in days]]) for days in shown]
+    channels = [mean_code(foreground[[dates.index(day) for day in days]]) for days in shown]
     stack = np.stack(channels)
     gap = stack == PMAP_NODATA
     if gap.any():
-        stack = np.where(gap, _mean_code(stack)[None], stack)
+        stack = np.where(gap, mean_code(stack)[None], stack)
     # 255 wraps around to 0: no data here, too.
     codes: NDArray[np.uint8] = stack + np.uint8(1)
     return codes
@@ -178,8 +178,8 @@ def _coarse(codes: NDArray[np.uint8], finer: int) -> NDArray[np.uint8]:
     return means
 
 
-def _mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(n, h, w) stored probabilities -> (h, w) their rounded mean; 255 where none has data."""
+def mean_code(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(n, ..., h, w) stored probabilities -> (..., h, w) their rounded mean; 255 where none has data."""
     if len(codes) == 1:
         only: NDArray[np.uint8] = codes[0]
         return only

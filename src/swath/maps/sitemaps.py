@@ -15,6 +15,7 @@ from swath.errors import DatasetError, InputError
 from swath.files import read_json
 from swath.grid import Finer, Grid, Window
 from swath.legend import Legend
+from swath.maps.change import Change
 from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
 from swath.names import Line, SiteName
@@ -38,26 +39,6 @@ Fusion = Literal["convlstm", "attention", "series", "mean"]
 
 Masked = np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float32]]
 """Pixels with their mask beside them: True in its `mask` = no data, as NumPy has it."""
-
-
-class Change(BaseModel):
-    """What one added date changed in the class map.
-
-    Attributes:
-        date: The added date.
-        compared_px: Pixels that had a class before and after.
-        changed_px: Those of them whose class changed.
-        gained_px: Class name -> how many of these became this class.
-        lost_px: Class name -> how many of these were this class before.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    date: dt.date
-    compared_px: int
-    changed_px: int
-    gained_px: dict[str, int]
-    lost_px: dict[str, int]
 
 
 class SiteMaps(BaseModel):
@@ -137,14 +118,30 @@ class SiteMaps(BaseModel):
         return ids
 
     def roads(self) -> "gpd.GeoDataFrame":
-        """The foreground as vectors, in the CRS of the maps: roads, or what the legend maps.
+        """The classes of lines as vectors, in the CRS of the maps: their middle lines.
 
-        Middle lines of line classes, outlines of area classes; `class`, `probability` (the mean
-        of the fused PMap, 0..1), and `length_m` or `area_m2`.
+        `class`, `p_mean` (the mean of the fused PMap, 0..1) and `length_m`.
+
+        Raises:
+            DatasetError: The legend has no class of lines; see `landcover`.
         """
         import geopandas as gpd
 
+        if not self.legend.lines:
+            raise DatasetError(f"{self.folder} maps no lines ({', '.join(self.legend.names)}); see landcover")
         return gpd.read_parquet(self.parquet_path)
+
+    def landcover(self) -> "gpd.GeoDataFrame":
+        """The classes as polygons that cover the map: `class`, `class_id`, `p_mean`, `area_ha`.
+
+        Raises:
+            DatasetError: The legend has no class of areas.
+        """
+        import geopandas as gpd
+
+        if not self.legend.areas:
+            raise DatasetError(f"{self.folder} maps no areas ({', '.join(self.legend.names)}); see roads")
+        return gpd.read_file(self.landcover_path, layer="landcover")
 
     def to_xarray(self) -> "xr.Dataset":
         """All arrays with their coordinates, in memory.
@@ -233,13 +230,24 @@ class SiteMaps(BaseModel):
 
     @property
     def gpkg_path(self) -> Path:
-        """The foreground as vectors, a layer a class."""
+        """The classes of lines as vectors, a layer a class; only where the legend has one."""
         return self.folder / "roads.gpkg"
 
     @property
     def parquet_path(self) -> Path:
-        """The same vectors in one table."""
+        """The same lines in one table."""
         return self.folder / "roads.parquet"
+
+    @property
+    def landcover_path(self) -> Path:
+        """The classes as polygons that cover the map, where the legend has classes of areas."""
+        return self.folder / "landcover.gpkg"
+
+    @property
+    def vector_paths(self) -> tuple[Path, ...]:
+        """All files of vectors: lines where the legend has classes of lines, polygons where it has areas."""
+        lines = (self.gpkg_path, self.parquet_path) if self.legend.lines else ()
+        return (*lines, *((self.landcover_path,) if self.legend.areas else ()))
 
     @property
     def changes_path(self) -> Path:

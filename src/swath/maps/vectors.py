@@ -1,15 +1,11 @@
-"""The foreground of a map as vectors: middle lines of roads, outlines of areas."""
+"""A map as vectors: a network of lines for roads; `landcover` writes the areas."""
 
-import datetime as dt
 import io
 import json
-import sqlite3
-from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import geopandas as gpd
 import numpy as np
@@ -18,135 +14,182 @@ import pyarrow.parquet as pq
 import pyogrio
 import shapely
 from numpy.typing import NDArray
-from rasterio import features
-from shapely.geometry import shape
 
-from swath.files import replacing, unwritten
-from swath.grid import Grid, Window
-from swath.legend import LegendClass
-from swath.maps.lines import trace_lines
-from swath.maps.sitemaps import PMAP_SCALE, SiteMaps, class_codes, read_bytes, read_grid
-from swath.tiles import Tile, plan_tiles
+from swath.files import replacing
+from swath.grid import Grid
+from swath.maps.geopackage import check_whole, dated
+from swath.maps.landcover import write_landcover
+from swath.maps.linetable import Columns, Joined, Seams, trace_class
+from swath.maps.manifest import UNIT_HA
+from swath.maps.sitemaps import SiteMaps, read_grid
 
-SIMPLIFY_PX = 1.0
-"""Lines stay this close to the middle of the pixels that they were traced from."""
+ROADS, NODES = "roads", "nodes"
+"""The layers of the GeoPackage that make the network of all line classes."""
 
-SHEET_PX = 2048
-"""Lines are traced in sheets of at most this side, and end at their edges: a scene of dense towns
-has millions of vertices, and joining them takes 40 bytes for every pixel of a sheet."""
-
-TRACERS = 2
-"""Sheets that are traced at a time; more would take more memory than the networks do."""
-
-SHEET_MARGIN_PX = 64
-"""What is seen around a sheet: the skeleton of anything narrower does not know of the sheets."""
-
-MEASURES: dict[str | None, str] = {"line": "length_m", "area": "area_m2"}
-GEOMETRIES: dict[str | None, str] = {"line": "LineString", "area": "Polygon"}
-
-
-Columns = dict[str, NDArray[Any]]
-"""Features: a value each, by column."""
-
-STRIP_PX = 512
-"""Rows of the fused PMap that are in memory at a time."""
+TYPES: dict[str, np.dtype[Any]] = {
+    "class": np.dtype(object),
+    "p_mean": np.dtype(np.float32),
+    "p_min": np.dtype(np.float32),
+    "length_m": np.dtype(np.float64),
+    "width_m": np.dtype(np.float32),
+    "dates_seen": np.dtype(np.int32),
+    "dates_known": np.dtype(np.int32),
+    "component": np.dtype(np.int64),
+    "from_node": np.dtype(np.int64),
+    "to_node": np.dtype(np.int64),
+}
+"""Columns of lines."""
 
 
-def write_vectors(maps: SiteMaps) -> None:
-    """Write the foreground of a site's map as roads.gpkg and roads.parquet, in the map's CRS.
+def write_vectors(maps: SiteMaps, threshold: float | None = None, unit_ha: float = UNIT_HA) -> None:
+    """Write a site's map as vectors, in the map's CRS; each file where the legend has its kind of class.
 
-    The GeoPackage has a layer a class, named after it; the GeoParquet file has all in one table.
-    Line classes become the simplified middle lines of their pixels, area classes their exact
-    outlines. Columns: `class`; `probability`, the mean of the fused PMap along the line or over the
-    area, 0..1; `length_m` of lines and `area_m2` of areas, in the plane of the CRS. Both files
-    keep the attribution.
+    Lines: roads.gpkg has a layer `roads` with the lines of all line classes and `nodes` with the places
+    where they begin and end; roads.parquet has all lines in one table. Areas: landcover.gpkg, see
+    `write_landcover`. All keep the attribution.
 
-    Lines end where sheets of `SHEET_PX` meet, and go on in the next. A sheet's lines are written
-    when they are traced, so no more than a few sheets are in memory; where the legend has area
-    classes, the class map is, and their outlines.
+    Lines follow the ridges of the fused PMap. Columns: `class`; `p_mean` and `p_min`, the mean and the
+    least of the class's PMap along the line, 0..1; `length_m` and `width_m` (of the band that is mapped,
+    as wide as the lines that the network learnt from), in metres; `dates_seen` of the `dates_known`
+    dates that have data there see the line, above the threshold on average; `component`, which part of
+    the network it is in; `from_node` and `to_node`, the `node` of the other layer, which has `degree`
+    (how many lines end there) and `component` too.
+
+    Lines end where sheets of `SHEET_PX` meet, and go on from the same node in the next. So no more than a
+    few sheets, and the numbers of ends and parts, are in memory; where the legend has area classes, the
+    class map is, and the outlines of a sheet.
+
+    Args:
+        maps: classes.tif, pmap.tif and those of the dates are in place.
+        threshold: Of the class map, with two classes; None: the likeliest class wins.
+        unit_ha: The minimum mapping unit of areas.
 
     Raises:
-        InputError: classes.tif or pmap.tif cannot be read.
+        InputError: A raster cannot be read.
     """
+    if maps.legend.lines:
+        _write_roads(maps, threshold or 0.5)
+    if maps.legend.areas:
+        write_landcover(maps, unit_ha)
+
+
+def _write_roads(maps: SiteMaps, threshold: float) -> None:
     grid = read_grid(maps.classes_path)
-    with replacing(maps.parquet_path) as table, replacing(maps.gpkg_path) as package:
-        groups = _write_parquet(table, maps, grid)
-        with pq.ParquetFile(table) as source, _dated(maps.dates[-1]):
-            for c in maps.legend.foreground:
-                _write_layer(package, maps, grid, c, source, groups[c.name])
-            counts = {
-                c.name: sum(source.metadata.row_group(group).num_rows for group in groups[c.name])
-                for c in maps.legend.foreground
-            }
-        if not _is_whole(package, counts):
-            raise unwritten(maps.gpkg_path)
+    with (
+        replacing(maps.parquet_path) as table,
+        replacing(maps.gpkg_path) as package,
+        tempfile.TemporaryFile(dir=maps.folder) as staged,
+    ):
+        schema, _ = _schema(maps, grid)
+        joined = _stage(staged, maps, grid, schema, threshold)
+        groups = _write_parquet(table, maps, grid, staged, joined)
+        with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
+            _write_layer(package, maps, grid, source, groups)
+            _write_nodes(package, maps, grid, joined)
+            counts = {ROADS: int(joined.kept.sum()), NODES: len(joined.nodes)}
+        check_whole(package, counts, maps.gpkg_path)
 
 
-def _is_whole(package: Path, counts: Mapping[str, int]) -> bool:
-    """Whether a GeoPackage is sound on the disk, and has as many features in each layer as it should."""
-    try:
-        with closing(sqlite3.connect(package.absolute().as_uri() + "?mode=ro", uri=True)) as tables:
-            sound = tables.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        return sound and all(
-            pyogrio.read_info(package, layer=name, force_feature_count=True)["features"] == count
-            for name, count in counts.items()
-        )
-    except (sqlite3.Error, pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError):
-        return False
+def line_km(maps: SiteMaps) -> dict[str, float]:
+    """Line class -> km of its lines in roads.parquet."""
+    km = {c.name: 0.0 for c in maps.legend.lines}
+    if km:
+        table = pq.read_table(maps.parquet_path, columns=["class", "length_m"])
+        sums = table.group_by("class").aggregate([("length_m", "sum")]).to_pydict()
+        km |= {name: metres / 1e3 for name, metres in zip(sums["class"], sums["length_m_sum"], strict=True)}
+    return km
 
 
-def _write_parquet(path: Path, maps: SiteMaps, grid: Grid) -> dict[str, list[int]]:
-    """Write all features as GeoParquet, sheet by sheet: class -> its row groups."""
+def _stage(target: IO[bytes], maps: SiteMaps, grid: Grid, schema: pa.Schema, threshold: float) -> Joined:
+    """Trace all lines into a table for the while; what is one over the seams."""
+    seams = Seams()
+    with pq.ParquetWriter(target, schema) as writer:
+        for c in maps.legend.lines:
+            for sheet in trace_class(maps, grid, c, threshold):
+                writer.write_table(_table(seams.add(sheet), schema))
+    return seams.join(threshold)
+
+
+def _table(columns: Columns, schema: pa.Schema) -> pa.Table:
+    count = len(columns["class"])
+    geometry = shapely.to_wkb(columns["geometry"])
+    arrays = [
+        pa.array(geometry if f.name == "geometry" else columns.get(f.name, [None] * count), f.type)
+        for f in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _write_parquet(path: Path, maps: SiteMaps, grid: Grid, staged: IO[bytes], joined: Joined) -> list[int]:
+    """Write all lines as GeoParquet: its row groups."""
     schema, geo = _schema(maps, grid)
-    groups: dict[str, list[int]] = {}
     boxes: list[NDArray[np.float64]] = []
-    number = 0
     with pq.ParquetWriter(path, schema) as writer:
-        for c in maps.legend.foreground:
-            groups[c.name] = []
-            for columns in _features(maps, grid, c):
-                geometry = columns["geometry"]
-                if not len(geometry):
-                    continue
-                boxes.append(shapely.total_bounds(geometry))
-                columns["geometry"] = shapely.to_wkb(geometry)
-                none = [None] * len(geometry)
-                arrays = [pa.array(columns.get(f.name, none), f.type) for f in schema]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-                groups[c.name].append(number)
-                number += 1
+        for table in _kept_lines(staged, joined, schema):
+            if table.num_rows:
+                boxes.append(shapely.total_bounds(shapely.from_wkb(table["geometry"].to_numpy())))
+                writer.write_table(table)
         if boxes:
             corners = np.stack(boxes)
             box = [*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()]
             geo["columns"]["geometry"]["bbox"] = box
         writer.add_key_value_metadata({"geo": json.dumps(geo)})
-    return groups
+    return list(range(len(boxes)))
 
 
-def _write_layer(
-    path: Path,
-    maps: SiteMaps,
-    grid: Grid,
-    c: LegendClass,
-    source: pq.ParquetFile,
-    groups: list[int],
-) -> None:
-    """Copy a class from the GeoParquet file into a layer of the GeoPackage."""
-    columns = ["class", "probability", MEASURES[c.geometry], "geometry"]
-    schema = pa.schema([source.schema_arrow.field(name) for name in columns])
+def _kept_lines(staged: IO[bytes], joined: Joined, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The lines that are kept, with their numbers in the whole network; a table a sheet."""
+    first = written = 0
+    with pq.ParquetFile(staged) as source:
+        for group in range(source.num_row_groups):
+            table = source.read_row_group(group)
+            kept = joined.kept[first : first + table.num_rows]
+            first += table.num_rows
+            table = table.filter(pa.array(kept))
+            part = slice(written, written + table.num_rows)
+            written += table.num_rows
+            for name in ("from_node", "to_node", "component"):
+                at = table.schema.get_field_index(name)
+                table = table.set_column(at, schema.field(name), pa.array(getattr(joined, name)[part]))
+            yield table.cast(schema)
+
+
+def _write_layer(path: Path, maps: SiteMaps, grid: Grid, source: pq.ParquetFile, groups: list[int]) -> None:
+    """Copy row groups of the GeoParquet file into the layer of lines."""
+    columns = [*TYPES, "geometry"]
+    schema = pa.schema([source.schema_arrow.field(column) for column in columns])
     batches = (
         batch
         for group in groups
         for batch in source.read_row_group(group, columns=columns).select(columns).to_batches()
     )
+    _write_arrow(pa.RecordBatchReader.from_batches(schema, batches), path, ROADS, "LineString", maps, grid)
+
+
+def _write_nodes(path: Path, maps: SiteMaps, grid: Grid, joined: Joined) -> None:
+    count = len(joined.nodes)
+    table = pa.table(
+        {
+            "node": pa.array(np.arange(count)),
+            "degree": pa.array(joined.degree),
+            "component": pa.array(joined.of_node),
+            "geometry": pa.array(shapely.to_wkb(shapely.points(joined.nodes)), pa.binary()),
+        }
+    )
+    _write_arrow(table, path, NODES, "Point", maps, grid)
+
+
+def _write_arrow(
+    table: pa.Table | pa.RecordBatchReader, path: Path, layer: str, geometry: str, maps: SiteMaps, grid: Grid
+) -> None:
     pyogrio.write_arrow(
-        pa.RecordBatchReader.from_batches(schema, batches),
+        table,
         path,
-        layer=c.name,
+        layer=layer,
         driver="GPKG",
         append=path.exists(),
         geometry_name="geometry",
-        geometry_type=GEOMETRIES[c.geometry],
+        geometry_type=geometry,
         crs=grid.crs,
         layer_metadata={"attribution": maps.attribution},
     )
@@ -154,10 +197,11 @@ def _write_layer(
 
 def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     """The columns of the table of all features, and what GeoParquet says of its geometry."""
-    kinds = list(dict.fromkeys(c.geometry for c in maps.legend.foreground))
     sample = gpd.GeoDataFrame(
-        {"class": ["road"], "probability": np.ones(1, np.float32)}
-        | {MEASURES[kind]: [1.0] for kind in kinds},
+        {
+            name: np.array(["road"]).astype(kind) if name == "class" else np.ones(1, kind)
+            for name, kind in TYPES.items()
+        },
         geometry=[shapely.Point(0, 0)],
         crs=grid.crs,
     )
@@ -168,115 +212,6 @@ def _schema(maps: SiteMaps, grid: Grid) -> tuple[pa.Schema, dict[str, Any]]:
     sampled = pq.read_schema(stream)
     described = dict(sampled.metadata)
     geo: dict[str, Any] = json.loads(described.pop(b"geo"))
-    geo["columns"]["geometry"]["geometry_types"] = [GEOMETRIES[kind] for kind in kinds]
+    geo["columns"]["geometry"]["geometry_types"] = ["LineString"]
     del geo["columns"]["geometry"]["bbox"]
     return sampled.with_metadata(described), geo
-
-
-@contextmanager
-def _dated(day: dt.date) -> Iterator[None]:
-    """Let GeoPackages say that they were last changed on `day`, not now: same maps, same bytes."""
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{day}T00:00:00.000Z"})
-    try:
-        yield
-    finally:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
-
-
-def _features(maps: SiteMaps, grid: Grid, c: LegendClass) -> Iterator[Columns]:
-    """The features of a class: lines sheet by sheet, areas all at once."""
-    if c.geometry != "line":
-        yield _areas(maps, grid, c)
-        return
-    sheets = plan_tiles(grid.shape, SHEET_PX, SHEET_MARGIN_PX, 1)
-    # GEOS lets other threads run. No more sheets are begun than can be taken.
-    with ThreadPoolExecutor(TRACERS) as pool:
-        coming: deque[Future[Columns]] = deque()
-        for sheet in sheets:
-            coming.append(pool.submit(_sheet_lines, maps, grid, sheet, c))
-            if len(coming) >= TRACERS:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-
-
-def _sheet_lines(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass) -> Columns:
-    mask = read_bytes(maps.classes_path, sheet.read)[0] == c.id
-    traced = trace_lines(mask, sheet.kept)
-    pixels, owner = shapely.get_coordinates(traced, return_index=True)
-    cols, rows = pixels.astype(np.int64).T
-    mean = _Mean(len(traced))
-    # Lines reach a pixel into the next sheet.
-    seen = Window(0, 0, sheet.core.height + 1, sheet.core.width + 1)
-    whole = seen.shift(sheet.core.row, sheet.core.col).intersect(grid.window)
-    for strip in whole.strips(STRIP_PX):
-        here = (rows >= strip.row - whole.row) & (rows < strip.row_end - whole.row)
-        band = class_codes(read_bytes(maps.fused_path, strip), c.id)
-        mean.add(owner[here], band[rows[here] + whole.row - strip.row, cols[here]])
-    simple = shapely.simplify(traced, SIMPLIFY_PX)
-    placed = shapely.transform(simple, lambda xy: _pixel_centres(xy, grid.crop(whole)))
-    return _columns(c, mean, shapely.length(placed), placed)
-
-
-def _areas(maps: SiteMaps, grid: Grid, c: LegendClass) -> Columns:
-    """The outlines of a class and its mean PMap over them."""
-    mask = read_bytes(maps.classes_path)[0] == c.id
-    fused = maps.fused_path
-    traced = features.shapes(mask.astype(np.uint8), mask=mask, transform=grid.transform)
-    outlines = np.array([shape(outline) for outline, _ in traced], dtype=object)
-    mean = _Mean(len(outlines))
-    tree = shapely.STRtree(outlines)
-    for strip in grid.window.strips(STRIP_PX):
-        part = grid.crop(strip)
-        crossing = tree.query(shapely.box(*part.bounds))
-        if not len(crossing):
-            continue
-        # Burning an outline by pixel centres gives back the very pixels it was made from.
-        owner = features.rasterize(
-            zip(outlines[crossing], crossing, strict=True),
-            out_shape=part.shape,
-            transform=part.transform,
-            fill=-1,
-            dtype="int32",
-        )
-        inside = owner >= 0
-        mean.add(owner[inside], class_codes(read_bytes(fused, strip), c.id)[inside])
-    return _columns(c, mean, shapely.area(outlines), outlines)
-
-
-class _Mean:
-    """The mean PMap of each of `count` features, gathered strip by strip."""
-
-    def __init__(self, count: int) -> None:
-        self._total = np.zeros(count)
-        self._pixels = np.zeros(count)
-
-    def add(self, owner: NDArray[np.integer], codes: NDArray[np.uint8]) -> None:
-        """Count pixels: the feature they belong to and their byte in the PMap, both (n,)."""
-        size = len(self._total)
-        self._total += np.bincount(owner, weights=codes, minlength=size)
-        self._pixels += np.bincount(owner, minlength=size)
-
-    @property
-    def value(self) -> NDArray[np.float64]:
-        """(count,) probabilities 0..1."""
-        return self._total / self._pixels / PMAP_SCALE
-
-
-def _pixel_centres(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """(n, 2) columns and rows -> (n, 2) x and y of the pixels' centres."""
-    left, _, _, top = grid.bounds
-    x_size, y_size = grid.resolution
-    places: NDArray[np.float64] = (pixels + 0.5) * [x_size, -y_size] + [left, top]
-    return places
-
-
-def _columns(
-    c: LegendClass, mean: _Mean, measured: NDArray[np.float64], geometry: NDArray[np.object_]
-) -> Columns:
-    return {
-        "class": np.full(len(geometry), c.name, dtype=object),
-        "probability": mean.value.astype(np.float32),
-        MEASURES[c.geometry]: measured,
-        "geometry": geometry,
-    }

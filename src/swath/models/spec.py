@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints,
 
 from swath.grid import Finer
 from swath.legend import Legend
-from swath.names import Line
+from swath.names import ClassName, Line
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings
 
@@ -35,6 +35,7 @@ class ModelSpec(BaseModel):
         orientations: In how many orientations the network for one image looks at it: 1, or the
             mean of all 8.
         temperature: Of the fused maps, fitted on the validation sites; 1 where there were none.
+        unpredicted: Of many classes, those that the validation sites have and no pixel of their maps got.
         splits: Split -> names of the sites that this run trained on, chose by, and left for test.
         training: The settings of the run.
         data: Hashes of the images and labels that it saw.
@@ -54,6 +55,7 @@ class ModelSpec(BaseModel):
     dates: int = Field(ge=1, le=1000)
     orientations: Literal[1, 8] = 1
     temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
+    unpredicted: tuple[ClassName, ...] = ()
     splits: dict[str, list[str]]
     training: dict[str, JsonValue] = {}
     data: dict[str, str] = {}

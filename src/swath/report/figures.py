@@ -104,7 +104,7 @@ def _image_and_label(
     newest = (mapped or truth.acquisitions)[-1]
     around = view.coarser(maps.finer)
     image = rgb_view(read_image(newest, around), truth.bands)
-    return _draw(
+    return draw_panels(
         f"{site}_image_label.png",
         {str(newest.date): image, "label": class_colours(labels, truth.legend)},
         "Image and label",
@@ -121,7 +121,7 @@ def _dilation(
         return None
     wide = (labels == target.id)[view.slices]
     source = "burnt one pixel wide" if truth.roads else "thinned from the label"
-    return _draw(
+    return draw_panels(
         f"{site}_dilation.png",
         {"centre lines": _ink(lines[view.slices]), "label": _ink(wide)},
         "Dilation",
@@ -135,7 +135,7 @@ def _composite(site: str, maps: SiteMaps, target: LegendClass, view: Window) -> 
         days = [str(text or "") for text in source.descriptions]
     colours = zip(("red", "green", "blue"), days, strict=False)
     shown = "; ".join(f"{colour}: {day}" for colour, day in colours)
-    return _draw(
+    return draw_panels(
         f"{site}_composite.png",
         {"PMaps of the dates": np.moveaxis(read_bytes(maps.composite_path, around)[:3], 0, -1)},
         "Composite of the dates' PMaps",
@@ -169,7 +169,7 @@ def _fused_truth_errors(
 
     truth = _ink(labels == target.id)
     truth[labels == IGNORE] = IGNORE_RGB
-    ground = _draw(
+    ground = draw_panels(
         f"{site}_truth.png",
         {"ground truth": truth},
         "Ground truth",
@@ -177,7 +177,7 @@ def _fused_truth_errors(
     )
 
     predicted = selected(score_bins(score), edge)
-    errors = _draw(
+    errors = draw_panels(
         f"{site}_errors.png",
         {"errors": _errors(predicted, labels, target.id, valid)},
         "Errors",
@@ -188,19 +188,19 @@ def _fused_truth_errors(
     return [fused, ground, errors]
 
 
-def _draw(
+def draw_panels(
     path: str,
     pictures: Mapping[str, NDArray[np.uint8]],
     title: str,
     caption: str,
     key: Mapping[str, RGB] | None = None,
 ) -> Picture:
-    """Write pictures side by side, each under its name, with the key of colours below the last."""
+    """Write pictures side by side, each under its name, with the key of colours below."""
     figure, axes = panels(len(pictures))
     for panel, (name, picture) in zip(axes, pictures.items(), strict=True):
         show(panel, picture, name)
     if key:
-        _draw_key(axes[-1], key)
+        _draw_key(figure, key)
     return save_picture(figure, Path(path), title, caption)
 
 
@@ -297,21 +297,14 @@ def show(axes: "Axes", picture: NDArray[np.uint8], title: str) -> None:
     axes.set_axis_off()
 
 
-def _draw_key(axes: "Axes", key: Mapping[str, RGB]) -> None:
+def _draw_key(figure: "Figure", key: Mapping[str, RGB]) -> None:
     from matplotlib.patches import Patch
 
     patches = [
         Patch(facecolor="#{:02x}{:02x}{:02x}".format(*rgb), edgecolor="#888888", label=name)
         for name, rgb in key.items()
     ]
-    axes.legend(
-        handles=patches,
-        fontsize=7,
-        loc="upper center",
-        ncols=len(patches),
-        frameon=False,
-        bbox_to_anchor=(0.5, 0.0),
-    )
+    figure.legend(handles=patches, fontsize=7, loc="lower center", ncols=len(patches), frameon=False)
 
 
 def save_picture(figure: "Figure", path: Path, title: str, caption: str) -> Picture:

@@ -12,6 +12,7 @@ from swath.metrics.histogram import HALF
 from swath.names import slug
 from swath.outfolder import Kind, check_out, replacing_folder
 from swath.progress import track
+from swath.report.classfigures import draw_classes, draw_matrix
 from swath.report.figures import Picture, draw_curves, draw_site
 from swath.report.page import render
 
@@ -56,7 +57,13 @@ def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) 
         figures = folder / "figures"
         figures.mkdir()
         write_json(folder / "report.json", evaluation.report.as_json())
-        page = render(evaluation.report, _draw_curves(figures, evaluation), _draw_sites(figures, evaluation))
+        drawn = _draw_matrices if evaluation.report.class_maps else _draw_curves
+        page = render(
+            evaluation.report,
+            drawn(figures, evaluation),
+            _draw_sites(figures, evaluation),
+            evaluation.sites[0][1].legend,
+        )
         write_text(folder / "report.html", page)
     return out / "report.html"
 
@@ -76,7 +83,23 @@ def _draw_curves(folder: Path, evaluation: Evaluation) -> list[Picture]:
     return pictures
 
 
+def _draw_matrices(folder: Path, evaluation: Evaluation) -> list[Picture]:
+    """The confusion matrix of the model's own map, a split each."""
+    report = evaluation.report
+    rows = [report.class_map(report.headline_model, split) for split in report.splits]
+    return [
+        draw_matrix(folder / f"matrix_{row.split}.png", row, f"{report.name(row.model)}, {row.split}")
+        for row in rows
+        if row is not None
+    ]
+
+
 def _draw_sites(folder: Path, evaluation: Evaluation) -> dict[str, Sequence[Picture]]:
+    if evaluation.report.class_maps:
+        return {
+            truth.site: draw_classes(folder, maps, truth)
+            for maps, truth in track(evaluation.sites, "drawing figures")
+        }
     first = evaluation.classes[0]
     edge = first.edges.get(Candidate.FUSED, first.edges.get(Candidate.MEAN, HALF))
     return {

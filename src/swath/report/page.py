@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from swath.evaluation.candidate import Candidate, CandidateOrDate
 from swath.evaluation.measurement import POOLED
 from swath.evaluation.report import Report
+from swath.legend import Legend
 from swath.report.figures import Picture
-from swath.report.text import interval, number, percent, signed
+from swath.report.table import class_headline
+from swath.report.text import SPLIT_TITLES, interval, number, percent, signed
 
-SPLIT_TITLES = {"train": "training", "validation": "validation", "test": "test", "all": "all"}
 
-
-def render(report: Report, curves: Sequence[Picture], sites: Mapping[str, Sequence[Picture]]) -> str:
+def render(
+    report: Report, drawn: Sequence[Picture], sites: Mapping[str, Sequence[Picture]], legend: Legend
+) -> str:
     """The report as HTML, pictures inside.
 
     Args:
         report: What was measured.
-        curves: A picture a split.
+        drawn: Curves, a picture a split; of many classes the confusion matrices.
         sites: Site -> its pictures.
+        legend: Of the maps.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -33,14 +36,20 @@ def render(report: Report, curves: Sequence[Picture], sites: Mapping[str, Sequen
     filters = (number, signed, percent, interval, embed)
     environment.filters |= {function.__name__: function for function in filters}
     environment.tests["trained"] = trained
-    return environment.get_template("template.html.j2").render(
-        report=report,
-        titles=SPLIT_TITLES,
+    shared = {"report": report, "titles": SPLIT_TITLES, "pooled": POOLED, "sites": sites}
+    if report.class_maps:
+        return environment.get_template("many-classes.html.j2").render(
+            **shared,
+            headline=class_headline(report),
+            shown=report.headline_model,
+            colors={c.name: c.color for c in legend.classes},
+            matrices=drawn,
+        )
+    return environment.get_template("two-classes.html.j2").render(
+        **shared,
         tables={name: report.table(name) for name in report.classes},
         rows=report.best_rows(),
-        pooled=POOLED,
-        curves=curves,
-        sites=sites,
+        curves=drawn,
     )
 
 

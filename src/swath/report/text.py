@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+SPLIT_TITLES = {"train": "training", "validation": "validation", "test": "test", "all": "all"}
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A score, or a dash where it is not defined."""
@@ -21,11 +23,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
-def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
+def interval(bounds: Sequence[float] | None, *, signed: bool = False, digits: int = 3) -> str:
     """The bounds of an interval in brackets; empty where there is none."""
     if bounds is None:
         return ""
-    low, high = (f"{bound:+.3f}" if signed else f"{bound:.3f}" for bound in bounds)
+    low, high = (f"{bound:{'+' if signed else ''}.{digits}f}" for bound in bounds)
     return f"[{low}, {high}]"
 
 

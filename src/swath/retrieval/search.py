@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from swath.errors import RemoteError, SettingsError, optional_import, printable, reason_of
-from swath.grid import Bounds
+from swath.grid import Bounds, geojson_bbox
 from swath.retrieval.credentials import TIMEOUT_S, Access, repeated
 from swath.retrieval.stacapi import StacApi
 from swath.retrieval.stacitem import StacItem, parse_item
@@ -73,7 +73,8 @@ def search(
         stac_io = WebOnly(access.headers(api.url), timeout=TIMEOUT_S, max_retries=retry)
         client = Client.open(api.url, stac_io=stac_io)
         days = f"{start}T00:00:00Z/{end}T23:59:59Z"
-        answer = client.search(collections=[collection], bbox=list(bounds), datetime=days, limit=PAGE_ITEMS)
+        bbox = list(geojson_bbox(bounds))
+        answer = client.search(collections=[collection], bbox=bbox, datetime=days, limit=PAGE_ITEMS)
         return _collect(answer.pages_as_dicts(), api.url, bounds)
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from swath.errors import InputError, reason_of
 from swath.files import replacing, sha256
-from swath.grid import Bounds, Grid
+from swath.grid import Bounds, Grid, lonlat_parts
 from swath.keys import Decided
 from swath.labels.features import lonlat_box
-from swath.labels.osm import ATTRIBUTION, check_osmium, merge_extracts, reading_errors
+from swath.labels.osm import ATTRIBUTION, check_osmium, reading_errors
 from swath.labels.overpass import Query, fetch, plan_queries
+from swath.labels.sortedextract import merge_extracts
 from swath.legend import Legend
 from swath.progress import track
 from swath.retrieval.note import FORMAT, Note
@@ -108,7 +109,8 @@ def _write(plan: SnapshotPlan, answers: list[Path], path: Path) -> None:
     import osmium
 
     header = osmium.io.Header()
-    header.add_box(osmium.osm.Box(*plan.box))
+    for part in lonlat_parts(plan.box):
+        header.add_box(osmium.osm.Box(*part))
     header.set("generator", "swath")
     header.set("osmosis_replication_timestamp", f"{plan.date}T00:00:00Z")
     with replacing(path) as temporary:

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
+from shapely import union_all
+from shapely.affinity import translate
 from shapely.errors import ShapelyError
 from shapely.geometry import box, shape
 
 from swath.errors import RemoteError, reason_of
-from swath.grid import Bounds
+from swath.grid import Bounds, lonlat_parts
 from swath.retrieval.offset import Offset, decide_offset
 from swath.scenes.scene import band_name
 from swath.sentinel2 import BANDS, QUANTIFICATION
@@ -223,7 +225,10 @@ def _cover(geometry: Mapping[str, Any] | None, bounds: Bounds) -> float:
     """Share 0..1 of a box inside a footprint."""
     if not geometry:
         return 1.0
-    wanted, footprint = box(*bounds), shape(geometry)
+    wanted = union_all([box(*part) for part in lonlat_parts(bounds)])
+    footprint = shape(geometry)
     if not footprint.is_valid:
         footprint = footprint.buffer(0)
+    # Some catalogues count on beyond 180 degrees.
+    footprint = union_all([translate(footprint, turn) for turn in (-360, 0, 360)])
     return float(footprint.intersection(wanted).area / wanted.area)

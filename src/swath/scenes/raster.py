@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
@@ -21,7 +22,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, InputError, reason_of
 from swath.files import check_file, replacing
-from swath.grid import Grid, Window, transform_bounds
+from swath.grid import LONLAT, Grid, Window, transform_bounds, turned
 from swath.scenes.checked import writing_checked
 from swath.sentinel2 import TCI_BANDS
 
@@ -30,6 +31,9 @@ BLOCK_PX = 256
 
 MOST_OPEN = 128
 """Files that `OpenRasters` keeps open: far below what a process may."""
+
+FINEST_M = 0.01
+"""No image has smaller pixels; a number of degrees that is taken for metres is smaller."""
 
 LEAST_PIXEL, MOST_PIXEL = 1e-7, 10_000.0
 """Sizes of a scene's pixels, in units of its CRS: a centimetre in degrees, ten kilometres in metres."""
@@ -62,22 +66,40 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
 def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
     """Where the pixels of an open file lie; `path` and `what` it is are for errors.
 
+    Longitudes of 0..360 become those of -180..180.
+
     Raises:
-        InputError: It has no coordinate system, or is not north-up.
+        InputError: It has no coordinate system or none on the Earth, is not north-up, or its numbers
+            cannot be of that system.
     """
     if source.crs is None:
         raise InputError(f"{path}: the {what} has no coordinate system; georeference it first")
     try:
         grid = Grid(source.crs.to_wkt(), source.transform, source.shape)
+        west, south, east, north = transform_bounds(grid.bounds, grid.crs, LONLAT)
     except GridError as error:
         raise InputError(f"{path}: {error}") from None
+    system = CRS.from_user_input(grid.crs)
+    slack = grid.resolution[1]
+    if system.is_geographic and not (south >= -90 - slack and north <= 90 + slack and east - west <= 361):
+        raise InputError(
+            f"{path}: the {what} spans {west:g}..{east:g} E, {south:g}..{north:g} N; these are no degrees, "
+            "which its coordinate system has; georeference it anew"
+        )
+    if system.is_projected and min(grid.resolution) * system.axis_info[0].unit_conversion_factor < FINEST_M:
+        raise InputError(
+            f"{path}: the pixels of the {what} are {min(grid.resolution):g} {system.axis_info[0].unit_name} "
+            f"wide in {system.name}; these are degrees, it seems; georeference it anew"
+        )
     if not (min(grid.resolution) >= LEAST_PIXEL and max(grid.resolution) <= MOST_PIXEL):
         x_size, y_size = grid.resolution
         raise InputError(
             f"{path}: the {what}'s pixels are {x_size:g} x {y_size:g} in the units of its coordinate system; "
             f"expected {LEAST_PIXEL:g} to {MOST_PIXEL:g}"
         )
-    return grid
+    t = grid.transform
+    turn = 360 if system.is_geographic and grid.bounds[0] >= 180 else 0
+    return Grid(grid.crs, Affine(t.a, 0.0, t.c - turn, 0.0, t.e, t.f), grid.shape)
 
 
 def read_raster(path: Path, window: Window | None = None, *, fill: int = 0) -> Pixels:
@@ -183,7 +205,10 @@ def rasterio_window(window: Window) -> RasterioWindow:
 
 def plan_source_window(source: Grid, target: Grid) -> Window:
     """The pixels of `source` that `target` can be computed from; size 0 if they are apart."""
-    left, bottom, right, top = transform_bounds(target.bounds, target.crs, source.crs)
+    box = transform_bounds(target.bounds, target.crs, source.crs)
+    if CRS.from_user_input(source.crs).is_geographic:
+        box = turned(box, source.bounds[0])
+    left, bottom, right, top = box
     x_size, y_size = source.resolution
     source_left, _, _, source_top = source.bounds
     row, col = math.floor((source_top - top) / y_size), math.floor((left - source_left) / x_size)

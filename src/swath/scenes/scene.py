@@ -28,7 +28,8 @@ class SceneSettings(Frozen):
 
     Attributes:
         path: GeoTIFF or Sentinel-2 product (`.SAFE` folder or its zip), relative to the sites file.
-            A glob such as `rennes/*.tif` stands for one acquisition a file.
+            A glob such as `rennes/*.tif` stands for one acquisition a file; files that are called
+            the same but for a band (`..._B02_10m.tif`) are one.
         date: Day of acquisition; None if the file's name holds it as YYYY-MM-DD or YYYYMMDD.
         bands: Band names in the file's order; None if its band descriptions say so.
         exclude: Dates to leave out where `path` is a glob (clouded ones, say).
@@ -56,8 +57,22 @@ DTYPES = ("uint8", "uint16", "int16", "float32")
 """uint8 is a True Colour Image; the others are reflectance x 10000."""
 
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(\d{2})\2(\d{2})(?!\d)")
+_OLD_PRODUCT = re.compile(r"S2[A-Z]_(?:OPER|USER)_", re.IGNORECASE)
+_SENSED = re.compile(r"(?<![A-Za-z0-9])V(?=20\d{6})")
+_ACQUIRED_FIRST = re.compile(r"(?<!\d)\d{8}T\d{6}(?!\d)")
+"""Names of products, of Earth Engine's exports of them and of their kin have times."""
+
+FIRST_DAY = dt.date(2015, 6, 23)
+"""On this day the first Sentinel-2 was launched."""
+
 _COLORS = {ColorInterp.red: "B04", ColorInterp.green: "B03", ColorInterp.blue: "B02"}
 _COMMON = {band.common_name: band.name for band in BANDS.values() if band.common_name}
+
+
+BAND_IN_NAME = re.compile(
+    rf"(?<![A-Za-z0-9])(B(?:0?[1-9]|1[0-2]|0?8A)|{'|'.join(_COMMON)})(?![A-Za-z0-9])", re.IGNORECASE
+)
+"""The band in the name of a file that holds just one: `T30UWU_20150821T105621_B02_10m.tif`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,9 @@ class Scene:
         scl_invalid: Classes of the scene classification whose pixels are not used.
         mask: Raster whose pixels other than 0 are not used.
         clouds: The model whose clouds and shadows are not used.
+        unit_known: Whether it is known that its numbers are reflectance x 10000.
+        parts: The files, by band, of an acquisition that lies in one file a band; `path` is one of
+            them.
     """
 
     path: Path
@@ -101,6 +119,13 @@ class Scene:
     shift_m: tuple[float, float] = (0.0, 0.0)
     clouds: CloudModel | None = None
     conditions: Conditions = UNKNOWN
+    unit_known: bool = False
+    parts: tuple["Scene", ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that hold its pixels."""
+        return tuple(part.path for part in self.parts) or (self.path,)
 
     @property
     def masks(self) -> dict[str, JsonValue]:
@@ -118,7 +143,8 @@ class Scene:
     def moved(self, shift_m: tuple[float, float]) -> "Scene":
         """The scene with its image moved (east, north) by `shift_m`; its mask stays."""
         east, north = self.shift_m[0] + shift_m[0], self.shift_m[1] + shift_m[1]
-        return replace(self, grid=self.grid.moved(*shift_m), shift_m=(east, north))
+        parts = tuple(part.moved(shift_m) for part in self.parts)
+        return replace(self, grid=self.grid.moved(*shift_m), shift_m=(east, north), parts=parts)
 
     def band_indexes(self, wanted: tuple[str, ...], optional: tuple[str, ...] = ()) -> tuple[int, ...]:
         """Numbers, from 1, of the wanted bands in the file; 0 for an optional one that it lacks.
@@ -181,6 +207,7 @@ def read_scene(
                 within(tags.get("SUN_AZIMUTH_DEG", ""), 0, 360),
                 within(tags.get("SUN_ELEVATION_DEG", ""), -90, 90),
             ),
+            unit_known="STAC_ITEM" in tags,  # `swath fetch` wrote it
         )
 
 
@@ -219,22 +246,37 @@ def _classes(text: str) -> tuple[int, ...]:
 
 
 def date_in_name(path: Path) -> dt.date:
-    """The first date in a file's name, YYYY-MM-DD or YYYYMMDD.
+    """The day of acquisition in a file's name, YYYY-MM-DD or YYYYMMDD.
 
-    The first: names of Sentinel-2 products put the acquisition before the processing.
+    It is no earlier than Sentinel-2. Names of Sentinel-2 products put the acquisition before the
+    processing, but those before December 2016 the processing first and the acquisition after a `V`;
+    granules of that time say the processing only. Of other names that hold two days none is guessed.
 
     Raises:
-        InputError: There is none.
+        InputError: There is none, or two that may be it.
     """
-    for year, _, month, day in _DATE.findall(path.name):
-        try:
-            return dt.date(int(year), int(month), int(day))
-        except ValueError:
-            continue
-    raise InputError(
-        f"{path}: no date (YYYY-MM-DD or YYYYMMDD) in the file's name; "
-        "rename it, or give `date:` in a sites file"
-    )
+    text = path.name
+    if _OLD_PRODUCT.match(text):
+        text = "".join(_SENSED.split(text)[1:2])
+    days = [day for match in _DATE.findall(text) if (day := _as_day(*match)) and day >= FIRST_DAY]
+    if not days:
+        raise InputError(
+            f"{path}: no date of acquisition (YYYY-MM-DD or YYYYMMDD, from {FIRST_DAY} on) in the file's "
+            "name; rename it, or give `date:` in a sites file"
+        )
+    if len(set(days)) > 1 and not _ACQUIRED_FIRST.search(text):
+        raise InputError(
+            f"{path}: the file's name holds {days[0]} and {next(d for d in days if d != days[0])}; rename it "
+            "to hold the day of acquisition only, or give `date:` in a sites file"
+        )
+    return days[0]
+
+
+def _as_day(year: str, _: str, month: str, day: str) -> dt.date | None:
+    try:
+        return dt.date(int(year), int(month), int(day))
+    except ValueError:
+        return None
 
 
 def band_name(text: str) -> str:
@@ -247,13 +289,16 @@ def band_name(text: str) -> str:
 
 
 def _band_names(source: DatasetReader, path: Path, bands: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Names from the setting, else the descriptions, else the colours."""
+    """Names from the setting, else the descriptions, else the colours; of one band, the file's name."""
     if bands is not None and len(bands) != source.count:
         raise InputError(f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}")
     names = tuple(
         band_name(text) if text else _COLORS.get(color, "")
         for text, color in zip(bands or source.descriptions, source.colorinterp, strict=True)
     )
+    if len(names) == 1 and names[0] not in BANDS:
+        found = {band_name(text) for text in BAND_IN_NAME.findall(path.stem)}
+        names = tuple(found) if len(found) == 1 else names
     known = [name for name in names if name in BANDS]
     if len(set(known)) != len(known):
         raise InputError(f"{path}: a band is named twice: {', '.join(names)}")

@@ -1,7 +1,7 @@
 """One scene, brought onto a grid: opened, masked, warped, and put into an encoding."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
-from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import InputError
-from swath.grid import Grid, Window, is_metric, transform_bounds, utm_crs
+from swath.grid import Grid, Window, has_true_metres, transform_bounds, utm_crs
+from swath.scenes.bandfiles import write_joined
 from swath.scenes.clouds import RESOLUTION_M, CloudModel, find_clouds
 from swath.scenes.levels import FROM_SCENE, Levels, fit_cells
 from swath.scenes.mask import read_mask
+from swath.scenes.numbers import check_unit, read_valid, reflectance
 from swath.scenes.raster import (
     open_raster,
     plan_source_window,
@@ -28,13 +28,10 @@ from swath.scenes.raster import (
 )
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene
-from swath.sentinel2 import NODATA, QUANTIFICATION, ImageSettings, tci_from_reflectance
+from swath.sentinel2 import NODATA, ImageSettings, tci_from_reflectance
 
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
 """Images in an encoding, 0 = no data."""
-
-BRIGHTEST = 3.0
-"""No reflectance is higher as a share of 1; as x 10000 the brightest band of darkest water is."""
 
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
@@ -66,9 +63,8 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
 def read_on_grid(scene: Scene, grid: Grid, image: ImageSettings, levels: Levels | None = None) -> Stored:
     """Read a scene's wanted bands, warped onto a grid.
 
-    Without data is a pixel that is 0 in all bands of the file, that the file's mask or alpha band
-    or the user's mask leaves out, that the scene's cloud model finds clouded, or that is the file's
-    no-data value or NaN in a wanted band. All other pixels are measurements: what is 0 or below
+    Without data is a pixel that `read_valid` says holds none, or that the user's mask or the scene's
+    cloud model leaves out. All other pixels are measurements: what is 0 or below
     there (dark water after atmospheric correction) becomes 1. Reflectance becomes the 8-bit view
     *after* warping; an 8-bit True Colour Image stays as it is.
 
@@ -109,6 +105,9 @@ def reading(
                 "use `encoding: tci` or give reflectance x 10000"
             )
         with open_raster(plain.path) as source:
+            if plain.dtype != "uint8" and not plain.unit_known:
+                indexes = plain.band_indexes(image.bands, image.optional)
+                check_unit(plain.path, [index for index in indexes if index], scene.path)
             yield partial(_read_part, source, plain, image)
 
 
@@ -123,30 +122,21 @@ def _read_part(
         levels = scene_levels(scene, grid, image)
     out = np.zeros((len(indexes), *grid.shape), np.uint8 if image.encoding == "tci" else np.uint16)
     where = rasterio_window(window)
-    valid = _read_valid(source, indexes, where)
+    valid = read_valid(source, indexes, where)
     if scene.mask is not None:
         # Before warping, so that the kernel takes nothing from a cloud.
         valid &= read_mask(scene.mask, part)
-    # Of all bands: water may be dark in some, and below 0 in all after an atmospheric correction.
-    top = -np.inf
     for band, index in enumerate(indexes):
         if not index:
             continue
         values = source.read(index, window=where).astype(np.float32)
         if scene.dtype != "uint8":
-            values = _reflectance(values, source, index)
-        if scene.dtype == "float32":
-            top = max(top, float(values[valid].max(initial=-np.inf)))
+            values = reflectance(values, source, index)
         values[~valid] = np.nan
         warped = values if same is not None else warp_band(values, part, grid)
         if levels is not None:
             warped = levels.apply(warped, band, grid)
         out[band] = _encode(warped, scene, image)
-    if 0 < top < BRIGHTEST:
-        raise InputError(
-            f"{scene.path}: the largest value is {top:.3g}; expected reflectance x 10000; "
-            "multiply it, or declare the file's scale and offset (GDAL's, rasterio's)"
-        )
     return out
 
 
@@ -157,13 +147,13 @@ def plain_scene(
     """A scene that windows of `grid` can be read from fast, until the context ends.
 
     A product is decoded once, into a GeoTIFF in `folder` (None: that for temporary files) of 2
-    bytes a pixel and band, 1 for a True Colour Image; what a cloud model finds becomes a mask. An
-    image file without a cloud model is given back as it is.
+    bytes a pixel and band, 1 for a True Colour Image; so is what lies in one file a band (4 bytes);
+    what a cloud model finds becomes a mask. An image file without a cloud model is given back as it is.
 
     Raises:
         InputError: A band is missing or damaged, or the scene does not meet the grid.
     """
-    if scene.product is None and scene.clouds is None:
+    if scene.product is None and scene.clouds is None and not scene.parts:
         yield scene
         return
     scene.band_indexes(image.required)
@@ -174,7 +164,14 @@ def plain_scene(
         if scene.product is not None:
             path = Path(temporary) / f"{scene.date}.tif"
             bands, dtype = write_plain(scene.product, path, image, window, scene.scl_invalid)
-            plain = Scene(path, scene.date, bands, dtype, scene.grid.crop(window), mask=scene.mask)
+            part = scene.grid.crop(window)
+            plain = Scene(path, scene.date, bands, dtype, part, mask=scene.mask, unit_known=True)
+        if scene.parts:
+            path = Path(temporary) / f"{scene.date}.tif"
+            bands = tuple(band for band in image.bands if band in scene.bands)
+            write_joined(scene, bands, window, path)
+            part = scene.grid.crop(window)
+            plain = Scene(path, scene.date, bands, scene.dtype, part, mask=scene.mask, unit_known=True)
         if scene.clouds is not None:
             clouds = Path(temporary) / "clouds.tif"
             _write_clouds(scene, scene.clouds, window, clouds)
@@ -186,9 +183,10 @@ def _write_clouds(scene: Scene, model: CloudModel, window: Window, path: Path) -
     """Write what a cloud model finds around a window of a scene, as a mask."""
     around = scene.grid.crop(window.grow(CONTEXT_PX).intersect(scene.grid.window))
     crs = around.crs
-    if not is_metric(crs):
-        west, south, east, north = around.lonlat_bounds
-        crs = utm_crs((west + east) / 2, (south + north) / 2)
+    west, south, east, north = around.lonlat_bounds
+    centre = (west + east) / 2, (south + north) / 2
+    if not has_true_metres(crs, *centre):
+        crs = utm_crs(*centre)
     grid = Grid.from_bounds(transform_bounds(around.bounds, around.crs, crs), crs, RESOLUTION_M)
     bare = replace(scene, clouds=None, scl_invalid=())
     seen = ImageSettings(bands=model.bands, encoding="reflectance")
@@ -210,32 +208,6 @@ def check_meets(scene: Scene, grid: Grid) -> Window:
             f"{scene.grid.lonlat_text}, the grid {grid.lonlat_text}"
         )
     return window
-
-
-def _read_valid(source: DatasetReader, indexes: Sequence[int], where: RasterioWindow) -> NDArray[np.bool_]:
-    """(h, w) bool: the pixels of the window that hold a measurement."""
-    seen = np.zeros((int(where.height), int(where.width)), bool)
-    valid = np.ones_like(seen)
-    for index, color in enumerate(source.colorinterp, start=1):
-        if color == ColorInterp.alpha:
-            continue
-        values = source.read(index, window=where)
-        seen |= (values != NODATA) & ~np.isnan(values)
-        if index in indexes:
-            valid &= ~np.isnan(values)
-            if source.nodata is not None and source.nodata != NODATA:
-                valid &= values != source.nodata
-    if MaskFlags.per_dataset in source.mask_flag_enums[0]:
-        valid &= source.dataset_mask(window=where) != 0
-    return valid & seen
-
-
-def _reflectance(values: NDArray[np.float32], source: DatasetReader, index: int) -> NDArray[np.float32]:
-    """Reflectance x 10000 of stored numbers, with the scale and offset that the file declares."""
-    scale, offset = source.scales[index - 1], source.offsets[index - 1]
-    if (scale, offset) == (1.0, 0.0):
-        return values
-    return (values * np.float32(scale) + np.float32(offset)) * np.float32(QUANTIFICATION)
 
 
 def _encode(values: NDArray[np.float32], scene: Scene, image: ImageSettings) -> Stored:

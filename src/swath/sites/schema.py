@@ -109,8 +109,9 @@ class SiteSettings(Frozen):
         split: The split of the whole site; or give `regions`.
         regions: Rectangles of the site, each in a split, apart by at least `guard_px`.
         guard_px: Strip between regions of different splits that belongs to none.
-        bounds: (west, south, east, north) in degrees; None: where all scenes overlap.
-        crs: Projected system in metres; None: the UTM zone of the centre.
+        bounds: (west, south, east, north) in degrees, east below west across the 180th meridian;
+            None: where all scenes overlap.
+        crs: Projected system whose metres are true there; None: the UTM zone of the centre.
         labels: Where the labelled features come from; plain text is the path of a file. Needed to
             build.
         coverage: Polygons inside which the labels are complete; outside is *ignore*.

@@ -12,13 +12,29 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from swath.errors import GridError, InputError, SettingsError
-from swath.grid import Bounds, Grid, is_metric, normalise_crs, transform_bounds, utm_crs
+from swath.grid import (
+    LONLAT,
+    Bounds,
+    Grid,
+    has_true_metres,
+    is_metric,
+    normalise_crs,
+    transform_bounds,
+    true_metres,
+    turned,
+    utm_crs,
+)
+from swath.progress import tell
+from swath.scenes.bandfiles import join_bands
 from swath.scenes.clouds import CLOUD_MODEL, choose_cloud_model
 from swath.scenes.mask import find_mask
 from swath.scenes.scene import Scene, SceneSettings, read_scene
 from swath.scenes.warp import check_meets, read_on_grid
 from swath.sentinel2 import QUANTIFICATION, ImageSettings, valid_mask
 from swath.sites.schema import SitesFile
+
+LEAST_SHARED = 0.8
+"""Where the dates of a site share less of the box around them, that is said."""
 
 MOST_SERIES_PX = 500_000_000
 """Pixels of the grid of a series."""
@@ -62,6 +78,8 @@ def plan_series(name: str, settings: SitesFile, folder: Path, bands: tuple[str, 
     for scene in scenes:
         scene.band_indexes(bands)
     grid = plan_grid(scenes, bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
+    if site.bounds is None:
+        _tell_lost(name, scenes, grid)
     for scene in scenes:
         check_meets(scene, grid)
     return SceneSeries(name, scenes, grid)
@@ -70,17 +88,13 @@ def plan_series(name: str, settings: SitesFile, folder: Path, bands: tuple[str, 
 def plan_loose_series(name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]) -> SceneSeries:
     """Plan the series of scenes that stand in no sites file; paths start at the working directory.
 
-    Where all of them are in one system in metres they stay in it, and need no warping.
-
     Raises:
-        InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_grid`.
+        InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_whole_grid`.
     """
     scenes = find_scenes(entries, Path())
     for scene in scenes:
         scene.band_indexes(bands)
-    systems = {scene.grid.crs for scene in scenes}
-    shared = scenes[0].grid.crs if len(systems) == 1 and is_metric(*systems) else None
-    return SceneSeries(name, scenes, plan_grid(scenes, crs=shared))
+    return SceneSeries(name, scenes, plan_whole_grid(scenes))
 
 
 def read_series(series: SceneSeries, bands: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -108,12 +122,10 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
             one day.
         SettingsError: A date that is given for several files, or excluded but not there.
     """
-    scenes: list[Scene] = []
+    known: list[tuple[SceneSettings, Scene]] = []
     for entry in entries:
-        matched = _read_entry(entry, folder)
-        if unknown := sorted(set(entry.exclude) - {scene.date for scene in matched}):
-            raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
-        scenes += [scene for scene in matched if scene.date not in entry.exclude]
+        known += [(entry.model_copy(update={"path": ""}), scene) for scene in _read_entry(entry, folder)]
+    scenes = [_masked(scene, entry, folder).moved(entry.shift_m) for entry, scene in join_bands(known)]
     if not scenes:
         raise SettingsError(f"every date of {entries[0].path!r} is excluded; keep at least one")
     scenes.sort(key=lambda scene: scene.date)
@@ -124,19 +136,30 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
 
 
 def _read_entry(entry: SceneSettings, folder: Path) -> list[Scene]:
-    """The scenes of all files that an entry stands for, with its mask and its shift."""
-    paths = [folder / entry.path]
-    if glob.has_magic(entry.path):
-        # Path.glob takes no absolute pattern.
-        paths = sorted(map(Path, glob.glob(str(paths[0]))))  # noqa: PTH207
-        if not paths:
-            raise InputError(f"{folder / entry.path}: no file matches")
-    if entry.date is not None and len(paths) > 1:
+    """The files that an entry stands for and does not exclude, known from their headers."""
+    paths = _match(entry.path, folder)
+    scenes = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
+    if entry.date is not None and len(join_bands([(entry, scene) for scene in scenes])) > 1:
         raise SettingsError(
             f"date {entry.date} is given for {entry.path!r}, which matches {len(paths)} files"
         )
-    scenes = [read_scene(path, entry.date, entry.bands, entry.scl_invalid) for path in paths]
-    return [_masked(scene, entry, folder).moved(entry.shift_m) for scene in scenes]
+    if unknown := sorted(set(entry.exclude) - {scene.date for scene in scenes}):
+        raise SettingsError(f"{entry.path!r} has no file of the excluded date {unknown[0]}")
+    return [scene for scene in scenes if scene.date not in entry.exclude]
+
+
+def _match(pattern: str, folder: Path) -> list[Path]:
+    """The files that a pattern stands for; as far as it is there it is itself, `data [2024]` too."""
+    there, parts = folder, [*Path(pattern).parts]
+    while parts and (there / parts[0]).exists():
+        there /= parts.pop(0)
+    rest = str(Path(*parts)) if parts else ""
+    if not glob.has_magic(rest):
+        return [there / rest]
+    paths = [there / match for match in sorted(glob.glob(rest, root_dir=there))]  # noqa: PTH207
+    if not paths:
+        raise InputError(f"{folder / pattern}: no file matches")
+    return paths
 
 
 def _masked(scene: Scene, entry: SceneSettings, folder: Path) -> Scene:
@@ -165,20 +188,18 @@ def plan_grid(
 
     Raises:
         InputError: The scenes have no place in common.
-        SettingsError: `crs` is not projected, in metres.
+        SettingsError: `crs` is not projected, in metres that are metres on the ground there.
         GridError: No UTM zone, or bounds that make no box.
     """
-    if crs is not None and not is_metric(normalise_crs(crs)):
-        raise SettingsError(
-            f"crs {crs!r} is {CRS.from_user_input(crs).name}; expected a projected system in "
-            "metres, such as EPSG:32630, or none for the UTM zone"
-        )
+    place = bounds
+    if place is None:
+        place = _shared(scenes, _boxes(scenes, LONLAT))
+    if crs is not None:
+        _check_metres(crs, *_centre(place))
     if bounds is not None:
         return _bounded(Grid.from_lonlat(bounds, crs, resolution_m))
-    if crs is None:
-        west, south, east, north = _overlap(scenes, "EPSG:4326")
-        crs = utm_crs((west + east) / 2, (south + north) / 2)
-    return _bounded(Grid.from_bounds(_overlap(scenes, crs), crs, resolution_m))
+    crs = crs or utm_crs(*_centre(place))
+    return _bounded(Grid.from_bounds(_shared(scenes, _boxes(scenes, crs)), crs, resolution_m))
 
 
 def _bounded(grid: Grid) -> Grid:
@@ -191,12 +212,71 @@ def _bounded(grid: Grid) -> Grid:
     return grid
 
 
-def _overlap(scenes: Sequence[Scene], crs: str) -> Bounds:
-    """The box that all scenes share, in `crs`."""
+def _tell_lost(name: str, scenes: Sequence[Scene], grid: Grid) -> None:
+    """Say where much of an image lies outside the place that all dates share."""
+    around = plan_whole_grid(scenes)
+    left, bottom, right, top = transform_bounds(around.bounds, around.crs, grid.crs)
+    (x_size, y_size), (height, width) = grid.resolution, grid.shape
+    share = height * width * x_size * y_size / ((right - left) * (top - bottom))
+    if share < LEAST_SHARED:
+        tell(
+            f"site {name!r}: its images overlap in part, and it is where all of them do: {share:.0%} of what "
+            "they cover; give `bounds:` for more"
+        )
+
+
+def plan_whole_grid(scenes: Sequence[Scene]) -> Grid:
+    """The grid around all scenes, in pixels of 10 m: what one of them does not cover it lacks.
+
+    Where all scenes are in one system in true metres they stay in it, and need no warping; else it
+    is the UTM zone of the place that they share.
+
+    Raises:
+        InputError: The scenes have no place in common.
+        GridError: No UTM zone.
+    """
+    centre = _centre(_shared(scenes, _boxes(scenes, LONLAT)))
+    crs, *others = {scene.grid.crs for scene in scenes}
+    if others or not has_true_metres(crs, *centre):
+        crs = utm_crs(*centre)
+    boxes = _boxes(scenes, crs)
+    left, bottom = (min(box[side] for box in boxes) for side in (0, 1))
+    right, top = (max(box[side] for box in boxes) for side in (2, 3))
+    return _bounded(Grid.from_bounds((left, bottom, right, top), crs))
+
+
+def _check_metres(crs: str, lon: float, lat: float) -> None:
+    """Raise `SettingsError` unless a system has true metres at a place."""
+    name, advice = (
+        CRS.from_user_input(normalise_crs(crs)).name,
+        "such as EPSG:32630, or none for the UTM zone",
+    )
+    if not is_metric(crs):
+        raise SettingsError(f"crs {crs!r} is {name}; expected a projected system in metres, {advice}")
+    if not has_true_metres(crs, lon, lat):
+        raise SettingsError(
+            f"crs {crs!r} is {name}, whose metre is {true_metres(crs, lon, lat):.2f} m on the ground there; "
+            f"expected a system with true metres, {advice}"
+        )
+
+
+def _boxes(scenes: Sequence[Scene], crs: str) -> list[Bounds]:
+    """The boxes of scenes in `crs`; in degrees, all on the same side of the 180th meridian."""
     boxes = [transform_bounds(scene.grid.bounds, scene.grid.crs, crs) for scene in scenes]
+    return [turned(box, boxes[0][0]) for box in boxes] if crs == LONLAT else boxes
+
+
+def _shared(scenes: Sequence[Scene], boxes: Sequence[Bounds]) -> Bounds:
+    """The box that all boxes of scenes share."""
     left, bottom = (max(box[side] for box in boxes) for side in (0, 1))
     right, top = (min(box[side] for box in boxes) for side in (2, 3))
     if left >= right or bottom >= top:
         spans = "; ".join(f"{scene.path.name} {scene.grid.lonlat_text}" for scene in scenes)
         raise InputError(f"the images of the series have no place in common: {spans}")
     return left, bottom, right, top
+
+
+def _centre(bounds: Bounds) -> tuple[float, float]:
+    """Longitude and latitude of the middle of a box in degrees."""
+    west, south, east, north = bounds
+    return ((west + east + (360 if east < west else 0)) / 2, (south + north) / 2)

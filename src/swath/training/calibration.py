@@ -1,4 +1,6 @@
-"""How sure a trained model may be: its temperature, fitted on the validation sites."""
+"""How sure a trained model may be, and what it never shows: found on the validation sites."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,8 +22,21 @@ PIXELS = 4_000_000
 """Pixels that the fit looks at: of larger sites, so many evenly spaced ones."""
 
 
-def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
-    """The temperature of a model's fused maps; 1 where there is no labelled pixel to fit it on.
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the validation sites say of a model's fused maps.
+
+    Attributes:
+        temperature: 1 where there is no labelled pixel to fit it on.
+        unpredicted: Of more than two classes, the ids of those that labels hold and no pixel gets.
+    """
+
+    temperature: float = 1.0
+    unpredicted: tuple[int, ...] = ()
+
+
+def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> Calibration:
+    """Fit the temperature of a model's fused maps, and find the classes that they never show.
 
     The maps are made as `swath map` makes them, orientations and all, but in patches of
     `VALIDATION_PX`.
@@ -53,8 +68,10 @@ def calibrate(model: TrainedModel, source: PatchSource, dates: int) -> float:
     for network in networks:
         network.cpu()
     if not pmaps:
-        return 1.0
-    return fit_temperature(np.concatenate(pmaps, axis=1), np.concatenate(labels))
+        return Calibration()
+    fused, truth = np.concatenate(pmaps, axis=1), np.concatenate(labels)
+    unpredicted = sorted(set(truth.tolist()) - set(fused.argmax(axis=0).tolist()))
+    return Calibration(fit_temperature(fused, truth), tuple(unpredicted) if len(fused) > 2 else ())
 
 
 def _fused(model: TrainedModel, sample: Sample, device: torch.device) -> Tensor:

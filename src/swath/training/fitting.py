@@ -152,7 +152,7 @@ class Fitting:
         return SeriesStage(self._fresh("series", build_series), patches), patches
 
     def calibrated(self, model: TrainedModel) -> TrainedModel:
-        """The model with the temperature that the validation sites ask for, if there are any."""
+        """The model with what the validation sites say of it, if there are any."""
         plan = self.source.plan
         sites = plan.dataset.in_split("validation")
         if not sites:
@@ -162,8 +162,10 @@ class Fitting:
             # Its maps are the mean of the dates that there are.
             longest = plan.settings.dates or LONGEST_SERIES
             dates = min(longest, *(len(site.acquisitions) for site in sites))
-        temperature = calibrate(model, self.source, dates)
-        spec = model.spec.model_copy(update={"temperature": temperature})
+        found = calibrate(model, self.source, dates)
+        names = tuple(model.spec.legend.names[number] for number in found.unpredicted)
+        update = {"temperature": found.temperature, "unpredicted": names}
+        spec = model.spec.model_copy(update=update)
         return dataclasses.replace(model, spec=spec)
 
     def _patches(self, name: NetworkName, dates: int) -> PatchModule:

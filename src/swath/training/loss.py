@@ -19,14 +19,17 @@ class CrossEntropyLogIoU(nn.Module):
 
     Args:
         weight: a, 0..1.
+        rarity: Of more than two classes, each weighs in H by its share of the batch to the power of
+            minus this, so that rare ones are not given up; 0: all pixels weigh alike.
 
     Source: section 1.3; follows. The paper is silent on ignored pixels (left out of both terms
-    here) and on classes that a batch lacks (left out of J).
+    here), on classes that a batch lacks (left out of J), and on weights of classes.
     """
 
-    def __init__(self, weight: float = 0.7) -> None:
+    def __init__(self, weight: float = 0.7, rarity: float = 0.0) -> None:
         super().__init__()
         self.weight = weight
+        self.rarity = rarity
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """The loss of a batch, of which other processes may have other parts.
@@ -49,7 +52,8 @@ class CrossEntropyLogIoU(nn.Module):
             entropy = functional.binary_cross_entropy_with_logits(wide, truth, weight, reduction="sum")
             entropy = entropy / classes
         else:
-            entropy = functional.cross_entropy(wide, truth * weight, reduction="sum")
+            heavy = self._class_weights(truth).view(-1, 1, 1) * truth
+            entropy = functional.cross_entropy(wide, heavy * weight, reduction="sum")
         chance = probabilities(wide) * weight
         pixels = (0, 2, 3)
         shared = (chance * truth).sum(dim=pixels)
@@ -64,3 +68,10 @@ class CrossEntropyLogIoU(nn.Module):
         iou = (shared / union.clamp_min(1e-12))[counts > 0].mean() + 1e-6
         loss: Tensor = self.weight * entropies[0] / total - (1.0 - self.weight) * torch.log(iou)
         return loss
+
+    def _class_weights(self, truth: Tensor) -> Tensor:
+        """(lc,) what a pixel of each class weighs, 1 in the mean over the pixels of the batch."""
+        counts = sum_of_all(truth.sum(dim=(0, 2, 3)))
+        weights = torch.where(counts > 0, counts.clamp_min(1.0) ** -self.rarity, 0.0)
+        scaled: Tensor = weights * counts.sum() / (weights * counts).sum().clamp_min(1e-12)
+        return scaled

@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torchmetrics.classification import BinaryAveragePrecision, MulticlassJaccardIndex
+from torchmetrics.classification import BinaryAveragePrecision, MulticlassAccuracy, MulticlassJaccardIndex
 
 from swath.dataset.patches import Sample
 from swath.errors import DivergedError
@@ -38,10 +38,12 @@ class Stage(LightningModule):
         super().__init__()
         plan = patches.source.plan
         classes = len(plan.dataset.legend.classes)
+        self.mapped = [c.id for c in plan.dataset.legend.tagged]
         self.network = network
         self.settings = patches.stage
-        self.loss = CrossEntropyLogIoU(plan.settings.loss_weight)
+        self.loss = CrossEntropyLogIoU(plan.settings.loss_weight, plan.settings.rarity)
         self.iou = MulticlassJaccardIndex(classes, average="none", ignore_index=IGNORE)
+        self.accuracy = MulticlassAccuracy(classes, average="micro", ignore_index=IGNORE)
         self.ap = BinaryAveragePrecision(thresholds=AP_BINS)
 
     @abstractmethod
@@ -58,23 +60,27 @@ class Stage(LightningModule):
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
-        """One mini-batch: gathers loss, IoU and average precision."""
+        """One mini-batch: gathers loss, IoU, and average precision or, of many classes, accuracy."""
         logits, label = self.predict(batch)
         patches = self.trainer.datamodule.validation_patches(batch_idx)  # type: ignore[attr-defined]
         self.log("val_loss", self.loss(logits, label), batch_size=patches)
         pmap = probabilities(logits)
         self.iou.update(pmap.argmax(dim=1), label)
         use = label != IGNORE
-        if use.any():
+        if pmap.shape[1] > 2:
+            self.accuracy.update(pmap.argmax(dim=1), label)
+        elif use.any():
             foreground = 1 - pmap[:, 0] / pmap.sum(dim=1)
             self.ap.update(foreground[use].clamp(0, 1), (label[use] > 0).long())
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the scores of the whole validation split: foreground IoU (mean) and AP."""
-        self.log("val_iou", self.iou.compute()[1:].mean())
-        self.log("val_ap", self.ap.compute())
+        """Logs the scores of the whole validation split: mean IoU of the mapped classes, AP or accuracy."""
+        iou = self.iou.compute()
+        self.log("val_iou", iou[self.mapped].mean())
+        name, score = ("val_accuracy", self.accuracy) if len(iou) > 2 else ("val_ap", self.ap)
+        self.log(name, score.compute())
         self.iou.reset()
-        self.ap.reset()
+        score.reset()
 
     def configure_gradient_clipping(
         self,

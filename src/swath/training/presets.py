@@ -104,6 +104,8 @@ class TrainSettings(Frozen):
         orientations: 8: maps are made with the mean PMap over all turns and flips of the image, at
             eight times the cost of the network that sees images; training sees single ones.
         loss_weight: a in L = a H - (1 - a) log J.
+        rarity: How much more the rare of more than two classes weigh in H: each by its share to the
+            power of minus this.
         foreground_share: Share of the patches that are laid around a foreground cell.
         jitter: Strength of the radiometric augmentation.
         clouds: Share of the training series in which one date is clouded.
@@ -120,6 +122,7 @@ class TrainSettings(Frozen):
     dates: int | None = Field(default=None, ge=1, le=1000)
     orientations: Orientations = 1
     loss_weight: float = Field(default=0.7, ge=0, le=1)
+    rarity: float = Field(default=0.0, ge=0, le=1)
     foreground_share: float = Field(default=0.5, ge=0, le=1)
     jitter: float = Field(default=0.0, ge=0, le=10)
     clouds: float = Field(default=0.0, ge=0, le=1)
@@ -150,6 +153,7 @@ PRESETS: dict[str, TrainSettings] = {
     "best": TrainSettings(
         model="unet-attention",
         orientations=8,
+        rarity=1.0,
         jitter=0.1,
         clouds=0.3,
         missing=0.3,
@@ -172,6 +176,7 @@ PRESETS: dict[str, TrainSettings] = {
     "demo": TrainSettings(
         width=16,
         hidden=16,
+        rarity=1.0,
         jitter=0.1,
         fcn=StageSettings(
             phases=(Phase(learning_rate=2e-3, epochs=8),),

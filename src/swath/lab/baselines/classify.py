@@ -206,6 +206,6 @@ def _write_item(maps: SiteMaps, series: Series) -> None:
         end_datetime=dt.datetime.combine(maps.dates[-1], dt.time(23, 59, 59), dt.UTC),
         properties=maps.fields(),
     )
-    for path in (*maps.raster_paths, maps.gpkg_path, maps.parquet_path):
+    for path in (*maps.raster_paths, *maps.vector_paths):
         item.add_asset(path.name, pystac.Asset(f"./{path.name}", roles=["data"]))
     write_json(maps.item_path, item.to_dict(include_self_link=False))

@@ -1,0 +1,60 @@
+"""`swath conflate`: the roads of a map beside OpenStreetMap's."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swath.cli.options import JsonOption, OutOption, OverwriteOption
+from swath.cli.output import emit
+
+
+def command(
+    maps: Annotated[Path, typer.Argument(help="Folder made by `swath map`.")],
+    osm: Annotated[
+        str,
+        typer.Argument(
+            help="OpenStreetMap there: an extract, GeoPackage, GeoJSON, GeoParquet, ...; or an Overpass "
+            "server (its URL or name), with --date."
+        ),
+    ],
+    out: OutOption,
+    date: Annotated[
+        dt.datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="The day whose OpenStreetMap Overpass is asked for."),
+    ] = None,
+    site: Annotated[str | None, typer.Option(help="Which site of MAPS, if it has several.")] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare roads with OpenStreetMap: both, the map alone (candidates for mappers), OpenStreetMap alone.
+
+    Nothing is sent anywhere: the candidates are files, for people who look at each of them.
+    """
+    from swath.library import conflate
+
+    found = conflate(
+        maps, osm, out, site=site, date=None if date is None else date.date(), overwrite=overwrite
+    )
+    parts = {"both": found.both, "map_only": found.map_only, "osm_only": found.osm_only}
+    km = {name: round(float(frame["length_m"].sum()) / 1e3, 3) for name, frame in parts.items()}
+    friends = found.map_only["false_friend"].value_counts().to_dict()
+    plain = int(friends.pop("", 0))
+    emit(
+        {
+            "out": str(out),
+            "km": km,
+            "lines": {name: len(frame) for name, frame in parts.items()},
+            "false_friends": {str(name): int(count) for name, count in friends.items()},
+            "attribution": found.attribution,
+        },
+        as_json,
+        [
+            f"both: {km['both']:.1f} km; OpenStreetMap alone: {km['osm_only']:.1f} km",
+            f"the map alone: {km['map_only']:.1f} km in {len(found.map_only)} candidates, {plain} of them on "
+            "nothing that is known not to be a road",
+            f"for mappers: {out / 'candidates.geojson'}, {out / 'tasks.geojson'}, {out / 'project.json'}",
+            f"all: {out / 'conflation.gpkg'}",
+        ],
+    )

@@ -1,0 +1,156 @@
+"""The roads of a map beside OpenStreetMap's: both, the map alone, OpenStreetMap alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.conflation.candidates import confidence, false_friends
+from swath.grid import Grid
+from swath.groundsize import metres_per_unit, pixel_m
+from swath.labels.source import LabelSettings, read_labels_source
+from swath.legend import Legend, read_legend
+from swath.maps.sitemaps import SiteMaps, read_pmap
+from swath.metrics.linematch import Lines, sample_lines
+from swath.metrics.linepieces import LEAST_M, split_by_nearness
+
+SURROUNDINGS = "surroundings"
+"""The shipped legend of what is read of OpenStreetMap."""
+
+MARGIN_PX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Conflation:
+    """A map's roads beside OpenStreetMap's, in the CRS of the map.
+
+    Attributes:
+        both: OpenStreetMap's roads that the map sees: `confidence`, the mean of the PMap along them.
+        map_only: Candidates, the best first: lines of the map by which OpenStreetMap has no way of any
+            kind. `rank` from 1; `confidence`, see `swath.conflation.candidates`; `false_friend`, what
+            they may be instead, or empty; and the columns of the map's roads.
+        osm_only: OpenStreetMap's roads that the map does not see: `confidence`, 1 minus the mean of
+            the PMap.
+        source: Where OpenStreetMap's part comes from.
+        attribution: Of both.
+    """
+
+    both: gpd.GeoDataFrame
+    map_only: gpd.GeoDataFrame
+    osm_only: gpd.GeoDataFrame
+    source: str
+    attribution: str
+
+
+def conflate_site(maps: SiteMaps, osm: LabelSettings) -> Conflation:
+    """Lay the roads of a site's map beside those of OpenStreetMap.
+
+    Args:
+        maps: The site's maps; the legend has a class of lines.
+        osm: Any source of labels that `swath build` reads; paths start at the working directory.
+
+    Raises:
+        InputError: A file cannot be read, or has nothing there.
+        SettingsError, RemoteError, MissingExtraError: As of `read_labels_source`.
+    """
+    grid = maps.grid
+    source = read_labels_source(osm, read_legend(SURROUNDINGS), grid, Path(), MARGIN_PX)
+    told = "; ".join(dict.fromkeys(text for text in (maps.attribution, source.attribution) if text))
+    return conflate(maps, source.features, str(source.features.attrs.get("source", "")), told)
+
+
+def conflate(maps: SiteMaps, features: gpd.GeoDataFrame, source: str, attribution: str) -> Conflation:
+    """Lay the roads of a map beside features that have `class_id` of the legend `surroundings`."""
+    grid, legend = maps.grid, read_legend(SURROUNDINGS)
+    roads = maps.roads()
+    mapped = _metres(roads, grid)
+    ways = features[features["class_id"] == 1]
+    drawn = _single(_metres(ways, grid))
+    pieces, owner, near = split_by_nearness(mapped, drawn)
+    alone = ~near & (shapely.length(pieces) >= LEAST_M)
+    table = roads.drop(columns="geometry").iloc[owner[alone]].reset_index(drop=True)
+    candidates = gpd.GeoDataFrame(table, geometry=pieces[alone], crs=grid.crs)
+    candidates["length_m"] = shapely.length(pieces[alone])
+    candidates["false_friend"] = false_friends(pieces[alone], features, legend, metres_per_unit(grid))
+    candidates["confidence"] = confidence(candidates, drawn)
+    order = np.argsort(-candidates["confidence"].to_numpy(), kind="stable")
+    candidates = candidates.iloc[order].reset_index(drop=True)
+    candidates.insert(0, "rank", np.arange(1, len(candidates) + 1))
+    both, osm_only = _seen(maps, ways, mapped, grid)
+    both, candidates, osm_only = (_placed(frame, grid) for frame in (both, candidates, osm_only))
+    return Conflation(both, candidates, osm_only, source, attribution)
+
+
+def _seen(
+    maps: SiteMaps, ways: gpd.GeoDataFrame, mapped: Lines, grid: Grid
+) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """OpenStreetMap's roads of the map's own legend, by whether the map has them."""
+    wanted = _in_legend(ways, maps.legend)
+    parts = _metres(wanted, grid)
+    lines = _single(parts)
+    number = np.repeat(np.arange(len(parts)), shapely.get_num_geometries(parts))
+    pieces, owner, near = split_by_nearness(lines, mapped)
+    p_mean = _probability(maps, pieces, grid)
+    keys = [
+        key for key in wanted.columns if key not in ("geometry", "class_id") and wanted[key].notna().any()
+    ]
+    frame = gpd.GeoDataFrame(
+        wanted[keys].iloc[number[owner]].reset_index(drop=True), geometry=pieces, crs=grid.crs
+    )
+    frame["length_m"] = shapely.length(pieces)
+    frame["confidence"] = np.where(near, p_mean, 1 - p_mean)
+    known = np.isfinite(p_mean)
+    return frame[near & known], frame[~near & known]
+
+
+def _in_legend(ways: gpd.GeoDataFrame, legend: Legend) -> gpd.GeoDataFrame:
+    keys = [key for key in ways.columns if key not in ("geometry", "class_id")]
+    rows = ways[keys].to_dict("records")
+    return ways[[any(c.matches(row) for c in legend.lines) for row in rows]]
+
+
+def _probability(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64]:
+    """(n,) the mean of the fused PMap of all line classes along lines in metres; NaN where unknown."""
+    if not len(lines):
+        return np.zeros(0)
+    ids = [c.id for c in maps.legend.lines]
+    points, weight, owner = sample_lines(lines, step_m=min(pixel_m(grid)))
+    left, _, _, top = grid.bounds
+    x, y = (points / metres_per_unit(grid)).T
+    cols = np.floor((x - left) / grid.resolution[0]).astype(np.int64)
+    rows = np.floor((top - y) / grid.resolution[1]).astype(np.int64)
+    total, known = np.zeros(len(lines)), np.zeros(len(lines))
+    within = (cols >= 0) & (cols < grid.width)
+    for strip in grid.window.strips(1024):
+        here = within & (rows >= strip.row) & (rows < strip.row_end)
+        if here.any():
+            pmap, valid = read_pmap(maps.fused_path, strip)
+            at = rows[here] - strip.row, cols[here]
+            sure = valid[at]
+            values = pmap[ids][:, at[0], at[1]].max(axis=0)
+            total += np.bincount(owner[here][sure], (values * weight[here])[sure], len(lines))
+            known += np.bincount(owner[here][sure], weight[here][sure], len(lines))
+    mean: NDArray[np.float64] = np.divide(total, known, out=np.full(len(lines), np.nan), where=known > 0)
+    return mean
+
+
+def _metres(frame: gpd.GeoDataFrame, grid: Grid) -> NDArray[np.object_]:
+    """(n,) the geometries of a frame in metres east and north."""
+    scale = metres_per_unit(grid)
+    geometries: NDArray[np.object_] = shapely.transform(frame.geometry.to_numpy(), lambda xy: xy * scale)
+    return geometries
+
+
+def _single(geometries: NDArray[np.object_]) -> Lines:
+    parts: Lines = shapely.get_parts(geometries)
+    return parts
+
+
+def _placed(frame: gpd.GeoDataFrame, grid: Grid) -> gpd.GeoDataFrame:
+    scale = metres_per_unit(grid)
+    return frame.set_geometry(
+        shapely.transform(frame.geometry.to_numpy(), lambda xy: xy / scale), crs=grid.crs
+    )

@@ -1,0 +1,130 @@
+"""landcover.gpkg: the class map as polygons of every class, and the area of each."""
+
+from collections.abc import Iterator
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from rasterio import features
+
+from swath.files import replacing
+from swath.grid import Grid, Window
+from swath.legend import Legend, LegendClass
+from swath.maps.coverage import Coverage, cover, merge_small
+from swath.maps.geopackage import check_whole, dated
+from swath.maps.landstyle import write_class_style
+from swath.maps.manifest import UNIT_HA
+from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid, read_pmap
+
+SHEET_PX = 2048
+"""Areas are outlined in sheets of at most this side, and end at their edges, which fit together."""
+
+
+def outlined(legend: Legend) -> tuple[LegendClass, ...]:
+    """The classes that become polygons: all but a background that nothing is known of."""
+    return tuple(c for c in legend.classes if c.tags)
+
+
+def area_table(maps: SiteMaps) -> pd.DataFrame:
+    """How much of a site each class has, from all pixels of the class map.
+
+    Columns: `class`, `class_id`, `pixels`, `area_ha` in the plane of the CRS, `share` 0..1 of the
+    pixels with data.
+    """
+    grid, legend = read_grid(maps.classes_path), maps.legend
+    counts = np.zeros(PMAP_NODATA + 1, np.int64)
+    for strip in grid.window.strips(SHEET_PX):
+        counts += np.bincount(read_bytes(maps.classes_path, strip).ravel(), minlength=len(counts))
+    pixels = counts[: len(legend.classes)]
+    return pd.DataFrame(
+        {
+            "class": legend.names,
+            "class_id": np.arange(len(pixels), dtype=np.int32),
+            "pixels": pixels,
+            "area_ha": pixels * pixel_ha(grid),
+            "share": pixels / max(1, pixels.sum()),
+        }
+    )
+
+
+def pixel_ha(grid: Grid) -> float:
+    """Area of a pixel."""
+    width, height = grid.resolution
+    return width * height / 1e4
+
+
+def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
+    """Write landcover.gpkg of a site's map, in its CRS.
+
+    Layer `landcover`: polygons that cover the map without gaps or overlaps, holes kept, their shared
+    borders simplified. Columns `class`, `class_id`, `p_mean` (the mean of the class's fused PMap
+    over the polygon, 0..1), `area_ha`. Layer `areas`: see `area_table`; counted before small areas
+    are merged. QGIS finds the legend's colours in it.
+
+    Args:
+        maps: The site's maps.
+        unit_ha: The minimum mapping unit: smaller areas go to their largest neighbour. At the edges
+            of sheets of `SHEET_PX`, beside no data, and by their simplified borders polygons may be
+            somewhat smaller.
+
+    Raises:
+        InputError: classes.tif or pmap.tif cannot be read.
+    """
+    grid = read_grid(maps.classes_path)
+    # Whole, so that what lies across sheets is not taken for small.
+    classes = merge_small(read_bytes(maps.classes_path)[0], round(unit_ha / pixel_ha(grid)))
+    about = {"layer_metadata": {"attribution": maps.attribution}, "driver": "GPKG"}
+    count = 0
+    with replacing(maps.landcover_path) as package, dated(maps.dates[-1]):
+        for frame in _sheets(maps, classes, grid):
+            append, count = package.exists(), count + len(frame)
+            pyogrio.write_dataframe(
+                frame, package, layer="landcover", append=append, geometry_type="Polygon", **about
+            )
+        pyogrio.write_dataframe(area_table(maps), package, layer="areas", append=package.exists(), **about)
+        write_class_style(package, "landcover", outlined(maps.legend), maps.dates[-1])
+        check_whole(package, {"landcover": count}, maps.landcover_path)
+
+
+def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[gpd.GeoDataFrame]:
+    shown = [c.id for c in outlined(maps.legend)]
+    for row in range(0, grid.height, SHEET_PX):
+        for col in range(0, grid.width, SHEET_PX):
+            sheet = Window(row, col, SHEET_PX, SHEET_PX).intersect(grid.window)
+            part, here = classes[sheet.slices], grid.crop(sheet)
+            coverage = cover(part, here)
+            sure = _mean_probability(coverage, read_pmap(maps.fused_path, sheet)[0], here)
+            keep = np.isin(coverage.ids, shown)
+            yield gpd.GeoDataFrame(
+                {
+                    "class": np.array(maps.legend.names, object)[coverage.ids[keep]],
+                    "class_id": coverage.ids[keep].astype(np.int32),
+                    "p_mean": sure[keep].astype(np.float32),
+                    "area_ha": shapely.area(coverage.polygons[keep]) / 1e4,
+                },
+                geometry=coverage.polygons[keep],
+                crs=grid.crs,
+            )
+
+
+def _mean_probability(coverage: Coverage, pmap: NDArray[np.float32], grid: Grid) -> NDArray[np.float64]:
+    """(n,) the mean of each polygon's class in a PMap (lc, h, w); NaN: too small to hold a pixel."""
+    count = len(coverage.polygons)
+    if not count:
+        return np.zeros(0)
+    owner = features.rasterize(
+        zip(coverage.polygons, range(count), strict=True),
+        out_shape=grid.shape,
+        transform=grid.transform,
+        fill=-1,
+        dtype="int32",
+    )
+    inside = owner >= 0
+    whose = owner[inside]
+    values = np.take_along_axis(pmap[:, inside], coverage.ids[whose][None], axis=0)[0]
+    pixels = np.bincount(whose, minlength=count)
+    total = np.bincount(whose, weights=values, minlength=count)
+    return np.where(pixels > 0, total / np.maximum(pixels, 1), np.nan)

@@ -1,0 +1,119 @@
+"""A map beside OpenStreetMap: what only one has, what it may be instead, and the files for mappers."""
+
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from affine import Affine
+
+import swath
+from support.drawn_maps import write_maps
+from swath import cli
+from swath.errors import OutputExistsError
+from swath.grid import Grid
+from swath.legend import read_legend
+from swath.maps.maps import Maps, open_maps
+from swath.maps.vectors import write_vectors
+from swath.metrics.linepieces import split_by_nearness
+
+GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (120, 160))
+
+
+def at(*pixels: tuple[float, float]) -> shapely.LineString:
+    """A line through the middles of (row, column)."""
+    return shapely.LineString([(600_005 + 10 * col, 5_329_995 - 10 * row) for row, col in pixels])
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory: pytest.TempPathFactory) -> Maps:
+    """Three roads along rows 20, 60 and 100, the last fainter."""
+    root = tmp_path_factory.mktemp("maps")
+    road = np.zeros(GRID.shape, np.float32)
+    for row, p in ((20, 0.95), (60, 0.95), (100, 0.8)):
+        road[row - 1 : row + 2, 10:150] = p
+    pmap = np.stack([1 - road, road])
+    site = write_maps(root, "here", GRID, pmap[None], pmap, read_legend("roads"))
+    write_vectors(site, 0.3)
+    return open_maps(root)
+
+
+@pytest.fixture(scope="module")
+def osm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Road 20 is there, 8 m off, and one that the map lacks; half of road 60 is a path, the other a river."""
+    rows = [
+        ("tertiary", None, shapely.transform(at((20, 0), (20, 155)), lambda xy: xy + np.array([0, 8]))),
+        ("residential", None, at((80, 20), (80, 120))),
+        ("path", None, at((60, 0), (60, 70))),
+        (None, "river", at((61, 71), (61, 155))),
+    ]
+    frame = gpd.GeoDataFrame(rows, columns=["highway", "waterway", "geometry"], crs=GRID.crs)
+    path = tmp_path_factory.mktemp("osm") / "osm.gpkg"
+    frame.to_file(path)
+    return path
+
+
+def test_both_and_each_alone(maps: Maps, osm: Path, tmp_path: Path) -> None:
+    found = swath.conflate(maps, osm, tmp_path / "out")
+    assert found.both["highway"].unique().tolist() == ["tertiary"]
+    assert found.both["length_m"].sum() == pytest.approx(1440, abs=80)
+    seen = found.osm_only.groupby("highway")["length_m"].sum()
+    assert seen["residential"] == pytest.approx(1000)
+    assert (found.osm_only["confidence"] > 0.9).all()
+    # The path is a way, if no road: what lies along it is no candidate.
+    assert found.map_only["rank"].tolist() == [1, 2]
+    assert found.map_only["false_friend"].tolist() == ["", "waterway"]
+    assert found.map_only["length_m"].tolist() == pytest.approx([1390, 770], abs=60)
+    first = found.map_only.geometry[0]
+    assert first.distance(at((100, 80), (100, 81))) < 10
+
+
+def test_files_for_mappers(maps: Maps, osm: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    swath.conflate(maps, osm, out)
+    layers = {str(name) for name in pyogrio.list_layers(out / "conflation.gpkg")[:, 0]}
+    assert layers == {"both", "map_only", "osm_only"}
+    candidates = gpd.read_file(out / "candidates.geojson")
+    assert candidates.crs == "EPSG:4326"
+    assert set(candidates["highway"]) == {"road"}
+    assert candidates["source"].str.startswith("Sentinel-2 2019-03-11").all()
+    tasks = gpd.read_file(out / "tasks.geojson").set_index("task")
+    assert tasks["candidates"].sum() == 2
+    for row in candidates.itertuples():
+        middle = row.geometry.interpolate(0.5, normalized=True)
+        assert tasks.geometry[row.task].buffer(1e-6).contains(middle)
+    project = json.loads((out / "project.json").read_text("utf-8"))
+    assert len(project["tasks"]["features"]) == len(tasks)
+    assert project["attribution"] == "drawn by a test"
+    assert json.loads((out / "candidates.geojson").read_text("utf-8"))["attribution"] == "drawn by a test"
+    with pytest.raises(OutputExistsError):
+        swath.conflate(maps, osm, out)
+
+
+def test_lines_are_cut_where_they_leave_others() -> None:
+    line = np.array([shapely.LineString([(0, 0), (1000, 0)])], object)
+    others = np.array(
+        [shapely.LineString([(0, 5), (400, 5)]), shapely.LineString([(600, 9), (610, 9)])], object
+    )
+    pieces, owner, near = split_by_nearness(line, others)
+    assert near.tolist() == [True, False]  # what is near for 50 m only is no other road
+    assert owner.tolist() == [0, 0]
+    assert shapely.length(pieces).tolist() == pytest.approx([420, 580], abs=3)
+    assert len(split_by_nearness(np.zeros(0, object), others)[0]) == 0
+    assert split_by_nearness(line, np.zeros(0, object))[2].tolist() == [False]
+
+
+def test_the_command(maps: Maps, osm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["lines"]["map_only"] == 2
+    assert told["false_friends"] == {"waterway": 1}
+    assert told["km"]["osm_only"] > 1
+    assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out), "--overwrite"]) == 0
+    assert "for mappers" in capsys.readouterr().out

@@ -1,0 +1,168 @@
+"""New and vanished roads between maps of days that differ in light, noise and place."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from scipy import ndimage
+
+import swath
+from swath import cli
+from swath.errors import DatasetError, InputError, OutputExistsError, SettingsError
+from swath.files import write_json
+from swath.grid import Grid
+from swath.legend import read_legend
+from swath.maps.compare import choose_sides
+from swath.maps.manifest import Manifest, Output, Settings, write_manifest
+from swath.maps.rasters import classify
+from swath.maps.roadchange import changed_km, road_changes
+from swath.maps.sitemaps import SiteMaps, encode_pmap
+from swath.maps.vectors import write_vectors
+from swath.scenes.raster import write_raster
+
+GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (160, 200))
+EARLY = tuple(dt.date(2018, month, 1) for month in (4, 6, 8))
+LATE = tuple(dt.date(2022, month, 1) for month in (4, 6, 8))
+OLD_ROADS = [[(20, 5), (40, 195)], [(5, 60), (155, 70)], [(120, 5), (110, 195)]]
+ADDED, REMOVED = [(75, 10), (85, 190)], [(10, 150), (150, 140)]
+
+
+def road(roads: list[list[tuple[int, int]]], seed: int) -> NDArray[np.float32]:
+    """The probability of road on a day: 30 m wide lines, up to a pixel off, with holes and blobs."""
+    generator = np.random.default_rng(seed)
+    mask = np.zeros(GRID.shape, bool)
+    for (r0, c0), (r1, c1) in roads:
+        steps = np.linspace(0, 1, 1000)
+        mask[np.rint(r0 + steps * (r1 - r0)).astype(int), np.rint(c0 + steps * (c1 - c0)).astype(int)] = True
+    mask = ndimage.binary_dilation(mask, np.ones((3, 3)))
+    mask = np.roll(mask, generator.integers(-1, 2, 2), axis=(0, 1))
+    field = ndimage.gaussian_filter(generator.normal(size=GRID.shape), 3)
+    level = np.where(mask, 0.9, 0.08) + 0.6 * field / field.std() * 0.25
+    soft: NDArray[np.float32] = ndimage.gaussian_filter(np.clip(level, 0.01, 0.99), 0.7).astype(np.float32)
+    return soft
+
+
+def site(folder: Path, days: dict[dt.date, NDArray[np.float32]]) -> SiteMaps:
+    """MAPS/<site> of the days' probabilities, fused by their mean."""
+    folder.mkdir(parents=True)
+    legend = read_legend("roads")
+    maps = SiteMaps(folder=folder, site="here", dates=tuple(days), legend=legend, model="m", fusion="mean")
+    known = np.ones(GRID.shape, bool)
+    for path, p in [
+        (maps.fused_path, np.mean(list(days.values()), axis=0)),
+        *((maps.pmap_path(date), p) for date, p in days.items()),
+    ]:
+        codes = encode_pmap(np.stack([1 - p, p]).astype(np.float32), known)
+        write_raster(path, codes, GRID, nodata=255, names=["road"])
+    classes = classify(encode_pmap(np.stack([1 - p, p]).astype(np.float32), known), 350)
+    write_raster(maps.classes_path, classes[None], GRID, nodata=255, names=["class"])
+    write_raster(maps.composite_path, np.ones((3, *GRID.shape), np.uint8), GRID, nodata=0, names=list("rgb"))
+    write_vectors(maps, 0.35)
+    settings = Settings(tile_px=1024, precision="fp32", orientations=1, device="cpu", max_dates=3)
+    output = {"classes.tif": Output(key="", sha256="", threshold=0.35)}
+    where = {"crs": GRID.crs, "transform": tuple(GRID.transform)[:6], "shape": GRID.shape}
+    manifest = Manifest(run="", model_sha256="", settings=settings, dates={}, outputs=output, **where)
+    write_manifest(folder, manifest)
+    write_json(maps.item_path, {"properties": maps.fields()})
+    return maps
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Maps before and after a change, after without one, and of all dates."""
+    root = tmp_path_factory.mktemp("changes")
+    before, after = [*OLD_ROADS, REMOVED], [*OLD_ROADS, ADDED]
+    early = {date: road(before, seed) for seed, date in enumerate(EARLY)}
+    late = {date: road(after, 10 + seed) for seed, date in enumerate(LATE)}
+    site(root / "old" / "here", early)
+    site(root / "new" / "here", late)
+    site(root / "all" / "here", early | late)
+    site(root / "same" / "here", {date: road(before, 20 + seed) for seed, date in enumerate(LATE)})
+    hazy = {**late, LATE[1]: np.full(GRID.shape, 0.9, np.float32)}
+    site(root / "hazy" / "here", hazy)
+    return root
+
+
+def truth(pixels: list[tuple[int, int]]) -> shapely.LineString:
+    return shapely.LineString([(600_005 + 10 * col, 5_329_995 - 10 * row) for row, col in pixels])
+
+
+def test_ground_without_change_has_none(root: Path, tmp_path: Path) -> None:
+    found = swath.changes(root / "old", root / "same", tmp_path / "changes.gpkg")
+    km = swath.open_maps(root / "same").roads()["length_m"].sum() / 1e3
+    assert sum(changed_km(found).values()) < 0.01 * km
+
+
+@pytest.mark.parametrize("newer", ["new", "hazy"])
+def test_new_and_vanished_roads_are_found_with_their_dates(root: Path, tmp_path: Path, newer: str) -> None:
+    found = swath.changes(root / "old", root / newer, tmp_path / "changes.gpkg")
+    for change, pixels, days in (("new", ADDED, LATE), ("vanished", REMOVED, EARLY)):
+        rows = found[found["change"] == change]
+        line = truth(pixels)
+        right = rows.length[rows.distance(line) < 20].sum()
+        # Where it crosses other roads, or runs beside one, nothing is new.
+        recall, precision = min(1, right / line.length), right / rows.length.sum()
+        assert 2 * precision * recall / (precision + recall) > 0.8
+        assert (rows["p_change"].abs() > 0.35).all()
+        if newer == "new":
+            assert rows["first_seen"].unique().tolist() == [str(days[0])]
+            assert rows["last_seen"].unique().tolist() == [str(days[-1])]
+
+
+def test_two_groups_of_dates_of_one_map(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "changes.gpkg"
+    found = swath.changes(
+        root / "all", None, out, before="2018-01-01..2018-12-31", after="2022-01-01..2022-12-31"
+    )
+    km = changed_km(found)
+    assert km["new"] == pytest.approx(1.8, abs=0.4)
+    assert km["vanished"] == pytest.approx(1.4, abs=0.4)
+    stored = gpd.read_file(out, layer="roads")
+    assert stored["length_m"].sum() == pytest.approx(found["length_m"].sum())
+    assert pyogrio.list_layers(out)[:, 0].tolist() == ["roads"]
+    with pytest.raises(OutputExistsError):
+        swath.changes(root / "all", None, out, before="2018-04-01", after="2022-04-01")
+
+
+def test_what_cannot_be_compared(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "changes.gpkg"
+    with pytest.raises(SettingsError, match="give a newer map, or dates"):
+        swath.changes(root / "all", None, out)
+    with pytest.raises(SettingsError, match="got 'soon'"):
+        swath.changes(root / "all", None, out, before="soon", after="2022-04-01")
+    with pytest.raises(SettingsError, match="must end ahead"):
+        swath.changes(root / "all", None, out, before="2018-04-01..2022-04-01", after="2022-04-01")
+    with pytest.raises(SettingsError, match="two maps are compared as they are"):
+        swath.changes(root / "old", root / "new", out, before="2018-04-01")
+    with pytest.raises(DatasetError, match="no map from 2019-01-01 to 2019-12-31"):
+        swath.changes(root / "all", None, out, before="2019-01-01..2019-12-31", after="2022-04-01")
+    with pytest.raises(DatasetError, match="no date that"):
+        swath.changes(root / "old", root / "old", out)
+    with pytest.raises(InputError, match="written as a GeoPackage"):
+        swath.changes(root / "old", root / "new", tmp_path / "changes.shp")
+    assert not out.exists()
+
+
+def test_dates_that_both_maps_have_are_older(root: Path) -> None:
+    old, whole = (swath.open_maps(root / name).only for name in ("old", "all"))
+    with choose_sides(old, whole, None, None) as (before, after):
+        assert (before.dates, after.dates) == (EARLY, LATE)
+        assert changed_km(road_changes(before, after))["new"] > 1
+
+
+def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "changes.gpkg"
+    arguments = ["changes", str(root / "old"), str(root / "new"), "--out", str(out)]
+    assert cli.run([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["km"]) == {"new", "vanished"}
+    assert told["km"]["new"] > 1
+    assert cli.run(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
