@@ -18,7 +18,7 @@ from swath.lab.faults.fault import Child, Fault, Run
 from swath.simulate.world import write_world
 
 _FILES = (Fault.KILL, Fault.TERM, Fault.FULL, Fault.LIMIT, Fault.MEMORY)
-NAMES = ("fetch", "build", "train", "map", "update")
+NAMES = ("fetch", "build", "train", "map", "update", "conflate")
 """Of the commands that can be disturbed."""
 
 _SIZE_PX = 64
@@ -84,6 +84,14 @@ def commands(scenes: list[str]) -> tuple[Command, ...]:
         Command("map", ("map", "run", first, second, "--out", "maps", *tiles), "maps", ("world", "run"),
                 other=("--threshold", "0.3")),
         Command("update", ("update", "maps", third, "--device", "cpu"), "maps", ("world", "run", "maps")),
+        Command(
+            "conflate",
+            ("conflate", "maps", "world/town/roads.geojson", "--out", "conflated"),
+            "conflated",
+            ("world", "run", "maps"),
+            _FILES,
+            workers=(),
+        ),
     )  # fmt: skip
 
 
