@@ -44,6 +44,8 @@ def test_other_commands_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
         (0, "", True),
         (-9, "", True),
         (2, "WARNING: x\nerror: no space left", True),
+        (130, "interrupted", True),
+        (130, "", False),
         (2, "", False),
         (1, "Traceback (most recent call last):\nValueError", False),
         (1, "error: x", False),
@@ -59,6 +61,7 @@ def test_half_a_file_under_its_name_is_a_loss(place: Path) -> None:
     assert loss_midway(BUILD, place, known, replacing=False) == ""
     (place / "data" / "town" / "image.tif").write_text("half")
     assert "half-written" in loss_midway(BUILD, place, known, replacing=False)
+    known.old = {"catalog.json": "", "roads.parquet": ""}
     (place / "data" / "town" / "image.tif").unlink()
     assert "not whole" in loss_midway(BUILD, place, known, replacing=True)
     (place / "data").rename(place / ".old-data")  # the next command puts it back

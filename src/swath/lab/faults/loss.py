@@ -7,15 +7,18 @@ from swath.lab.faults.place import Command, Undisturbed, digests, without_number
 _AT_WORK = (".tmp-", ".new-", ".old-", ".work-")
 """How names begin that are there while a command works."""
 
+_AS_PROMISED = ((2, "error: "), (130, "interru"))
+"""Exit codes, and how the last line begins then."""
+
 
 def loss_at_once(command: Command, code: int | None, said: str) -> str:
     """What is wrong with how a disturbed command ended, in words; empty: it ended as promised.
 
-    It may be done, killed by a signal, or refuse with one line and exit code 2.
+    It may be done, killed by a signal, interrupted (130), or refuse with one line and exit code 2.
     """
     if code is None:
         return "it hung"
-    if "Traceback" in said or (code > 0 and (code != 2 or not last_line(said).startswith("error: "))):
+    if "Traceback" in said or (code > 0 and (code, last_line(said)[:7]) not in _AS_PROMISED):
         return f"it ended with {code}: {last_line(said)}"
     return ""
 
