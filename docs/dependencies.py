@@ -1,6 +1,7 @@
 """Writes constraints.txt and docs/licences.md: all that is installed for `swath[dev]`. `make lock`."""
 
 import re
+import tomllib
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
@@ -44,6 +45,7 @@ REFUSED = re.compile(r"\b(a?gpl|lgpl|sspl|gnu|busl|commercial|proprietary)", re.
 
 def dependencies() -> dict[str, Distribution]:
     """Every package that `swath[dev]` installs on this system, by name."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     found: dict[str, Distribution] = {}
     todo, seen = [Requirement("swath[dev]")], set()
     while todo:
@@ -52,12 +54,15 @@ def dependencies() -> dict[str, Distribution]:
         if (name, extras) in seen:
             continue
         seen.add((name, extras))
+        if name == "swath":
+            of_extras = (text for extra in extras for text in project["optional-dependencies"][extra])
+            todo += map(Requirement, [*project["dependencies"], *of_extras])
+            continue
         found[name] = distribution(name)
         for text in found[name].requires or ():
             needed = Requirement(text)
             if needed.marker is None or any(needed.marker.evaluate({"extra": e}) for e in ("", *extras)):
                 todo.append(needed)
-    del found["swath"]
     return dict(sorted(found.items()))
 
 

@@ -284,7 +284,7 @@ def test_values_show_themselves_in_a_notebook(land: Path, from_files: Maps) -> N
         assert "data:image/png;base64," in html
     assert repr(from_files) == f"Maps({from_files.folder}: town)"
     assert repr(from_files.only) == (
-        "SiteMaps(town: 3 dates 2019-03-11..2019-10-07 fused by convlstm; background, road)"
+        "SiteMaps(town: 3 dates 2019-03-11..2019-10-07 fused by the ConvLSTM; background, road)"
     )
     assert "\n" not in repr(dataset)
     assert len(repr(swath.load_model(land / "run"))) < 100

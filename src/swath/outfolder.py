@@ -57,6 +57,13 @@ def mark(folder: Path, kind: Kind, holds: Iterable[str] | None = None) -> None:
     write_json(folder / MARK, content.model_dump(mode="json"))
 
 
+def mark_more(folder: Path, names: Iterable[str]) -> None:
+    """Say in the mark of a folder, where it has one, that swath writes further files into it."""
+    with suppress(InputError, ValidationError):
+        known = read_model(folder / MARK, Mark)
+        mark(folder, known.kind, {*known.holds, *names})
+
+
 def check_out(path: Path, kind: Kind, reads: Iterable[Path] = (), *, overwrite: bool) -> None:
     """Check that a folder may be made, or replaced.
 

@@ -3,7 +3,7 @@
 import base64
 import html
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,13 @@ STRETCH = (2, 98)
 """Percentiles of what is not 8-bit that become black and white."""
 
 
-def thumbnail(path: Path, side_px: int = SIDE_PX) -> NDArray[np.uint8] | None:
+def thumbnail(path: Path, side_px: int = SIDE_PX, rgb: Sequence[str] = ()) -> NDArray[np.uint8] | None:
     """A raster as a small picture: its first three bands, or its first; 0 in all = no data.
+
+    Args:
+        path: Of the raster.
+        side_px: Longest side of the picture.
+        rgb: Names of the bands to show instead, where it has all of them.
 
     Returns:
         (4, h, w) uint8: red, green, blue and alpha; None where the file cannot be read.
@@ -30,6 +35,8 @@ def thumbnail(path: Path, side_px: int = SIDE_PX) -> NDArray[np.uint8] | None:
             scale = max(1.0, max(source.shape) / side_px)
             shape = tuple(max(1, round(size / scale)) for size in source.shape)
             bands = [1, 2, 3] if source.count >= 3 else [1]
+            if rgb and set(rgb) <= set(source.descriptions):
+                bands = [source.descriptions.index(name) + 1 for name in rgb]
             pixels: NDArray[np.generic] = source.read(bands, out_shape=(len(bands), *shape))
     except (RasterioError, OSError):
         return None
@@ -77,3 +84,17 @@ def card(title: str, facts: Mapping[str, str], image: NDArray[np.uint8] | None =
         data = base64.b64encode(png(image)).decode()
         picture = f"<img alt='{html.escape(title)}' src='data:image/png;base64,{data}'>"
     return f"<div><strong>{html.escape(title)}</strong><table>{rows}</table>{picture}</div>"
+
+
+def ramp_color(ramp: Sequence[str], share: float) -> tuple[int, int, int]:
+    """The colour (red, green, blue) at `share`, 0..1, along a ramp of colours `#rrggbb`."""
+    at = min(max(share, 0.0), 1.0) * (len(ramp) - 1)
+    low = min(int(at), len(ramp) - 2)
+    ends = [[int(color[digit : digit + 2], 16) for digit in (1, 3, 5)] for color in ramp[low : low + 2]]
+    red, green, blue = (round(a + (b - a) * (at - low)) for a, b in zip(*ends, strict=True))
+    return red, green, blue
+
+
+def hex_color(rgb: tuple[int, int, int]) -> str:
+    """A colour as `#rrggbb`."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb)

@@ -22,6 +22,7 @@ from swath.mapping.options import MapOptions
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import check_images, scene_series, select_sites, site_series
 from swath.mapping.stages import map_site
+from swath.maps.images import image_paths
 from swath.maps.sitemaps import read_grid, read_maps, read_pmap
 from swath.models.head import complementary
 from swath.models.trained import load_model
@@ -59,11 +60,15 @@ def test_maps_read_back(maps_folder: Path, dataset: Dataset) -> None:
     assert maps.splits["test"] == ("sim_train",)
     assert maps.attribution.startswith(dataset.attribution)
     assert "OpenStreetMap" in maps.attribution
-    expected = {path.name for path in (*maps.raster_paths, maps.gpkg_path, maps.parquet_path)}
+    rasters = (*maps.raster_paths, *image_paths(maps).values())
+    assert len(rasters) == 2 + 3 + 2  # PMaps, fused and images
+    expected = {path.name for path in (*rasters, maps.gpkg_path, maps.parquet_path)}
+    expected |= {path.with_suffix(".qml").name for path in rasters}
     assert {path.name for path in maps.folder.iterdir()} == expected | {
         ".swath",
         "item.json",
         "manifest.json",
+        "site.qgz",
     }
     assert read_grid(maps.fused_path) == site.grid
 

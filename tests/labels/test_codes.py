@@ -15,6 +15,7 @@ from swath.errors import InputError, SettingsError
 from swath.grid import Grid
 from swath.labels.burn import Widening
 from swath.labels.crosswalk import Codes, Crosswalk, read_crosswalk
+from swath.labels.features import read_features
 from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend, read_legend
 from swath.sites.labels import SiteLabels, read_labels
@@ -154,6 +155,11 @@ def test_polygons_with_codes_and_what_says_nothing(tmp_path: Path) -> None:
     assert (labels[:, :20] == WATER).sum() == 25
     assert (labels[:, :20] == FOREST).sum() == 30 * 20 - 25
     assert (labels[:, 20:] == IGNORE).all()
+    # Kept with a dataset, they are found again by the legend's tags.
+    assert source.features is not None
+    source.features.to_parquet(tmp_path / "kept.parquet")
+    again = read_features(tmp_path / "kept.parquet", LANDCOVER, GRID)
+    assert again["class_id"].tolist() == source.features["class_id"].tolist()
     with pytest.raises(InputError, match="expected the codes in a column WHAT"):
         read(tmp_path, path="p.gpkg", column="WHAT")
 

@@ -90,7 +90,7 @@ Command = Callable[[Path], list[str]]
 def command(run_folder: Path, scenes: list[Path]) -> Command:
     def arguments(out: Path) -> list[str]:
         # The model's path is written down relative to the maps: all `out` lie side by side.
-        options = ["--out", str(out), "--tile", "32", "--precision", "fp32"]
+        options = ["--out", str(out), "--tile", "32", "--precision", "fp32", "--no-page"]
         return ["map", str(run_folder), *map(str, scenes), *options]
 
     return arguments
@@ -113,7 +113,8 @@ def test_twenty_kills_lose_nothing(
 ) -> None:
     # Children of a server that has imported everything start in no time.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mapping.test_resume", "swath.mapping.stages", "swath.cli.map"])
+    modules = ["mapping.test_resume", "swath.mapping.stages", "swath.cli.map", "swath.viewer.publish"]
+    context.set_forkserver_preload(modules)
 
     def start(out: Path) -> Any:
         process = context.Process(target=go, args=(command(out),))
@@ -215,7 +216,7 @@ def test_just_what_depends_on_a_change_is_redone(
 
     # One day less, then another fusion network, then another U-Net; vectors follow the fused map.
     assert list(again(run, paths[:2], out, resume=True).new_files) == FUSED
-    assert sorted(path.name for path in (out / "town").glob("pmap_*")) == DATED[:2]
+    assert sorted(path.name for path in (out / "town").glob("pmap_*.tif")) == DATED[:2]
     model = load_model(run)
     assert model.fusion is not None
     for network, redone in ((model.fusion, FUSED), (model.fcn, [*DATED[:2], *FUSED])):
@@ -282,7 +283,7 @@ def test_a_crash_while_folders_are_exchanged(
     assert done == ["manifest", "rename", "rename"][:step]
     finished = map_site(predictor, run_folder, series, out, MapOptions(tile_px=32, resume=True))
     assert finished.new_files == ()  # all of it had been made before the crash
-    assert [path.name for path in out.iterdir()] == ["town"]
+    assert sorted(path.name for path in out.iterdir()) == ["town"]
     assert read_maps(out)[0].dates == series.dates
 
 

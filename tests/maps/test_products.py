@@ -17,6 +17,7 @@ from swath.errors import DatasetError
 from swath.grid import Grid
 from swath.legend import Legend, read_legend
 from swath.maps.sitemaps import SiteMaps, encode_pmap
+from swath.maps.styles import STYLES_TABLE
 from swath.maps.vectors import write_vectors
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (60, 80))
@@ -112,6 +113,7 @@ def test_an_empty_map_gives_empty_layers(tmp_path: Path) -> None:
     assert pyogrio.list_layers(maps.gpkg_path).tolist() == [
         ["roads", "LineString"],
         ["nodes", "Point"],
+        [STYLES_TABLE, None],
     ]
     assert len(gpd.read_parquet(maps.parquet_path)) == 0
 

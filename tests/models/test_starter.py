@@ -54,7 +54,7 @@ def test_a_map_without_a_run_uses_them(
     sites["sites"] = {"bercy": bercy}
     (tmp_path / "sites.yaml").write_text(yaml.safe_dump(sites), "utf-8")
     data, maps = tmp_path / "data", tmp_path / "maps"
-    how = ["--encoding", "standardised", "--out", str(data)]
+    how = ["--encoding", "standardised", "--finer", "2", "--out", str(data)]
     assert run(["build", str(tmp_path / "sites.yaml"), *how]) == 0
     capsys.readouterr()
     asked = ["map", "--dataset", str(data), "--split", "all", "--out", str(maps)]

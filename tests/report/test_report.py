@@ -83,7 +83,7 @@ def test_labels_without_the_class_are_told(
     path = tmp_path / "labels.tif"
     for mask in (np.where(labels == 1, IGNORE, 0), np.zeros_like(labels)):
         write_raster(path, mask[None].astype(np.uint8), site.grid, nodata=IGNORE, names=["class"])
-        report = evaluate_labels(tmp_path / "maps", path).report
+        report = evaluate_labels(tmp_path / "maps", LabelSettings(path=str(path))).report
         assert "no pixel of class road; labels are 0 = background, 1 = road" in capsys.readouterr().err
         assert row(report, Candidate.MEAN, "all").accuracy > 0.5
 

@@ -28,9 +28,12 @@ from swath.cli import (
     lab,
     labels,
     plan,
+    report,
+    show,
     simulate,
     train,
     update,
+    view,
 )
 from swath.cli import map as map_
 from swath.errors import Remedy, SwathError, printable, reason_of
@@ -53,6 +56,9 @@ app.command("plan", short_help="What `swath map` would take: time, memory, disk.
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("view", short_help="Look at maps in the browser.")(view.command)
+app.command("report", short_help="Maps as one page to send.")(report.command)
+app.command("show", short_help="A file as a picture, in the terminal or as PNG.")(show.command)
 app.command("conflate", short_help="Compare roads with OpenStreetMap.")(conflate.command)
 app.command("changes", short_help="What changed between two maps.")(changes.command)
 app.add_typer(lab.app, name="lab", short_help="Measure the method itself.")

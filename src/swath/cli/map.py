@@ -86,6 +86,15 @@ ThresholdOption = Annotated[
 ]
 
 
+PageOption = Annotated[
+    bool,
+    typer.Option(
+        help="Write pictures of the images beside the maps (3 bytes a pixel and date at most), and "
+        "index.html, the page that shows all."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Arguments:
     """Which series a user wants mapped, as `map` and `plan` take it; `paths` is RUN and SCENES."""
@@ -196,6 +205,7 @@ def command(
             "or a setting that differs.",
         ),
     ] = False,
+    page: PageOption = True,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -222,12 +232,28 @@ def command(
         unit_ha,
     )
     _, model = load_run(arguments.run)
-    done = map_request(arguments.request(options.workers), model, out, options)
+    request = arguments.request(options.workers)
+    done = map_request(request, model, out, options)
+    shown = _publish(out, request, model) if page else None
     emit(
-        {"maps": str(out), "sites": [report(mapped) for mapped in done]},
+        {
+            "maps": str(out),
+            "page": None if shown is None else str(shown),
+            "sites": [report(mapped) for mapped in done],
+        },
         as_json,
-        [*(text for mapped in done for text in lines(mapped)), f"maps: {out}"],
+        [
+            *(text for mapped in done for text in lines(mapped)),
+            f"maps: {out}",
+            *([f"page: {shown}"] if shown else []),
+        ],
     )
+
+
+def _publish(out: Path, request: "Request", model: "TrainedModel") -> Path:
+    from swath.viewer.publish import publish
+
+    return publish(out, request, model.spec)
 
 
 def read_orientations(text: Literal["1", "8"] | None) -> Literal[1, 8] | None:
@@ -281,6 +307,7 @@ def class_km2(maps: "SiteMaps") -> dict[str, float]:
 
 def lines(mapped: "MappedSite") -> list[str]:
     """What is printed of a site: what was mapped, how much of it there is, and what to open."""
+    from swath.maps.sitemaps import FUSED_BY
     from swath.maps.vectors import line_km
 
     maps = mapped.maps
@@ -288,7 +315,7 @@ def lines(mapped: "MappedSite") -> list[str]:
     cover = ", ".join(f"{name} {km2:,.2f} km2" for name, km2 in class_km2(maps).items())
     packages = [path for path in maps.vector_paths if path.suffix == ".gpkg"]
     if mapped.new_files:
-        made = f"{len(maps.dates)} dates fused by {maps.fusion}; {mapped.seconds:.1f} s"
+        made = f"{len(maps.dates)} dates fused by {FUSED_BY[maps.fusion]}; {mapped.seconds:.1f} s"
         made += f" ({mapped.mpx_per_s:.2f} Mpx/s)"
     else:
         made = "all maps are there already, made from the same"

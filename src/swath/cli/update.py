@@ -32,14 +32,18 @@ def command(
 ) -> None:
     """Add SCENE to MAPS: one pass of the U-Net, and the newest dates are fused again.
 
-    The class map's changes go to changes.tif. If it is killed, the same command goes on.
+    The class map's changes go to changes.tif; the page of MAPS, if it has one, shows the date. If it
+    is killed, the same command goes on.
     """
     from swath.mapping.options import MapOptions
     from swath.mapping.update import add_scene
+    from swath.viewer.publish import publish_scene
     from swath.workers import Workers
 
     options = MapOptions(device, workers=Workers(workers))
-    date, done = add_scene(maps, scene, site=site, run=run, bands=split_names(bands), options=options)
+    names = split_names(bands)
+    date, done = add_scene(maps, scene, site=site, run=run, bands=names, options=options)
+    publish_scene(done.maps, scene, run, names)
     changes = [change for change in done.maps.changes if done.new_files and change.date == date]
     result = report(done) | {
         "added": str(date) if done.new_files else None,

@@ -77,7 +77,7 @@ class Coding:
         if silent.any():
             unknown = burn_mask(cut.geometry[silent], grid)
             complete = ~unknown if complete is None else complete & ~unknown
-        return cut[~silent].reset_index(drop=True), complete
+        return _tagged(cut[~silent].reset_index(drop=True), legend), complete
 
     def _column(self, frame: geopandas.GeoDataFrame, path: Path) -> str:
         wanted = (self.column,) if self.column else self.crosswalk.columns if self.crosswalk else (CODE,)
@@ -108,3 +108,11 @@ class Coding:
         groups = [shapely.union_all(squares[owner == at]) for at in range(int(points.sum()))]
         areas[points] = groups
         return areas
+
+
+def _tagged(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataFrame:
+    """The features with the first tag of their class, so that who reads them again finds it."""
+    for key in legend.keys:
+        values = {c.id: c.tags[key][0] for c in legend.tagged if next(iter(c.tags)) == key}
+        frame[key] = [values.get(number) for number in frame["class_id"]]
+    return frame

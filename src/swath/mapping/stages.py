@@ -18,8 +18,10 @@ from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.sources import Series
 from swath.mapping.tilestore import TileStore, open_store
 from swath.mapping.workfolder import WorkFolder, matches, working
+from swath.maps.images import image_paths
 from swath.maps.item import write_item
 from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Threshold
+from swath.maps.project import desktop_files
 from swath.maps.rasters import (
     Raster,
     fused_layers,
@@ -183,8 +185,15 @@ def _is_there(plan: SitePlan, options: MapOptions) -> bool:
 def finish(place: WorkFolder, plan: SitePlan, predictor: Predictor, run: Path) -> None:
     """Write the item, and put the finished folder in its place."""
     edge = place.output(CLASSES_NAME).threshold
-    write_item(plan.at(place.folder), predictor.model.spec, run / WEIGHTS, plan.map_grid, edge)
-    place.commit(plan.manifest, plan.keys, (ITEM_NAME,))
+    maps = plan.at(place.folder)
+    write_item(maps, predictor.model.spec, run / WEIGHTS, plan.map_grid, edge)
+    mapped = {date: fact.source for date, fact in plan.manifest.dates.items()}
+    pictures = [path.name for path in image_paths(plan.maps, mapped).values()]
+    place.keep(pictures)
+    desktop = desktop_files(maps)
+    for name, content in desktop.items():
+        (place.folder / name).write_bytes(content)
+    place.commit(plan.manifest, plan.keys, (ITEM_NAME, *pictures, *desktop))
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def add_scene(
     (new,) = find_scenes([SceneSettings(path=str(scene), bands=names)], Path())
     maps = _choose_site(read_maps(folder), new, site)
     manifest = read_manifest(maps.folder)
-    home = _find_run(maps.folder, manifest, None if run is None else Path(run))
+    home = find_run(maps.folder, manifest, None if run is None else Path(run))
     then = manifest.settings
     predictor = Predictor(load_model(home), options.device, then.precision, then.orientations)
     if predictor.series is not None:
@@ -152,7 +152,7 @@ def _sound_grid(maps: SiteMaps) -> Grid:
     return manifest.grid
 
 
-def _find_run(home: Path, manifest: Manifest, given: Path | None) -> Path:
+def find_run(home: Path, manifest: Manifest, given: Path | None) -> Path:
     """The run that made the maps in `home`: where the user or else the manifest says."""
     run = given or Path(os.path.normpath(home.absolute() / manifest.run))
     try:

@@ -61,6 +61,11 @@ class WorkFolder:
         self._note(name, Output(key=key, sha256=digest, threshold=threshold))
         self.new_files.append(name)
 
+    def keep(self, names: Iterable[str]) -> None:
+        """Take over files of the final folder that are no outputs."""
+        for name in names:
+            _link(self.home / name, self.folder / name)
+
     def output(self, name: str) -> Output:
         """What is noted of a file that was reused or recorded."""
         return self._finished[name]

@@ -10,12 +10,11 @@ from swath.grid import Grid, Window
 from swath.maps.change import Change
 from swath.maps.rasters import CHANGES_NODATA, changes_raster, writing_rasters
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes
+from swath.maps.styles import EPOCH
 from swath.scenes.raster import read_raster
 
 STRIP_PX = 512
 """Rows of the class maps that are in memory at a time."""
-
-EPOCH = dt.date(1970, 1, 1)
 
 Classes = NDArray[np.uint8]
 

@@ -17,6 +17,7 @@ from swath.picture import card, thumbnail
 if TYPE_CHECKING:
     import geopandas as gpd
     import xarray as xr
+    from matplotlib.axes import Axes
 
 MOST_PICTURES = 12
 """Sites that a notebook shows pictures of."""
@@ -108,6 +109,26 @@ class Maps(Mapping[str, SiteMaps]):
     def roads(self) -> "gpd.GeoDataFrame":
         """The classes of lines of the one site as vectors."""
         return self.only.roads()
+
+    def plot(self, date: dt.date | str | None = None, axes: "Axes | None" = None) -> "Axes":
+        """Plot the probability of the first class of interest of the one site, in its coordinates.
+
+        Args:
+            date: Of which date; None: all dates fused.
+            axes: Of Matplotlib, to plot on; None: a figure of its own, `plot().figure`.
+
+        Raises:
+            DatasetError: Several sites, or none of that date.
+            MissingExtraError: Matplotlib is not installed.
+
+        Example:
+            >>> import swath
+            >>> swath.open_maps("maps").plot().get_title()
+            'town, all dates'
+        """
+        from swath.maps.plot import plot_pmap
+
+        return plot_pmap(self.only, date, axes)
 
     def landcover(self) -> "gpd.GeoDataFrame":
         """The classes of the one site as polygons that cover it."""

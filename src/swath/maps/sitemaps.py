@@ -35,7 +35,16 @@ PMAP_NODATA = 255
 
 ITEM_NAME = "item.json"
 
-Fusion = Literal["convlstm", "attention", "series", "mean"]
+Fusion = Literal["convlstm", "attention", "since", "series", "mean"]
+
+FUSED_BY: dict[Fusion, str] = {
+    "convlstm": "the ConvLSTM",
+    "attention": "attention over the dates",
+    "since": "the mean since the last change",
+    "series": "the network for series",
+    "mean": "the mean of the dates",
+}
+"""How a map was fused -> how that is told."""
 
 Masked = np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float32]]
 """Pixels with their mask beside them: True in its `mask` = no data, as NumPy has it."""
@@ -169,7 +178,7 @@ class SiteMaps(BaseModel):
         days = f"{self.dates[0]}..{self.dates[-1]}" if len(self.dates) > 1 else str(self.dates[0])
         names = ", ".join(self.legend.names)
         dates = f"{len(self.dates)} dates {days}"
-        return f"SiteMaps({self.site}: {dates} fused by {self.fusion}; {names})"
+        return f"SiteMaps({self.site}: {dates} fused by {FUSED_BY[self.fusion]}; {names})"
 
     __str__ = __repr__
 
@@ -178,7 +187,7 @@ class SiteMaps(BaseModel):
         facts = {
             "dates": ", ".join(map(str, self.dates)),
             "classes": ", ".join(self.legend.names),
-            "model": f"{self.model}, fused by {self.fusion}",
+            "model": f"{self.model}, fused by {FUSED_BY[self.fusion]}",
             "folder": str(self.folder),
             "data": self.attribution,
         }

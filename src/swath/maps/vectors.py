@@ -22,6 +22,7 @@ from swath.maps.landcover import write_landcover
 from swath.maps.linetable import Columns, Joined, Seams, trace_class
 from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import SiteMaps, read_grid
+from swath.maps.styles import write_layer_styles
 
 ROADS, NODES = "roads", "nodes"
 """The layers of the GeoPackage that make the network of all line classes."""
@@ -86,6 +87,7 @@ def _write_roads(maps: SiteMaps, threshold: float) -> None:
         with pq.ParquetFile(table) as source, dated(maps.dates[-1]):
             _write_layer(package, maps, grid, source, groups)
             _write_nodes(package, maps, grid, joined)
+            write_layer_styles(package, [ROADS], maps.legend, maps.dates[-1])
             counts = {ROADS: int(joined.kept.sum()), NODES: len(joined.nodes)}
         check_whole(package, counts, maps.gpkg_path)
 

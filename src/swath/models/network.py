@@ -62,7 +62,7 @@ class FusionNetwork(nn.Module, ABC):
     """Fuses the PMaps of dates: (B, T, lc, H, W) -> (B, lc, H, W) logits, at any T, H and W."""
 
     Sizes: ClassVar[type[NetworkSizes]]
-    kind: ClassVar[Literal["convlstm", "attention"]]
+    kind: ClassVar[Literal["convlstm", "attention", "since"]]
     """What the maps say that they were fused by."""
 
     def __init__(self, classes: int, sizes: NetworkSizes) -> None:

@@ -10,6 +10,7 @@ from swath.models.attention import DateAttention
 from swath.models.convlstm import ConvLSTM
 from swath.models.names import NAMES
 from swath.models.network import FusionNetwork, ImageNetwork, NetworkSizes, SeriesNetwork
+from swath.models.sincechange import SinceChange
 from swath.models.unet import UNet
 
 Sizes = dict[str, int]
@@ -44,6 +45,7 @@ Architecture = TwoStages | WholeSeries
 ARCHITECTURES: dict[str, Architecture] = {
     "unet-convlstm": TwoStages(UNet, ConvLSTM),
     "unet-attention": TwoStages(UNet, DateAttention),
+    "unet-since": TwoStages(UNet, SinceChange),
 }
 
 

@@ -13,7 +13,7 @@ from swath.dataset.site import read_image
 from swath.evaluation.truth import Truth
 from swath.grid import Grid, Window
 from swath.legend import IGNORE, Legend, LegendClass
-from swath.maps.sitemaps import SiteMaps, read_bytes, read_pmap
+from swath.maps.sitemaps import FUSED_BY, SiteMaps, read_bytes, read_pmap
 from swath.metrics.histogram import class_score, score_bins, selected, threshold
 from swath.metrics.scores import calibration_curve, precision_recall_curve
 from swath.scenes.raster import open_raster
@@ -33,14 +33,6 @@ IGNORE_RGB = (200, 200, 200)
 # Okabe and Ito's colours: told apart with any colour vision, and in grey.
 RIGHT_RGB, INVENTED_RGB, MISSED_RGB = (60, 60, 60), (230, 159, 0), (0, 114, 178)
 LINE_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-_FUSED_BY = {
-    "convlstm": "the ConvLSTM",
-    "attention": "attention over the dates",
-    "series": "the network for series",
-    "mean": "the mean of the dates",
-}
-"""How a map was fused -> what its figure says."""
-
 _INCHES = 4.5
 _DPI = 130
 
@@ -164,7 +156,7 @@ def _fused_truth_errors(
         figure,
         Path(f"{site}_fused.png"),
         "Fused PMap",
-        f"The score of {target.name} by {_FUSED_BY[maps.fusion]}; black 0, white 1.",
+        f"The score of {target.name} by {FUSED_BY[maps.fusion]}; black 0, white 1.",
     )
 
     truth = _ink(labels == target.id)

@@ -1,0 +1,227 @@
+"""Vectors on top of the page's maps: the map's own lines, and whatever files are shown beside them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import shapely
+from pandas.api.types import is_float_dtype, is_numeric_dtype
+from pydantic import JsonValue
+from pyogrio.errors import DataLayerError, DataSourceError
+from shapely.errors import GEOSException
+
+from swath.errors import InputError, reason_of
+from swath.files import check_file
+from swath.grid import Bounds, Grid, transform_bounds
+from swath.labels.features import OGR_SUFFIXES, PARQUET_SUFFIXES
+from swath.labels.vectorfile import check_vector_file
+from swath.maps.sitemaps import SiteMaps
+from swath.maps.styles import STYLES_TABLE, vector_layers
+
+Role = Literal["roads", "areas", "osm", "candidate", "missing", "both", "new", "gone", "other"]
+
+SUFFIXES = (*OGR_SUFFIXES, *PARQUET_SUFFIXES)
+"""Vector files that are shown; of files that differ by suffix only, the first of these."""
+
+_ROLES: tuple[tuple[str, Role], ...] = (
+    ("candidate", "candidate"),
+    ("map_only", "candidate"),
+    ("osm_only", "missing"),
+    ("both", "both"),
+    ("new", "new"),
+    ("vanished", "gone"),
+    ("gone", "gone"),
+    ("osm", "osm"),
+    ("openstreetmap", "osm"),
+)
+"""Part of a layer's name -> what it is; the first that fits."""
+
+_RANKS = ("rank", "confidence")
+"""Columns that say which feature to look at first."""
+
+MOST_RANKED = 2_000
+"""Features of a list to check that the page holds: the first ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A layer of a vector file, beside the maps of a site.
+
+    Attributes:
+        id: What the page calls it.
+        title: What a reader is told.
+        path: The file.
+        layer: In the file; None: its only one.
+        role: What it shows.
+        count: How many features the file has.
+        ranked: Whether its features are a list to check.
+        crs: Of the file.
+    """
+
+    id: str
+    title: str
+    path: Path
+    layer: str | None
+    role: Role
+    count: int
+    ranked: bool
+    crs: str
+
+    def fields(self) -> dict[str, JsonValue]:
+        """As the page's content has it, without its features."""
+        count = min(self.count, MOST_RANKED) if self.ranked else self.count
+        return {"id": self.id, "title": self.title, "role": self.role, "count": count, "ranked": self.ranked}
+
+    def read(self, grid: Grid, bounds: Bounds | None = None) -> gpd.GeoDataFrame:
+        """Its features in the CRS of a grid, those that cross `bounds` (of that CRS; None: the grid's).
+
+        The index is the number of a feature in its file. The first to look at stand first; of a list
+        to check there are no more than `MOST_RANKED`.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        box = transform_bounds(bounds or grid.bounds, grid.crs, self.crs)
+        frame = _read(self.path, self.layer, box).to_crs(grid.crs)
+        frame = frame[~(frame.geometry.is_empty | frame.geometry.isna())]
+        columns = [name for name in ("rank", "confidence", "p_mean", "probability") if name in frame]
+        if columns:
+            frame = frame.sort_values(columns[0], ascending=columns[0] == "rank", kind="stable")
+        return frame.head(MOST_RANKED) if self.ranked else frame
+
+
+def site_overlays(maps: SiteMaps, beside: Sequence[Path]) -> tuple[Overlay, ...]:
+    """The map's own vectors, then the layers of the files `beside` that reach into the site.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    grid = maps.grid
+    own = [_describe(path, layer, _title(layer), own=True) for path, layer in vector_layers(maps.folder)]
+    others = [overlay for path in beside for overlay in _overlays_of(path, grid)]
+    named: dict[str, Overlay] = {}
+    for overlay in (*own, *others):
+        if overlay is not None:
+            name = overlay.id if overlay.id not in named else f"{overlay.id}-{len(named)}"
+            named[name] = replace(overlay, id=name)
+    return tuple(named.values())
+
+
+def vector_files(path: Path) -> list[Path]:
+    """The vector files of a folder, one a stem; or the file itself.
+
+    Raises:
+        InputError: There are none.
+    """
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
+        return [path]
+    # What ends in .json may be anything, and is shown only where it is named itself.
+    shown = set(SUFFIXES) - {".json"}
+    files = [file for file in path.iterdir() if file.suffix.lower() in shown] if path.is_dir() else []
+    if not files:
+        raise InputError(f"{path}: no vector file ({', '.join(SUFFIXES)}), nor a folder with one")
+    order = {suffix: rank for rank, suffix in enumerate(SUFFIXES)}
+    files.sort(key=lambda file: (file.stem, order[file.suffix.lower()]))
+    return [file for at, file in enumerate(files) if at == 0 or files[at - 1].stem != file.stem]
+
+
+def open_vectors(path: Path) -> gpd.GeoDataFrame:
+    """All features of a vector file: of its only layer, or its first.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    layers = _layers_of(path)
+    return _read(path, layers[0] if layers else None, None)
+
+
+def geojson(frame: gpd.GeoDataFrame, step: float) -> dict[str, JsonValue]:
+    """Features as GeoJSON in their own CRS, numbered by the index; places rounded to `step`."""
+    frame = frame.copy()
+    digits = max(0, round(-np.log10(step)))
+    frame["geometry"] = shapely.transform(frame.geometry.array, lambda xy: np.round(xy, digits))
+    for name in frame.columns.difference(["geometry"]):
+        if is_float_dtype(frame[name]):
+            frame[name] = frame[name].astype(float).round(4)
+        elif not is_numeric_dtype(frame[name]):
+            frame[name] = frame[name].astype(str).where(frame[name].notna(), None)
+    collection: dict[str, JsonValue] = json.loads(frame.to_json(na="null", to_wgs84=False, drop_id=False))
+    collection.pop("crs", None)
+    return collection
+
+
+def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
+    overlays = []
+    for file in vector_files(path):
+        layers = _layers_of(file)
+        for layer in layers:
+            overlay = _describe(file, layer, _title(layer if layer and len(layers) > 1 else file.stem))
+            if overlay is not None and not overlay.read(grid).empty:
+                overlays.append(overlay)
+    return overlays
+
+
+def _title(name: str) -> str:
+    """A layer's name as people write it."""
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _layers_of(path: Path) -> list[str | None]:
+    """The layers of a vector file; None: the only one of a format without names."""
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return [None]
+    with _readable(path):
+        return [name for name, _ in pyogrio.list_layers(path.absolute()) if name != STYLES_TABLE]
+
+
+def _describe(path: Path, layer: str | None, title: str, *, own: bool = False) -> Overlay | None:
+    """What a layer of a file is; None where it has no places."""
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        frame = _read(path, None, None)
+        columns, count, crs = list(frame.columns), len(frame), frame.crs
+        kind = ""
+    else:
+        with _readable(path):
+            facts = pyogrio.read_info(path.absolute(), layer=layer, force_feature_count=True)
+        if facts["geometry_type"] is None:
+            return None
+        columns, count, crs = list(facts["fields"]), int(facts["features"]), facts["crs"]
+        kind = facts["geometry_type"]
+    if crs is None:
+        raise InputError(f"{path} has no coordinate system; give it one")
+    name = f"{path.stem} {layer or ''}".lower()
+    role: Role = (
+        ("areas" if "Polygon" in kind else "roads")
+        if own
+        else next((role for part, role in _ROLES if part in name), "other")
+    )
+    ranked = not own and any(column in columns for column in _RANKS)
+    key = path.stem if layer in (None, path.stem) else f"{path.stem}-{layer}"
+    return Overlay(key.replace(" ", "_"), title, path, layer, role, count, ranked, str(crs))
+
+
+def _read(path: Path, layer: str | None, box: Bounds | None) -> gpd.GeoDataFrame:
+    with _readable(path):
+        if path.suffix.lower() in PARQUET_SUFFIXES:
+            frame = gpd.read_parquet(path)
+            return frame if box is None else frame[frame.intersects(shapely.box(*box))]
+        return gpd.read_file(path.absolute(), layer=layer, bbox=box, fid_as_index=True)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """A block that reads a vector file; what GDAL or Arrow say becomes an InputError."""
+    check_file(path)
+    try:
+        if path.suffix.lower() in OGR_SUFFIXES:
+            check_vector_file(path)
+        yield
+    except (DataSourceError, DataLayerError, GEOSException, OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as vector features ({reason_of(error)})") from None

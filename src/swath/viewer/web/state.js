@@ -1,0 +1,116 @@
+"use strict";
+// What one looks at, as a value that a link can carry.
+
+const ALL = "all"; // all dates, fused
+const SHOWS = ["image", "probability", "classes", "composite", "changes"];
+const TITLES = { image: "Image", probability: "Probability", classes: "Classes", composite: "Days in colour", changes: "Changed classes" };
+
+class State {
+  constructor(content) {
+    this.content = content;
+    this.verdicts = new Map(); // key of a line -> { verdict, note }
+    this.split = 0.5;
+    this.opacity = 1;
+    this.compare = "";
+    this.chosen = null;
+    this.enter(content.sites[0].name);
+  }
+
+  /** Begin anew at a site, at what shows it best. */
+  enter(name) {
+    this.site = this.content.sites.find((site) => site.name === name) ?? this.content.sites[0];
+    const images = this.shows().includes("image");
+    this.show = images ? "image" : this.site.classes.filter((c) => c.foreground).length > 1 ? "classes" : "probability";
+    this.date = ALL;
+    this.target = this.site.classes.find((c) => c.foreground).name;
+    // The map's own lines first, where there is an image to see them on, and what there is to check.
+    const first = this.site.overlays.filter((overlay) => overlay.ranked || (overlay.role === "roads" && images));
+    this.on = new Set(first.map((overlay) => overlay.id));
+    this.compare = "";
+    this.chosen = null;
+    this.pick = null;
+  }
+
+  /** What the site has to show, in the order of its keys. */
+  shows() {
+    return SHOWS.filter((show) => this.layerOf(show, ALL));
+  }
+
+  /** The layer of the page's content for a show and a date. */
+  layerOf(show, date) {
+    const { layers } = this.site;
+    const newest = (prefix) => layers.filter((layer) => layer.id.startsWith(prefix)).at(-1);
+    if (show === "image") return layers.find((layer) => layer.id === `image_${date}`) ?? newest("image_");
+    if (show === "probability") return layers.find((layer) => layer.id === `pmap_${date}`) ?? layers.find((layer) => layer.id === "pmap");
+    return layers.find((layer) => layer.id === show);
+  }
+
+  imageUnder() {
+    return this.layerOf("image", this.date) ?? null;
+  }
+
+  /** Dates that the slider stops at, and then all of them. */
+  stops() {
+    return [...this.site.dates, ALL];
+  }
+
+  /** The compared show and date: `probability 2019-07-04`. */
+  comparePair() {
+    const [show, date] = this.compare.split(" ");
+    return [show, date ?? ALL];
+  }
+
+  titleOf(show, date) {
+    const title = show === "probability" ? `Probability of ${plain(this.target)}` : TITLES[show];
+    if (show === "image") return `${title}, ${this.layerOf("image", date).date}`;
+    return show === "probability" ? `${title}, ${date === ALL ? "all dates" : date}` : title;
+  }
+
+  /** As the part of a link after its #. */
+  link(view) {
+    const words = new URLSearchParams({ site: this.site.name, show: this.show, date: this.date, on: [...this.on].join(" ") });
+    if (this.compare) {
+      words.set("compare", this.compare);
+      words.set("split", this.split.toFixed(2));
+    }
+    if (this.opacity < 1) words.set("opacity", this.opacity);
+    if (this.target !== this.site.classes.find((c) => c.foreground).name) words.set("class", this.target);
+    if (this.pick) words.set("pick", this.pick.map((value) => value.toFixed(1)).join(","));
+    const center = view?.getCenter();
+    if (center) words.set("at", [...center.map((value) => value.toFixed(1)), view.getResolution().toFixed(2)].join(","));
+    return words.toString();
+  }
+
+  /** Take over a link; give where it looks: { center, resolution }, or null. */
+  follow(hash) {
+    const words = new URLSearchParams(hash);
+    this.enter(words.get("site"));
+    if (this.shows().includes(words.get("show"))) this.show = words.get("show");
+    if (this.stops().includes(words.get("date"))) this.date = words.get("date");
+    const known = new Set(this.site.overlays.map((overlay) => overlay.id));
+    if (words.has("on")) this.on = new Set(words.get("on").split(" ").filter((id) => known.has(id)));
+    const [show, date] = (words.get("compare") ?? "").split(" ");
+    if (this.shows().includes(show)) this.compare = this.stops().includes(date) ? `${show} ${date}` : show;
+    this.split = within(words.get("split"), 0, 1, 0.5);
+    this.opacity = within(words.get("opacity"), 0, 1, 1);
+    if (this.site.classes.some((c) => c.foreground && c.name === words.get("class"))) this.target = words.get("class");
+    this.pick = numbers(words.get("pick"), 2);
+    const at = numbers(words.get("at"), 3);
+    return at && at[2] > 0 ? { center: at.slice(0, 2), resolution: at[2] } : null;
+  }
+}
+
+/** A name as people write it. */
+function plain(name) {
+  return name.replaceAll("_", " ");
+}
+
+function within(text, low, high, otherwise) {
+  const number = text === null ? NaN : Number(text);
+  return Number.isFinite(number) ? Math.max(low, Math.min(high, number)) : otherwise;
+}
+
+function numbers(text, count) {
+  const values = (text ?? "").split(",").map(Number);
+  return text && values.length === count && values.every(Number.isFinite) ? values : null;
+}

@@ -1,0 +1,158 @@
+"""What the page is made of: numbers of rasters, features, scores, scripts."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from rasterio.io import MemoryFile
+
+import swath.viewer
+from swath.errors import InputError
+from swath.maps.sitemaps import SiteMaps, read_bytes
+from swath.picture import ramp_color
+from swath.viewer.layer import TILE_PX, Layer, read_layers
+from swath.viewer.overlay import geojson, site_overlays, vector_files
+from swath.viewer.pictures import embed, plan_factors, plan_levels
+from swath.viewer.scores import read_scores
+from swath.viewer.show import blocks, picture
+
+WEB = Path(swath.viewer.__file__).parent / "web"
+
+
+def test_the_vendored_scripts_are_those_that_were_built() -> None:
+    for line in (WEB / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((WEB / name).read_bytes()).hexdigest() == digest
+    licences = (WEB / "vendor-licences.txt").read_text()
+    assert all(name in licences for name in ("ol 10.", "uplot 1.", "geotiff 3.", "proj4 2."))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_embedded_tiles_hold_the_files_numbers(town: SiteMaps) -> None:
+    for layer in read_layers(town):
+        fields = embed(layer, 1)
+        level = fields["levels"][0]  # type: ignore[index, call-overload]
+        with rasterio.open(layer.path) as source:
+            expected = source.read(list(layer.bands))
+        across = -(-level["width"] // TILE_PX)
+        for at in (0, across + 1):
+            row, col = at // across * TILE_PX, at % across * TILE_PX
+            tiles = []
+            for plane in level["planes"]:
+                with MemoryFile(base64.b64decode(plane[at])) as memory, memory.open() as tile:
+                    tiles.append(tile.read())
+            found = np.concatenate(tiles)
+            np.testing.assert_array_equal(found, expected[:, row : row + TILE_PX, col : col + TILE_PX])
+
+
+def test_a_whole_scene_becomes_a_pyramid(town: SiteMaps) -> None:
+    (fused,) = [layer for layer in read_layers(town) if layer.id == "pmap"]
+    scene = Layer(**{name: getattr(fused, name) for name in Layer.__slots__} | {"sizes": ((10980, 10980),)})
+    factors = plan_factors([scene, fused], 10_000_000)
+    assert factors == [4, 1]  # 2745 px: 7 of 10 MB
+    assert [(level.width, level.height) for level in plan_levels(scene, 4)] == [
+        (2745, 2745),
+        (1373, 1373),
+        (687, 687),
+    ]
+
+
+def test_overlays_tell_what_they_are(town: SiteMaps, beside: Path) -> None:
+    own, candidates, osm = site_overlays(town, vector_files(beside))
+    assert (own.role, own.ranked) == ("roads", False)
+    assert (candidates.role, candidates.ranked, candidates.count) == ("candidate", True, 3)
+    assert (osm.role, osm.ranked) == ("osm", False)
+    assert candidates.read(town.grid)["rank"].tolist() == [1, 2, 3]
+    assert len(own.read(town.grid)) == len(town.roads())
+
+
+def test_a_file_that_is_called_as_the_maps_own_is_another(
+    town: SiteMaps, beside: Path, tmp_path: Path
+) -> None:
+    gpd.read_file(beside / "osm.geojson").to_file(tmp_path / "roads.gpkg", layer="roads")
+    own, other = site_overlays(town, [tmp_path / "roads.gpkg"])
+    assert (own.role, other.role) == ("roads", "other")
+    assert own.id != other.id
+
+
+def test_features_far_away_are_no_overlay(town: SiteMaps, tmp_path: Path) -> None:
+    far = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(100, -40)], crs=4326)
+    far.to_file(tmp_path / "far.geojson")
+    assert len(site_overlays(town, vector_files(tmp_path))) == 1
+    with pytest.raises(InputError, match="no vector file"):
+        vector_files(tmp_path / "nothing")
+
+
+def test_geojson_has_plain_values() -> None:
+    frame = gpd.GeoDataFrame(
+        {"share": np.float32([0.25]), "day": [np.datetime64("2019-03-11")], "none": [None], "n": [3]},
+        geometry=[shapely.LineString([(1.23456, 2.34567), (3, 4)])],
+        index=[7],
+    )
+    collection = json.loads(json.dumps(geojson(frame, 0.1), allow_nan=False))
+    (feature,) = collection["features"]
+    assert feature["id"] == "7"
+    assert feature["geometry"]["coordinates"] == [[1.2, 2.3], [3.0, 4.0]]
+    assert feature["properties"] == {"share": 0.25, "day": "2019-03-11", "none": None, "n": 3}
+
+
+def test_scores_put_test_first_and_the_fused_map_above_the_controls(tmp_path: Path) -> None:
+    def row(model: str, split: str, site: str, rule: str, iou: float | None) -> dict[str, object]:
+        return {"model": model, "split": split, "site": site, "class": "road", "threshold_rule": rule,
+                "iou": iou, "line_f1": {"1": 0.5, "2": 0.7}}  # fmt: skip
+
+    rows = [
+        row(model, split, site, rule, iou)
+        for split in ("train", "test")
+        for site in ("town", "all")
+        for model, rule, iou in (
+            ("mean", "scene", 0.3),
+            ("fused", "scene", 0.4),
+            ("fused", "half", 0.1),
+            ("vote", "none", None),
+            ("2019-03-11", "half", 0.2),
+        )
+    ]
+    (tmp_path / "report.json").write_text(json.dumps({"rows": rows, "names": {"road": {"fused": "Fused"}}}))
+    test, train = read_scores(tmp_path)
+    assert (test.title, train.title) == ("road, test", "road, train")
+    assert test.columns == ("", "line F1", "IoU")
+    assert test.rows == (
+        ("Fused", "0.500", "0.400"),
+        ("mean", "0.500", "0.300"),
+        ("vote", "0.500", "–"),
+    )
+    (tmp_path / "report.json").write_text("[1]")
+    with pytest.raises(InputError, match="no report"):
+        read_scores(tmp_path)
+
+
+def test_a_picture_has_the_ramps_colours(town: SiteMaps) -> None:
+    from swath.maps.styles import RAMP
+
+    shown = picture(town.fused_path, 10_000)
+    with rasterio.open(town.fused_path) as source:
+        codes = source.read(source.descriptions.index("road") + 1)
+    assert shown[:3, 100, 300].tolist() == list(ramp_color(RAMP, codes[100, 300] / 254))
+    classes = picture(town.classes_path, 10_000)
+    road = town.legend.foreground[0]
+    found = (classes[:3] == np.array(road.rgb)[:, None, None]).all(axis=0)
+    np.testing.assert_array_equal(found, read_bytes(town.classes_path)[0] == road.id)
+    lines = picture(town.gpkg_path, 200)
+    assert max(lines.shape[1:]) == 200
+    assert 0 < (lines[3] > 0).mean() < 1
+
+
+def test_blocks_are_two_pixels_a_character() -> None:
+    red_over_blue = np.array([[[255], [0]], [[0], [0]], [[0], [255]], [[255], [255]]], np.uint8)
+    first, newline = blocks(red_over_blue)
+    assert first.text == "▀"
+    assert first.style is not None
+    assert (first.style.color.name, first.style.bgcolor.name) == ("#ff0000", "#0000ff")  # type: ignore[union-attr]
+    assert newline.text == "\n"
