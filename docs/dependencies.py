@@ -71,6 +71,9 @@ def licence(package: Distribution) -> str:
     metadata = package.metadata
     declared = metadata.get("License-Expression") or (metadata.get("License") or "").partition("\n")[0]
     classifiers = [text for text in metadata.get_all("Classifier") or () if text.startswith("License")]
+    if not (declared or classifiers):
+        own = [file for file in package.files or () if ".dist-info/licenses/" in str(file)]
+        declared = " ".join(file.read_text().partition("\n")[0] for file in own)
     text = " ".join((declared, *classifiers))
     families = [name for name, pattern in FAMILIES.items() if re.search(pattern, text, re.IGNORECASE)]
     return "" if REFUSED.search(text) else ", ".join(families)

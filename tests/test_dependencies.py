@@ -17,7 +17,8 @@ TALKERS = re.compile(
 SERVERS = {
     "swath.retrieval": "swath fetch",
     "swath.labels.overpass": "an Overpass server that a sites file names",
-    "swath.lab.faults.catalogue": "a server on this machine",
+    "swath.viewer.server": "it answers on this machine",
+    "swath.lab.faults.catalogue": "so does this",
 }
 
 
