@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from swath.cli import run as swath
+from swath.cli.lab.faults import commands
 from swath.lab.faults.fault import Fault
 from swath.lab.faults.loss import loss_at_once, loss_in_the_end, loss_midway
 from swath.lab.faults.outcome import Outcome, tally
@@ -25,7 +26,7 @@ def place(tmp_path: Path) -> Path:
 
 def test_few_rounds_lose_nothing() -> None:
     """A disk can be filled only where one may be mounted."""
-    found = measure_faults(swath, 10, seed=3, names=("fetch", "build"))
+    found = measure_faults(commands, 10, seed=3, names=("fetch", "build"))
     assert found.losses == ()
     assert len(found.outcomes) == 10
     assert {row.command for row in found.tallies} == {"fetch", "build"}

@@ -9,6 +9,7 @@ from swath.cli.output import emit
 
 if TYPE_CHECKING:
     from swath.lab.faults.outcome import FaultRounds
+    from swath.lab.faults.place import Command
 
 
 def command(
@@ -26,13 +27,77 @@ def command(
     have the same bytes as if nothing had happened, and its inputs must be as they were. A disk is
     filled where this user may mount one.
     """
-    from swath.cli import run
     from swath.lab.faults.rounds import measure_faults
 
-    found = measure_faults(run, rounds, seed, only or ())
+    found = measure_faults(commands, rounds, seed, only or ())
     emit(found.as_json(), as_json, _lines(found))
     if found.losses:
         raise typer.Exit(1)
+
+
+def commands(scenes: list[str]) -> "tuple[Command, ...]":
+    """What is disturbed, each after those whose results it needs; three scenes of one town."""
+    from swath.lab.faults.fault import Fault
+    from swath.lab.faults.place import ALWAYS, Command
+
+    first, second, third = scenes
+    shared = (*ALWAYS, Fault.WORKER)
+    two, anew = ("--workers", "2"), ("--overwrite",)
+    tiles = ("--tile", "32", "--device", "cpu", "--precision", "fp32", "--name", "town")
+    return (
+        Command(
+            "fetch",
+            ("fetch", "fetch.yaml", "--out", "fetched"),
+            "fetched",
+            ("fetch.yaml",),
+            (*ALWAYS, Fault.SERVER),
+        ),
+        Command(
+            "build",
+            ("build", "world/sites.yaml", "--out", "data"),
+            "data",
+            ("world",),
+            shared,
+            workers=two,
+            other=("--bands", "B04,B03,B02"),
+            replace=anew,
+        ),
+        Command(
+            "train",
+            ("train", "data", "--out", "run", "--preset", "demo", "--settings", "train.yaml"),
+            "run",
+            ("data", "train.yaml"),
+            shared,
+            again=("--resume",),
+            workers=("--workers", "1"),
+            other=("--seed", "1"),
+            replace=anew,
+        ),
+        Command(
+            "map",
+            ("map", "run", first, second, "--out", "maps", *tiles),
+            "maps",
+            ("world", "run"),
+            shared,
+            workers=two,
+            other=("--threshold", "0.3"),
+            replace=anew,
+        ),
+        Command(
+            "update",
+            ("update", "maps", third, "--device", "cpu"),
+            "maps",
+            ("world", "run", "maps"),
+            shared,
+            workers=two,
+        ),
+        Command(
+            "conflate",
+            ("conflate", "maps", "world/town/roads.geojson", "--out", "conflated"),
+            "conflated",
+            ("world", "run", "maps"),
+        ),
+    )  # fmt: skip
 
 
 def _lines(found: "FaultRounds") -> list[str]:

@@ -21,7 +21,7 @@ def disk(folder: Path, *, own: bool) -> Iterator[None]:
         yield
     finally:
         if own:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+            subprocess.run(["umount", "-l", str(folder)], check=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -4,22 +4,19 @@ import multiprocessing
 import os
 import random
 import resource
+import runpy
 import signal
 import sys
-import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-Run = Callable[[list[str]], int]
-"""The command line: arguments -> exit code. A function of a module."""
-
 LONGEST_S = 600.0
 """A command that takes longer hangs."""
 
 _PRELOADED = (
+    "swath.cli",
     "swath.dataset.build",
     "swath.mapping.update",
     "swath.training.train",
@@ -46,7 +43,6 @@ class Child:
     not the start.
 
     Args:
-        run: The command line.
         folder: Where it runs.
         arguments: What stands after `swath`.
         file_bytes: Most bytes of a file that it may write.
@@ -55,7 +51,6 @@ class Child:
 
     def __init__(
         self,
-        run: Run,
         folder: Path,
         arguments: list[str],
         file_bytes: int | None = None,
@@ -63,8 +58,8 @@ class Child:
     ) -> None:
         self._said = folder.with_name(f"{folder.name}.said")
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([run.__module__, *_PRELOADED])
-        given = (run, folder, self._said, arguments, file_bytes, memory_mb)
+        context.set_forkserver_preload([*_PRELOADED])
+        given = (folder, self._said, arguments, file_bytes, memory_mb)
         self._process: BaseProcess = context.Process(target=_go, args=given)
         self._process.start()
 
@@ -114,7 +109,6 @@ def _workers(pid: int) -> list[int]:
 
 
 def _go(
-    run: Run,
     folder: Path,
     said: Path,
     arguments: list[str],
@@ -133,9 +127,5 @@ def _go(
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * os.sysconf("SC_PAGE_SIZE") + (memory_mb << 20)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    try:
-        code = run(arguments)
-    except Exception:
-        traceback.print_exc()
-        code = 1
-    sys.exit(code)
+    sys.argv[1:] = arguments
+    runpy.run_module("swath", run_name="__main__", alter_sys=True)

@@ -30,7 +30,7 @@ def loss_midway(command: Command, folder: Path, known: Undisturbed, *, replacing
     """
     out = folder / command.out
     if command.name == "train" and not replacing:
-        return ""  # a training's state: whether that is good, --resume shows
+        return ""  # a training's state: whether that is good, going on with it shows
     there = digests(out)
     for name, digest in _compared(there, known).items():
         if digest not in (known.files.get(name), known.old.get(name)):

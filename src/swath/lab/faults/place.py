@@ -3,23 +3,22 @@
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from swath.errors import InputError
+from swath.errors import InputError, SettingsError
 from swath.files import sha256, write_text
 from swath.lab.faults.catalogue import COLLECTION, Catalogue, serving
 from swath.lab.faults.disk import PAGE
-from swath.lab.faults.fault import Child, Fault, Run
+from swath.lab.faults.fault import Child, Fault
 from swath.simulate.world import write_world
 
-_FILES = (Fault.KILL, Fault.TERM, Fault.FULL, Fault.LIMIT, Fault.MEMORY)
-NAMES = ("fetch", "build", "train", "map", "update", "conflate")
-"""Of the commands that can be disturbed."""
+ALWAYS = (Fault.KILL, Fault.TERM, Fault.FULL, Fault.LIMIT, Fault.MEMORY)
+"""What can happen to every command."""
 
 _SIZE_PX = 64
 _WEST, _SOUTH = 0.15, 0.85
@@ -38,61 +37,24 @@ class Command:
         faults: What can happen to it.
         again: Further arguments when it is run again.
         workers: Further arguments with which others do its work.
-        other: Further or other arguments that make something else, which is there already and is to
-            be replaced in half of the rounds; none: nothing can be replaced.
+        other: Further arguments that make something else, which is there already in half of the
+            rounds; none: nothing is to be replaced.
+        replace: Further arguments with which it is.
     """
 
     name: str
     arguments: tuple[str, ...]
     out: str
     reads: tuple[str, ...]
-    faults: tuple[Fault, ...] = (*_FILES, Fault.WORKER)
+    faults: tuple[Fault, ...] = ALWAYS
     again: tuple[str, ...] = ()
-    workers: tuple[str, ...] = ("--workers", "2")
+    workers: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
 
 
-def commands(scenes: list[str]) -> tuple[Command, ...]:
-    """What is disturbed, each after those whose results it needs; three scenes of one town."""
-    first, second, third = scenes
-    tiles = ("--tile", "32", "--device", "cpu", "--precision", "fp32", "--name", "town")
-    return (
-        Command(
-            "fetch",
-            ("fetch", "fetch.yaml", "--out", "fetched"),
-            "fetched",
-            ("fetch.yaml",),
-            (*_FILES, Fault.SERVER),
-            workers=(),
-        ),
-        Command(
-            "build",
-            ("build", "world/sites.yaml", "--out", "data"),
-            "data",
-            ("world",),
-            other=("--bands", "B04,B03,B02"),
-        ),
-        Command(
-            "train",
-            ("train", "data", "--out", "run", "--preset", "demo", "--settings", "train.yaml"),
-            "run",
-            ("data", "train.yaml"),
-            again=("--resume",),
-            workers=("--workers", "1"),
-            other=("--seed", "1"),
-        ),
-        Command("map", ("map", "run", first, second, "--out", "maps", *tiles), "maps", ("world", "run"),
-                other=("--threshold", "0.3")),
-        Command("update", ("update", "maps", third, "--device", "cpu"), "maps", ("world", "run", "maps")),
-        Command(
-            "conflate",
-            ("conflate", "maps", "world/town/roads.geojson", "--out", "conflated"),
-            "conflated",
-            ("world", "run", "maps"),
-            _FILES,
-            workers=(),
-        ),
-    )  # fmt: skip
+Plan = Callable[[list[str]], tuple[Command, ...]]
+"""What is disturbed, each after those whose results it reads; given the paths of three scenes."""
 
 
 @dataclass(slots=True)
@@ -125,14 +87,12 @@ class Place:
 
     Attributes:
         folder: Holds what all commands read and, in `old`, what they replace.
-        run: The command line.
         catalogue: The server that is fetched from.
         commands: In order.
         undisturbed: By name of the command.
     """
 
     folder: Path
-    run: Run
     catalogue: Catalogue
     commands: tuple[Command, ...]
     undisturbed: dict[str, Undisturbed]
@@ -148,16 +108,17 @@ class Place:
 
 
 @contextmanager
-def make_place(folder: Path, run: Run, seed: int, names: Sequence[str] = ()) -> Iterator[Place]:
+def make_place(folder: Path, plan: Plan, seed: int, names: Sequence[str] = ()) -> Iterator[Place]:
     """Make a world, and run commands in it undisturbed: once alone, once with workers.
 
     Args:
         folder: An empty folder.
-        run: The command line.
+        plan: The commands.
         seed: Of the world.
         names: Commands that are to be disturbed; none: all.
 
     Raises:
+        SettingsError: A name of no command.
         InputError: An undisturbed command fails.
     """
     base = folder / "base"
@@ -168,8 +129,11 @@ def make_place(folder: Path, run: Run, seed: int, names: Sequence[str] = ()) -> 
     write_text(base / "train.yaml", yaml.safe_dump({"width": 4, "hidden": 4, "fcn": stage, "rnn": stage}))
     with serving(folder / "served", scenes) as catalogue:
         write_text(base / "fetch.yaml", yaml.safe_dump(_fetch_file(catalogue, scenes)))
-        all_commands = commands([path.relative_to(base).as_posix() for path in scenes])
-        place = Place(base, run, catalogue, _needed(all_commands, names), {})
+        known = plan([path.relative_to(base).as_posix() for path in scenes])
+        all_names = [command.name for command in known]
+        if unknown := [name for name in names if name not in all_names]:
+            raise SettingsError(f"no command {unknown[0]!r} is disturbed; known are {', '.join(all_names)}")
+        place = Place(base, catalogue, _needed(known, names), {})
         for command in place.commands:
             place.undisturbed[command.name] = _measure(place, command, folder)
         yield place
@@ -224,7 +188,7 @@ def _undisturbed(place: Place, command: Command, folder: Path, more: tuple[str, 
     place.copy(command, folder / "try")
     place.catalogue.begin()
     began = time.monotonic()
-    child = Child(place.run, folder / "try", [*command.arguments, *more])
+    child = Child(folder / "try", [*command.arguments, *more])
     if (code := child.end()) != 0:
         raise InputError(f"swath {' '.join(command.arguments)}, undisturbed, ended with {code}: {child.said}")
     return time.monotonic() - began

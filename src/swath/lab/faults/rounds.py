@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swath.errors import SettingsError
 from swath.lab.faults.disk import can_mount, disk, empty, leave_pages
-from swath.lab.faults.fault import Child, Fault, Run
+from swath.lab.faults.fault import Child, Fault
 from swath.lab.faults.loss import inputs_of, is_done, last_line, loss_at_once, loss_in_the_end, loss_midway
 from swath.lab.faults.outcome import FaultRounds, Outcome, tally
-from swath.lab.faults.place import NAMES, Command, Place, make_place
+from swath.lab.faults.place import Command, Place, Plan, make_place
 from swath.progress import track
 
 _MOST_MEMORY_MB = 512
 _LEAST_FILE_BYTES = 512
 
 
-def measure_faults(run: Run, rounds: int, seed: int, names: Sequence[str] = ()) -> FaultRounds:
+def measure_faults(plan: Plan, rounds: int, seed: int, names: Sequence[str] = ()) -> FaultRounds:
     """Disturb commands in a small simulated world, run them again, and compare what they leave.
 
     Args:
-        run: The command line: arguments -> exit code; a function of a module.
+        plan: The commands.
         rounds: How many; commands and faults take turns.
         seed: Of the world, and of when and how each fault strikes.
         names: Commands to disturb; none: all.
@@ -32,12 +31,10 @@ def measure_faults(run: Run, rounds: int, seed: int, names: Sequence[str] = ()) 
         SettingsError: A name that is none.
         InputError: A command fails undisturbed.
     """
-    if unknown := set(names) - set(NAMES):
-        raise SettingsError(f"no command {unknown.pop()!r} is disturbed; known are {', '.join(NAMES)}")
     with tempfile.TemporaryDirectory(prefix="swath-faults-") as name:
         folder = Path(name).resolve()
         untried = () if can_mount(folder) else (Fault.FULL,)
-        with make_place(folder, run, seed, names) as place:
+        with make_place(folder, plan, seed, names) as place:
             turns = [
                 (command, fault)
                 for command in place.commands
@@ -79,8 +76,8 @@ class Round:
             if self.fault == Fault.FULL:
                 empty(folder)
             if not is_done(command, folder, known):
-                more = ("--overwrite",) if replacing else command.again
-                again = Child(self.place.run, folder, [*command.arguments, *more])
+                more = command.replace if replacing else command.again
+                again = Child(folder, [*command.arguments, *more])
                 if (ended := again.end()) != 0:
                     lost = lost or f"run again, it ended with {ended}: {last_line(again.said)}"
             lost = lost or loss_in_the_end(command, folder, known, inputs)
@@ -105,9 +102,9 @@ class Round:
         self.place.catalogue.begin(draw.randrange(known.requests) if fault == Fault.SERVER else None)
         if fault == Fault.FULL:
             leave_pages(folder, draw.randint(1, 2 * known.pages))
-        arguments = [*self.command.arguments, *(("--overwrite",) if replacing else ())]
+        arguments = [*self.command.arguments, *(self.command.replace if replacing else ())]
         arguments += self.command.workers if shared else ()
-        child = Child(self.place.run, folder, arguments, file_bytes, memory_mb)
+        child = Child(folder, arguments, file_bytes, memory_mb)
         if killed:
             child.wait(moment_s)
             child.signal(signal.SIGKILL if fault == Fault.KILL else signal.SIGTERM)
