@@ -1,5 +1,6 @@
 """`swath lab faults`: what commands lose that are killed, starved, or left alone."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,67 +38,72 @@ def command(
 
 def commands(scenes: list[str]) -> "tuple[Command, ...]":
     """What is disturbed, each after those whose results it needs; three scenes of one town."""
+    return (*_making(), *_mapping(*scenes))
+
+
+def _making() -> "Iterator[Command]":
     from swath.lab.faults.fault import Fault
     from swath.lab.faults.place import ALWAYS, Command
 
-    first, second, third = scenes
-    shared = (*ALWAYS, Fault.WORKER)
-    two, anew = ("--workers", "2"), ("--overwrite",)
+    yield Command(
+        "fetch",
+        ("fetch", "fetch.yaml", "--out", "fetched"),
+        "fetched",
+        ("fetch.yaml",),
+        (*ALWAYS, Fault.SERVER),
+    )
+    yield Command(
+        "build",
+        ("build", "world/sites.yaml", "--out", "data"),
+        "data",
+        ("world",),
+        (*ALWAYS, Fault.WORKER),
+        workers=("--workers", "2"),
+        other=("--bands", "B04,B03,B02"),
+        replace=("--overwrite",),
+    )
+    yield Command(
+        "train",
+        ("train", "data", "--out", "run", "--preset", "demo", "--settings", "train.yaml"),
+        "run",
+        ("data", "train.yaml"),
+        (*ALWAYS, Fault.WORKER),
+        again=("--resume",),
+        workers=("--workers", "1"),
+        other=("--seed", "1"),
+        replace=("--overwrite",),
+    )
+
+
+def _mapping(first: str, second: str, third: str) -> "Iterator[Command]":
+    from swath.lab.faults.fault import Fault
+    from swath.lab.faults.place import ALWAYS, Command
+
     tiles = ("--tile", "32", "--device", "cpu", "--precision", "fp32", "--name", "town")
-    return (
-        Command(
-            "fetch",
-            ("fetch", "fetch.yaml", "--out", "fetched"),
-            "fetched",
-            ("fetch.yaml",),
-            (*ALWAYS, Fault.SERVER),
-        ),
-        Command(
-            "build",
-            ("build", "world/sites.yaml", "--out", "data"),
-            "data",
-            ("world",),
-            shared,
-            workers=two,
-            other=("--bands", "B04,B03,B02"),
-            replace=anew,
-        ),
-        Command(
-            "train",
-            ("train", "data", "--out", "run", "--preset", "demo", "--settings", "train.yaml"),
-            "run",
-            ("data", "train.yaml"),
-            shared,
-            again=("--resume",),
-            workers=("--workers", "1"),
-            other=("--seed", "1"),
-            replace=anew,
-        ),
-        Command(
-            "map",
-            ("map", "run", first, second, "--out", "maps", *tiles),
-            "maps",
-            ("world", "run"),
-            shared,
-            workers=two,
-            other=("--threshold", "0.3"),
-            replace=anew,
-        ),
-        Command(
-            "update",
-            ("update", "maps", third, "--device", "cpu"),
-            "maps",
-            ("world", "run", "maps"),
-            shared,
-            workers=two,
-        ),
-        Command(
-            "conflate",
-            ("conflate", "maps", "world/town/roads.geojson", "--out", "conflated"),
-            "conflated",
-            ("world", "run", "maps"),
-        ),
-    )  # fmt: skip
+    yield Command(
+        "map",
+        ("map", "run", first, second, "--out", "maps", *tiles),
+        "maps",
+        ("world", "run"),
+        (*ALWAYS, Fault.WORKER),
+        workers=("--workers", "2"),
+        other=("--threshold", "0.3"),
+        replace=("--overwrite",),
+    )
+    yield Command(
+        "update",
+        ("update", "maps", third, "--device", "cpu"),
+        "maps",
+        ("world", "run", "maps"),
+        (*ALWAYS, Fault.WORKER),
+        workers=("--workers", "2"),
+    )
+    yield Command(
+        "conflate",
+        ("conflate", "maps", "world/town/roads.geojson", "--out", "conflated"),
+        "conflated",
+        ("world", "run", "maps"),
+    )
 
 
 def _lines(found: "FaultRounds") -> list[str]:
