@@ -41,7 +41,9 @@ Scores = dict[str, float | None]
 _SCORES = TypeAdapter(Scores)
 
 
-def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> Scores:
+def fit_stage(
+    stage: Stage, patches: PatchModule, folder: Path, title: str, after_s: float | None = None
+) -> Scores:
     """Train one network, or take it up where an earlier run stopped.
 
     Args:
@@ -51,6 +53,7 @@ def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> S
         folder: Gets the weights (safetensors), the scores, the cost (seconds, number of weights),
             the logs (CSV and TensorBoard) and, meanwhile, a checkpoint after every epoch.
         title: How progress lines start.
+        after_s: Seconds that the run will take after this stage, if that is known.
 
     Returns:
         The last logged losses and scores; None for what is no finite number.
@@ -64,7 +67,7 @@ def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> S
         return _stored(stage.network, folder)
     folder.mkdir(parents=True, exist_ok=True)
     processes = patches.source.compute.processes
-    progress, checkpoint = Progress(title), folder / CHECKPOINT
+    progress, checkpoint = Progress(title, after_s), folder / CHECKPOINT
     # Not Trainer(deterministic=True): torchmetrics then counts bins through a dense mesh of 30 GB.
     with (
         _quiet(),
