@@ -91,7 +91,7 @@ _ADVICE: dict[Remedy | None, str] = {
 }
 """What to type where an argument mends an error."""
 
-_LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors"}
+_LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors", "shapely"}
 """Whose errors speak of files and of coordinate systems."""
 
 _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc")

@@ -235,6 +235,8 @@ def _load_weights(folder: Path, spec: ModelSpec) -> dict[str, Tensor]:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: not readable ({error})") from None
+    except ValidationError as error:
+        raise ModelError(f"{folder / SPEC}: sizes: {first_problem(error)}") from None
     if broken := next((name for name, value in weights.items() if not value.isfinite().all()), None):
         raise ModelError(f"{path}: {broken} has values that are no finite numbers; train the model again")
     return weights

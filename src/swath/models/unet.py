@@ -174,7 +174,7 @@ class UNet(ImageNetwork):
         """
 
         width: int = Field(default=32, ge=1)
-        decoder_convs: int = Field(default=1, ge=1)
+        decoder_convs: int = Field(default=1, ge=1, le=16)
 
     _default = Sizes()
 
