@@ -84,7 +84,7 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
 
 
 def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[gpd.GeoDataFrame]:
-    shown = [c.id for c in maps.legend.tagged]
+    shown = [c.id for c in maps.legend.tagged]  # no polygons of a mere background
     for row in range(0, grid.height, SHEET_PX):
         for col in range(0, grid.width, SHEET_PX):
             sheet = Window(row, col, SHEET_PX, SHEET_PX).intersect(grid.window)

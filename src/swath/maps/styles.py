@@ -60,7 +60,7 @@ def raster_style(path: Path, maps: SiteMaps) -> ET.Element:
     if name == "classes":
         renderer = _renderer(pipe, "paletted", band="1")
         palette = ET.SubElement(renderer, "colorPalette")
-        shown = {c.id for c in legend.foreground}
+        shown = {c.id for c in legend.tagged}
         for c in legend.classes:
             alpha = "255" if c.id in shown else "0"
             entry = {"value": str(c.id), "color": hex_color(c.rgb), "label": c.name, "alpha": alpha}
