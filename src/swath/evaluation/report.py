@@ -186,8 +186,8 @@ class Report(Written):
     @property
     def headline_model(self) -> Candidate:
         """The model's own map: the fused one, or the mean where it fuses so."""
-        fused = any(row.model == Candidate.FUSED for row in (*self.class_maps, *self.rows))
-        return Candidate.FUSED if fused else Candidate.MEAN
+        models = {row.model for row in self.class_maps} | {row.model for row in self.rows}
+        return Candidate.FUSED if Candidate.FUSED in models else Candidate.MEAN
 
     def class_map(self, model: CandidateOrDate, split: str, site: str = POOLED) -> ClassMap | None:
         """The row of a candidate; None where it was not scored."""

@@ -46,30 +46,8 @@ def render(
     filters = (number, signed, percent, interval, embed)
     environment.filters |= {function.__name__: function for function in filters}
     environment.tests["trained"] = trained
-    order = report.shown_splits
-    shared = {
-        "report": report,
-        "titles": SPLIT_TITLES,
-        "order": order,
-        "pooled": POOLED,
-        "sites": {site: sites[site] for split in order for site in report.splits[split]},
-        "gains": sorted(
-            distinct(report.gains if report.class_maps else report.paired),
-            key=lambda gain: order.index(gain.split),
-        ),
-        "figures": drawn,
-        "findings": findings(report),
-        "ground": headline_ground(report),
-        "verdict": verdict(report),
-        "map_page": map_page,
-        "line_rows": [
-            row
-            for split in order
-            for row in report.lines
-            # Of a single site the pooled row says the same.
-            if row.split == split and (row.site == POOLED or len(report.splits[split]) > 1)
-        ],
-    }
+    shared = {**_shared(report), "figures": drawn, "map_page": map_page}
+    shared["sites"] = {site: sites[site] for split in report.shown_splits for site in report.splits[split]}
     if report.class_maps:
         return environment.get_template("many-classes.html.j2").render(
             **shared,
@@ -83,20 +61,36 @@ def render(
     )
 
 
-def distinct(gains: Sequence[G]) -> list[G]:
-    """Pooled gains of each thing once: the mean is often the best control, too."""
-    return list(
-        {
-            (
-                gain.split,
-                gain.minus,
-                getattr(gain, "class_name", ""),
-                getattr(gain, "threshold_rule", ""),
-            ): gain
-            for gain in gains
-            if gain.site == POOLED
-        }.values()
-    )
+def _shared(report: Report) -> dict[str, object]:
+    """What both kinds of pages say of a report."""
+    order = report.shown_splits
+    return {
+        "report": report,
+        "titles": SPLIT_TITLES,
+        "order": order,
+        "pooled": POOLED,
+        "gains": distinct(report.gains, order) if report.class_maps else distinct(report.paired, order),
+        "findings": findings(report),
+        "ground": headline_ground(report),
+        "verdict": verdict(report),
+        "line_rows": [
+            row
+            for split in order
+            for row in report.lines
+            # Of a single site the pooled row says the same.
+            if row.split == split and (row.site == POOLED or len(report.splits[split]) > 1)
+        ],
+    }
+
+
+def distinct(gains: Sequence[G], splits: Sequence[str]) -> list[G]:
+    """Pooled gains of each thing once, in the order of the splits: the mean is often the best control, too."""
+    chosen: dict[tuple[str, ...], G] = {}
+    for gain in gains:
+        if gain.site == POOLED:
+            of = (gain.class_name, gain.threshold_rule) if isinstance(gain, Paired) else ()
+            chosen[gain.split, gain.minus, *of] = gain
+    return sorted(chosen.values(), key=lambda gain: splits.index(gain.split))
 
 
 def trained(model: CandidateOrDate) -> bool:
