@@ -84,12 +84,12 @@ def _shared(report: Report) -> dict[str, object]:
 
 
 def distinct(gains: Sequence[G], splits: Sequence[str]) -> list[G]:
-    """Pooled gains of each thing once, in the order of the splits: the mean is often the best control, too."""
+    """Pooled gains, each once, in the order of the splits: the mean is often the best control, too."""
     chosen: dict[tuple[str, ...], G] = {}
     for gain in gains:
         if gain.site == POOLED:
-            of = (gain.class_name, gain.threshold_rule) if isinstance(gain, Paired) else ()
-            chosen[gain.split, gain.minus, *of] = gain
+            key = (gain.split, str(gain.minus))
+            chosen[(*key, gain.class_name, gain.threshold_rule) if isinstance(gain, Paired) else key] = gain
     return sorted(chosen.values(), key=lambda gain: splits.index(gain.split))
 
 
