@@ -85,12 +85,13 @@ def _shared(report: Report) -> dict[str, object]:
 
 def distinct(gains: Sequence[G], splits: Sequence[str]) -> list[G]:
     """Pooled gains, each once, in the order of the splits: the mean is often the best control, too."""
-    chosen: dict[tuple[str, ...], G] = {}
-    for gain in gains:
-        if gain.site == POOLED:
-            key = (gain.split, str(gain.minus))
-            chosen[(*key, gain.class_name, gain.threshold_rule) if isinstance(gain, Paired) else key] = gain
+    chosen = {_subject(gain): gain for gain in gains if gain.site == POOLED}
     return sorted(chosen.values(), key=lambda gain: splits.index(gain.split))
+
+
+def _subject(gain: Paired | Gain) -> tuple[str, ...]:
+    of = (gain.class_name, gain.threshold_rule) if isinstance(gain, Paired) else ()
+    return (gain.split, str(gain.minus), *of)
 
 
 def trained(model: CandidateOrDate) -> bool:
