@@ -13,9 +13,9 @@ from swath.maps.mending import mend
 from swath.maps.ridges import LIGHT_PX, PixelSize, Scores, ridge_lines, smooth_scores
 from swath.tiles import Tile
 
-GAP, GROWN, SEED = 0.5, 2.0, 4.0
-"""Lines go on while the odds of the score are so many times those of the threshold; somewhere on what
-hangs together they must be as much as `SEED` times those, and where a gap is closed `GAP` times."""
+GAP, SEED = 0.5, 4.0
+"""Lines go on while the score is above the threshold; somewhere on what hangs together its odds must be
+`SEED` times those of the threshold, and where a gap is closed `GAP` times."""
 
 EDGE_M = 20.0
 """No line is traced so near the edge of the data."""
@@ -92,7 +92,7 @@ def trace_sheet(scores: SheetScores, sheet: Tile, whole: Window) -> TracedSheet:
     size = (LIGHT_PX, LIGHT_PX)
     light = smooth_scores(scores.score, scores.known, size)
     allowed = _off_the_edge(scores.known, sheet.read, whole, scores.pixel_m)
-    allowed &= light > scores.odds_above(GROWN)
+    allowed &= light > scores.threshold
     traced = ridge_lines(scores.score, scores.known, allowed, scores.pixel_m)
     part = sheet.kept
     seen = (slice(part.row, part.row_end + 1), slice(part.col, part.col_end + 1))
