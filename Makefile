@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format api wheel clean help
+.PHONY: demo test check format api lock audit wheel clean help
 
 help:
 	@echo "make demo    simulate a small world, train on it, map it, evaluate it (offline, minutes)"
@@ -13,6 +13,8 @@ help:
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  let ruff format and mend what it can"
 	@echo "make api     write docs/api.md from the docstrings"
+	@echo "make lock    write constraints.txt and docs/licences.md from what is installed"
+	@echo "make audit   look up known vulnerabilities of constraints.txt (asks the package index)"
 	@echo "make wheel   build dist/swath-*.whl"
 	@echo "make clean   remove the virtual environment and all caches"
 
@@ -40,6 +42,14 @@ format: $(STAMP)
 
 api: $(STAMP)
 	$(BIN)/python docs/api.py
+
+lock: $(STAMP)
+	$(BIN)/python docs/dependencies.py
+
+audit: $(STAMP)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip
 
 wheel: $(STAMP)
 	$(BIN)/python -m hatchling build -t wheel

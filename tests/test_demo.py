@@ -20,7 +20,7 @@ TINY = DemoPlan(
     splits={"sim_1": "train", "sim_2": "validation", "sim_3": "test"},
     size_px=96,
     dates=2,
-    settings=TrainSettings(width=4, hidden=4, fcn=STAGE, rnn=STAGE),
+    settings=TrainSettings(model="unet-attention", width=4, hidden=4, fcn=STAGE, rnn=STAGE),
 )
 
 
@@ -45,13 +45,13 @@ def test_every_step_left_what_the_commands_read(done: DemoResult) -> None:
 
 def test_table_has_the_papers_form_and_the_controls(done: DemoResult) -> None:
     models = [row["name"] for row in table(done)]
-    assert models[:2] == ["U-NET", "U-NET + ConvLSTM"]
+    assert models[:2] == ["U-NET, one date", "U-NET + attention"]
     assert len(models) >= 7  # mean, median, vote, max, shifted, all-background, all-road
     for row in table(done):
         for split in ("train", "validation", "test"):
             assert 0 <= row[split]["accuracy"] <= 1
             assert 0 <= row[split]["iou"] <= 1
-    for word in ("U-NET + ConvLSTM", "accuracy", "IoU", "Simulated"):
+    for word in ("U-NET + attention", "accuracy", "IoU", "Simulated"):
         assert word in table_text(done.report)
 
 

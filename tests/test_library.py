@@ -25,7 +25,7 @@ from swath.grid import Grid
 from swath.maps.maps import Maps
 
 FUNCTIONS = ("build", "evaluate", "fetch", "load_model", "map_scenes", "open_dataset", "open_maps")
-FUNCTIONS += ("changes", "conflate", "train", "update")
+FUNCTIONS += ("changes", "conflate", "export_onnx", "train", "update")
 VALUES = ("Dataset", "Grid", "Legend", "MapOptions", "Maps", "SiteMaps", "SwathError")
 VALUES += ("LabelSettings", "TrainedModel", "Workers")
 

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from swath.grid import Grid
     from swath.labels.source import LabelSettings
     from swath.legend import Legend
-    from swath.library import build, changes, conflate, evaluate, fetch, load_model, open_dataset, train
+    from swath.library import (
+        build,
+        changes,
+        conflate,
+        evaluate,
+        export_onnx,
+        fetch,
+        load_model,
+        open_dataset,
+        train,
+    )
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_scenes
     from swath.mapping.update import update
@@ -39,6 +49,7 @@ __all__ = [
     "changes",
     "conflate",
     "evaluate",
+    "export_onnx",
     "fetch",
     "load_model",
     "map_scenes",
@@ -61,6 +72,7 @@ _HOMES = {
             "changes",
             "conflate",
             "evaluate",
+            "export_onnx",
             "fetch",
             "load_model",
             "open_dataset",

@@ -23,6 +23,7 @@ class Remedy(StrEnum):
     RUN = "run"
     SITE = "site"
     BANDS = "bands"
+    BUILD = "build anew"
     WORKERS = "workers"
     LESS_MEMORY = "fewer workers or smaller tiles"
     REPLAN = "plan anew"

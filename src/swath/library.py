@@ -9,8 +9,9 @@ from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
 from swath.errors import optional_import
 from swath.labels.source import LabelSettings
-from swath.mapping.request import STARTER_NAME, find_model
+from swath.mapping.request import find_model
 from swath.maps.maps import Maps, open_maps
+from swath.models.starter import STARTER_NAME
 from swath.models.trained import TrainedModel
 from swath.sentinel2 import Encoding
 from swath.workers import HERE, Workers
@@ -341,3 +342,33 @@ def changes(
     chosen = [maps.only if site is None else maps[site] for maps in opened]
     with choose_sides(chosen[0], None if new is None else chosen[1], before, after) as sides:
         return write_changes_of(*sides, Path(out), min_dates=min_dates)
+
+
+def export_onnx(run: TrainedModel | Path | str, out: Path | str, *, overwrite: bool = False) -> Path:
+    """Write a run's networks as ONNX files, which need neither swath nor PyTorch.
+
+    Each file is held against PyTorch by ONNX Runtime first; one that differs by more than 1e-4 is
+    refused. See docs/export.md.
+
+    Args:
+        run: A model, or the folder that `train` wrote to; `starter`: the weights that come with swath.
+        out: Folder for unet.onnx, fusion.onnx, qgis.onnx, README.md (the card) and item.json (STAC).
+        overwrite: Whether an exported model there may be replaced.
+
+    Returns:
+        `out`.
+
+    Raises:
+        MissingExtraError: Without the extra `onnx`.
+        ModelError: The model maps whole series, or a file would not do what PyTorch does.
+        OutputExistsError: `out` exists and `overwrite` is False.
+
+    Example:
+        >>> import swath
+        >>> swath.export_onnx("run", "exported").name
+        'exported'
+    """
+    with optional_import("an export to ONNX", "onnx"):
+        from swath.export.export import export_onnx as write_export
+    write_export(find_model(run), Path(out), overwrite=overwrite)
+    return Path(out)

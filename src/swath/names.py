@@ -3,10 +3,11 @@
 import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, StringConstraints
 
-from swath.errors import InputError, printable
+from swath.errors import InputError, SettingsError, printable
 
 SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """Names that become folders."""
@@ -92,3 +93,28 @@ def check_own(*paths: Path) -> None:
     for path in paths:
         if path.is_symlink():
             raise InputError(f"{path} is a link to another place, which swath leaves alone; remove the link")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a server: http or https, and a host."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket that is not closed, a port that is no number
+        return False
+
+
+def check_no_secret(address: str, what: str) -> None:
+    """Check that an address that a file names holds nothing that may be secret.
+
+    Files are passed on, and addresses are printed: a user, a password or a query is refused, and
+    not repeated.
+
+    Raises:
+        SettingsError: It has one of them.
+    """
+    if "@" in address or "?" in address:
+        raise SettingsError(
+            f"{what}: an address with a user, a password or a query (?...), which may be secret and "
+            "would be passed on with the file; give it without, credentials come from elsewhere"
+        )

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     CONFLATION = "conflation"
     LABEL_CHECK = "check of labels"
     STAGE = "trained stage"
+    EXPORT = "exported model"
     DEMO = "demo"
 
 

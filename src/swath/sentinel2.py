@@ -104,6 +104,15 @@ def tci_from_reflectance(dn: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return np.where(dn == NODATA, 0, stretched).astype(np.uint8)
 
 
+def reflectance_from_tci(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Reflectance x 10000 of the numbers 1..255 of a True Colour Image: `tci_from_reflectance` undone.
+
+    Steps are 14; 255 gives 3558, whatever was brighter.
+    """
+    span = np.float32(TCI_REFLECTANCE * QUANTIFICATION)
+    return (values - np.float32(1)) / np.float32(254) * span
+
+
 def valid_mask(image: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Where an image (..., C, H, W) holds a measurement: (..., H, W) bool.
 

@@ -79,6 +79,22 @@ def class_fields(legend: Legend) -> list[JsonValue]:
     return [{"value": c.id, "name": c.name, "color_hint": c.color[1:].upper()} for c in legend.classes]
 
 
+def pmap_output(legend: Legend) -> dict[str, JsonValue]:
+    """A PMap as an entry of `mlm:output`; -1 stands for any size."""
+    return {
+        "name": "pmap",
+        "description": "Probability of each class",
+        "tasks": ["semantic-segmentation"],
+        "result": {
+            "shape": [-1, len(legend.classes), -1, -1],
+            "dim_order": ["batch", "class", "height", "width"],
+            "data_type": "float32",
+        },
+        "classification:classes": class_fields(legend),
+        "post_processing_function": None,
+    }
+
+
 def checksum_fields(sha256: str) -> dict[str, JsonValue]:
     """The checksum of a file, from its SHA-256 in hexadecimal digits."""
     return {"file:checksum": _SHA256 + sha256}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from reprlib import Repr
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -62,7 +62,7 @@ def parse_yaml(text: str, model: type[M], source: object) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise SettingsError(f"{source}: {first_problem(error, secret=secret)}") from None
+        raise SettingsError(f"{source}: {first_problem(error, model, secret=secret)}") from None
 
 
 def read_yaml(path: Path, model: type[M]) -> M:
@@ -140,17 +140,38 @@ def _check_keys(node: yaml.MappingNode) -> None:
         seen.add(name)
 
 
-def first_problem(error: ValidationError, *, secret: bool = False) -> str:
-    """The first problem as one line: where, what, and (unless it is secret) the value got."""
+def first_problem(
+    error: ValidationError, model: type[BaseModel] | None = None, *, secret: bool = False
+) -> str:
+    """The first problem as one line: where, what, and (unless it is secret) the value got.
+
+    Of an unknown key the keys that the `model` knows at that place are named.
+    """
     problem = error.errors(include_url=False)[0]
     where = printable(".".join(str(part)[:80] for part in problem["loc"])) or "the file"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {where!r}"
+        return f"unknown key {where!r}{_known(model, problem['loc'][:-1])}"
     message = printable(problem["msg"].removeprefix("Value error, "))
     got = _BRIEF.repr(problem["input"])
     shown = len(got) <= 80 and "..." not in got and problem["type"] != "missing" and not secret
     tail = f" (got {got})" if shown else ""
     return f"{where}: {message}{tail}"
+
+
+def _known(model: type[BaseModel] | None, place: tuple[int | str, ...]) -> str:
+    """The keys that a model knows at a place inside of it, as the end of a message."""
+    for part in place:
+        if model is not None and part in model.model_fields:
+            inner = _models(model.model_fields[str(part)].annotation)
+            model = inner[0] if len(inner) == 1 else None
+    return f"; known: {', '.join(model.model_fields)}" if model is not None else ""
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    """The models that an annotation speaks of, such as that of `tuple[Phase, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def read_model(path: Path, model: type[M]) -> M:

@@ -12,6 +12,7 @@ from support.limits import file_limit
 from support.saved_runs import save_run
 from swath.cli import run as swath
 from swath.dataset.site import Dataset
+from swath.errors import InputError
 
 Line = pytest.CaptureFixture[str]
 
@@ -163,3 +164,26 @@ def test_libraries_print_nothing_of_their_own(world: Path, tmp_path: Path) -> No
 def test_a_folder_that_cannot_be_made_is_one_line(world: Path, capsys: Line) -> None:
     for place in ("/dev/full", "/dev/full/data", "/proc/data"):
         assert place.split("/")[1] in refused(capsys, "build", world / "sites.yaml", "--out", place)
+
+
+def test_roads_without_a_length_are_one_line(tmp_path: Path, capsys: Line) -> None:
+    """Such lines come out of editors; GEOS makes an error of them."""
+    lines = tmp_path / "roads.geojson"
+    feature = (
+        '{"type":"Feature","properties":{"highway":"road"},"geometry":{"type":"LineString","coordinates":%s}}'
+    )
+    lines.write_text('{"type":"FeatureCollection","features":[%s]}' % (feature % "[[2,48],[2,48]]"))
+    assert "has a length" in refused(capsys, "simulate", lines, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_map_that_is_refused_leaves_no_folder(
+    world: Path, run_folder: Path, tmp_path: Path, capsys: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InputError("an image that is found wanting when its pixels are read")
+
+    monkeypatch.setattr("swath.mapping.sources.scene_levels", refuse)
+    scenes = sorted((world / "sim_test").glob("*.tif"))
+    refused(capsys, "map", run_folder, *scenes, "--tile", 64, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -71,6 +71,7 @@ def _run(arguments: list[str], folder: Path, out: Path, error: Path) -> int:
         os.dup2(target, number)
     sys.stdin.close()
     os.chdir(folder)
+    sys.addaudithook(_refuse_connections)
     code = 1
     with contextlib.suppress(BaseException):
         try:
@@ -83,6 +84,12 @@ def _run(arguments: list[str], folder: Path, out: Path, error: Path) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return code
+
+
+def _refuse_connections(event: str, given: tuple[object, ...]) -> None:
+    """No command of the corpus may talk to a server."""
+    if event == "socket.connect" and isinstance(given[1], tuple):
+        raise AssertionError(f"it talks to {given[1]}")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def test_a_legend_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_unknown_legend_names_the_shipped_ones() -> None:
-    shipped = "corine, landcover, roads, roads-by-class, water, worldcover"
+    shipped = "corine, landcover, roads, roads-by-class, surroundings, water, worldcover"
     with pytest.raises(SettingsError, match=f"no legend 'rails'; shipped legends are {shipped}"):
         read_legend("rails")
 

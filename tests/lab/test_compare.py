@@ -25,9 +25,9 @@ from swath.lab.comparison import cost
 from swath.lab.comparison.board import Board
 from swath.lab.comparison.board_write import board_text
 from swath.lab.comparison.comparisonfile import check_apart, read_comparison
-from swath.lab.comparison.rates import StageRates
 from swath.lab.comparison.result import SCORES, read_result
 from swath.lab.comparison.tally import Tally, make_board, nested_resample, paired, spread
+from swath.training.budget import StageRates
 
 STAGE = {
     "phases": [{"learning_rate": 0.003, "epochs": 1}],

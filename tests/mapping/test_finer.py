@@ -128,7 +128,7 @@ def test_the_labels_are_checked_in_image_pixels(dataset, finer_dataset):
 
 
 def test_a_run_on_other_labels_cannot_begin_with_these_weights(dataset, run_folder):
-    with pytest.raises(SettingsError, match=r"maps 2 pixels to the side .* have 1; build .* finer: 2"):
+    with pytest.raises(SettingsError, match=r"has .* `finer: 1`, that run .* `finer: 2`; build"):
         TrainPlan(dataset, TINY, start=Start(load_model(run_folder))).check()
 
 

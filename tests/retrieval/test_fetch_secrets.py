@@ -140,3 +140,27 @@ def test_signed_addresses_are_not_kept_and_had_anew(
         private.api.requests.clear()
         assert fetch(sites, out) == 0
         assert not private.api.requests
+
+
+@pytest.mark.parametrize("secret", ["user:secret@127.0.0.1:1/v1", "127.0.0.1:1/v1?key=secret", "secret@[::"])
+def test_secrets_in_addresses_are_refused_and_not_repeated(
+    secret: str, world: World, tmp_path: Path, capfd: Any
+) -> None:
+    """A sites file is passed on; and what it names is printed."""
+    assert fetch(world.sites(api=f"http://{secret}"), tmp_path / "out") == 2
+    sites = world.sites()
+    text = sites.read_text().replace("roads.geojson", f"{{overpass: 'http://{secret}', date: 2022-01-01}}")
+    sites.write_text(text)
+    assert fetch(sites, tmp_path / "out") == 2
+    shown = capfd.readouterr()
+    assert "fetch.api: an address with" in shown.err
+    assert "overpass: an address with" in shown.err
+    assert "secret@" not in shown.out + shown.err
+    assert "=secret" not in shown.out + shown.err
+    assert not any(b"secret" in data for data in tree(tmp_path / "out").values())
+
+
+@pytest.mark.parametrize("api", ["http://[::", "http://host:port/", "http://", "ftp://host/"])
+def test_what_is_no_address_is_one_line(api: str, world: World, tmp_path: Path, capsys: Any) -> None:
+    assert fetch(world.sites(api=api), tmp_path / "out") == 2
+    assert "neither a URL nor one of" in error_line(capsys)

@@ -15,7 +15,7 @@ from swath.grid import Grid, Window
 from swath.scenes.raster import plan_source_window, read_raster, warp_band, write_raster
 from swath.scenes.scene import SceneSettings, band_name, date_in_name, read_scene
 from swath.scenes.warp import read_on_grid
-from swath.sentinel2 import ImageSettings, tci_from_reflectance, valid_mask
+from swath.sentinel2 import ImageSettings, reflectance_from_tci, tci_from_reflectance, valid_mask
 from swath.sites.series import find_scenes, plan_grid
 
 UTM = "EPSG:32630"
@@ -107,6 +107,15 @@ def test_bands_from_descriptions_setting_or_colours(tmp_path: Path, write_scene:
     assert read_scene(coloured).bands == RGB
 
 
+def test_a_true_colour_image_that_says_nothing_of_its_bands(tmp_path: Path, write_scene: WriteScene) -> None:
+    image = pattern(GRID, dtype="uint8")
+    plain = write_scene(tmp_path / "2020-01-01.tif", image, GRID)
+    with rasterio.open(plain, "r+") as target:
+        target.colorinterp = (ColorInterp.gray, ColorInterp.undefined, ColorInterp.undefined)
+    assert read_scene(plain).bands == RGB
+    assert read_scene(write_scene(tmp_path / "2020-01-02.tif", image[:2], GRID)).bands != RGB[:2]
+
+
 def test_header_knows_date_grid_and_type(tmp_path: Path, write_scene: WriteScene) -> None:
     path = write_scene(tmp_path / "2020-01-01.tif", pattern(DEGREES), DEGREES, RGB)
     scene = read_scene(path)
@@ -169,6 +178,29 @@ def test_an_8_bit_image_passes_through(tmp_path: Path, write_scene: WriteScene) 
     np.testing.assert_array_equal(got, image)
     with pytest.raises(InputError, match="8-bit image cannot give reflectance"):
         read_on_grid(scene, GRID, REFLECTANCE)
+    with pytest.raises(InputError, match="8-bit image cannot give reflectance"):
+        read_on_grid(scene, GRID, ImageSettings(encoding="dos"))
+
+
+def test_an_8_bit_image_is_standardised_as_the_reflectance_that_it_shows(
+    tmp_path: Path, write_scene: WriteScene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """(v - 1) / 254 x 3558: the stretch is a line, so only the steps of 14 remain between the two."""
+    shown = pattern(GRID, dtype="uint8")
+    reflectance = reflectance_from_tci(shown.astype(np.float32))
+    assert (reflectance_from_tci(np.float32([1, 255])) == [0, 3558]).all()
+    np.testing.assert_array_equal(tci_from_reflectance(np.maximum(1, reflectance).astype(np.uint16)), shown)
+    image = ImageSettings(encoding="standardised")
+    tci = read_scene(write_scene(tmp_path / "2020-01-01.tif", shown, GRID, RGB))
+    real = read_scene(
+        write_scene(tmp_path / "2020-01-02.tif", np.rint(reflectance + 1).astype(np.uint16), GRID, RGB)
+    )
+    got = read_on_grid(tci, GRID, image)
+    assert got.dtype == np.uint16
+    np.testing.assert_allclose(got, read_on_grid(real, GRID, image), atol=3)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "2020-01-01.tif: an 8-bit image" in lines[0]
 
 
 def test_a_missing_band_names_what_is_there(tmp_path: Path, write_scene: WriteScene) -> None:

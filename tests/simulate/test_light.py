@@ -277,3 +277,10 @@ def test_roughness_and_light_are_bounded() -> None:
     assert (lit < high).all()
     assert (lit > 0.6 * high).all()
     assert Light().roughness < 0.5
+
+
+@pytest.mark.parametrize("seed", [0, 2**21, 2**32 - 1])
+def test_every_seed_draws(seed: int) -> None:
+    """The ground's seed is a thousand times the user's: beyond 32 bits."""
+    draws = cut_parcels(Window(0, 0, 60, 60), 1000 * seed).chance(1000 * seed + 2)
+    assert ((draws >= 0) & (draws < 1)).all()

@@ -16,10 +16,11 @@ from support.tiny_training import STAGE, TINY
 from swath.cli import run as swath
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
-from swath.errors import BusyError, DatasetError, InputError, OutputExistsError, Remedy
+from swath.errors import BusyError, DatasetError, InputError, OutputExistsError, Remedy, WorkerError
 from swath.files import sha256
 from swath.locks import locked
 from swath.models.trained import WEIGHTS
+from swath.training.compute import Compute
 from swath.training.presets import Phase
 from swath.training.train import train
 from swath.training.trainplan import TrainPlan
@@ -156,3 +157,20 @@ def test_an_interrupt_ends_with_130_and_the_run_can_go_on(dataset: Dataset, tmp_
     assert "Traceback" not in text
     assert (out / "fcn/last.ckpt").stat().st_size
     assert not (out / "model.json").exists()
+
+
+def test_a_reader_that_dies_is_one_line_and_the_training_goes_on(
+    plan: TrainPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the system kills it for want of memory."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:  # readers are forked, and so have it too
+        patch.setattr("swath.training.patchmodule.Padded.__getitem__", die)
+        with pytest.raises(WorkerError, match="a process that reads data died") as caught:
+            train(plan, tmp_path / "run", Compute(workers=1))
+    assert caught.value.remedy == Remedy.RESUME
+    train(plan, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / WEIGHTS).is_file()

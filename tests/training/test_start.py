@@ -9,9 +9,11 @@ from torch import nn
 
 from support.tiny_training import STAGE, TINY
 from swath.cli import run
+from swath.dataset.build import build_dataset
 from swath.dataset.site import Dataset, Region
 from swath.errors import SettingsError
 from swath.grid import Window
+from swath.models.starter import STARTER
 from swath.models.trained import load_model, network_hash
 from swath.training.compute import Compute
 from swath.training.fitting import prepare
@@ -25,7 +27,7 @@ from swath.training.trainplan import TrainPlan
 def before(worlds: tuple[Dataset, Dataset], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on the first two places."""
     out = tmp_path_factory.mktemp("start-run") / "run"
-    train(TrainPlan(worlds[0], TINY, seed=4), out)
+    train(TrainPlan(worlds[0], TINY, seed=4), out, fallback=False)
     return out
 
 
@@ -58,7 +60,9 @@ def test_a_step_of_no_length_leaves_them_as_they_were(
     """AdamW moves a weight by about the learning rate: 1e-12 is nothing."""
     still = STAGE.model_copy(update={"phases": (Phase(learning_rate=1e-12, epochs=1),)})
     settings = TINY.model_copy(update={"fcn": still, "rnn": still})
-    made = train(TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run")
+    made = train(
+        TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run", fallback=False
+    )
     old = load_model(before)
     for ours, theirs in ((made.fcn, old.fcn), (made.fusion, old.fusion)):
         assert ours is not None
@@ -84,7 +88,11 @@ def test_the_run_says_where_it_began(worlds: tuple[Dataset, Dataset], before: Pa
 def test_resume_without_them_says_what_changed(
     worlds: tuple[Dataset, Dataset], before: Path, tmp_path: Path
 ) -> None:
-    train(TrainPlan(worlds[1], TINY, stage="fcn", start=Start(load_model(before))), tmp_path / "run")
+    train(
+        TrainPlan(worlds[1], TINY, stage="fcn", start=Start(load_model(before))),
+        tmp_path / "run",
+        fallback=False,
+    )
     with pytest.raises(SettingsError, match="began with other start"):
         train(TrainPlan(worlds[1], TINY, stage="fcn"), tmp_path / "run", resume=True)
 
@@ -106,7 +114,9 @@ def test_other_networks_are_refused_before_anything_is_written(
 ) -> None:
     settings = TINY.model_copy(update=changes)
     with pytest.raises(SettingsError, match=says):
-        train(TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run")
+        train(
+            TrainPlan(worlds[1], settings, start=Start(load_model(before))), tmp_path / "run", fallback=False
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -115,7 +125,10 @@ def test_other_images_and_known_test_sites_are_refused(worlds: tuple[Dataset, Da
 
     start = Start(load_model(before))
     image = worlds[1].image.model_copy(update={"bands": ("B04", "B03", "B08")})
-    with pytest.raises(SettingsError, match="bands is B04,B03,B02, this run's B04,B03,B08"):
+    with pytest.raises(
+        SettingsError,
+        match=r"has `image: .*bands: .B04, B03, B08.* that run .*B02., encoding: tci.` and `finer: 1`; build",
+    ):
         start.check(replace(worlds[1], image=image), TINY)
     with pytest.raises(SettingsError, match="has learnt from site 'first'"):
         start.check(worlds[0].resplit([], ["first"]), TINY)
@@ -141,3 +154,30 @@ def test_other_images_and_known_test_sites_are_refused(worlds: tuple[Dataset, Da
     alone = Start(load_model(before))
     alone.model.fusion = None
     alone.check(worlds[1], TINY.model_copy(update={"hidden": 9}))
+
+
+def test_the_starter_is_begun_with_by_its_name(
+    tiny_world: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its model and sizes are the run's own, whatever the preset; other images are refused in one line."""
+    command = ["train", str(dataset.root), "--out", str(tmp_path / "run"), "--start-from", "starter"]
+    command += ["--steps", "4", "--preset", "demo", "--seed", "1"]
+    assert run(command) == 2
+    spec = load_model(STARTER).spec
+    error = capsys.readouterr().err
+    assert f"bands: [{', '.join(spec.image.bands)}], encoding: standardised, optional: [B08]" in error
+    assert f"`finer: {spec.finer}`; build the dataset" in error
+    assert "--bands, --encoding and --finer of swath build" in error
+    assert not (tmp_path / "run").exists()
+    fitting = build_dataset(
+        tiny_world,
+        tmp_path / "data",
+        bands=spec.image.bands,
+        encoding=spec.image.encoding,
+        finer=spec.finer,
+    )
+    command[1] = str(fitting.root)
+    assert run(command) == 0
+    tuned = load_model(tmp_path / "run").spec
+    assert (tuned.name, tuned.sizes, tuned.orientations) == (spec.name, spec.sizes, spec.orientations)
+    assert tuned.training["budget"] == {"steps": 4}

@@ -41,7 +41,7 @@ def same(a, b):
 
 
 def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
-    model = train(TrainPlan(dataset, TINY, seed=1), tmp_path / "run")
+    model = train(TrainPlan(dataset, TINY, seed=1), tmp_path / "run", fallback=False)
     assert model.spec.dates == 2
     assert model.spec.splits == {
         "train": ["sim_train"],
@@ -58,10 +58,10 @@ def test_a_run_leaves_what_the_contract_says(dataset, tmp_path):
 
 
 def test_stages_one_by_one_equal_all_at_once(dataset, tmp_path):
-    train(TrainPlan(dataset, TINY, seed=3), tmp_path / "all")
+    train(TrainPlan(dataset, TINY, seed=3), tmp_path / "all", fallback=False)
     first = train(TrainPlan(dataset, TINY, stage="fcn", seed=3), tmp_path / "parts")
     assert first.fusion is None
-    train(TrainPlan(dataset, TINY, stage="rnn", seed=3), tmp_path / "parts")
+    train(TrainPlan(dataset, TINY, stage="rnn", seed=3), tmp_path / "parts", fallback=False)
     assert same(weights(tmp_path / "all"), weights(tmp_path / "parts"))
 
 
@@ -257,8 +257,12 @@ def test_overriding_settings(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("widht: 8", "widht"),
-        ("fcn: {batchs: 2}", "batchs"),
+        ("widht: 8", "unknown key 'widht'; known: model, width, .* fcn, rnn$"),
+        (
+            "fcn: {epochs: 2}",
+            "unknown key 'fcn.epochs'; known: phases, batches, batch_size, patch_px, optimiser",
+        ),
+        ("fcn: {phases: [{learning_rate: 1, epochs: 1, rate: 1}]}", r"known: learning_rate, epochs$"),
         ("width: -1", "width"),
         ("[1]", "dictionary"),
     ],
@@ -272,7 +276,7 @@ def test_bad_settings_are_one_clear_error(tmp_path, text, problem):
 
 def test_a_class_that_is_never_predicted_is_named(dataset, tmp_path):
     plan = TrainPlan(of_three_classes(dataset, tmp_path / "labels"), TINY, seed=1)
-    model = train(plan, tmp_path / "run")
+    model = train(plan, tmp_path / "run", fallback=False)
     assert set(model.spec.scores["rnn"]) == {"loss", "val_loss", "val_iou", "val_accuracy"}
     with torch.no_grad():
         model.fusion.head.bias.copy_(torch.tensor([-50.0, 50.0, -50.0]))

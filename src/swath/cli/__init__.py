@@ -23,6 +23,7 @@ from swath.cli import (
     conflate,
     demo,
     evaluate,
+    export,
     fetch,
     inspect,
     lab,
@@ -56,6 +57,7 @@ app.command("plan", short_help="What `swath map` would take: time, memory, disk.
 app.command("map", short_help="Map scenes, or the sites of a dataset.")(map_.command)
 app.command("update", short_help="Add a date to maps.")(update.command)
 app.command("evaluate", short_help="Score maps against labels.")(evaluate.command)
+app.command("export", short_help="A run as ONNX files, for other programs.")(export.command)
 app.command("view", short_help="Look at maps in the browser.")(view.command)
 app.command("report", short_help="Maps as one page to send.")(report.command)
 app.command("show", short_help="A file as a picture, in the terminal or as PNG.")(show.command)
@@ -79,6 +81,7 @@ _ADVICE: dict[Remedy | None, str] = {
     Remedy.RUN: "; say with --run where it is now",
     Remedy.SITE: "; choose one with --site",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
+    Remedy.BUILD: ", or with --bands, --encoding and --finer of swath build",
     Remedy.WORKERS: " (--workers)",
     Remedy.LESS_MEMORY: " (--workers, --tile)",
     Remedy.REPLAN: "; choose anew with --replan",
@@ -88,7 +91,7 @@ _ADVICE: dict[Remedy | None, str] = {
 }
 """What to type where an argument mends an error."""
 
-_LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors"}
+_LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors", "shapely"}
 """Whose errors speak of files and of coordinate systems."""
 
 _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc")

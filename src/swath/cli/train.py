@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,11 @@ from swath.cli.options import (
     WorkersOption,
 )
 from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.training.budget import Budget
+
+MOST_MINUTES = 100_000
 
 
 def command(
@@ -49,8 +54,17 @@ def command(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Begin with the weights of this run: same model, sizes, bands and classes.",
+            help="Begin with the weights of this run, with its model and sizes, on images of the same bands; "
+            "`starter`: with those that come with swath.",
         ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Wall time of the whole run on this machine: steps are timed, then planned."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=2, max=1_000_000_000, help="Optimiser steps of both stages together, instead."),
     ] = None,
     device: DeviceOption = "auto",
     precision: Annotated[
@@ -77,6 +91,7 @@ def command(
     if validation or test:
         data = data.resplit(validation or (), test or ())
     try:
+        from swath.models.starter import find_run
         from swath.models.trained import load_model
         from swath.training.compute import Compute
         from swath.training.presets import override
@@ -86,10 +101,11 @@ def command(
         from swath.training.trainplan import TrainPlan
     except ModuleNotFoundError as error:
         raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
-    settings = override(preset, settings_file, model=model, dates=dates)
     processes = Processes(devices, nodes)
-    start = None if start_from is None else Start(load_model(start_from))
-    plan = TrainPlan(data, settings, stage, seed, start)
+    start = None if start_from is None else Start(load_model(find_run(start_from)))
+    shape = start.shape if start else {}
+    settings = override(preset, settings_file, shape, model=model, dates=dates)
+    plan = TrainPlan(data, settings, stage, seed, start, _budget(minutes, steps))
     exactness = None if precision == "auto" else precision
     command_line = (sys.executable, "-m", "swath", *context.obj)
     compute = Compute(device, exactness, workers, processes, command_line)
@@ -97,7 +113,7 @@ def command(
     if not processes.first:
         return
     spec = trained.spec
-    scores = spec.scores
+    scores, fallback = spec.scores, spec.fallback
     missing = ", ".join(spec.unpredicted)
     emit(
         {
@@ -106,6 +122,7 @@ def command(
             "splits": spec.splits,
             "scores": scores,
             "unpredicted": spec.unpredicted,
+            "fallback": fallback and fallback.model_dump(),
         },
         as_json,
         [
@@ -116,6 +133,18 @@ def command(
             f"next: swath map {out} --dataset {dataset} --split all --out MAPS",
         ],
     )
+
+
+def _budget(minutes: float | None, steps: int | None) -> "Budget | None":
+    from swath.training.budget import Budget
+
+    if minutes is None and steps is None:
+        return None
+    if minutes is not None and steps is not None:
+        raise typer.BadParameter("a training is given --minutes or --steps, not both")
+    if minutes is not None and not 0 < minutes <= MOST_MINUTES:
+        raise typer.BadParameter(f"--minutes must be above 0, {MOST_MINUTES:,} at most; got {minutes:g}")
+    return Budget(minutes=minutes, steps=steps)
 
 
 def _line(scores: dict[str, float | None]) -> str:

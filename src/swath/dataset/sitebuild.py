@@ -113,6 +113,8 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
     _write_labels(labels_path, _usable_labels(job, source.classes, seen), job, source)
     if source.features is not None:
         write_features(roads_path, source.features)
+        if source.features.empty:
+            tell(f"site {series.name!r}: its labels have nothing of the legend there")
     date = source.origin.get("date")
     site = Site(
         name=series.name,
@@ -131,7 +133,7 @@ def build_site(job: SiteJob, root: Path) -> tuple[Site, str]:
 
 def _read_labels(job: SiteJob) -> SiteLabels:
     """The labels, moved."""
-    source = read_labels(
+    return read_labels(
         job.labels,
         job.legend,
         job.map_grid,
@@ -140,9 +142,6 @@ def _read_labels(job: SiteJob) -> SiteLabels:
         job.site.shift_m,
         complete=job.site.coverage is not None,
     )
-    if source.features is not None and source.features.empty:
-        tell(f"site {job.series.name!r}: its labels have nothing of the legend there")
-    return source
 
 
 def _build_image(

@@ -29,6 +29,7 @@ from swath.errors import RemoteError, SettingsError, reason_of
 from swath.files import replacing
 from swath.grid import Bounds, lonlat_parts
 from swath.legend import Legend
+from swath.names import check_no_secret, is_address
 from swath.progress import console
 from swath.version import __version__
 
@@ -109,7 +110,8 @@ def plan_queries(server: str, box: Bounds, legend: Legend, date: dt.date) -> tup
         SettingsError: An unknown server, or a day that no server can know.
     """
     url = SERVERS.get(server, server)
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    check_no_secret(url, "overpass")
+    if not is_address(url):
         raise SettingsError(
             f"overpass: no server {server!r}; known are {', '.join(SERVERS)}, anything else must "
             "be the http(s) URL of an interpreter"

@@ -19,7 +19,7 @@ from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes
 from swath.memory import return_freed_memory
 from swath.models.device import Precision
 from swath.models.orientations import Orientations
-from swath.models.trained import load_model, weights_hash
+from swath.models.trained import load_model, tell_fallback, weights_hash
 from swath.progress import track
 from swath.sentinel2 import valid_mask
 from swath.tiles import Tile
@@ -120,6 +120,7 @@ def running(
         workers: Who computes.
         reads: Where jobs read, apart from `run` and `out`.
     """
+    tell_fallback(predictor.model.spec)
     if workers.alone:
         yield lambda job, store, label: _run_here(predictor, job, store, label)
         return

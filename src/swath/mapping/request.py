@@ -21,13 +21,10 @@ from swath.mapping.sources import Series, check_images, scene_series, select_sit
 from swath.mapping.stages import MappedSite, map_sites
 from swath.maps.maps import Maps
 from swath.models.spec import ModelSpec
-from swath.models.starter import STARTER
+from swath.models.starter import STARTER_NAME, find_run
 from swath.models.trained import TrainedModel, load_model
 from swath.names import SITE_NAME
 from swath.sites.schema import SplitName
-
-STARTER_NAME = "starter"
-"""How the weights that come with swath are asked for."""
 
 UNNAMED = "map"
 """The site of images that nothing names."""
@@ -222,7 +219,7 @@ def find_model(model: Model) -> TrainedModel:
     """A model as it is given, or read from its run's folder, or the `starter`."""
     if isinstance(model, TrainedModel):
         return model
-    return load_model(STARTER if model == STARTER_NAME else Path(model))
+    return load_model(find_run(model))
 
 
 def run_of(model: TrainedModel) -> Path:

@@ -11,7 +11,7 @@ import rasterio
 from pydantic import JsonValue
 
 from swath.dataset.site import Acquisition, Dataset, Site, read_image
-from swath.errors import DatasetError, ModelError
+from swath.errors import DatasetError, InputError, ModelError
 from swath.files import content_hash, replacing
 from swath.grid import Grid, Window
 from swath.keys import Decided
@@ -20,7 +20,7 @@ from swath.maps.rasters import CACHE_BYTES
 from swath.models.spec import ModelSpec
 from swath.progress import tell, track
 from swath.scenes.checked import writing_checked
-from swath.scenes.raster import plan_source_window, rasterio_window, read_raster, tiff_profile
+from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
 from swath.scenes.warp import plain_scene, read_on_grid, scene_levels
 from swath.sentinel2 import NODATA, ImageSettings, Level
@@ -91,10 +91,23 @@ def site_series(site: Site, dataset: Dataset, dates: int, wanted: Sequence[dt.da
 
     Raises:
         DatasetError: The site has no acquisition of a wanted date.
+        InputError: An image cannot be read, or does not lie on the site's grid.
     """
     chosen = [site.acquisition(date) for date in sorted(set(wanted))] or site.acquisitions[-dates:]
+    for acquisition in chosen:  # all of them before the first is mapped
+        _check_image(acquisition.path, site.grid)
     sources = tuple(_site_source(a, dataset.attribution) for a in chosen)
     return Series(site.name, site.grid, sources)
+
+
+def _check_image(path: Path, grid: Grid) -> None:
+    with open_raster(path) as source:
+        if source.shape != grid.shape:
+            (height, width), (rows, cols) = source.shape, grid.shape
+            raise InputError(
+                f"{path}: {height} x {width} px; the catalogue says {rows} x {cols} px; "
+                "build the dataset again"
+            )
 
 
 def select_sites(

@@ -97,7 +97,7 @@ def working(home: Path, reads: Iterable[Path], *, anew: bool) -> Iterator[WorkFo
     """Open the work folder of a site, with what a run that broke off left in it.
 
     Whatever ends the run before `commit`, the final folder is as it was, and the work folder
-    keeps all that was finished; where nothing was, it goes.
+    keeps all that was finished; where nothing was, it goes, and MAPS too if it was made for it.
 
     Args:
         home: MAPS/<site>.
@@ -111,6 +111,7 @@ def working(home: Path, reads: Iterable[Path], *, anew: bool) -> Iterator[WorkFo
     """
     folder = home.parent / f".work-{home.name}"
     check_own(home, folder, folder / "tiles", folder / "scratch", home.parent / f".old-{home.name}")
+    fresh = not home.parent.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         recover(home)
@@ -124,6 +125,8 @@ def working(home: Path, reads: Iterable[Path], *, anew: bool) -> Iterator[WorkFo
             shutil.rmtree(folder / "scratch", ignore_errors=True)
             if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
                 shutil.rmtree(folder)
+                if fresh and not any(home.parent.iterdir()):
+                    home.parent.rmdir()
 
 
 def matches(home: Path, keys: Mapping[str, str]) -> bool:

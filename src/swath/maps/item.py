@@ -84,20 +84,7 @@ def _model_fields(legend: Legend, spec: ModelSpec) -> dict[str, object]:
                 "pre_processing_function": None,
             }
         ],
-        "mlm:output": [
-            {
-                "name": "pmap",
-                "description": "Probability of each class",
-                "tasks": ["semantic-segmentation"],
-                "result": {
-                    "shape": [-1, len(legend.classes), -1, -1],
-                    "dim_order": ["batch", "class", "height", "width"],
-                    "data_type": "float32",
-                },
-                "classification:classes": stac.class_fields(legend),
-                "post_processing_function": None,
-            }
-        ],
+        "mlm:output": [stac.pmap_output(legend)],
     }
 
 

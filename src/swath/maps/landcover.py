@@ -12,20 +12,14 @@ from rasterio import features
 
 from swath.files import replacing
 from swath.grid import Grid, Window
-from swath.legend import Legend, LegendClass
 from swath.maps.coverage import Coverage, cover, merge_small
 from swath.maps.geopackage import check_whole, dated
-from swath.maps.landstyle import write_class_style
 from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid, read_pmap
+from swath.maps.styles import write_layer_styles
 
 SHEET_PX = 2048
 """Areas are outlined in sheets of at most this side, and end at their edges, which fit together."""
-
-
-def outlined(legend: Legend) -> tuple[LegendClass, ...]:
-    """The classes that become polygons: all but a background that nothing is known of."""
-    return tuple(c for c in legend.classes if c.tags)
 
 
 def area_table(maps: SiteMaps) -> pd.DataFrame:
@@ -85,12 +79,12 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
                 frame, package, layer="landcover", append=append, geometry_type="Polygon", **about
             )
         pyogrio.write_dataframe(area_table(maps), package, layer="areas", append=package.exists(), **about)
-        write_class_style(package, "landcover", outlined(maps.legend), maps.dates[-1])
+        write_layer_styles(package, ["landcover"], maps.legend, maps.dates[-1])
         check_whole(package, {"landcover": count}, maps.landcover_path)
 
 
 def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[gpd.GeoDataFrame]:
-    shown = [c.id for c in outlined(maps.legend)]
+    shown = [c.id for c in maps.legend.tagged]  # no polygons of a mere background
     for row in range(0, grid.height, SHEET_PX):
         for col in range(0, grid.width, SHEET_PX):
             sheet = Window(row, col, SHEET_PX, SHEET_PX).intersect(grid.window)

@@ -13,9 +13,13 @@ from swath.maps.mending import mend
 from swath.maps.ridges import LIGHT_PX, PixelSize, Scores, ridge_lines, smooth_scores
 from swath.tiles import Tile
 
-GAP, SEED = 0.5, 4.0
-"""Lines go on while the score is above the threshold; somewhere on what hangs together its odds must be
-`SEED` times those of the threshold, and where a gap is closed `GAP` times."""
+GAP, GROWN, SEED = 0.5, 2.0, 4.0
+"""Lines go on while the odds of the score are so many times those of the threshold; somewhere on what
+hangs together they must be as much as `SEED` times those, and where a gap is closed `GAP` times."""
+
+FINE_M, FINE_GAP, FINE_GROWN = 7.5, 0.3, 0.6
+"""On pixels no larger than this, lines are narrow: the threshold that suits their area lies above what
+their middle has where the ground is hard to read. Chosen on Norcia, Peel and Rennes."""
 
 EDGE_M = 20.0
 """No line is traced so near the edge of the data."""
@@ -43,6 +47,11 @@ class SheetScores:
     known: NDArray[np.bool_]
     threshold: float
     pixel_m: PixelSize
+
+    @property
+    def fine(self) -> bool:
+        """Whether lines are narrow here; see `FINE_M`."""
+        return max(self.pixel_m) <= FINE_M
 
     def odds_above(self, times: float) -> float:
         """The score whose odds are so many times those of the threshold."""
@@ -92,12 +101,13 @@ def trace_sheet(scores: SheetScores, sheet: Tile, whole: Window) -> TracedSheet:
     size = (LIGHT_PX, LIGHT_PX)
     light = smooth_scores(scores.score, scores.known, size)
     allowed = _off_the_edge(scores.known, sheet.read, whole, scores.pixel_m)
-    allowed &= light > scores.threshold
+    grown, gap = (FINE_GROWN, FINE_GAP) if scores.fine else (GROWN, GAP)
+    allowed &= light > scores.odds_above(grown)
     traced = ridge_lines(scores.score, scores.known, allowed, scores.pixel_m)
     part = sheet.kept
     seen = (slice(part.row, part.row_end + 1), slice(part.col, part.col_end + 1))
     graph = _graph(traced[seen], light[seen], part, scores.pixel_m)
-    graph = mend(graph, light[seen], scores.pixel_m, scores.odds_above(GAP), scores.odds_above(SEED))
+    graph = mend(graph, light[seen], scores.pixel_m, scores.odds_above(gap), scores.odds_above(SEED))
     graph = smoothed(graph, SMOOTHINGS)
     pixels = graph.places / scores.pixel_m[::-1] + [sheet.core.col, sheet.core.row]
     chains = graph.chains

@@ -60,7 +60,7 @@ def raster_style(path: Path, maps: SiteMaps) -> ET.Element:
     if name == "classes":
         renderer = _renderer(pipe, "paletted", band="1")
         palette = ET.SubElement(renderer, "colorPalette")
-        shown = {c.id for c in legend.foreground}
+        shown = {c.id for c in legend.tagged}
         for c in legend.classes:
             alpha = "255" if c.id in shown else "0"
             entry = {"value": str(c.id), "color": hex_color(c.rgb), "label": c.name, "alpha": alpha}
@@ -112,7 +112,7 @@ def _by_probability(column: str) -> ET.Element:
 def _by_class(legend: Legend) -> ET.Element:
     renderer = ET.Element("renderer-v2", {"type": "categorizedSymbol", "attr": "class"})
     categories, symbols = (ET.SubElement(renderer, name) for name in ("categories", "symbols"))
-    for c in legend.foreground:
+    for c in legend.tagged:
         shown = {"symbol": str(c.id), "value": c.name, "label": c.name, "render": "true", "type": "string"}
         ET.SubElement(categories, "category", shown)
         _symbol(symbols, c.id, line=False, color=c.rgb)

@@ -41,7 +41,7 @@ class DateAttention(FusionNetwork):
         """
 
         hidden: int = Field(default=32, ge=1)
-        layers: int = Field(default=2, ge=1)
+        layers: int = Field(default=2, ge=1, le=16)
 
     _default = Sizes()
 

@@ -237,7 +237,7 @@ class ConvLSTM(FusionNetwork):
         """
 
         hidden: int = Field(default=32, ge=1)
-        layers: int = Field(default=2, ge=1)
+        layers: int = Field(default=2, ge=1, le=16)
 
     _default = Sizes()
 

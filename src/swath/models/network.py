@@ -152,8 +152,9 @@ def refine(mask: Tensor, n: int) -> Tensor:
 
 def pad(x: Tensor, stride: int) -> Tensor:
     """(..., H, W), filled up with zeros at the bottom and right to multiples of the stride."""
-    height, width = x.shape[-2:]
-    return functional.pad(x, (0, -width % stride, 0, -height % stride))
+    # Written so that an exporter, whose sides are symbols, sees multiples of the stride.
+    down, across = ((side + stride - 1) // stride * stride - side for side in x.shape[-2:])
+    return functional.pad(x, (0, across, 0, down))
 
 
 def cut(logits: Tensor, image: Tensor, kept: Window | None) -> Tensor:
@@ -177,6 +178,8 @@ def weighted_sum(x: Tensor, weight: Tensor) -> Tensor:
     """
     dated = torch.unflatten(x, 0, weight.shape[:2])
     weight = weight.to(x.dtype)
+    if torch.compiler.is_exporting():  # T is a symbol
+        return (dated * weight).sum(dim=1)
     total = dated[:, 0] * weight[:, 0]
     for date in range(1, weight.shape[1]):
         total = torch.addcmul(total, dated[:, date], weight[:, date])

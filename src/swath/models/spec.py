@@ -20,6 +20,20 @@ MOST_SIZE = 4096
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
+class Fallback(BaseModel):
+    """What stands in for a fusion that its training did not make better than nothing.
+
+    Attributes:
+        fusion: The mean of the PMaps of the dates.
+        reason: What the labels said of the trained one, which is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fusion: Literal["mean"] = "mean"
+    reason: Line
+
+
 class ModelSpec(BaseModel):
     """What model.json says.
 
@@ -35,6 +49,7 @@ class ModelSpec(BaseModel):
         orientations: In how many orientations the network for one image looks at it: 1, or the
             mean of all 8.
         temperature: Of the fused maps, fitted on the validation sites; 1 where there were none.
+        fallback: What fuses the dates in place of a trained fusion that failed; None: none did.
         unpredicted: Of many classes, those that the validation sites have and no pixel of their maps got.
         splits: Split -> names of the sites that this run trained on, chose by, and left for test.
         training: The settings of the run.
@@ -55,6 +70,7 @@ class ModelSpec(BaseModel):
     dates: int = Field(ge=1, le=1000)
     orientations: Literal[1, 8] = 1
     temperature: float = Field(default=1.0, ge=1e-3, le=1e3)
+    fallback: Fallback | None = None
     unpredicted: tuple[ClassName, ...] = ()
     splits: dict[str, list[str]]
     training: dict[str, JsonValue] = {}

@@ -4,3 +4,11 @@ from pathlib import Path
 
 STARTER = Path(__file__).parent.parent / "starter"
 """Its folder, like any run's; its README.md says what it was trained and tested on."""
+
+STARTER_NAME = "starter"
+"""How it is asked for where a run's folder may be named."""
+
+
+def find_run(run: Path | str) -> Path:
+    """The folder of a run by its path, or by `STARTER_NAME`."""
+    return STARTER if str(run) == STARTER_NAME else Path(run)

@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 RANGE = (0.25, 8.0)
 """Temperatures that are tried."""
 
-_LEAST = 1e-6
+LEAST = 1e-6
 
 
 def tempered(pmap: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -28,7 +28,7 @@ def tempered(pmap: NDArray[np.float32], temperature: float) -> NDArray[np.float3
     """
     if temperature == 1:
         return pmap
-    power = np.maximum(pmap, np.float32(_LEAST)) ** np.float32(1 / temperature)
+    power = np.maximum(pmap, np.float32(LEAST)) ** np.float32(1 / temperature)
     softened: NDArray[np.float32] = power / power.sum(axis=0)
     return softened
 
@@ -48,7 +48,7 @@ def fit_temperature(pmap: NDArray[np.float32], label: NDArray[np.integer]) -> fl
     """
     if not label.size:
         return 1.0
-    logs = np.log(np.maximum(pmap, np.float32(_LEAST)))
+    logs = np.log(np.maximum(pmap, np.float32(LEAST)))
     true = np.take_along_axis(logs, label[None].astype(np.intp), axis=0)[0]
 
     def surprise(log_temperature: float) -> float:

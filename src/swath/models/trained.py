@@ -18,6 +18,7 @@ from swath.models.names import names_of
 from swath.models.network import FusionNetwork, ImageNetwork, OneDate, SeriesNetwork
 from swath.models.registry import TwoStages, WholeSeries, architecture
 from swath.models.spec import ModelSpec
+from swath.progress import console
 from swath.validation import first_problem
 
 WEIGHTS = "model.safetensors"
@@ -234,9 +235,18 @@ def _load_weights(folder: Path, spec: ModelSpec) -> dict[str, Tensor]:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: not readable ({error})") from None
+    except ValidationError as error:
+        raise ModelError(f"{folder / SPEC}: sizes: {first_problem(error)}") from None
     if broken := next((name for name, value in weights.items() if not value.isfinite().all()), None):
         raise ModelError(f"{path}: {broken} has values that are no finite numbers; train the model again")
     return weights
+
+
+def tell_fallback(spec: ModelSpec) -> None:
+    """Say in red, on stderr, that the mean stands in for a model's fusion, if it does."""
+    if spec.fallback is not None:
+        said = f"the trained fusion failed: {spec.fallback.reason}; maps are the mean of the dates"
+        console.print(said, style="bold red", soft_wrap=True, highlight=False)
 
 
 def weights_hash(folder: Path) -> str:

@@ -174,7 +174,7 @@ class UNet(ImageNetwork):
         """
 
         width: int = Field(default=32, ge=1)
-        decoder_convs: int = Field(default=1, ge=1)
+        decoder_convs: int = Field(default=1, ge=1, le=16)
 
     _default = Sizes()
 
@@ -210,10 +210,23 @@ class UNet(ImageNetwork):
 
     def forward(self, image: Tensor, known: Tensor, kept: Window | None = None) -> Tensor:
         """Map images to logits; what `kept` does not depend on is not computed."""
-        part = kept or Window(0, 0, *image.shape[-2:])
+        if kept is None:
+            logits = self._whole(pad(fill(image, known, 0), self.stride))
+            return logits[..., : self.finer * image.shape[-2], : self.finer * image.shape[-1]]
         levels = self.plan(image.shape[-2:], kept)
         logits = self.decode(self.encode(fill(image, known, 0), levels), levels)
-        return _crop(logits, levels[0].decoded.finer(self.finer), part.finer(self.finer))
+        return _crop(logits, levels[0].decoded.finer(self.finer), kept.finer(self.finer))
+
+    def _whole(self, image: Tensor) -> Tensor:
+        """All of a padded image: no windows, so that the sides may be symbols of an exporter."""
+        skips: list[Tensor] = []
+        for block in self.down:
+            skips.append(block(functional.max_pool2d(skips[-1], 2) if skips else image))
+        x = skips.pop()
+        for step in self.up:
+            x = step(x, skips.pop())
+        logits: Tensor = self.head(x)
+        return logits
 
     def plan(self, shape: Sequence[int], kept: Window | None = None) -> list[Level]:
         """What each level computes for images of `shape` (height, width); see `plan_levels`."""

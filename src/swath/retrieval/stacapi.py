@@ -1,9 +1,9 @@
 """The STAC APIs that swath knows, and any other by its address."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from swath.errors import SettingsError
+from swath.names import check_no_secret, is_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ def find_api(api: str) -> StacApi:
     """The API of a name or a URL.
 
     Raises:
-        SettingsError: Neither.
+        SettingsError: Neither, or a URL that may hold a secret.
     """
     if api in KNOWN_APIS:
         return KNOWN_APIS[api]
-    parts = urlsplit(api)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    check_no_secret(api, "fetch.api")
+    if not is_address(api):
         raise SettingsError(f"api {api!r} is neither a URL nor one of {', '.join(KNOWN_APIS)}")
     return StacApi(api.rstrip("/"))

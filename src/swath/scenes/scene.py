@@ -17,7 +17,7 @@ from swath.scenes.raster import grid_of, open_raster
 from swath.scenes.safe import Product, read_product
 from swath.scenes.safe_files import is_product
 from swath.scenes.safe_xml import within
-from swath.sentinel2 import BANDS, SCL_INVALID, Level
+from swath.sentinel2 import BANDS, SCL_INVALID, TCI_BANDS, Level
 from swath.validation import Frozen
 
 ShiftMetres = Annotated[float, Field(ge=-500, le=500)]
@@ -289,13 +289,18 @@ def band_name(text: str) -> str:
 
 
 def _band_names(source: DatasetReader, path: Path, bands: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Names from the setting, else the descriptions, else the colours; of one band, the file's name."""
+    """Names from the setting, else the descriptions, else the colours; of one band, the file's name.
+
+    Three 8-bit bands of which nothing is said are those of a True Colour Image.
+    """
     if bands is not None and len(bands) != source.count:
         raise InputError(f"{path}: `bands:` names {len(bands)} bands, but the file has {source.count}")
     names = tuple(
         band_name(text) if text else _COLORS.get(color, "")
         for text, color in zip(bands or source.descriptions, source.colorinterp, strict=True)
     )
+    if source.count == len(TCI_BANDS) and source.dtypes[0] == "uint8" and not any(names):
+        names = TCI_BANDS
     if len(names) == 1 and names[0] not in BANDS:
         found = {band_name(text) for text in BAND_IN_NAME.findall(path.stem)}
         names = tuple(found) if len(found) == 1 else names

@@ -13,6 +13,7 @@ from rasterio.io import DatasetReader
 
 from swath.errors import InputError
 from swath.grid import Grid, Window, has_true_metres, transform_bounds, utm_crs
+from swath.progress import console
 from swath.scenes.bandfiles import write_joined
 from swath.scenes.clouds import RESOLUTION_M, CloudModel, find_clouds
 from swath.scenes.levels import FROM_SCENE, Levels, fit_cells
@@ -28,10 +29,21 @@ from swath.scenes.raster import (
 )
 from swath.scenes.safe import write_plain
 from swath.scenes.scene import Scene
-from swath.sentinel2 import NODATA, ImageSettings, tci_from_reflectance
+from swath.sentinel2 import (
+    NODATA,
+    TCI_BANDS,
+    Encoding,
+    ImageSettings,
+    reflectance_from_tci,
+    tci_from_reflectance,
+)
 
 Stored = NDArray[np.uint8] | NDArray[np.uint16]
 """Images in an encoding, 0 = no data."""
+
+FROM_TCI: tuple[Encoding, ...] = ("tci", "standardised")
+"""The encodings that an 8-bit image can give: its stretch is a fixed line, clipped where it is bright.
+The others promise reflectance, which the steps and the clipping are not."""
 
 CONTEXT_PX = 256
 """Pixels around a place that its cloud model looks at, too."""
@@ -40,16 +52,24 @@ CONTEXT_PX = 256
 def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | None:
     """The levels of a scene that its encoding takes away, from samples of all of `grid`.
 
-    None for an encoding that does not depend on the scene; see `fit_cells`.
+    None for an encoding that does not depend on the scene; see `fit_cells`. Of an 8-bit image it is
+    said on stderr as what its numbers are read.
 
     Raises:
         InputError: As `read_on_grid`.
     """
     if image.encoding not in FROM_SCENE:
         return None
+    _check_encoding(scene, image)
+    if scene.dtype == "uint8":
+        console.print(
+            f"{scene.path}: an 8-bit image, read as a True Colour Image (1..255 = reflectance 0..0.3558)",
+            soft_wrap=True,
+            highlight=False,
+        )
     plain = image.model_copy(update={"encoding": "reflectance"})
     # Open once: a block of the file holds several samples.
-    with reading(scene, grid, plain) as read:
+    with _reading(scene, grid, plain) as read:
 
         def look(window: Window) -> NDArray[np.uint16]:
             part = grid.crop(window)
@@ -66,7 +86,8 @@ def read_on_grid(scene: Scene, grid: Grid, image: ImageSettings, levels: Levels 
     Without data is a pixel that `read_valid` says holds none, or that the user's mask or the scene's
     cloud model leaves out. All other pixels are measurements: what is 0 or below
     there (dark water after atmospheric correction) becomes 1. Reflectance becomes the 8-bit view
-    *after* warping; an 8-bit True Colour Image stays as it is.
+    *after* warping; an 8-bit True Colour Image stays as it is, or is `standardised` from the reflectance
+    that its stretch stands for.
 
     Args:
         scene: What to read.
@@ -97,13 +118,29 @@ def reading(
     Raises:
         InputError: As `read_on_grid`, here and for each part.
     """
+    _check_encoding(scene, image)
+    with _reading(scene, grid, image) as read:
+        yield read
+
+
+def _check_encoding(scene: Scene, image: ImageSettings) -> None:
+    """Raise `InputError` where an 8-bit image is to give what it cannot."""
+    scene.band_indexes(image.required)
+    others = set(scene.bands).intersection(image.bands) - set(TCI_BANDS)
+    if scene.dtype == "uint8" and image.encoding != "tci" and (others or image.encoding not in FROM_TCI):
+        raise InputError(
+            f"{scene.path}: an 8-bit image cannot give reflectance{f' of {min(others)}' if others else ''}; "
+            "use `encoding: tci`, or `standardised` with B04, B03 and B02, or give reflectance x 10000"
+        )
+
+
+@contextmanager
+def _reading(
+    scene: Scene, grid: Grid, image: ImageSettings
+) -> Iterator[Callable[[Grid, Levels | None], Stored]]:
+    """`reading` once the encoding is known to be one that the scene can give."""
     with plain_scene(scene, grid, image) as plain:
         plain.band_indexes(image.required)
-        if plain.dtype == "uint8" and image.encoding != "tci":
-            raise InputError(
-                f"{plain.path}: an 8-bit image cannot give reflectance; "
-                "use `encoding: tci` or give reflectance x 10000"
-            )
         with open_raster(plain.path) as source:
             if plain.dtype != "uint8" and not plain.unit_known:
                 indexes = plain.band_indexes(image.bands, image.optional)
@@ -132,6 +169,8 @@ def _read_part(
         values = source.read(index, window=where).astype(np.float32)
         if scene.dtype != "uint8":
             values = reflectance(values, source, index)
+        elif image.encoding != "tci":
+            values = reflectance_from_tci(values)
         values[~valid] = np.nan
         warped = values if same is not None else warp_band(values, part, grid)
         if levels is not None:
@@ -212,9 +251,10 @@ def check_meets(scene: Scene, grid: Grid) -> Window:
 
 def _encode(values: NDArray[np.float32], scene: Scene, image: ImageSettings) -> Stored:
     """One warped band (H, W), NaN = no data, in the encoding of the dataset, 0 = no data."""
-    top = 255 if scene.dtype == "uint8" else 65535
+    as_it_is = scene.dtype == "uint8" and image.encoding == "tci"
+    top = 255 if as_it_is else 65535
     numbers = np.clip(np.rint(np.nan_to_num(values, nan=NODATA)), 1, top)
     numbers = np.where(np.isnan(values), NODATA, numbers).astype(np.uint16)
-    if scene.dtype == "uint8":
+    if as_it_is:
         return numbers.astype(np.uint8)
     return tci_from_reflectance(numbers) if image.encoding == "tci" else numbers

@@ -247,7 +247,7 @@ class Painter:
         works = roofs(self._climate, works=True)
         hall = inside & (layers.kind == KIND["works"])
         column_, row = np.floor(u[hall]).astype(np.int32), np.floor(v[hall]).astype(np.int32)
-        draw = chance(column_, row, parcels.quarter[hall] + seed + 7)
+        draw = chance(column_, row, parcels.quarter[hall].astype(np.int64) + seed + 7)
         hall[hall] = draw < 0.55
         number = (draw[draw < 0.55] * 2**22).astype(np.int32)
         layers.material[hall] = works[number % len(works)]

@@ -93,6 +93,11 @@ def _densest(source: FeatureSource) -> Bounds:
         raise InputError(f"{source.origin}: no feature with the tag highway; nothing to simulate")
     crs = roads.crs if roads.crs.is_projected else roads.estimate_utm_crs()
     metric = roads.geometry.to_crs(crs)
+    metric = metric[metric.length > 0]
+    if metric.empty:
+        raise InputError(
+            f"{source.origin}: no feature with the tag highway has a length; nothing to simulate"
+        )
     extent = metric.total_bounds
     if source.extent is not None:
         extent = np.array(transform_bounds(source.extent, LONLAT, crs.to_wkt()))

@@ -42,7 +42,7 @@ class Parcels:
 
     def chance(self, salt: int) -> NDArray[np.float32]:
         """A random number in [0, 1) for every plot: (h, w) float32."""
-        return chance(self.strip, self.plot, self.quarter + salt)
+        return chance(self.strip, self.plot, self.quarter.astype(np.int64) + salt)
 
 
 def cut_parcels(cells: Window, seed: int) -> Parcels:

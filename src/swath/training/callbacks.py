@@ -13,11 +13,13 @@ class Progress(Callback):
 
     Attributes:
         title: How the line starts.
+        after_s: Seconds that the run will take after this stage; None: not known.
         scores: The last losses and scores that were logged.
     """
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, after_s: float | None = None) -> None:
         self.title = title
+        self.after_s = after_s
         self.scores: dict[str, float] = {}
         self._before = 0.0
         self._start: float | None = None
@@ -55,8 +57,10 @@ class Progress(Callback):
         total = trainer.max_epochs or done
         left = self._spent / (done - self._first) * (total - done)
         scores = "  ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        of = "of this stage" if self.after_s is None else "of the training"
+        left += self.after_s or 0
         console.print(
-            f"{self.title} epoch {done}/{total}  {scores}  {self._spent:.0f} s, {left:.0f} s left",
+            f"{self.title} epoch {done}/{total}  {scores}  {self._spent:.0f} s, {left:.0f} s left {of}",
             highlight=False,
             soft_wrap=True,
         )

@@ -19,11 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from swath.errors import DivergedError, InputError, reason_of
+from swath.errors import DivergedError, InputError, Remedy, WorkerError, reason_of
 from swath.files import finite, read_json, write_bytes, write_json
 from swath.models.registry import count_parameters
 from swath.progress import console
 from swath.training.callbacks import Progress
+from swath.training.checkpointfile import WholeCheckpoints
 from swath.training.module import LOSS, Stage
 from swath.training.norms import shared_norms
 from swath.training.patchmodule import PatchModule
@@ -40,7 +41,9 @@ Scores = dict[str, float | None]
 _SCORES = TypeAdapter(Scores)
 
 
-def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> Scores:
+def fit_stage(
+    stage: Stage, patches: PatchModule, folder: Path, title: str, after_s: float | None = None
+) -> Scores:
     """Train one network, or take it up where an earlier run stopped.
 
     Args:
@@ -50,6 +53,7 @@ def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> S
         folder: Gets the weights (safetensors), the scores, the cost (seconds, number of weights),
             the logs (CSV and TensorBoard) and, meanwhile, a checkpoint after every epoch.
         title: How progress lines start.
+        after_s: Seconds that the run will take after this stage, if that is known.
 
     Returns:
         The last logged losses and scores; None for what is no finite number.
@@ -63,7 +67,7 @@ def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str) -> S
         return _stored(stage.network, folder)
     folder.mkdir(parents=True, exist_ok=True)
     processes = patches.source.compute.processes
-    progress, checkpoint = Progress(title), folder / CHECKPOINT
+    progress, checkpoint = Progress(title, after_s), folder / CHECKPOINT
     # Not Trainer(deterministic=True): torchmetrics then counts bins through a dense mesh of 30 GB.
     with (
         _quiet(),
@@ -118,7 +122,11 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 
 def _fit(trainer: Trainer, stage: Stage, patches: PatchModule, checkpoint: Path) -> None:
-    """Train; an interrupt is one, which Lightning makes an exit with code 1 of."""
+    """Train; an interrupt is one, which Lightning makes an exit with code 1 of.
+
+    Raises:
+        WorkerError: A process that reads data died.
+    """
     try:
         trainer.fit(
             stage,
@@ -131,6 +139,13 @@ def _fit(trainer: Trainer, stage: Stage, patches: PatchModule, checkpoint: Path)
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise WorkerError(
+            "a process that reads data died, perhaps for lack of memory; the whole epochs before are kept",
+            Remedy.RESUME,
+        ) from None
 
 
 def _last_good(checkpoint: Path, stage: Stage, first: Mapping[str, Tensor]) -> str:
@@ -161,7 +176,7 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         devices=processes.devices,
         num_nodes=processes.nodes,
         strategy=DDPStrategy() if together else "auto",
-        plugins=[LightningEnvironment()] if together else None,
+        plugins=[WholeCheckpoints(), *([LightningEnvironment()] if together else [])],
         use_distributed_sampler=False,
         precision="bf16-mixed" if compute.exactness == "bf16" else "32-true",
         max_epochs=settings.epochs,

@@ -1,6 +1,7 @@
 """Fitting the networks of one run, each in its own folder."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from pydantic import JsonValue
 from pytorch_lightning import seed_everything
 from torch import nn
 
+from swath.dataset.index import plan_cover
 from swath.dataset.patches import measure_scaling, survey_split
 from swath.errors import DivergedError
+from swath.files import write_json
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
 from swath.models.device import autocast
 from swath.models.network import FusionNetwork, ImageNetwork
@@ -26,16 +29,27 @@ from swath.models.trained import (
     build_series,
     to_memory_format,
 )
+from swath.training.budget import Rates, stage_of, steps_within, with_steps
 from swath.training.calibration import calibrate
 from swath.training.compute import Compute
 from swath.training.fit import Scores, fit_stage
 from swath.training.module import LOSS, FcnStage, FusionStage, SeriesStage, Stage
-from swath.training.patchmodule import PatchModule, PatchSource
+from swath.training.patchmodule import VALIDATION_PX, PatchModule, PatchSource
+from swath.training.presets import TrainSettings
+from swath.training.rates import measure_stage
 from swath.training.trainplan import LONGEST_SERIES, TrainPlan
+from swath.training.verdict import PATCHES, judge
+from swath.validation import read_model
 
 N = TypeVar("N", bound=nn.Module)
 
 NetworkName = Literal["fcn", "rnn", "series"]
+
+LONG = 500
+"""Steps of a run that is worth to be timed first, so that it can say how long it will take."""
+
+PLANNED = "planned.json"
+"""The settings that a budget of minutes came to, from the run's first start on."""
 
 SALTS: dict[NetworkName, int] = {"fcn": 1, "rnn": 2, "series": 3}
 """Tell the stages apart: each has first weights and patches of its own."""
@@ -70,6 +84,8 @@ def _describe(source: PatchSource) -> ModelSpec:
     plan = source.plan
     dataset, settings = plan.dataset, plan.settings
     training: dict[str, JsonValue] = {"seed": plan.seed, **settings.model_dump(mode="json")}
+    if plan.budget is not None:
+        training["budget"] = plan.budget.record
     attribution = dataset.attribution
     if plan.start is not None:
         training["start"] = plan.start.record
@@ -101,6 +117,7 @@ class Fitting:
         spec: The model as it is described before it is trained.
         out: The run's folder.
         title: How progress lines start.
+        rates: What each stage was measured to cost here, where it was.
         stops: Why a stage was stopped whose loss was no longer finite; none is trained after it.
     """
 
@@ -108,6 +125,7 @@ class Fitting:
     spec: ModelSpec
     out: Path
     title: str
+    rates: Rates = dataclasses.field(default_factory=dict)
     stops: list[str] = dataclasses.field(default_factory=list)
 
     @property
@@ -151,6 +169,59 @@ class Fitting:
         patches = self._patches("series", self.spec.dates)
         return SeriesStage(self._fresh("series", build_series), patches), patches
 
+    def planned(self, began: float) -> "Fitting":
+        """The same with the steps that its budget gives, and rates where the run is long enough to ask.
+
+        Minutes are turned into steps once: a run that is gone on with keeps them.
+
+        Args:
+            began: When the run did, of `time.perf_counter`.
+        """
+        plan, kept = self.source.plan, self.out / PLANNED
+        budget, stages = plan.budget, plan.budgeted
+        steps = budget.steps if budget else sum(stage_of(plan.settings, name).steps for name in stages)
+        measurable = plan.stage == "all" and self.compute.processes.count == 1
+        known = self.measured() if measurable and (steps is None or steps >= LONG) else self
+        if budget is None:
+            return known
+        if budget.minutes is None:
+            assert steps is not None
+            return known.within(with_steps(plan.settings, steps, stages))
+        if kept.is_file():
+            return known.within(read_model(kept, TrainSettings))
+        left = 60 * budget.minutes - (time.perf_counter() - began) - known.end_s
+        steps = steps_within(left, plan.settings, known.rates)
+        settings = with_steps(plan.settings, steps, stages, known.rates)
+        write_json(kept, settings.model_dump(mode="json"))
+        return known.within(settings)
+
+    def measured(self) -> "Fitting":
+        """The same with the rates of its stages: a few steps of each are run, and thrown away."""
+        with torch.random.fork_rng():
+            if self.source.plan.whole_series:
+                return dataclasses.replace(self, rates={"fcn": measure_stage(*self.series_stage())})
+            first, patches = self.fcn_stage()
+            rates: Rates = {"fcn": measure_stage(first, patches)}
+            rates["rnn"] = measure_stage(*self.fusion_stage(first.network))
+        return dataclasses.replace(self, rates=rates)
+
+    def within(self, settings: TrainSettings) -> "Fitting":
+        """The same with other numbers of steps."""
+        source = dataclasses.replace(
+            self.source, plan=dataclasses.replace(self.source.plan, settings=settings)
+        )
+        return dataclasses.replace(self, source=source, spec=_describe(source))
+
+    @property
+    def end_s(self) -> float:
+        """Seconds that come after the last step: the maps of the validation sites."""
+        plan, rate = self.source.plan, self.rates.get("fcn")
+        if rate is None:
+            return 0.0
+        patches = len(plan_cover(self.source.validation, VALIDATION_PX, self.spec.dates))
+        looks = patches * plan.settings.orientations + min(patches or PATCHES, PATCHES)
+        return looks * self.spec.dates * VALIDATION_PX**2 / 1e6 * rate.forward_s_per_mpx
+
     def calibrated(self, model: TrainedModel) -> TrainedModel:
         """The model with what the validation sites say of it, if there are any."""
         plan = self.source.plan
@@ -167,6 +238,16 @@ class Fitting:
         update = {"temperature": found.temperature, "unpredicted": names}
         spec = model.spec.model_copy(update=update)
         return dataclasses.replace(model, spec=spec)
+
+    def judged(self, model: TrainedModel) -> TrainedModel:
+        """The model with what its fusion is worth; without the fusion where that is nothing."""
+        verdict = judge(model, self.source)
+        if verdict is None:
+            return model
+        scores = {**model.spec.scores, "fusion": verdict.scores}
+        spec = model.spec.model_copy(update={"scores": scores, "fallback": verdict.fallback})
+        fusion = model.fusion if verdict.fallback is None else None
+        return dataclasses.replace(model, spec=spec, fusion=fusion)
 
     def _patches(self, name: NetworkName, dates: int) -> PatchModule:
         """What a network learns from."""
@@ -199,7 +280,16 @@ class Fitting:
 
     def _fit(self, name: NetworkName, stage: Stage, patches: PatchModule) -> Scores:
         try:
-            return fit_stage(stage, patches, self.out / name, f"{self.title} {name}".strip())
+            title = f"{self.title} {name}".strip()
+            return fit_stage(stage, patches, self.out / name, title, self._after_s(name))
         except DivergedError as error:
             self.stops.append(str(error))
             return {LOSS: None}
+
+    def _after_s(self, name: NetworkName) -> float | None:
+        """Seconds from the end of a stage to that of the run; None where nothing was measured."""
+        if not self.rates:
+            return None
+        rnn = self.source.plan.settings.rnn
+        fusion = self.rates["rnn"].seconds(rnn.steps, rnn.epochs) if name == "fcn" else 0.0
+        return fusion + self.end_s

@@ -210,12 +210,18 @@ class _Changes(RootModel[dict[str, JsonValue]]):
     """A YAML file with some of the settings."""
 
 
-def override(name: str, file: Path | None = None, **changes: JsonValue) -> TrainSettings:
+def override(
+    name: str,
+    file: Path | None = None,
+    shape: Mapping[str, JsonValue] | None = None,
+    **changes: JsonValue,
+) -> TrainSettings:
     """A preset with some of its settings replaced; see `change`.
 
     Args:
         name: Of the preset.
         file: YAML with changes.
+        shape: Changes that come before the file's: those of the run that is begun with.
         changes: Further ones; None leaves the setting as it is.
 
     Raises:
@@ -223,7 +229,7 @@ def override(name: str, file: Path | None = None, **changes: JsonValue) -> Train
     """
     given = read_yaml(file, _Changes).root if file else {}
     kept = {key: value for key, value in changes.items() if value is not None}
-    return change(preset(name), given | kept, str(file or "settings"))
+    return change(preset(name), {**(shape or {}), **given, **kept}, str(file or "settings"))
 
 
 def change(settings: TrainSettings, changes: Mapping[str, JsonValue], source: str) -> TrainSettings:
@@ -246,4 +252,4 @@ def change(settings: TrainSettings, changes: Mapping[str, JsonValue], source: st
     try:
         return TrainSettings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(f"{source}: {first_problem(error)}") from None
+        raise SettingsError(f"{source}: {first_problem(error, TrainSettings)}") from None

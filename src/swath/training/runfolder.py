@@ -12,11 +12,12 @@ from swath.locks import locked
 from swath.models.trained import SPEC, WEIGHTS
 from swath.outfolder import MARK, Kind, check_out, exchange, mark, recover, settle, sweep
 from swath.training import fit
+from swath.training.fitting import PLANNED
 from swath.training.trainplan import TrainPlan
 
 RUN_FILE = "run.json"
 
-HOLDS = (RUN_FILE, WEIGHTS, SPEC, "fcn/", "rnn/", "series/")
+HOLDS = (RUN_FILE, PLANNED, WEIGHTS, SPEC, "fcn/", "rnn/", "series/")
 """What a training writes into its run's folder."""
 
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from torch import nn
 
 from swath.dataset.site import Dataset, Site
-from swath.errors import SettingsError
+from swath.errors import Remedy, SettingsError
 from swath.keys import Decided
 from swath.legend import Legend
 from swath.models.registry import TwoStages, architecture
@@ -61,6 +61,13 @@ class Start:
             "training": spec.training,
         }
 
+    @property
+    def shape(self) -> dict[str, JsonValue]:
+        """The settings that a run which begins with these weights shares with theirs."""
+        spec = self.model.spec
+        sizes = {name: size for name, size in spec.sizes.items() if name in TrainSettings.model_fields}
+        return {"model": spec.name, "orientations": spec.orientations, **sizes}
+
     def check(self, dataset: Dataset, settings: TrainSettings) -> None:
         """Check that a run on a dataset, split as it will be, can begin with these weights.
 
@@ -72,11 +79,13 @@ class Start:
         kind, afresh = architecture(spec.name), frozenset[str]()
         if isinstance(kind, TwoStages) and self.model.fusion is None:
             afresh = frozenset(kind.fusion.Sizes.model_fields)  # the fusion begins afresh
-        if spec.finer != dataset.finer:
+        have, wants = _pixels(dataset.image, dataset.finer), _pixels(spec.image, spec.finer)
+        image = dataset.image.model_copy(update={"optional": spec.image.optional})  # needs no other weights
+        if (image, dataset.finer) != (spec.image, spec.finer):
             raise SettingsError(
-                f"{self.model.folder} cannot be started from: it maps {spec.finer} pixels to the side "
-                f"of one of the image, the labels of {dataset.root} have {dataset.finer}; build the "
-                f"dataset with finer: {spec.finer}"
+                f"{self.model.folder} cannot be started from: the dataset {dataset.root} has {have}, that "
+                f"run {wants}; build the dataset with those lines in the sites file",
+                Remedy.BUILD,
             )
         sizes = settings.model_dump()
         wanted = weights_meaning(settings.model, dataset.image, dataset.legend, sizes, afresh)
@@ -126,6 +135,13 @@ class Start:
                 f"{self.model.folder} cannot be started from: the weights of its {name} have other "
                 f"shapes (series of {self.model.spec.dates} dates); set `dates` to that number"
             ) from None
+
+
+def _pixels(image: ImageSettings, finer: int) -> str:
+    """What images and labels are like, as lines of a sites file."""
+    may_lack = f", optional: [{', '.join(image.optional)}]" if image.optional else ""
+    lines = f"image: {{bands: [{', '.join(image.bands)}], encoding: {image.encoding}{may_lack}}}"
+    return f"`{lines}` and `finer: {finer}`"
 
 
 def weights_meaning(

@@ -1,12 +1,13 @@
 """Training a run: stage 1, stage 2, and the model that comes out."""
 
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from swath.errors import DivergedError
+from swath.errors import DivergedError, SettingsError
 from swath.keys import Decided
 from swath.memory import keep_freed_memory
-from swath.models.trained import TrainedModel, save_model
+from swath.models.trained import TrainedModel, save_model, tell_fallback
 from swath.training.compute import HERE, Compute
 from swath.training.fitting import prepare
 from swath.training.processes import joined
@@ -22,6 +23,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     title: str = "",
+    fallback: bool = True,
 ) -> TrainedModel:
     """Train a model on a dataset's training split.
 
@@ -35,6 +37,8 @@ def train(
         resume: Go on with what is in `out`.
         overwrite: Replace the run in `out`, which stays until the new one is whole.
         title: How its lines on stderr start.
+        fallback: Whether a fusion that fails (`swath.training.verdict`) is left out, and the mean of
+            the dates stands in for it; said in red on stderr.
 
     Returns:
         On the CPU and in evaluation mode.
@@ -50,12 +54,9 @@ def train(
 
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
     """
+    began = time.perf_counter()
     where, processes = compute.where, compute.processes
-    processes.check(where)
-    stages = [plan.settings.fcn, *([] if plan.stage == "fcn" else [plan.settings.rnn])]
-    for stage in stages:
-        processes.share(stage.batch_size)
-    plan.check()
+    _check(plan, compute)
     if where.type == "cpu":
         keep_freed_memory()
     if processes.first:
@@ -63,14 +64,30 @@ def train(
     opening = open_run(out, plan, resume=resume, overwrite=overwrite) if processes.first else nullcontext()
     with opening, joined(processes, where, compute.command, _shared(plan, compute)):
         folder = run_folder(out, plan, resume=resume, overwrite=overwrite)
-        fitting = prepare(plan, folder, compute, title)
+        fitting = prepare(plan, folder, compute, title).planned(began)
         model = fitting.model()
         if processes.first:
-            model = fitting.calibrated(model)
+            model = fitting.calibrated(fitting.judged(model) if fallback else model)
             save_model(folder, model)
+            tell_fallback(model.spec)
         if fitting.stops:
             raise DivergedError(f"{folder}: {fitting.stops[0]}")
     return model
+
+
+def _check(plan: TrainPlan, compute: Compute) -> None:
+    """Check that a plan fits what it is to be computed with, and that its parts fit one another."""
+    processes = compute.processes
+    processes.check(compute.where)
+    if processes.count > 1 and plan.budget is not None and plan.budget.minutes is not None:
+        raise SettingsError(
+            f"minutes are planned by one process, which times its steps, got {processes.count}; "
+            "give the number of steps instead"
+        )
+    stages = [plan.settings.fcn, *([] if plan.stage == "fcn" else [plan.settings.rnn])]
+    for stage in stages:
+        processes.share(stage.batch_size)
+    plan.check()
 
 
 def _shared(plan: TrainPlan, compute: Compute) -> Decided:

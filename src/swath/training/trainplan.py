@@ -10,6 +10,7 @@ from swath.errors import DatasetError, SettingsError
 from swath.keys import Decided
 from swath.models.registry import WholeSeries, architecture
 from swath.models.trained import check_finer
+from swath.training.budget import Budget, BudgetedStage
 from swath.training.presets import TrainSettings
 from swath.training.start import Start
 
@@ -34,6 +35,7 @@ class TrainPlan:
             that network; `all` trains both.
         seed: The same seed on the same machine gives the same weights.
         start: Another run, whose weights the networks begin with; None: random ones.
+        budget: What all stages may cost together; None: as the settings say.
     """
 
     dataset: Dataset
@@ -41,6 +43,12 @@ class TrainPlan:
     stage: StageName = "all"
     seed: int = 0
     start: Start | None = None
+    budget: Budget | None = None
+
+    @property
+    def budgeted(self) -> tuple[BudgetedStage, ...]:
+        """The stages that share a budget, as the settings call them."""
+        return ("fcn",) if self.whole_series else ("fcn", "rnn")
 
     @property
     def whole_series(self) -> bool:
@@ -61,6 +69,8 @@ class TrainPlan:
             **decided_by_data(self.dataset),
             "start": {**self.start.hashes} if self.start else None,
         }
+        if self.budget is not None:
+            fields["budget"] = self.budget.record
         return Decided("run", TRAINER, fields)
 
     def check(self) -> None:
@@ -76,6 +86,8 @@ class TrainPlan:
                 f"model {self.settings.model!r} is trained in one stage: it has no stage "
                 f"{self.stage!r} of its own"
             )
+        if self.budget is not None and self.stage != "all":
+            raise SettingsError(f"a budget of minutes or steps is for all stages; got stage {self.stage!r}")
         check_finer(self.settings.model, self.dataset.finer)
         _ = self.dates
         if self.start is not None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from swath.cli.lab import bench, compare, days, realism, robustness, variance
+from swath.cli.lab import bench, compare, days, faults, realism, robustness, variance
 from swath.errors import SettingsError
 
 app = typer.Typer(help="Measure the method itself.", rich_markup_mode=None)
@@ -11,6 +11,7 @@ app.command("bench", short_help="How fast this machine maps and trains, and besi
 app.command("robustness", short_help="What clouds, orders and shifts do to the maps.")(robustness.command)
 app.command("variance", short_help="How much maps differ from day to day.")(variance.command)
 app.command("realism", short_help="How far simulated images are from real ones.")(realism.command)
+app.command("faults", short_help="What commands lose that are killed or starved.")(faults.command)
 app.add_typer(days.app, name="days", short_help="Further days of real places.")
 
 MOVED = ("bench", "compare", "days", "realism", "robustness", "variance")

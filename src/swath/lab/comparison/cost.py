@@ -11,12 +11,13 @@ from pydantic import JsonValue
 from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.pretraining import Pretraining
-from swath.lab.comparison.rates import StageRates, measure_stage
 from swath.models.trained import SPEC
 from swath.progress import track
+from swath.training.budget import StageRates
 from swath.training.compute import Compute
 from swath.training.fitting import prepare
 from swath.training.presets import StageSettings
+from swath.training.rates import measure_stage
 
 PIXEL_PART = 4
 """A classical method is measured on this part of its pixels; kernels and trees grow a little faster
@@ -143,13 +144,13 @@ def _measure(cell: Cell, compute: Compute) -> ModelRates:
         return _measure_pixels(cell)
     fitting = prepare(cell.plan, Path(), compute)
     if cell.model.whole_series:
-        return NetworkRates(measure_stage(fitting, *fitting.series_stage()), None)
+        return NetworkRates(measure_stage(*fitting.series_stage()), None)
     fcn_stage, patches = fitting.fcn_stage()
-    fcn = measure_stage(fitting, fcn_stage, patches)
+    fcn = measure_stage(fcn_stage, patches)
     if cell.model.stage == "fcn":
         return NetworkRates(fcn, None)
     fusion_stage, patches = fitting.fusion_stage(fcn_stage.network)
-    return NetworkRates(fcn, measure_stage(fitting, fusion_stage, patches))
+    return NetworkRates(fcn, measure_stage(fusion_stage, patches))
 
 
 def _measure_pixels(cell: Cell) -> PixelRates:

@@ -47,7 +47,8 @@ class StageStore:
             if place.is_dir() and not stage.exists():
                 with replacing_folder(stage, Kind.STAGE, overwrite=False) as folder:
                     shutil.copytree(place, folder, dirs_exist_ok=True)
-        model = train(plan, out, compute, resume=True, title=title)
+        # A comparison shows what a fusion gives, however bad, and the mean beside it.
+        model = train(plan, out, compute, resume=True, title=title, fallback=False)
         if not plan.whole_series and not place.is_dir():
             with (
                 suppress(OutputExistsError, BusyError),  # another cell keeps the same

@@ -1,4 +1,4 @@
-"""Every bad input of the corpus: exit code 2, one line, nothing left or asked, bounded in time and memory."""
+"""Where the corpus is tried: commands on copies of a world, and the promise that bad input keeps."""
 
 import json
 import os
@@ -7,16 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO
 
-import pytest
-
 from conftest import PROJECT
 from corpus import world
-from corpus.cases import cases
 from corpus.warm import LIMIT_S
 from corpus.world import make_world, remove
 
@@ -25,8 +23,6 @@ MOST_MB = 700
 
 NOTES = ("no RUN given: using", "WARNING: ")
 """How lines begin that are no errors."""
-
-ALL = cases()
 
 
 class _Nobody(BaseHTTPRequestHandler):
@@ -77,9 +73,9 @@ def listing(folder: Path) -> dict[str, int]:
     }
 
 
-@pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kitchen]:
-    folder = tmp_path_factory.mktemp("corpus")
+@contextmanager
+def open_kitchen(folder: Path) -> Iterator[Kitchen]:
+    """A world in an empty folder, a process that runs commands, and a server that nobody may ask."""
     here = Path.cwd()
     (folder / "world").mkdir()
     try:
@@ -109,21 +105,9 @@ def _close(stream: IO[str] | None) -> None:
         stream.close()
 
 
-COMMANDS = {name: value for name, value in vars(world).items() if name.isupper() and isinstance(value, list)}
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_what_is_not_spoilt_works(name: str, kitchen: Kitchen) -> None:
-    if name in ("TRAIN", "FETCH", "COMPARE"):
-        pytest.skip("takes long, or asks a server; its own tests show that it works")
-    answer, place = kitchen.run(f"good-{name}", world.Case(name, COMMANDS[name]))
-    assert answer["code"] == 0, answer["error"]
-    remove(place)
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_bad_input_is_one_line_and_leaves_nothing(name: str, kitchen: Kitchen) -> None:
-    answer, place = kitchen.run(name, ALL[name])
+def keep_promise(kitchen: Kitchen, name: str, case: world.Case) -> None:
+    """Exit code 2, one line, nothing left or asked, bounded in time and memory."""
+    answer, place = kitchen.run(name, case)
     said = str(answer["error"])
     lines = [line for line in said.splitlines() if not line.startswith(NOTES)]
     assert answer["code"] is not None, f"did not end in {LIMIT_S} s"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
@@ -10,7 +9,7 @@ import torch
 
 from swath.dataset.patches import Sample
 from swath.models.device import autocast
-from swath.training.fitting import Fitting
+from swath.training.budget import StageRates
 from swath.training.module import Stage
 from swath.training.patchmodule import PatchModule
 
@@ -18,36 +17,15 @@ STEPS = 4
 """Steps that are run a stage; the first warms up and does not count."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageRates:
-    """What one network costs.
-
-    Attributes:
-        step_s: One optimiser step, reading its patches included.
-        validation_s: One validation epoch.
-        forward_s_per_mpx: One pass over a megapixel of all dates without gradients.
-        parameters: Trained weights.
-    """
-
-    step_s: float
-    validation_s: float
-    forward_s_per_mpx: float
-    parameters: int
-
-    def seconds(self, steps: int, epochs: int) -> float:
-        """A whole training."""
-        return steps * self.step_s + epochs * self.validation_s
-
-
-def measure_stage(fitting: Fitting, stage: Stage, patches: PatchModule) -> StageRates:
+def measure_stage(stage: Stage, patches: PatchModule) -> StageRates:
     """Run a few steps of a stage and a validation batch; the weights are thrown away after.
 
     Args:
-        fitting: Says where and in which precision.
         stage: With fresh weights.
-        patches: Of the stage.
+        patches: Of the stage; they say where and in which precision.
     """
-    device, precision = fitting.compute.where, fitting.compute.exactness
+    compute = patches.source.compute
+    device, precision = compute.where, compute.exactness
     stage.to(device).train()
     stage.on_fit_start()
     optimiser = stage.configure_optimizers()["optimizer"]
