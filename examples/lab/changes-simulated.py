@@ -55,7 +55,8 @@ def main() -> None:
         )
     roads = maps.roads()[:0].assign(**{"from": None, "until": None})
     if options.truth:
-        roads = gpd.read_file(options.truth, layer="roads").to_crs(maps.grid.crs)
+        # Roads that are laid may run out of the picture.
+        roads = gpd.read_file(options.truth, layer="roads").to_crs(maps.grid.crs).clip(maps.grid.bounds)
     came, went = (roads[name].astype("string").fillna("") for name in ("from", "until"))
     gone = (went > str(first[-1])) & (went <= str(last[0]))
     changed = {

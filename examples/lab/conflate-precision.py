@@ -55,7 +55,7 @@ def covered_share(lines: np.ndarray, mask: np.ndarray, grid) -> np.ndarray:
     return np.bincount(owner, inside, len(lines)) / np.maximum(np.bincount(owner, weight, len(lines)), 1e-9)
 
 
-def withhold(maps, ways: gpd.GeoDataFrame, features: gpd.GeoDataFrame, mask, seed: int):
+def withhold(maps, ways: gpd.GeoDataFrame, features: gpd.GeoDataFrame, mask, grid, seed: int):
     """Candidates of one draw, and the withheld roads."""
     streets = street_numbers(ways)
     chosen = np.unique(streets)
@@ -64,12 +64,12 @@ def withhold(maps, ways: gpd.GeoDataFrame, features: gpd.GeoDataFrame, mask, see
     withheld = shapely.get_parts(ways.geometry.to_numpy()[gone])
     kept = features.drop(index=ways.index[gone])
     found = conflate(maps, kept, "", "").map_only
-    found = found[covered_share(found.geometry.to_numpy(), mask, maps.grid) > 0.5]
+    found = found[covered_share(found.geometry.to_numpy(), mask, grid) > 0.5]
     points, weight, owner = sample_lines(found.geometry.to_numpy())
     near = distances_m(points, withheld) <= REACH_M
     right = np.bincount(owner, near * weight, len(found)) / np.bincount(owner, weight, len(found)) > 0.5
     there, metres, _ = sample_lines(withheld)
-    inside = covered_share(shapely.linestrings(np.stack([there, there + 0.1], axis=1)), mask, maps.grid) > 0.5
+    inside = covered_share(shapely.linestrings(np.stack([there, there + 0.1], axis=1)), mask, grid) > 0.5
     there, metres = there[inside], metres[inside]
     found_by = np.zeros(len(there))
     for line, score in zip(found.geometry.to_numpy(), found["confidence"], strict=True):
@@ -109,7 +109,7 @@ def main() -> None:
         if "name" in named.columns and len(named) == len(features):
             ways = ways.assign(name=named["name"].to_numpy()[ways.index])
         for seed in range(options.seeds):
-            table, found_by, metres = withhold(maps, ways, features, mask, seed)
+            table, found_by, metres = withhold(maps, ways, features, mask, site.map_grid, seed)
             tables.append(table)
             scores.append(found_by)
             lengths.append(metres)
