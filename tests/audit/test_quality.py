@@ -294,5 +294,5 @@ def test_the_check_refuses_what_is_no_dataset_and_what_is_there(
     assert "no catalog.json" in capsys.readouterr().err
     (tmp_path / "there").write_text("mine", encoding="utf-8")
     assert run(["labels", "check", str(world.root), "--out", str(tmp_path)]) == 2
-    assert "--overwrite" in capsys.readouterr().err
+    assert "was not made by swath" in capsys.readouterr().err
     assert (tmp_path / "there").read_text("utf-8") == "mine"

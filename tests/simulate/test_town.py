@@ -95,7 +95,7 @@ def test_same_seed_same_files(tiny_world: Path, tmp_path: Path) -> None:
     splits = {name: s.split for name, s in read_sites_file(tiny_world).sites.items()}
     again = write_world(tmp_path / "world", splits, seed=7, size_px=96, dates=2)
     files = sorted(p.relative_to(again.parent) for p in again.parent.rglob("*") if p.is_file())
-    assert len(files) == 1 + 3 * 3
+    assert len(files) == 2 + 3 * 3  # the sites file and the mark
     for file in files:
         assert (again.parent / file).read_bytes() == (tiny_world.parent / file).read_bytes()
 

@@ -184,7 +184,7 @@ def _ask(query: Query, path: Path, wait: Callable[[float], object]) -> bool:
         seconds = min(_FIRST_WAIT_S * 2**attempt * random.uniform(0.8, 1.2), _LONGEST_WAIT_S)
         try:
             with replacing(path) as temporary:
-                _receive(query, temporary)
+                _receive_or_tell(query, temporary)
             return True
         except urllib.error.HTTPError as error:
             reason = f"HTTP {error.code} {error.reason}"
@@ -214,6 +214,16 @@ class _BusyError(Exception):
 
 class _TooLargeError(Exception):
     """The server ran out of time or memory."""
+
+
+def _receive_or_tell(query: Query, path: Path) -> None:
+    """As `_receive`; what the line or the server broke is no error of the file that is written."""
+    try:
+        _receive(query, path)
+    except urllib.error.HTTPError:
+        raise
+    except (urllib.error.URLError, gzip.BadGzipFile, ConnectionError, TimeoutError) as error:
+        raise _BusyError(reason_of(getattr(error, "reason", error))) from None
 
 
 def _receive(query: Query, path: Path) -> None:

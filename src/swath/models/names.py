@@ -3,7 +3,7 @@
 NAMES: dict[str, tuple[str, str]] = {
     "unet-convlstm": ("U-NET", "U-NET + ConvLSTM"),
     "unet-attention": ("U-NET, one date", "U-NET + attention"),
-    "unet-since": ("U-NET, one date", "U-NET + mean since the last change"),
+    "unet-since": ("U-NET, a single date", "U-NET + mean since the last change"),
 }
 """Architecture, or whatever else makes maps -> what its map of one date is called, and that of the
 whole series; who adds a model adds them here."""
