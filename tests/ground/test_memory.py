@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,8 @@ def test_tiles_of_a_size_come_together_and_the_largest_first(
     monkeypatch.setattr(jobs, "return_freed_memory", lambda: events.append(None))
     tiles = plan_tiles((160, 200), 32, 16, 16)
     store = open_store(tmp_path, "0" * 64, 1, tiles)
-    with jobs.running(Any, tmp_path, tmp_path, HERE) as run:  # type: ignore[arg-type]
+    whole = SimpleNamespace(model=SimpleNamespace(spec=SimpleNamespace(fallback=None)))
+    with jobs.running(whole, tmp_path, tmp_path, HERE) as run:  # type: ignore[arg-type]
         run(Noting(), store, "noting")  # type: ignore[arg-type]
     shapes = [event for event in events if event is not None]
     assert sorted(shapes) == sorted((tile.read.height, tile.read.width) for tile in tiles)

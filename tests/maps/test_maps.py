@@ -82,8 +82,6 @@ def test_classes_vectors_grid_and_legend(maps: Maps) -> None:
     assert isinstance(roads, gpd.GeoDataFrame)
     assert roads.crs == GRID.crs
     assert roads.length_m.sum() == pytest.approx(680, abs=60)
-    with pytest.raises(DatasetError, match=r"manifest.json: no such file; map the site again"):
-        maps.threshold  # noqa: B018
 
 
 def test_several_sites_are_named_and_one_is_to_be_chosen(

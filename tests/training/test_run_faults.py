@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,10 @@ def test_an_interrupt_ends_with_130_and_the_run_can_go_on(dataset: Dataset, tmp_
     out = tmp_path / "run"
     command = [sys.executable, "-m", "swath", "train", str(dataset.root), "--out", str(out)]
     command += ["--settings", str(settings), "--stage", "fcn"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Whoever runs the tests in the background has made their children deaf to it.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, text=True, preexec_fn=hear, **pipes)
     deadline = time.monotonic() + 120
     while not (out / "fcn/last.ckpt").exists() and time.monotonic() < deadline:
         assert process.poll() is None, "ended before its first checkpoint"

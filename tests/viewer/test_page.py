@@ -91,7 +91,7 @@ def color_at(page: "Page", x: float, y: float) -> list[int]:
 
 def check_color(page: "Page", x: float, y: float, expected: tuple[int, ...]) -> None:
     """A pixel of the screen gets a colour, once what is there is drawn."""
-    for _ in range(20):
+    for _ in range(60):
         found = color_at(page, x, y)
         if found == pytest.approx(expected, abs=1):
             return
