@@ -19,6 +19,9 @@ function openSite(at) {
   site?.map.setTarget(null);
   for (const id of ["zoom", "scale"]) byId(id).replaceChildren();
   site = new SiteMap(state.site, state);
+  pointed = null;
+  byId("where").textContent = "";
+  byId("facts").hidden = true;
   fillSite(state);
   if (at) {
     site.map.getView().setCenter(at.center);
@@ -45,6 +48,7 @@ function refresh() {
   byId("opacity").value = state.opacity * 100;
   placeSwipe();
   site.show();
+  if (pointed) hover(pointed);
   keepLink();
 }
 
@@ -97,7 +101,9 @@ async function valueWords(layer, coordinate) {
 }
 
 let hovers = 0;
+let pointed = null; // where the pointer was last
 async function hover(coordinate) {
+  pointed = coordinate;
   const turn = ++hovers;
   const pixel = site.map.getPixelFromCoordinate(coordinate);
   const right = state.compare && pixel && pixel[0] > innerWidth * state.split;
