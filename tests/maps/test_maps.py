@@ -19,6 +19,7 @@ from swath.errors import DatasetError, MissingExtraError
 from swath.grid import Grid
 from swath.legend import read_legend
 from swath.maps.labelled import coordinates
+from swath.maps.manifest import MANIFEST_NAME
 from swath.maps.maps import Maps, open_maps
 from swath.maps.vectors import write_vectors
 from swath.picture import png, thumbnail
@@ -82,6 +83,15 @@ def test_classes_vectors_grid_and_legend(maps: Maps) -> None:
     assert isinstance(roads, gpd.GeoDataFrame)
     assert roads.crs == GRID.crs
     assert roads.length_m.sum() == pytest.approx(680, abs=60)
+
+
+def test_maps_without_a_manifest_say_so(pmaps: NDArray[np.float32], tmp_path: Path) -> None:
+    """Their threshold stands in it, and nowhere else."""
+    site = write_maps(tmp_path, "town", GRID, pmaps, pmaps[0], read_legend("roads"))
+    maps = open_maps(tmp_path)
+    (site.folder / MANIFEST_NAME).unlink()
+    with pytest.raises(DatasetError, match=r"manifest.json: no such file; map the site again"):
+        maps.threshold  # noqa: B018
 
 
 def test_several_sites_are_named_and_one_is_to_be_chosen(
