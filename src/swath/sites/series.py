@@ -24,6 +24,7 @@ from swath.grid import (
     turned,
     utm_crs,
 )
+from swath.groundsize import pixel_m
 from swath.progress import tell
 from swath.scenes.bandfiles import join_bands
 from swath.scenes.clouds import CLOUD_MODEL, choose_cloud_model
@@ -35,6 +36,9 @@ from swath.sites.schema import SitesFile
 
 LEAST_SHARED = 0.8
 """Where the dates of a site share less of the box around them, that is said."""
+
+MOST_OBLONG = 1.25
+"""Ratio of a pixel's sides above which an image is not what it seems, and that is said."""
 
 MOST_SERIES_PX = 500_000_000
 """Pixels of the grid of a series."""
@@ -129,10 +133,27 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
     if not scenes:
         raise SettingsError(f"every date of {entries[0].path!r} is excluded; keep at least one")
     scenes.sort(key=lambda scene: scene.date)
+    for scene in scenes:
+        _tell_oblong(scene)
     for scene, other in pairwise(scenes):
         if scene.date == other.date:
             raise InputError(f"two files of {scene.date}: {scene.path} and {other.path}; keep one of them")
     return tuple(scenes)
+
+
+def _tell_oblong(scene: Scene) -> None:
+    """Say where an image's pixels are not square, in its own units and on the ground.
+
+    Square degrees are oblong on the ground, and those of a plate carrée of true metres in degrees.
+    """
+    width, height = scene.grid.resolution
+    height_m, width_m = pixel_m(scene.grid)
+    ratios = [max(sides) / max(min(sides), 1e-9) for sides in ((width, height), (width_m, height_m))]
+    if min(ratios) > MOST_OBLONG:
+        tell(
+            f"{scene.path}: its pixels are not square, {width_m:.4g} m wide and {height_m:.4g} m high; "
+            "they are resampled to square ones, which show nothing finer than the longer side"
+        )
 
 
 def _read_entry(entry: SceneSettings, folder: Path) -> list[Scene]:
