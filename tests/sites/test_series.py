@@ -183,6 +183,7 @@ def test_dates_that_overlap_in_part_are_mapped_whole(
     entries = [SceneSettings(path=f"{tmp_path}/*.tif")]
     series = plan_loose_series("here", entries, RGB)
     assert series.grid == GRID.crop(Window(0, 0, 30, 70))
+    assert "2 of 2 less than 80% of it (2020-01-01 57%)" in capsys.readouterr().err
     _, valid = read_series(series, RGB)
     assert valid.any(axis=1).sum(axis=-1).tolist() == [40, 40]
     shared = plan_series("here", sites_file(), tmp_path, RGB)
