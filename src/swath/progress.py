@@ -1,6 +1,8 @@
 """Progress bars on stderr, so that stdout stays free for results."""
 
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
@@ -19,9 +21,23 @@ console = Console(stderr=True, markup=False)
 """Everything meant for people's eyes while a command runs goes here."""
 
 
+_repeated = ContextVar("repeated", default=False)
+
+
 def tell(text: str) -> None:
     """Print a line that people should read, whatever they asked for."""
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
+    if not _repeated.get():
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def repeating() -> Iterator[None]:
+    """What is done in the block was done before, and what it tells was told."""
+    token = _repeated.set(True)
+    try:
+        yield
+    finally:
+        _repeated.reset(token)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
