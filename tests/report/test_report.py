@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from support.drawn_maps import draw_pmaps, map_all, row, write_maps
+from swath import extras
 from swath.dataset.site import Dataset, Site, read_labels
 from swath.errors import DatasetError, GridError, InputError, MissingExtraError, OutputExistsError
 from swath.evaluation.candidate import Candidate
@@ -17,7 +18,6 @@ from swath.files import sha256
 from swath.grid import Window
 from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend
-from swath.report import folder as report_folder
 from swath.report.folder import check_report, write_report
 from swath.report.table import paper_table, table_text
 from swath.scenes.raster import write_raster
@@ -212,7 +212,7 @@ def test_a_missing_extra_is_named_before_any_work(
 ) -> None:
     from swath.cli import run
 
-    monkeypatch.setattr(report_folder, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"swath\[report\]"):
         check_report(tmp_path / "report", overwrite=False)
     # There are no maps to read: it did not come to that.

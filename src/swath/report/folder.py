@@ -1,13 +1,12 @@
 """REPORT as a folder: report.json, report.html, the figures, and the errors as lines."""
 
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
-from swath.errors import MissingExtraError
 from swath.evaluation.candidate import UNTRAINED, Candidate
 from swath.evaluation.errorlines import write_error_lines
 from swath.evaluation.evaluate import Evaluation
+from swath.extras import need_extras
 from swath.files import write_json, write_text
 from swath.metrics.histogram import HALF
 from swath.names import slug
@@ -40,9 +39,7 @@ def check_report(out: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> N
         MissingExtraError: matplotlib or jinja2 is not installed.
         OutputExistsError: `out` exists and may not be replaced.
     """
-    for module in ("jinja2", "matplotlib"):
-        if find_spec(module) is None:
-            raise MissingExtraError("a report with pictures", module, "report")
+    need_extras("a report with pictures", "report")
     check_out(out, Kind.REPORT, reads, overwrite=overwrite)
 
 

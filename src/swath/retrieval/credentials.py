@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, SecretStr, model_validator
 
-from swath.errors import RemoteError, SettingsError, optional_import
+from swath.errors import RemoteError, SettingsError
+from swath.extras import optional_import
 from swath.retrieval.stacapi import StacApi
 from swath.validation import Frozen, read_yaml
 

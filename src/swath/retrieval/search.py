@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from swath.errors import RemoteError, SettingsError, optional_import, printable, reason_of
+from swath.errors import RemoteError, SettingsError, printable, reason_of
+from swath.extras import optional_import
 from swath.grid import Bounds, geojson_bbox
 from swath.retrieval.credentials import TIMEOUT_S, Access, repeated
 from swath.retrieval.stacapi import StacApi

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from pydantic import JsonValue, ValidationError
 
-from swath.errors import SettingsError, SwathError, optional_import
+from swath.errors import SettingsError, SwathError
+from swath.extras import optional_import
 from swath.grid import Bounds
 from swath.validation import first_problem
 from swath.viewer.decisions import NAME, Decision, keep_decision, read_decisions
