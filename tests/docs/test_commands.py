@@ -18,6 +18,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from conftest import PROJECT
 from swath.cli import app, run
+from swath.cli.verbosity import add_verbosity
+from swath.sites.crop import open_crop
 
 FREE = ("docs/lab/", "docs/reference/", "docs/api.md", "docs/licences.md")
 """Pages whose commands need no mark: the laboratory's take hours, the others are made from the code."""
@@ -32,6 +34,7 @@ SHORTER = [(r"--minutes \S+", "--steps 2"), (r"--steps [0-9]{2,}", "--steps 2")]
 
 group = typer.main.get_command(app)
 assert isinstance(group, TyperGroup)
+add_verbosity(group)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def test_prose_names_options_that_exist() -> None:
             else:
                 yield from (o for p in command.params for o in (*p.opts, *getattr(p, "secondary_opts", ())))
 
-    known = {*all_options(group), "--help", "--version", *OTHERS}
+    known = {*all_options(group), "--help", "--version", "--install-completion", *OTHERS}
     wrong = {}
     for name in NAMES:
         prose = BLOCK.sub("", (PROJECT / name).read_text("utf-8"))
@@ -169,7 +172,7 @@ def test_every_command_is_run_or_says_why_not() -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the tutorials speak of: three towns of three dates, and a fourth image of one of them."""
+    """What tutorials speak of: three towns of three dates, a fourth image of one, and the crop."""
     from swath.simulate.world import write_world
 
     folder = tmp_path_factory.mktemp("docs") / "world"
@@ -181,6 +184,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "new").mkdir()
     (folder / "toulouse" / f"{DAYS[-1]}.tif").rename(folder / "new" / f"{DAYS[-1]}.tif")
     (folder / "sites.yaml").unlink()
+    shutil.copytree(open_crop().sites_file.parent, folder / "crop")
     return folder
 
 
