@@ -81,8 +81,8 @@ def commands_page() -> str:
     parts = [
         "# Commands\n",
         MADE,
-        "Every command explains itself with `--help` (`-h`), prints one JSON object on stdout with `--json`, says\n"
-        "more with `--verbose` (`-v`), and nothing but results and errors with `--quiet` (`-q`).\n"
+        "Every command explains itself with `--help` (`-h`), prints one JSON object with `--json`,\n"
+        "says more with `--verbose` (`-v`), and nothing but results and errors with `--quiet` (`-q`).\n"
         "Exit codes: 0 done; 2 bad input or a full disk, one line says what to do; 130 interrupted;\n"
         "1 a bug.\n",
     ]
