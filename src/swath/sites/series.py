@@ -85,16 +85,25 @@ def plan_series(name: str, settings: SitesFile, folder: Path, bands: tuple[str, 
     return SceneSeries(name, scenes, grid)
 
 
-def plan_loose_series(name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]) -> SceneSeries:
+def plan_loose_series(
+    name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...], grid: Grid | None = None
+) -> SceneSeries:
     """Plan the series of scenes that stand in no sites file; paths start at the working directory.
 
+    It is brought onto `grid`, or onto the one around all scenes.
+
     Raises:
-        InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_whole_grid`.
+        InputError: A scene lacks a band or does not meet the grid; otherwise as `find_scenes` and
+            `plan_whole_grid`.
     """
     scenes = find_scenes(entries, Path())
     for scene in scenes:
         scene.band_indexes(bands)
-    return SceneSeries(name, scenes, plan_whole_grid(scenes))
+    if grid is None:
+        return SceneSeries(name, scenes, plan_whole_grid(scenes))
+    for scene in scenes:
+        check_meets(scene, grid)
+    return SceneSeries(name, scenes, grid)
 
 
 def read_series(series: SceneSeries, bands: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
