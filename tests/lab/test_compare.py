@@ -418,8 +418,11 @@ def test_maps_of_many_classes_are_scored_as_maps(
     """One decision a pixel: the board agrees with `swath evaluate` of a cell's maps, and with counting."""
     root = tmp_path / "three"
     shutil.copytree(dataset.root, root)
-    three = of_three_classes(read_dataset(root), root / "labels")
-    write_catalog(three)
+    three = of_three_classes(read_dataset(root), tmp_path / "labels")
+    for site in three.sites:
+        shutil.copy(site.labels, root / site.name / "labels.tif")
+    sites = tuple(replace(site, labels=root / site.name / "labels.tif") for site in three.sites)
+    write_catalog(replace(three, sites=sites))
     value = content(dataset) | {
         "dataset": str(root),
         "seeds": [0],
