@@ -74,7 +74,7 @@ def merge_once(ids: NDArray[Ids], least_px: int, nodata: int = PMAP_NODATA) -> N
     known = ids != nodata
     if least_px <= 1 or not known.any():
         return ids
-    areas, number = measure.label(ids, background=-1, connectivity=1, return_num=True)
+    areas, number = measure.label(ids, background=-1, connectivity=1, return_num=True)  # type: ignore[no-untyped-call]
     areas = areas.astype(np.int32, copy=False)
     small = np.bincount(areas.ravel(), minlength=number + 1) < least_px
     here = small[areas] & known
