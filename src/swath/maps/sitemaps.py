@@ -17,8 +17,8 @@ from swath.files import read_json
 from swath.grid import Finer, Grid, Window
 from swath.legend import Legend
 from swath.maps.change import Change
-from swath.maps.labelled import Variable, labelled
 from swath.maps.header import check_headers
+from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
 from swath.names import Line, SiteName
 from swath.picture import card, thumbnail
