@@ -37,12 +37,14 @@ from swath.cli import (
     view,
 )
 from swath.cli import map as map_
+from swath.cli.verbosity import add_verbosity
 from swath.errors import Remedy, SwathError, printable, reason_of
+from swath.progress import Verbosity, speak
 
 app = typer.Typer(
     name="swath",
     help="Road and land cover maps from time series of Sentinel-2 images.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -121,7 +123,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Bugs are raised.
     """
     _replace_unprintable()
+    speak(Verbosity.NORMAL)
     command = typer.main.get_command(app)
+    add_verbosity(command)
     given = list(sys.argv[1:] if arguments is None else arguments)
     tail = ""
     try:
