@@ -22,6 +22,7 @@ from swath.cli import (
     changes,
     conflate,
     demo,
+    doctor,
     evaluate,
     export,
     fetch,
@@ -48,7 +49,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(demo.command)
+app.command("demo", short_help="A real town at once; then the whole way on a simulated world.")(demo.command)
+app.command("doctor", short_help="Can swath work here? What lacks, and what to do.")(doctor.command)
 app.command("simulate", short_help="Images over a real OpenStreetMap layout.")(simulate.command)
 app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
 app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(fetch.command)
