@@ -55,7 +55,7 @@ def test_rates_are_scaled_to_the_scene(run_folder: Path, scenes: list[Path]) -> 
     assert cost.read_mpx == pytest.approx(3 * 4 * pixels / 1e6)
     assert cost.stages_s == {
         "images": 3 * (7 + pixels),
-        "pmaps": 3 * pixels * 10,
+        "pmaps": 3 * 4 * pixels * 10,
         "fusion": 100 * pixels,
         "write": pixels * (3 * 1000 + 10_000),
         "vectors": 1e5 * pixels,
@@ -111,9 +111,9 @@ def test_disk_of_a_scene_of_one_tile(
 @pytest.mark.parametrize(
     ("short_s", "share", "reads_px"),
     [
-        (20.0, 0.12, [100 * 120]),  # a map of a second: the look at the middle is all
-        (0.0, 1e-9, [100 * 120, 64 * 64]),  # no part is cheap enough: the smallest
-        (0.0, 1e9, [100 * 120, 100 * 120]),  # a whole tile, with its margins
+        (20.0, 0.12, [64 * 64]),  # a map of a second: the look at the middle is all
+        (0.0, 1e-9, [64 * 64, 64 * 64]),  # no part is cheap enough: the smallest
+        (0.0, 1e9, [64 * 64, 100 * 120]),  # a whole tile, with its margins
     ],
 )
 def test_no_more_is_mapped_than_the_time_of_the_map_allows(

@@ -39,7 +39,7 @@ def command(as_json: JsonOption = False) -> None:
         as_json,
         [
             "",
-            f"swath can map here; optional and not here: {lacking}"
+            f"swath can map here; optional: {lacking} missing"
             if well
             else f"{red} red: do what stands below each, then run swath doctor again",
         ],

@@ -169,7 +169,8 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
     callbacks: list[Callback] = [progress, checkpoints]
     if settings.decay is not None:
         callbacks.append(EMAWeightAveraging(decay=settings.decay))
-    if console.is_terminal:
+    shown = console.is_terminal and not console.quiet
+    if shown:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     return Trainer(
         accelerator="gpu" if compute.where.type == "cuda" else "cpu",
@@ -190,7 +191,7 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         limit_val_batches=None if patches.source.validation else 0,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        enable_progress_bar=console.is_terminal,
+        enable_progress_bar=shown,
         enable_model_summary=False,
     )
 
