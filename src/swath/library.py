@@ -137,9 +137,11 @@ def fetch(
     from swath.retrieval.credentials import read_credentials
     from swath.retrieval.fetchfolder import fetch_folder
     from swath.retrieval.handover import SITES
+    from swath.sites.schema import read_sites_file
 
     secrets = read_credentials(None if credentials is None else Path(credentials))
-    fetch_folder(Path(sites_file), Path(out), secrets, replan=replan)
+    path = Path(sites_file)
+    fetch_folder(read_sites_file(path), path.parent, Path(out), secrets, replan=replan)
     return Path(out) / SITES
 
 
@@ -204,7 +206,8 @@ def evaluate(
         maps: The maps, or their folder.
         truth: The dataset that was mapped, or its folder; or a GeoTIFF of class ids on the map's
             grid, 255 = ignore; or any other labels of one mapped site, as `LabelSettings`.
-        out: Folder of the report: report.html, report.json and the figures. None: only scores.
+        out: Folder of the report: report.json and, with the extra `report`, report.html and the figures.
+            None: only scores.
         overwrite: Whether an existing report may be replaced.
         seed: Of the resampling behind the intervals.
 
@@ -215,7 +218,6 @@ def evaluate(
 
     Raises:
         DatasetError: No site of the dataset is mapped, or none has labels.
-        MissingExtraError: A report is to be written without the extra `report`.
         OutputExistsError: `out` exists and `overwrite` is False.
 
     Example:
