@@ -12,6 +12,7 @@ from pathlib import Path
 from swath.conflation.conflate import conflate_site
 from swath.conflation.tasks import CANDIDATES, write_conflation
 from swath.dataset.build import build_dataset
+from swath.errors import OutputExistsError, Remedy
 from swath.evaluation.evaluate import evaluate
 from swath.evaluation.report import Report
 from swath.extras import need_extras
@@ -33,6 +34,9 @@ from swath.viewer.page import write_page
 from swath.viewer.publish import PAGE_NAME, publish
 
 STEPS = 6
+
+SIMULATED = "simulated"
+"""Folder of the simulated world, beside the town's."""
 
 SPLITS: dict[str, SplitName] = {
     "sim_1": "train",
@@ -135,7 +139,8 @@ def run_demo(
 
     plan = plan or DemoPlan()
     began = time.perf_counter()
-    made = out / "simulated"
+    made = out / SIMULATED
+    _check_place(out)
     check_out(made, Kind.DEMO, overwrite=overwrite)
     _headline(1, "map a real town with the weights that come with swath", out / open_crop().name)
     town = map_town(out, device=device, overwrite=overwrite)
@@ -221,6 +226,15 @@ def town_lines(result: TownResult) -> tuple[str, ...]:
         "the weights learnt from this town: it shows what you get, not how good it is elsewhere",
         f"look at it in a browser: {result.page}",
     )
+
+
+def _check_place(out: Path) -> None:
+    """Raise `OutputExistsError` if a folder holds something that no demo wrote."""
+    ours = {open_crop().name, SIMULATED}
+    others = [path.name for path in out.iterdir() if path.name not in ours] if out.is_dir() else []
+    if foreign := [name for name in others if not name.startswith(".")]:
+        why = f" and holds {min(foreign)}, which swath demo did not write"
+        raise OutputExistsError(out, why, Remedy.ELSEWHERE)
 
 
 def _headline(step: int, what: str, folder: Path) -> None:
