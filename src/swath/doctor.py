@@ -153,9 +153,7 @@ def _memory() -> Iterator[Finding]:
     if free < LEAST_MEMORY_GB:
         yield Finding("memory", Status.RED, said, "close other programs; a map needs about 1 GB")
     elif free < ENOUGH_MEMORY_GB:
-        yield Finding(
-            "memory", Status.WARNING, said, "map with --tile 512 or --tile 256, and with one worker"
-        )
+        yield Finding("memory", Status.WARNING, said, "map with small tiles (512 px, 256 px) and one worker")
     else:
         yield Finding("memory", Status.OK, said)
 
@@ -185,7 +183,7 @@ def _drivers() -> Iterator[Finding]:
         rasters = set(environment.drivers())
     vectors = set(pyogrio.list_drivers())
     yield Finding("GDAL", Status.OK, f"{rasterio.__gdal_version__} (rasters), {_dotted(pyogrio)} (vectors)")
-    needs = "install rasterio and pyogrio from PyPI: pip install --force-reinstall rasterio pyogrio"
+    needs = "install them anew, from PyPI: pip uninstall rasterio pyogrio; pip install rasterio pyogrio"
     for driver, there, purpose in (
         ("GTiff", rasters, "images"),
         ("COG", rasters, "the maps that are written"),
