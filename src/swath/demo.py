@@ -136,7 +136,7 @@ def run_demo(
     plan, began, made = plan or DemoPlan(), time.perf_counter(), out / SIMULATED
     _check_place(out)
     check_out(made, Kind.DEMO, overwrite=overwrite)
-    _headline(1, "map a real town with the weights that come with swath", out / open_crop().name)
+    _headline(1, "map a real town with the starter weights", out / open_crop().name)
     town = map_town(out, device=device, overwrite=overwrite)
     for line in town_lines(town):
         tell(f"  {line}")

@@ -38,9 +38,8 @@ from swath.cli import (
     view,
 )
 from swath.cli import map as map_
-from swath.cli.verbosity import add_verbosity
+from swath.cli.verbosity import add_verbosity, speak_normally
 from swath.errors import Remedy, SwathError, printable, reason_of
-from swath.progress import Verbosity, speak
 
 app = typer.Typer(
     name="swath",
@@ -125,7 +124,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Bugs are raised.
     """
     _replace_unprintable()
-    speak(Verbosity.NORMAL)
+    speak_normally()
     command = typer.main.get_command(app)
     add_verbosity(command)
     given = list(sys.argv[1:] if arguments is None else arguments)
