@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test check format api docs lock audit wheel clean help
 
 help:
-	@echo "make demo    simulate a small world, train on it, map it, evaluate it (offline, minutes)"
+	@echo "make demo    map a real town, then simulate a small world, train on it, map it (offline, minutes)"
 	@echo "make test    make check, then all tests"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  let ruff format and mend what it can"
