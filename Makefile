@@ -16,7 +16,7 @@ help:
 	@echo "make docs    build the documentation: build/site/index.html (offline)"
 	@echo "make lock    write constraints.txt and docs/licences.md from what is installed"
 	@echo "make audit   look up known vulnerabilities of constraints.txt (asks the package index)"
-	@echo "make wheel   build dist/swath-*.whl"
+	@echo "make wheel   build dist/swath-*.whl and .tar.gz"
 	@echo "make clean   remove the virtual environment and all caches"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -58,7 +58,7 @@ audit: $(STAMP)
 	$(VENV)/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip
 
 wheel: $(STAMP)
-	$(BIN)/python -m hatchling build -t wheel
+	$(BIN)/python -m hatchling build
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -204,7 +204,8 @@ def evaluate(
         maps: The maps, or their folder.
         truth: The dataset that was mapped, or its folder; or a GeoTIFF of class ids on the map's
             grid, 255 = ignore; or any other labels of one mapped site, as `LabelSettings`.
-        out: Folder of the report: report.html, report.json and the figures. None: only scores.
+        out: Folder of the report: report.json and, with the extra `report`, report.html and the figures.
+            None: only scores.
         overwrite: Whether an existing report may be replaced.
         seed: Of the resampling behind the intervals.
 
@@ -215,7 +216,6 @@ def evaluate(
 
     Raises:
         DatasetError: No site of the dataset is mapped, or none has labels.
-        MissingExtraError: A report is to be written without the extra `report`.
         OutputExistsError: `out` exists and `overwrite` is False.
 
     Example:

@@ -53,6 +53,7 @@ def test_embedded_tiles_hold_the_files_numbers(town: SiteMaps) -> None:
 
 def test_a_whole_scene_becomes_a_pyramid(town: SiteMaps) -> None:
     (fused,) = [layer for layer in read_layers(town) if layer.id == "pmap"]
+    assert (fused.bands, fused.names) == ((1,), ("road",))  # not the rest, which follows
     scene = Layer(**{name: getattr(fused, name) for name in Layer.__slots__} | {"sizes": ((10980, 10980),)})
     factors = plan_factors([scene, fused], 10_000_000)
     assert factors == [4, 1]  # 2745 px: 7 of 10 MB

@@ -108,7 +108,10 @@ def command(
     exactness = None if precision == "auto" else precision
     command_line = (sys.executable, "-m", "swath", *context.obj)
     compute = Compute(device, exactness, workers, processes, command_line)
-    trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
+    try:
+        trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
+    except KeyboardInterrupt as error:
+        raise typer.Abort from error  # else typer drops what can be done about it
     if not processes.first:
         return
     spec = trained.spec
