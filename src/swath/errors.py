@@ -104,6 +104,10 @@ class RemoteError(SwathError):
     """A server refuses, breaks off, or sends something else than it announced."""
 
 
+class UnreachableError(RemoteError):
+    """A server cannot be spoken to at all: no network, nothing listens there, or no answer comes."""
+
+
 class MissingExtraError(SwathError):
     """A command needs an optional dependency that is not installed; see `swath.extras`."""
 

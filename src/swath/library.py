@@ -137,9 +137,11 @@ def fetch(
     from swath.retrieval.credentials import read_credentials
     from swath.retrieval.fetchfolder import fetch_folder
     from swath.retrieval.handover import SITES
+    from swath.sites.schema import read_sites_file
 
     secrets = read_credentials(None if credentials is None else Path(credentials))
-    fetch_folder(Path(sites_file), Path(out), secrets, replan=replan)
+    path = Path(sites_file)
+    fetch_folder(read_sites_file(path), path.parent, Path(out), secrets, replan=replan)
     return Path(out) / SITES
 
 

@@ -1,13 +1,13 @@
 """REPORT as a folder: report.json, report.html, the figures, and the errors as lines."""
 
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from swath.errors import MissingExtraError
 from swath.evaluation.candidate import UNTRAINED, Candidate
 from swath.evaluation.errorlines import write_error_lines
 from swath.evaluation.evaluate import Evaluation
+from swath.extras import need_extras
 from swath.files import write_json, write_text
 from swath.metrics.histogram import HALF
 from swath.names import slug
@@ -44,9 +44,10 @@ def check_report(out: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> N
 
 def pictures_lack() -> MissingExtraError | None:
     """Why a report has no `report.html` and no figures here; None where it has them."""
-    for module in ("jinja2", "matplotlib"):
-        if find_spec(module) is None:
-            return MissingExtraError("a report with pictures (report.html)", module, "report")
+    try:
+        need_extras("a report with pictures (report.html)", "report")
+    except MissingExtraError as error:
+        return error
     return None
 
 

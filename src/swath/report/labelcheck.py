@@ -58,7 +58,7 @@ def _draw(path: Path, dataset: Dataset, check: SiteCheck) -> None:
     show(middle, class_colours(read_labels(site, view.finer(site.finer)), dataset.legend), "labels")
     _draw_correlation(right, check)
     figure.subplots_adjust(left=0.01, right=0.99, top=0.9, bottom=0.12, wspace=0.08)
-    looks = "; ".join(check.warnings) or "looks well"
+    looks = "; ".join(check.warnings) or ("looks well" if check.compared else "not checked")
     figure.suptitle(f"{site.name}: {looks}", fontsize=8, x=0.01, ha="left")
     save_picture(figure, path, site.name, looks)
 

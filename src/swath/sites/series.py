@@ -89,17 +89,26 @@ def plan_series(name: str, settings: SitesFile, folder: Path, bands: tuple[str, 
     return SceneSeries(name, scenes, grid)
 
 
-def plan_loose_series(name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]) -> SceneSeries:
+def plan_loose_series(
+    name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...], grid: Grid | None = None
+) -> SceneSeries:
     """Plan the series of scenes that stand in no sites file; paths start at the working directory.
 
+    It is brought onto `grid`, or onto the one around all scenes.
+
     Raises:
-        InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_whole_grid`.
+        InputError: A scene lacks a band or does not meet the grid; otherwise as `find_scenes` and
+            `plan_whole_grid`.
     """
     scenes = find_scenes(entries, Path())
     for scene in scenes:
         scene.band_indexes(bands)
-    grid = plan_whole_grid(scenes)
-    _tell_partial(name, scenes, grid)
+    if grid is None:
+        grid = plan_whole_grid(scenes)
+        _tell_partial(name, scenes, grid)
+        return SceneSeries(name, scenes, grid)
+    for scene in scenes:
+        check_meets(scene, grid)
     return SceneSeries(name, scenes, grid)
 
 
