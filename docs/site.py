@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[1]
 
 BORROWED = {
     "src/swath/starter/README.md": "reference/starter.md",
-    "examples/lab/starter/README.md": "lab/starter.md",
+    "examples/lab/starter/README.md": "lab/starter-recipe.md",
     "CHANGELOG.md": "reference/changelog.md",
     "DESIGN.md": "lab/design.md",
 }

@@ -28,7 +28,7 @@ WIDE = {
     "mapping.md",
     "view.md",
 }
-WIDE |= {"doctor.md", "fine-tune.md", "outputs.md", "reliability.md", "training.md"}
+WIDE |= {"doctor.md", "fine-tune.md", "gallery.md", "outputs.md", "reliability.md", "training.md"}
 """Pages with lines of before there was a limit; fewer are better."""
 
 
