@@ -25,8 +25,18 @@ from swath.sites.crop import open_crop
 FREE = ("docs/lab/", "docs/reference/", "docs/api.md", "docs/licences.md")
 """Pages whose commands need no mark: the laboratory's take hours, the others are made from the code."""
 
-OTHERS = {"--flag", "--index-url", "--logdir", "--measured", "--nthreads", "--set"}
-OTHERS |= {"--strategy", "--with-history"}
+OTHERS = {
+    "--flag",
+    "--index-url",
+    "--logdir",
+    "--measured",
+    "--no-deps",
+    "--nthreads",
+    "--only-binary",
+    "--set",
+    "--strategy",
+    "--with-history",
+}
 """Options of other programs and of scripts that prose may name."""
 
 DAYS = ("2024-03-11", "2024-07-04", "2024-10-07", "2024-12-20")
