@@ -37,7 +37,7 @@ OTHERS = {
     "--strategy",
     "--with-history",
 }
-"""Options of other programs and of scripts that prose may name."""
+"""Options of other programs that prose may name."""
 
 DAYS = ("2024-03-11", "2024-07-04", "2024-10-07", "2024-12-20")
 
@@ -158,7 +158,9 @@ def test_prose_names_options_that_exist() -> None:
             else:
                 yield from (o for p in command.params for o in (*p.opts, *getattr(p, "secondary_opts", ())))
 
-    known = {*all_options(group), "--help", "--version", "--install-completion", *OTHERS}
+    scripts = "".join(path.read_text("utf-8") for path in (PROJECT / "examples").rglob("*.py"))
+    theirs = re.findall(r'"(--[a-z][\w-]+)"', scripts)
+    known = {*all_options(group), "--help", "--version", "--install-completion", *OTHERS, *theirs}
     wrong = {}
     for name in NAMES:
         prose = BLOCK.sub("", (PROJECT / name).read_text("utf-8"))
