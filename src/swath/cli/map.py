@@ -249,8 +249,10 @@ def command(
         overwrite,
         unit_ha,
     )
+    # First, for it needs no torch: without a network it says so at once.
+    request = _fetched(place, arguments, out) if place.given else None
     _, model = load_run(arguments.run)
-    request = _fetched(place, name, model, out) if place.given else arguments.request(options.workers)
+    request = request or arguments.request(options.workers)
     done = map_request(request, model, out, options)
     shown = _publish(out, request, model) if page else None
     emit(
@@ -268,11 +270,13 @@ def command(
     )
 
 
-def _fetched(place: place_.PlaceArguments, name: str | None, model: "TrainedModel", out: Path) -> "Request":
+def _fetched(place: place_.PlaceArguments, arguments: Arguments, out: Path) -> "Request":
     """Fetch a place's images; give what is to be mapped: the place itself, without what lies around it."""
+    from swath.models.starter import STARTER, read_spec
+
+    fetched = place.fetch(arguments.name, read_spec(arguments.run or STARTER).image, out)
     from swath.mapping.request import Request
 
-    fetched = place.fetch(name, model.spec.image, out)
     (plan,) = fetched.plans
     return Request([image.path for image in fetched.images], plan.name, grid=plan.grid)
 
