@@ -113,7 +113,7 @@ class Arguments:
     @property
     def run(self) -> Path | None:
         """The run, if one is given."""
-        from swath.mapping.request import is_run
+        from swath.models.starter import is_run
 
         return self.paths[0] if self.paths and is_run(self.paths[0]) else None
 
@@ -234,6 +234,10 @@ def command(
     place.check()
     arguments.check("swath map", place=place.given)
 
+    above = read_threshold(threshold)
+    # Before torch is loaded: without a network it says so at once.
+    request = _fetched(place, arguments, out) if place.given else None
+
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_request
     from swath.workers import Workers
@@ -243,14 +247,12 @@ def command(
         precision,
         read_orientations(orientations),
         tile,
-        read_threshold(threshold),
+        above,
         Workers.choose(workers, scheduler),
         resume,
         overwrite,
         unit_ha,
     )
-    # First, for it needs no torch: without a network it says so at once.
-    request = _fetched(place, arguments, out) if place.given else None
     _, model = load_run(arguments.run)
     request = request or arguments.request(options.workers)
     done = map_request(request, model, out, options)
