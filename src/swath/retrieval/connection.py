@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from swath.errors import UnreachableError, optional_import, reason_of
+from swath.errors import UnreachableError, reason_of
+from swath.extras import optional_import
 
 if TYPE_CHECKING:  # an extra
     from requests import Session

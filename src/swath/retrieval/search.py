@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from swath.errors import RemoteError, SettingsError, optional_import, printable, reason_of
+from swath.errors import RemoteError, SettingsError, printable, reason_of
+from swath.extras import optional_import
 from swath.grid import Bounds, lonlat_parts
 from swath.retrieval.connection import TIMEOUT_S, check_reached, repeated, short_reason
 from swath.retrieval.credentials import Access
