@@ -1,7 +1,6 @@
 """What `swath labels check` leaves: check.json and a picture of every site."""
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from swath.audit.quality import SiteCheck
 from swath.audit.shift import SEARCH_PX
 from swath.audit.view import plan_view, read_outlines
 from swath.dataset.site import Dataset, read_image, read_labels
-from swath.errors import MissingExtraError
+from swath.extras import need_extras
 from swath.files import write_json
 from swath.grid import Grid, Window
 from swath.outfolder import Kind, replacing_folder
@@ -40,8 +39,7 @@ def write_check(
         MissingExtraError: The extra `report` is not installed.
         InputError: A file of the dataset cannot be read.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("a picture of each site", "matplotlib", "report")
+    need_extras("a picture of each site", "report")
     with replacing_folder(out, Kind.LABEL_CHECK, [dataset.root], overwrite=overwrite) as folder:
         for check in checks:
             _draw(folder / f"{check.site.name}.png", dataset, check)

@@ -34,17 +34,15 @@ def command(
 
     What is finished in --out is kept: run the same command again to go on.
     """
-    from swath.errors import MissingExtraError
-    from swath.progress import console
+    from swath.extras import need_extras
 
-    try:
-        from swath.lab.comparison.comparisonfile import read_comparison
-        from swath.lab.comparison.run import plan_cost, run_comparison
-        from swath.training.compute import Compute
-        from swath.workers import Workers, open_crew
-    except ModuleNotFoundError as error:
-        name = error.name or "pytorch-lightning"
-        raise MissingExtraError("swath lab compare", name, "train") from None
+    need_extras("swath lab compare", "train")
+    from swath.lab.comparison.comparisonfile import read_comparison
+    from swath.lab.comparison.run import plan_cost, run_comparison
+    from swath.progress import console
+    from swath.training.compute import Compute
+    from swath.workers import Workers, open_crew
+
     chosen = Workers.choose(workers, scheduler)
     comparison = read_comparison(chosen.locate(file))
     home = chosen.locate(out)

@@ -1,7 +1,6 @@
 """COMPARISON.yaml: what it may say; and what it asks for, checked against its datasets."""
 
 import datetime as dt
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,7 +9,8 @@ from shapely import box
 
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
-from swath.errors import DatasetError, MissingExtraError, SettingsError
+from swath.errors import DatasetError, SettingsError
+from swath.extras import need_extras
 from swath.grid import Grid
 from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell, Comparison, Fold, Model
@@ -282,8 +282,7 @@ def _settings(entry: ModelEntry, path: Path) -> TrainSettings | PixelSettings:
     source = f"{path}: model {entry.name}"
     if entry.method is None:
         return change(preset(entry.preset), entry.settings, source)
-    if find_spec("sklearn") is None:
-        raise MissingExtraError(f"{source}: method {entry.method}", "sklearn", "baselines")
+    need_extras(f"{source}: method {entry.method}", "baselines")
     try:
         return PixelSettings.model_validate({**entry.settings, "method": entry.method})
     except ValidationError as error:
