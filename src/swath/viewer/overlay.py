@@ -9,6 +9,7 @@ from typing import Literal
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import shapely
 from pandas.api.types import is_float_dtype, is_numeric_dtype
@@ -110,6 +111,77 @@ class Overlay:
         if columns:
             frame = frame.sort_values(columns[0], ascending=columns[0] == "rank", kind="stable")
         return frame.head(MOST_RANKED) if self.ranked else frame
+
+    def first(self, grid: Grid, order: "Order", bounds: Bounds | None = None) -> gpd.GeoDataFrame:
+        """The first of its features in an order, numbered as by `read`, in the CRS of a grid.
+
+        Raises:
+            InputError: The file cannot be read, or has no such column of numbers.
+        """
+        box = None if bounds is None else transform_bounds(bounds, grid.crs, self.crs)
+        if self.path.suffix.lower() in PARQUET_SUFFIXES:
+            frame = _read(self.path, self.layer, box)
+            return frame.loc[order.numbers(frame)].to_crs(grid.crs)
+        with _readable(self.path):
+            # Values first, places of the few alone: of a whole scene that is ten times faster.
+            table = pyogrio.read_dataframe(
+                self.path.absolute(),
+                layer=self.layer,
+                bbox=box,
+                columns=order.columns,
+                read_geometry=False,
+                fid_as_index=True,
+            )
+            numbers = order.numbers(table)
+            frame = pyogrio.read_dataframe(
+                self.path.absolute(), layer=self.layer, fids=numbers, fid_as_index=True
+            )
+        return frame.loc[numbers].to_crs(grid.crs)
+
+    def one(self, grid: Grid, number: int) -> gpd.GeoDataFrame:
+        """The feature of a number, in the CRS of a grid: a row, or none.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        frame = self.read(grid)
+        return frame[frame.index == number]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Which features a table has first.
+
+    Attributes:
+        sort: A column of numbers.
+        falling: The highest first.
+        most: How many.
+        column: Of numbers; only features within `low` and `high` there. None: all.
+        low: See `column`.
+        high: See there.
+    """
+
+    sort: str
+    falling: bool
+    most: int
+    column: str | None = None
+    low: float = -np.inf
+    high: float = np.inf
+
+    @property
+    def columns(self) -> list[str]:
+        """Those that decide."""
+        return list(dict.fromkeys(name for name in (self.sort, self.column) if name is not None))
+
+    def numbers(self, table: pd.DataFrame) -> list[int]:
+        """The numbers of the features of a table that come first, in their order."""
+        for name in self.columns:
+            if name not in table or not is_numeric_dtype(table[name]):
+                raise InputError(f"there is no column of numbers {name!r}")
+        if self.column is not None:
+            table = table[table[self.column].between(self.low, self.high)]
+        ordered = table[self.sort].dropna().sort_values(ascending=not self.falling, kind="stable")
+        return [int(number) for number in ordered.index[: self.most]]
 
 
 def site_overlays(maps: SiteMaps, beside: Sequence[Path]) -> tuple[Overlay, ...]:

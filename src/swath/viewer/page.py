@@ -17,7 +17,10 @@ from swath.viewer.overlay import Overlay, geojson
 from swath.viewer.pictures import embed, plan_factors
 from swath.viewer.place import Exhibition, Place, read_exhibition
 
-SCRIPTS = ("vendor", "raster", "colour", "state", "chart", "vectors", "map", "review", "panel", "app")
+SCRIPTS = (
+    *("vendor", "raster", "colour", "state", "chart", "vectors"),
+    *("map", "review", "panel", "table", "facts", "app"),
+)
 """Scripts of the page in their order: each may use what stands before it."""
 
 STYLES = ("vendor", "page")

@@ -2,17 +2,19 @@
 
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import JsonValue, ValidationError
 
-from swath.errors import SettingsError, SwathError, optional_import
+from swath.errors import SettingsError, SwathError
+from swath.extras import optional_import
 from swath.grid import Bounds
 from swath.validation import first_problem
 from swath.viewer.decisions import NAME, Decision, keep_decision, read_decisions
-from swath.viewer.overlay import Overlay, geojson
+from swath.viewer.overlay import MOST_RANKED, Order, Overlay, geojson
 from swath.viewer.page import page_content, render
 from swath.viewer.place import Exhibition, Place, dates_of, read_exhibition
 
@@ -32,6 +34,8 @@ LOOPBACK = "127.0.0.1"
 
 LONGEST_BODY = 10_000
 """Bytes of a decision that is sent here."""
+
+Number = TypeVar("Number", int, float)
 
 IDLE_S = 15
 """A connection that says nothing for so long is closed."""
@@ -96,12 +100,23 @@ class Gallery:
         return {**place.fields(), "layers": layers, "overlays": overlays}
 
     async def lines(self, request: Request) -> Response:
-        """The features of an overlay as GeoJSON: all, or those that cross `bbox`."""
+        """The features of an overlay as GeoJSON: all, or those that cross `bbox`.
+
+        With `feature` the one of that number. With `sort` the first in that column's order: `falling`,
+        `most`, and within `low` and `high` of another `column`.
+        """
         place = self._place(request.path_params["place"])
         overlay = self._overlay(place, request.path_params["overlay"])
-        box = _bounds(request.query_params.get("bbox"))
+        query = request.query_params
+        box = _bounds(query.get("bbox"))
         try:
-            frame = await run_in_threadpool(overlay.read, place.maps.grid, box)
+            grid = place.maps.grid
+            if "feature" in query:
+                frame = await run_in_threadpool(overlay.one, grid, _number(query["feature"], int))
+            elif "sort" in query:
+                frame = await run_in_threadpool(overlay.first, grid, _order(query), box)
+            else:
+                frame = await run_in_threadpool(overlay.read, grid, box)
             content = await run_in_threadpool(geojson, frame, place.maps.grid.resolution[0] / 100)
         except SwathError as error:
             raise HTTPException(404, str(error)) from None
@@ -145,6 +160,21 @@ class Gallery:
         if not 0 <= number < len(place.overlays):
             raise HTTPException(404, "no such layer")
         return place.overlays[number]
+
+
+def _order(query: Mapping[str, str]) -> Order:
+    most = _number(query.get("most", "500"), int)
+    if not 0 < most <= MOST_RANKED:
+        raise HTTPException(400, f"most is 1 to {MOST_RANKED}")
+    low, high = (_number(query.get(name, end), float) for name, end in (("low", "-inf"), ("high", "inf")))
+    return Order(query["sort"], query.get("falling") == "1", most, query.get("column"), low, high)
+
+
+def _number(text: str, kind: Callable[[str], Number]) -> Number:
+    try:
+        return kind(text)
+    except ValueError:
+        raise HTTPException(400, f"{text[:50]!r} is no number") from None
 
 
 def _bounds(text: str | None) -> Bounds | None:

@@ -3,7 +3,8 @@
 
 const state = new State(content);
 let site = null; // the SiteMap that is shown
-let listed = []; // the features of the list to check
+let listed = []; // the features of the table, in its order
+const table = new LineTable(state);
 const review = new Review(state, () => {
   listQueue();
   repaintLines();
@@ -30,14 +31,17 @@ function openSite(at) {
     site.map.getView().fit(state.site.bounds, { padding: room() });
   }
   const { map } = site;
-  map.on("moveend", keepLink);
-  map.on("singleclick", (event) => pick(event.coordinate, event.pixel));
+  map.on("moveend", () => {
+    keepLink();
+    if (byId("in-view").checked) relist();
+  });
+  map.on("singleclick", (event) => click(event.coordinate, event.pixel));
   map.on("pointermove", (event) => event.dragging || hover(event.coordinate));
   map.on("loadend", () => document.body.setAttribute("data-ready", state.site.name));
   map.getTargetElement().querySelector(".ol-viewport").setAttribute("role", "presentation");
   openLists();
   refresh();
-  if (state.pick) pick(state.pick, null);
+  if (state.pick) restore();
 }
 
 /** Everything that follows from the state. */
@@ -78,143 +82,138 @@ function repaintLines() {
   for (const layer of site?.overlays ?? []) layer.changed();
 }
 
-/* ---- what is at a place ---- */
-
-const lonlat = (coordinate) => vendor.proj4(state.site.crs, "EPSG:4326", coordinate);
-
-function placeWords(coordinate) {
-  const [lon, lat] = lonlat(coordinate);
-  return `${Math.abs(lat).toFixed(5)}° ${lat < 0 ? "S" : "N"}  ${Math.abs(lon).toFixed(5)}° ${lon < 0 ? "W" : "E"}`;
-}
-
-/** What a layer says at a place, in words. */
-async function valueWords(layer, coordinate) {
-  const numbers = await rasterOf(state.site, layer).at(coordinate);
-  if (!numbers) return "";
-  if (layer.kind === "probability") {
-    const value = probability(layer, numbers[Math.max(0, layer.names.indexOf(state.target))]);
-    return value === null ? "no data" : `${plain(state.target)} ${value.toFixed(2)}`;
-  }
-  if (layer.kind === "classes") return plain(state.site.classes.find((c) => c.id === numbers[0])?.name ?? "no data");
-  if (layer.kind === "dates") return layer.labels[layer.values.indexOf(numbers[0])] ?? "no change";
-  return "";
-}
-
-let hovers = 0;
-let pointed = null; // where the pointer was last
-async function hover(coordinate) {
-  pointed = coordinate;
-  const turn = ++hovers;
-  const pixel = site.map.getPixelFromCoordinate(coordinate);
-  const right = state.compare && pixel && pixel[0] > innerWidth * state.split;
-  const shown = right ? state.layerOf(...state.comparePair()) : state.layerOf(state.show, state.date);
-  const layer = shown.kind === "colours" ? state.layerOf("probability", ALL) : shown;
-  const words = await valueWords(layer, coordinate).catch(() => "");
-  if (turn === hovers) byId("where").textContent = [placeWords(coordinate), words].filter(Boolean).join("   ");
-}
-
-async function pick(coordinate, pixel) {
-  state.pick = coordinate;
-  const { classes, dates, threshold } = state.site;
-  const wanted = classes.filter((c) => c.foreground).map((c) => c.name);
-  const read = async (layer) => {
-    const numbers = await rasterOf(state.site, layer).at(coordinate);
-    return wanted.map((name) => (numbers ? probability(layer, numbers[Math.max(0, layer.names.indexOf(name))]) : null));
-  };
-  try {
-    const dated = await Promise.all(dates.map((date) => read(state.layerOf("probability", date))));
-    const fused = await read(state.layerOf("probability", ALL));
-    const kind = await valueWords(state.layerOf("classes", ALL), coordinate);
-    byId("facts").hidden = false;
-    byId("facts-title").textContent = placeWords(coordinate);
-    const words = wanted.map((name, at) => `${plain(name)} ${fused[at] === null ? "no data" : fused[at].toFixed(2)}`).join(", ");
-    byId("facts-text").textContent = `Class: ${kind || "none"}. All dates: ${words}.`;
-    const series = Object.fromEntries(wanted.map((name, at) => [plain(name), dated.map((values) => values[at])]));
-    drawChart(byId("chart"), dates, series, threshold, wanted.map((name) => (wanted.length > 1 ? classColour(classes.find((c) => c.name === name)) : "#ee6a24")));
-  } catch (error) {
-    say(`The value cannot be read: ${error.message}`);
-  }
-  const hit = pixel && site.map.forEachFeatureAtPixel(pixel, (feature, layer) => ({ feature, layer }), { hitTolerance: 6 });
-  lineFacts(hit?.feature);
-  if (hit?.layer.get("overlay").ranked) choose(hit.feature, false);
-  keepLink();
-}
-
-function lineFacts(feature) {
-  const facts = Object.entries(feature?.getProperties() ?? {}).filter(([name, value]) => !["geometry", "key"].includes(name) && value !== null && value !== "");
-  const words = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toFixed(value < 10 ? 2 : 0) : String(value));
-  byId("facts-line").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", { textContent: name.replaceAll("_", " ") }), element("dd", { textContent: words(value) })]));
-}
-
-/* ---- the list to check ---- */
+/* ---- the table of lines ---- */
 
 const queued = () => site.overlays.find((layer) => layer.get("overlay").id === byId("queue").value);
 
 function openLists() {
-  const ranked = state.site.overlays.filter((overlay) => overlay.ranked);
-  byId("queue").replaceChildren(...options(ranked.map((overlay) => [overlay.id, overlay.title]), ranked[0]?.id));
-  byId("tab-check").hidden = !ranked.length;
+  const { overlays } = state.site;
+  const lists = [...overlays.filter((overlay) => overlay.ranked), ...overlays.filter((overlay) => !overlay.ranked)];
+  byId("queue").replaceChildren(...options(lists.map((overlay) => [overlay.id, overlay.title]), lists[0]?.id));
+  byId("tab-check").hidden = !lists.length;
   byId("tab-scores").hidden = !content.scores.length;
-  byId("tabs").hidden = !ranked.length && !content.scores.length;
+  byId("tabs").hidden = !lists.length && !content.scores.length;
   fillScores(content);
   openTab("map");
-  openQueue();
+  if (lists[0]?.ranked) openQueue();
 }
 
-/** Have all features of the chosen list, and list them. */
-function openQueue() {
+let openings = 0;
+/** Have the features of the chosen layer, and list them. */
+async function openQueue() {
   const layer = queued();
   if (!layer) return;
-  const source = layer.getSource();
-  source.on("ready", listQueue);
-  source.loadFeatures(state.site.bounds, 1, site.projection);
+  const turn = ++openings;
+  const overlay = layer.get("overlay");
+  byId("verdicts").hidden = byId("kept").hidden = !overlay.ranked;
   const kept = byId("kept");
   kept.textContent = content.live ? `Decisions are kept in ${content.kept_in}.` : "Decisions stay in this browser. ";
   if (!content.live) kept.append(element("button", { textContent: "Save as GeoJSON", onclick: saveDecisions }));
+  if (state.filter?.overlay !== overlay.id) state.filter = null;
+  if (table.overlay !== overlay) byId("progress").textContent = "Reading the lines …";
+  const features = many(overlay) ? await firstFeatures(site, overlay, table.overlay === overlay ? table.sort : null, state.filter, seen()) : await allFeatures(site, layer);
+  if (turn !== openings) return;
+  const anew = table.overlay !== overlay;
+  table.open(overlay, features);
+  if (anew) {
+    byId("filter").replaceChildren(...options(table.numeric().map((name) => [name, COLUMNS[name]]), table.columns.includes("length_m") ? "length_m" : ""));
+    byId("low").value = byId("high").value = "";
+  }
   listQueue();
 }
+
+/** What is in view, if only that is listed. */
+const seen = () => (byId("in-view").checked ? site.map.getView().calculateExtent() : null);
 
 function listQueue() {
-  const layer = site && queued();
-  if (!layer) return;
-  listed = Review.ranked(layer.getSource());
-  fillQueue(state, listed, choose);
+  if (!site || !table.overlay || table.overlay.id !== byId("queue").value) return;
+  listed = table.rows(seen());
+  table.fill(listed, choose, (column) => {
+    table.by(column);
+    relist();
+    document.querySelector("#queue-head [aria-sort$=ending] button").focus();
+  });
+  byId("progress").textContent = table.words(listed);
 }
 
-function choose(feature, fly = true) {
-  state.chosen = feature;
-  byId("note").value = state.verdicts.get(feature.get("key"))?.note ?? "";
-  listQueue();
+/** After another order or filter: of very many lines others come first. */
+function relist() {
+  if (table.overlay && many(table.overlay)) openQueue();
+  else listQueue();
+}
+
+function filterLines() {
+  const bound = (id, otherwise) => (byId(id).value === "" ? otherwise : Number(byId(id).value));
+  const [low, high] = [bound("low", -Infinity), bound("high", Infinity)];
+  state.filter = low === -Infinity && high === Infinity ? null : { overlay: byId("queue").value, column: byId("filter").value, low, high };
   repaintLines();
-  document.querySelector("#queue-list [aria-current=true]")?.scrollIntoView({ block: "nearest" });
-  if (!fly) return;
-  const { id } = queued().get("overlay");
+  relist();
+}
+
+/** Go to a line of the table. */
+function choose(feature) {
+  const { id } = table.overlay;
+  byId("note").value = state.verdicts.get(feature.get("key"))?.note ?? "";
   if (!state.on.has(id)) {
     state.on.add(id);
     refresh();
   }
-  lineFacts(feature);
+  if (innerWidth <= 720) fold(false);
   site.go(grown(feature.getGeometry().getExtent(), 0.2), site.finest() / 4);
+  pick(middleOf(feature.getGeometry()), feature);
+  showChosen();
 }
 
-function step(by) {
+function showChosen() {
+  listQueue();
+  document.querySelector("#queue-list [aria-current=true]")?.scrollIntoView({ block: "nearest" });
+}
+
+/** A click on the map. */
+async function click(coordinate, pixel) {
+  const hit = site.map.forEachFeatureAtPixel(pixel, (feature, layer) => ({ feature, layer }), { hitTolerance: 6, layerFilter: (layer) => site.overlays.includes(layer) });
+  pick(coordinate, hit?.feature);
+  const overlay = hit?.layer.get("overlay");
+  if (overlay?.ranked && overlay.id !== byId("queue").value) {
+    byId("queue").value = overlay.id;
+    await openQueue();
+  }
+  byId("note").value = state.verdicts.get(hit?.feature.get("key"))?.note ?? "";
+  showChosen();
+}
+
+/** Tell again of what a link tells of. */
+async function restore() {
+  const { pick: place, line, site: shown } = state;
+  await pick(place);
+  const layer = line && site.overlays.find((each) => each.get("overlay").id === line.slice(0, line.lastIndexOf("/")));
+  const feature = layer && (await featureOf(site, layer, line.slice(line.lastIndexOf("/") + 1)));
+  if (feature && state.site === shown && state.pick === place) await pick(place, feature);
+}
+
+const placeOfChosen = () => listed.findIndex((feature) => feature.get("key") === state.chosen?.get("key"));
+
+async function step(by) {
+  if (byId("part-check").hidden) {
+    openTab("check");
+    await openQueue();
+  }
   if (!listed.length) return;
-  openTab("check");
-  const at = listed.indexOf(state.chosen);
+  const at = placeOfChosen();
   choose(listed[at < 0 ? 0 : Math.max(0, Math.min(listed.length - 1, at + by))]);
 }
 
 function decide(verdict) {
-  if (!state.chosen) return;
-  const at = listed.indexOf(state.chosen);
-  review.decide(state.chosen, queued().get("overlay"), verdict, byId("note").value);
-  if (at >= 0 && at < listed.length - 1) choose(listed[at + 1]);
+  const at = placeOfChosen();
+  if (at < 0 || !table.overlay.ranked) return;
+  review.decide(state.chosen, table.overlay, verdict, byId("note").value);
+  if (at < listed.length - 1) choose(listed[at + 1]);
 }
 
 function keepNote() {
-  if (!state.chosen) return;
+  if (placeOfChosen() < 0 || !table.overlay.ranked) return;
   const verdict = state.verdicts.get(state.chosen.get("key"))?.verdict ?? "";
-  review.decide(state.chosen, queued().get("overlay"), verdict, byId("note").value);
+  review.decide(state.chosen, table.overlay, verdict, byId("note").value);
 }
 
 function saveDecisions() {
@@ -247,7 +246,7 @@ function stepDate(by) {
 }
 
 function toggleCompare() {
-  state.compare = state.compare ? "" : state.show === "image" ? `probability ${ALL}` : state.shows().includes("image") ? `image ${state.layerOf("image", ALL).date}` : "classes";
+  state.compare = state.compare ? "" : state.opposite();
   refresh();
 }
 
@@ -256,12 +255,6 @@ function toggleLines() {
   if (!roads) return;
   if (!state.on.delete(roads.id)) state.on.add(roads.id);
   refresh();
-}
-
-function closeFacts() {
-  byId("facts").hidden = true;
-  state.pick = null;
-  keepLink();
 }
 
 function fold(open = byId("fold").getAttribute("aria-expanded") !== "true") {
@@ -306,7 +299,13 @@ function listen() {
     state.enter(event.target.value);
     openSite(null);
   });
-  on("queue", "change", openQueue);
+  on("queue", "change", () => {
+    state.filter = null;
+    repaintLines();
+    openQueue();
+  });
+  for (const id of ["filter", "low", "high"]) on(id, "change", filterLines);
+  on("in-view", "change", relist);
   on("accept", "click", () => decide("accept"));
   on("reject", "click", () => decide("reject"));
   on("note", "change", keepNote);
@@ -315,6 +314,7 @@ function listen() {
   on("help", "click", () => byId("keys").showModal());
   on("theme", "click", () => theme(getComputedStyle(document.documentElement).getPropertyValue("--night").trim() === "1" ? "light" : "dark"));
   for (const name of ["map", "check", "scores"]) on(`tab-${name}`, "click", () => openTab(name));
+  on("tab-check", "click", openQueue);
   on("tabs", "keydown", (event) => {
     const tabs = ["map", "check", "scores"].filter((name) => !byId(`tab-${name}`).hidden);
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

@@ -16,17 +16,18 @@ class SiteMap {
     for (const [layer, side] of [[this.left, "left"], [this.right, "right"]]) this.clip(layer, side);
     this.sources = new Map();
     this.overlays = site.overlays.map((overlay, index) => {
-      const source = overlaySource(site, overlay, this.projection);
-      const limited = !overlay.geojson && !overlay.ranked && overlay.count > MANY_FEATURES;
+      const source = overlaySource(this, overlay);
       return new vendor.VectorLayer({
-        source, extent: site.bounds, zIndex: 10 + index, maxResolution: limited ? CLOSE_M : Infinity, updateWhileAnimating: true,
+        source, extent: site.bounds, zIndex: 10 + index, maxResolution: many(overlay) ? CLOSE_M : Infinity, updateWhileAnimating: true,
         style: overlayStyle(overlay, index, state), visible: false, properties: { overlay },
       });
     });
+    this.marks = new vendor.VectorSource();
+    const marked = new vendor.VectorLayer({ source: this.marks, zIndex: 1000, style: markStyle(), updateWhileAnimating: true });
     this.map = new vendor.Map({
       target: "map",
       controls: [new vendor.Zoom({ target: "zoom" }), new vendor.ScaleLine({ target: "scale", minWidth: 90 })],
-      layers: [this.under, this.left, this.right, ...this.overlays],
+      layers: [this.under, this.left, this.right, ...this.overlays, marked],
       view: new vendor.View({
         projection: this.projection, enableRotation: false, showFullExtent: true, smoothResolutionConstraint: false,
         extent: grown(site.bounds, 0.5), minResolution: this.finest() / 20,
@@ -72,6 +73,16 @@ class SiteMap {
     place(this.right, state.compare && right ? this.source(right) : null, right?.id.startsWith("image") ? 1 : state.opacity);
     for (const layer of this.overlays) layer.setVisible(state.on.has(layer.get("overlay").id));
     this.map.render();
+  }
+
+  /** Mark a place and a feature, if there are any. */
+  mark(place, feature) {
+    const json = (geometry) => ({ type: "Feature", geometry });
+    const format = new vendor.GeoJSON();
+    const features = place ? [json({ type: "Point", coordinates: place })] : [];
+    if (feature && feature.getGeometry().getType() !== "Point") features.unshift(json(format.writeGeometryObject(feature.getGeometry())));
+    this.marks.clear();
+    this.marks.addFeatures(format.readFeatures({ type: "FeatureCollection", features }));
   }
 
   whole() {

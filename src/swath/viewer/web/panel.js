@@ -1,6 +1,8 @@
 "use strict";
 // The panel: what is shown, its legend, the list to check, the scores.
 
+const ALL_DATES = ["roads", "areas"]; // what the map draws of all dates together, whatever the slider says
+
 const byId = (id) => document.getElementById(id);
 
 function element(name, attributes = {}, ...children) {
@@ -41,7 +43,7 @@ function fillLayers(state) {
   const boxes = site.overlays.map((overlay, index) =>
     element("label", { className: "choice" },
       element("input", { type: "checkbox", name: "on", value: overlay.id, checked: state.on.has(overlay.id) }),
-      element("span", { textContent: overlay.title }),
+      element("span", { textContent: overlay.title }, ...(ALL_DATES.includes(overlay.role) ? [element("small", { textContent: "of all dates" })] : [])),
       swatch(overlay, index)));
   byId("overlays").hidden = !boxes.length;
   byId("overlays").replaceChildren(byId("overlays").firstElementChild, ...boxes);
@@ -67,7 +69,7 @@ function fillLegend(state) {
   if (state.compare) shown.push(state.layerOf(...state.comparePair()));
   const parts = [...new Map(shown.map((layer) => [layer.kind === "colours" ? layer.id : layer.kind, layer])).values()].map((layer) => legendOf(state, layer));
   const lines = state.site.overlays.find((overlay) => overlay.role === "roads" && state.on.has(overlay.id));
-  if (lines) parts.push([ramp(`${lines.title}: mean probability`, LINE_RAMP)]);
+  if (lines) parts.push([ramp(`${lines.title}, of all dates: mean probability`, LINE_RAMP)]);
   byId("legend").replaceChildren(...parts.flat());
 }
 
@@ -79,9 +81,17 @@ function legendOf(state, layer) {
   if (layer.kind === "dates") return [element("p", { className: "quiet", textContent: "When the class last changed:" }), ...layer.values.map((value, at) => chip(layer.labels[at], css(along(DATE_RAMP, at / Math.max(1, layer.values.length - 1)))))];
   if (layer.kind === "classes") return state.site.classes.filter((c) => c.foreground).map((c) => chip(plain(c.name), classColour(c)));
   if (layer.id === "composite") {
-    return [...layer.labels.map((label, at) => chip(label, ["#ff4040", "#3ddc5a", "#5a8cff"][at])), element("p", { className: "quiet", textContent: "White where all agree; a colour where a day differs." })];
+    return dayColours(layer);
   }
   return [];
+}
+
+/** The days of a picture in colours: one that stands in two channels has the colour of both. */
+function dayColours({ labels }) {
+  const days = [...new Set(labels)].filter(Boolean);
+  const colour = (day) => css(labels.map((label) => (label === day ? 255 : 40)));
+  if (days.length < 2) return [element("p", { className: "quiet", textContent: `${days[0] ?? ""}: light where the probability is high.` })];
+  return [element("p", { className: "quiet", textContent: "Probable on that day alone:" }), ...days.map((day) => chip(day, colour(day))), element("p", { className: "quiet", textContent: "White: on all of them." })];
 }
 
 const chip = (text, colour) => element("div", { className: "chip" }, element("i", { style: `background: ${colour}`, ariaHidden: "true" }), text);
@@ -103,30 +113,12 @@ function fillTimeline(state) {
   slider.value = stops.indexOf(state.date);
   const words = state.date === ALL ? (state.show === "image" ? `Newest image, ${state.imageUnder()?.date ?? ""}` : "All dates, fused") : state.date;
   byId("date-text").textContent = words;
+  const whole = state.site.overlays.some((overlay) => ALL_DATES.includes(overlay.role) && state.on.has(overlay.id));
+  byId("date-note").textContent = whole && state.date !== ALL ? "Lines and areas: of all dates" : "";
   slider.setAttribute("aria-valuetext", words);
   const few = stops.length <= 5;
   const caption = (stop, at) => (stop === ALL ? (state.show === "image" ? "newest" : "all") : few || at === 0 ? stop : "");
   byId("ticks").replaceChildren(...stops.map((stop, at) => element("i", { style: `left: ${(at / (stops.length - 1)) * 100}%` }, element("span", { textContent: caption(stop, at) }))));
-}
-
-/** One row a feature of the chosen list. */
-function fillQueue(state, features, choose) {
-  const rows = features.map((feature, at) => {
-    const properties = feature.getProperties();
-    const measure = measureOf(properties);
-    const length = properties.length_m ?? properties.length ?? feature.getGeometry().getLength?.() ?? null;
-    const words = [length === null ? "" : `${Math.round(length)} m`, properties.change ?? properties.kind ?? properties.highway ?? properties.class ?? ""].filter(Boolean);
-    const decided = state.verdicts.get(properties.key);
-    const row = element("button", { className: `line ${decided?.verdict ?? ""}`, ariaCurrent: feature === state.chosen ? "true" : "false" },
-      element("b", { textContent: properties.rank ?? at + 1 }), element("span", { textContent: words.join(" · ") || "line" }),
-      element("em", { textContent: measure === null ? "" : measure.toFixed(2) }),
-      element("small", { textContent: [decided?.verdict && `${decided.verdict}ed`, decided?.note].filter(Boolean).join(": ") }));
-    row.addEventListener("click", () => choose(feature));
-    return element("li", {}, row);
-  });
-  byId("queue-list").replaceChildren(...rows);
-  const decided = features.filter((feature) => state.verdicts.get(feature.get("key"))?.verdict).length;
-  byId("progress").textContent = features.length ? `${decided} of ${features.length} decided` : "Nothing in this list.";
 }
 
 function fillScores(content) {

@@ -2,7 +2,6 @@
 // What a person decides on the lines to check. It is kept beside the maps by the program that serves the page; a
 // page that is a file keeps it in the browser, and gives it away as GeoJSON.
 
-const LISTED = 500;
 const STORE = `swath ${document.title}`;
 
 class Review {
@@ -12,12 +11,6 @@ class Review {
     this.live = state.content.live;
     const kept = this.live ? state.content.decisions : readStore();
     for (const { key, verdict, note } of kept) state.verdicts.set(key, { verdict, note });
-  }
-
-  /** The features of an overlay, the first to look at first. */
-  static ranked(source) {
-    const rank = (feature) => feature.get("rank") ?? -(measureOf(feature.getProperties()) ?? 0);
-    return source.getFeatures().sort((one, other) => rank(one) - rank(other)).slice(0, LISTED);
   }
 
   async decide(feature, overlay, verdict, note) {

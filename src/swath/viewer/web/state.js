@@ -12,7 +12,6 @@ class State {
     this.split = 0.5;
     this.opacity = 1;
     this.compare = "";
-    this.chosen = null;
     this.enter(content.sites[0].name);
   }
 
@@ -28,8 +27,25 @@ class State {
     const first = this.site.overlays.filter((overlay) => overlay.ranked || errors.includes(overlay) || (overlay.role === "roads" && images && !errors.length));
     this.on = new Set(first.map((overlay) => overlay.id));
     this.compare = "";
-    this.chosen = null;
+    this.chosen = null; // the line that is told of
     this.pick = null;
+    this.line = null; // the same in a link: overlay/number
+    this.filter = null; // { overlay, column, low, high }
+  }
+
+  /** Whether the filter lets a feature of an overlay be seen. */
+  passes(overlay, feature) {
+    if (this.filter?.overlay !== overlay.id) return true;
+    const value = valueOf(feature, this.filter.column);
+    return typeof value === "number" && value >= this.filter.low && value <= this.filter.high;
+  }
+
+  /** What one wants beside what is shown: the image of its date, or what the map made of the image. */
+  opposite() {
+    if (this.show === "image") return `probability ${ALL}`;
+    const image = this.imageUnder();
+    if (image) return `image ${image.date}`;
+    return this.show === "probability" && this.date === ALL ? `probability ${this.site.dates.at(-1)}` : `probability ${ALL}`;
   }
 
   /** What the site has to show, in the order of its keys. */
@@ -76,6 +92,7 @@ class State {
     }
     if (this.opacity < 1) words.set("opacity", this.opacity);
     if (this.target !== this.site.classes.find((c) => c.foreground).name) words.set("class", this.target);
+    if (this.chosen) words.set("line", this.chosen.get("key").slice(this.site.name.length + 1));
     if (this.pick) words.set("pick", this.pick.map((value) => value.toFixed(1)).join(","));
     const center = view?.getCenter();
     if (center) words.set("at", [...center.map((value) => value.toFixed(1)), view.getResolution().toFixed(2)].join(","));
@@ -96,6 +113,7 @@ class State {
     this.opacity = within(words.get("opacity"), 0, 1, 1);
     if (this.site.classes.some((c) => c.foreground && c.name === words.get("class"))) this.target = words.get("class");
     this.pick = numbers(words.get("pick"), 2);
+    this.line = words.get("line");
     const at = numbers(words.get("at"), 3);
     return at && at[2] > 0 ? { center: at.slice(0, 2), resolution: at[2] } : null;
   }
