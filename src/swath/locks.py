@@ -7,6 +7,20 @@ from pathlib import Path
 
 from swath.errors import BusyError
 
+_held: set[int] = set()
+"""Handles of what this process holds."""
+
+
+def _let_go() -> None:
+    """A forked process, as one that reads patches, holds nothing: it may outlive its parent."""
+    for handle in _held:
+        os.close(handle)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
@@ -24,6 +38,7 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         raise BusyError(path) from None
+    _held.add(handle)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -33,7 +48,9 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
             raise BusyError(path)
         yield
     finally:
-        os.close(handle)
+        if handle in _held:  # else this is a process that was forked meanwhile
+            _held.remove(handle)
+            os.close(handle)
 
 
 def _still(path: Path, handle: int) -> bool:

@@ -214,7 +214,7 @@ def _temporary_folder(home: Path, path: Path, kind: Kind) -> Iterator[Path]:
             mark(temporary, kind, ())
             yield temporary
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove(temporary)
 
 
 @contextmanager
@@ -231,10 +231,14 @@ def sweep(folder: Path) -> None:
     for dead in folder.glob(".tmp-*"):
         if dead.is_symlink() or not dead.is_dir():
             continue
-        if not (dead / MARK).is_file() and any(dead.iterdir()):
-            continue  # not ours
         with suppress(BusyError, OSError), locked(dead):
-            _remove(dead)
+            if (dead / MARK).is_file() or all(map(_begins_mark, dead.iterdir())):
+                remove(dead)
+
+
+def _begins_mark(path: Path) -> bool:
+    """Whether it is a mark that was being written when its writer was killed."""
+    return path.name.startswith(".tmp-") and path.name.endswith(f"-{MARK}")
 
 
 def settle(folder: Path, kind: Kind, holds: Iterable[str] | None = None) -> None:
@@ -269,7 +273,7 @@ def exchange(new: Path, home: Path) -> None:
                 old.rename(home)
             raise
     if there:
-        _remove(old)
+        remove(old)
     with suppress(OSError):
         sync(home.parent)
 
@@ -286,12 +290,12 @@ def recover(home: Path) -> None:
     if not home.exists():
         old.rename(home)
     elif (home / MARK).is_file():
-        _remove(old)
+        remove(old)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a marked folder, its mark last: so it is known should a kill come between."""
-    for path in folder.iterdir():
+def remove(folder: Path) -> None:
+    """Remove a marked folder, if it is there, its mark last: so it is known should a kill come between."""
+    for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != MARK:

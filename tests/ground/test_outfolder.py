@@ -1,6 +1,12 @@
 """Folders that swath writes: what may be replaced, and what is never lost."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -157,6 +163,32 @@ def test_a_lock_on_what_was_moved_meanwhile_is_none(tmp_path: Path) -> None:
         place.rename(tmp_path / "b")
     with pytest.raises(BusyError), locked(place):
         pytest.fail("gone")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes can be forked here")
+def test_what_a_dead_process_held_is_free_though_its_child_lives(tmp_path: Path) -> None:
+    """As one that reads patches does for some seconds."""
+    script = """
+import os, sys, time
+from pathlib import Path
+from swath.locks import locked
+with locked(Path(sys.argv[1])):
+    if child := os.fork():
+        Path(sys.argv[2]).write_text(str(child))
+        os._exit(9)
+    time.sleep(600)
+"""
+    place, child = tmp_path / "place", tmp_path / "child"
+    place.mkdir()
+    subprocess.run([sys.executable, "-c", script, str(place), str(child)])
+    try:
+        for _ in range(500):  # until the child has begun
+            with suppress(BusyError), locked(place):
+                return
+            time.sleep(0.01)
+        pytest.fail("still held")
+    finally:
+        os.kill(int(child.read_text()), signal.SIGKILL)
 
 
 def test_folders_of_dead_makers_are_swept_and_no_others(tmp_path: Path) -> None:

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from swath.cli import run as swath
-from swath.cli.lab.faults import commands
 from swath.lab.faults.fault import Child, Fault
-from swath.lab.faults.loss import loss_at_once, loss_in_the_end, loss_midway
-from swath.lab.faults.outcome import Outcome, tally
+from swath.lab.faults.loss import left_at_work, loss_at_once, loss_in_the_end, loss_midway
+from swath.lab.faults.outcome import FaultRounds, Outcome, tally
 from swath.lab.faults.place import Command, Undisturbed, digests
-from swath.lab.faults.rounds import measure_faults
+from swath.lab.faults.rounds import Round
 
 BUILD = Command("build", ("build",), "data", ("world",), other=("--bands", "B04"))
 
@@ -25,10 +24,28 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_few_rounds_lose_nothing() -> None:
+def test_few_rounds_lose_nothing_and_are_told_when_interrupted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A disk can be filled only where one may be mounted."""
-    found = measure_faults(commands, 10, seed=3, names=("fetch", "build"))
+    rounds: list[Path] = []
+
+    def play(one: Round, folder: Path) -> Outcome:
+        rounds.append(folder)
+        if len(rounds) > 10:
+            signal.raise_signal(signal.SIGTERM)
+        return real(one, folder)
+
+    real = Round.play
+    monkeypatch.setattr(Round, "play", play)
+    asked = ["--rounds", "50", "--seed", "3", "--command", "fetch", "--command", "build", "--json"]
+    assert swath(["lab", "faults", *asked]) == 130
+    out, err = capsys.readouterr()
+    found = FaultRounds.model_validate_json(out)
     assert found.losses == ()
+    assert "round 10 of 50: " in err
+    assert err.splitlines()[-1] == "interrupted"
+    assert not rounds[0].parent.exists()
     assert len(found.outcomes) == 10
     assert {row.command for row in found.tallies} == {"fetch", "build"}
     assert any(outcome.struck for outcome in found.outcomes)
@@ -75,7 +92,9 @@ def test_what_differs_in_the_end_is_a_loss(place: Path) -> None:
     assert loss_in_the_end(BUILD, place, known, inputs) == "an input was changed"
     inputs = {f"world/{name}": digest for name, digest in digests(place / "world").items()}
     assert loss_in_the_end(BUILD, place, known, inputs) == ""
+    assert left_at_work(place) == []
     (place / ".tmp-data").mkdir()
+    assert left_at_work(place) == [".tmp-data"]
     assert loss_in_the_end(BUILD, place, known, inputs) == ".tmp-data was left"
     (place / "data" / "town" / "image.tif").write_text("other")
     assert loss_in_the_end(BUILD, place, known, inputs) == "data/town/image.tif is other"

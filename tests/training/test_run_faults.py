@@ -23,6 +23,7 @@ from swath.files import sha256
 from swath.locks import locked
 from swath.models.trained import WEIGHTS
 from swath.training.compute import Compute
+from swath.training.module import Stage
 from swath.training.presets import Phase
 from swath.training.train import train
 from swath.training.trainplan import TrainPlan
@@ -84,6 +85,31 @@ def test_a_training_that_was_to_replace_another_goes_on_by_resume(
         patch.setattr("swath.training.fit._fit", interrupt)
         train(plan, out, resume=True)
     assert (out / WEIGHTS).is_file()
+
+
+def test_the_log_of_a_training_that_goes_on_is_whole(
+    plan: TrainPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bytes as of one that was not stopped: no epoch lost, none twice, and half a row dropped."""
+    three = STAGE.model_copy(update={"phases": (Phase(learning_rate=3e-3, epochs=3),)})
+    longer = dataclasses.replace(plan, settings=TINY.model_copy(update={"fcn": three}))
+    train(longer, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("swath.training.module.Stage.on_train_epoch_start", in_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            train(longer, tmp_path / "run")
+    log = Path("fcn/logs/csv/metrics.csv")
+    with (tmp_path / "run" / log).open("a") as stream:
+        stream.write("1,0.5")
+    (tmp_path / "run/fcn/.tmp-0-weights.safetensors").touch()  # as of a kill while it was written
+    train(longer, tmp_path / "run", resume=True)
+    assert not [*(tmp_path / "run").rglob(".tmp-*")]
+    assert (tmp_path / "run" / log).read_bytes() == (tmp_path / "whole" / log).read_bytes()
+
+
+def in_the_third(stage: Stage) -> None:
+    if stage.current_epoch == 2:
+        raise KeyboardInterrupt
 
 
 def test_two_trainings_of_one_run_are_refused(plan: TrainPlan, stopped: Path) -> None:

@@ -18,7 +18,8 @@ def write_features(path: Path, features: gpd.GeoDataFrame) -> None:
     with replacing(path) as temporary:
         features.to_parquet(temporary)
         try:
-            rows = pq.read_table(temporary).num_rows
+            # By this thread: where memory lacks for others, `read_table` waits for them forever.
+            rows = pq.ParquetFile(temporary, pre_buffer=False).read(use_threads=False).num_rows
         except (pa.ArrowException, OSError):
             rows = -1
         if rows != len(features):

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -12,7 +13,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.strategies import DDPStrategy
 from safetensors import SafetensorError
@@ -24,6 +25,7 @@ from swath.files import finite, read_json, write_bytes, write_json
 from swath.models.registry import count_parameters
 from swath.training.callbacks import After, Progress
 from swath.training.checkpointfile import WholeCheckpoints
+from swath.training.metricslog import metrics_log
 from swath.training.module import LOSS, Stage
 from swath.training.norms import shared_norms
 from swath.training.patchmodule import PatchModule
@@ -160,6 +162,8 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
     compute, settings = patches.source.compute, stage.settings
     processes = compute.processes
     together = processes.count > 1
+    kept = folder / CHECKPOINT
+    steps = _read_checkpoint(kept).get("global_step", 0) if processes.first and kept.is_file() else 0
     checkpoints = ModelCheckpoint(
         folder, filename=Path(CHECKPOINT).stem, enable_version_counter=False, save_top_k=1
     )
@@ -178,7 +182,7 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         gradient_clip_val=settings.clip,
         callbacks=callbacks,
         logger=[
-            CSVLogger(folder, name="logs", version="csv"),
+            metrics_log(folder, steps),
             TensorBoardLogger(folder, name="logs", version="tensorboard"),
         ],
         log_every_n_steps=1,
@@ -230,11 +234,19 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 def _quiet() -> Iterator[None]:
     """Keeps Lightning's remarks on hardware and workers away from the user."""
     logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
+    level, shown = logger.level, sys.unraisablehook
     logger.setLevel(logging.ERROR)
+
+    def show(ignored: "sys.UnraisableHookArgs") -> None:
+        """A reader that dies while it is put away has done its work: its traceback is none of the user's."""
+        if "DataLoader worker" not in str(ignored.exc_value):
+            shown(ignored)
+
+    sys.unraisablehook = show
     remarks = (
         "does not have many workers",
         "Checkpoint directory .* exists",
+        "Experiment logs directory .* exists",
         "isinstance.treespec, LeafSpec",
         # Where several processes share a batch: the losses are those of all of them already, one of
         # them may have got no labelled pixel, and gradients are copied into another layout.
@@ -249,3 +261,4 @@ def _quiet() -> Iterator[None]:
             yield
         finally:
             logger.setLevel(level)
+            sys.unraisablehook = shown

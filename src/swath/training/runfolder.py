@@ -1,7 +1,6 @@
 """The folder of a run: made anew, or gone on with where the same training was stopped."""
 
 import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from swath.errors import BusyError, OutputError, OutputExistsError, Remedy, Sett
 from swath.files import read_json, refusals_blamed, write_json
 from swath.locks import locked
 from swath.models.trained import SPEC, WEIGHTS
-from swath.outfolder import MARK, Kind, check_out, exchange, mark, recover, settle, sweep
+from swath.outfolder import MARK, Kind, check_out, exchange, mark, recover, remove, settle, sweep
 from swath.training import fit
 from swath.training.fitting import PLANNED
 from swath.training.trainplan import TrainPlan
@@ -71,7 +70,7 @@ def open_run(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> It
             locks.enter_context(locked(folder))
         except BusyError:
             raise BusyError(out) from None
-        for left in folder.glob(".tmp-*"):  # of a process that was killed
+        for left in [*folder.rglob(".tmp-*")]:  # of a process that was killed
             left.unlink()
         try:
             with refusals_blamed(out):
@@ -103,7 +102,7 @@ def _make(folder: Path, plan: TrainPlan) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     if (folder / MARK).is_file():
         with locked(folder):
-            shutil.rmtree(folder)
+            remove(folder)
     sweep(folder.parent)
     begun = folder.with_name(f".tmp-{folder.name}")
     try:

@@ -1,5 +1,6 @@
 """`swath lab faults`: what commands lose that are killed, starved, or left alone."""
 
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,12 +27,18 @@ def command(
     In a small simulated world, each round kills a command or a worker, fills its disk, limits its
     files or memory, or takes its server away. Then it runs again, undisturbed. Its outputs must
     have the same bytes as if nothing had happened, and its inputs must be as they were. A disk is
-    filled where this user may mount one.
+    filled where this user may mount one. Interrupted, it shows the rounds before.
     """
     from swath.lab.faults.rounds import measure_faults
 
-    found = measure_faults(commands, rounds, seed, only or ())
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        found = measure_faults(commands, rounds, seed, only or ())
+    finally:
+        signal.signal(signal.SIGTERM, before)
     emit(found.as_json(), as_json, _lines(found))
+    if len(found.outcomes) < rounds:
+        raise KeyboardInterrupt
     if found.losses:
         raise typer.Exit(1)
 
@@ -59,7 +66,7 @@ def _making() -> "Iterator[Command]":
         ("world",),
         (*ALWAYS, Fault.WORKER),
         workers=("--workers", "2"),
-        other=("--bands", "B04,B03,B02"),
+        other=("--bands", "B02,B03,B04"),
         replace=("--overwrite",),
     )
     yield Command(
@@ -103,6 +110,7 @@ def _mapping(first: str, second: str, third: str) -> "Iterator[Command]":
         ("conflate", "maps", "world/town/roads.geojson", "--out", "conflated"),
         "conflated",
         ("world", "run", "maps"),
+        replace=("--overwrite",),
     )
 
 

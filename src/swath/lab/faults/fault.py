@@ -12,9 +12,6 @@ from enum import StrEnum
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-LONGEST_S = 600.0
-"""A command that takes longer hangs."""
-
 _PRELOADED = (
     "swath.cli",
     "swath.dataset.build",
@@ -64,9 +61,13 @@ class Child:
         self._process: BaseProcess = context.Process(target=_go, args=given)
         self._process.start()
 
-    def wait(self, most_s: float = LONGEST_S) -> int | None:
+    def wait(self, most_s: float | None) -> int | None:
         """The exit code, the negative number of a signal, or None: it still runs."""
-        self._process.join(most_s)
+        try:
+            self._process.join(most_s)
+        except BaseException:  # an interrupt, which it is not to outlive
+            self._process.kill()
+            raise
         return self._process.exitcode
 
     def signal(self, number: signal.Signals) -> None:
@@ -74,9 +75,9 @@ class Child:
         if self._process.pid is not None and self._process.exitcode is None:
             os.kill(self._process.pid, number)
 
-    def end(self) -> int | None:
-        """The exit code; None: it hung, and was killed."""
-        code = self.wait()
+    def end(self, most_s: float | None = None) -> int | None:
+        """The exit code; None: it took longer than `most_s`, and was killed."""
+        code = self.wait(most_s)
         if code is None:
             self.signal(signal.SIGKILL)
             self._process.join()

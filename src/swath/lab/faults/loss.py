@@ -18,7 +18,9 @@ def loss_at_once(command: Command, code: int | None, said: str) -> str:
     """
     if code is None:
         return "it hung"
-    if "Traceback" in said or (code > 0 and (code, last_line(said)[:7]) not in _AS_PROMISED):
+    if "Traceback" in said:
+        return f"it ended with {code}, and a traceback: {said.partition('Traceback')[2][-1000:]}"
+    if code > 0 and (code, last_line(said)[:7]) not in _AS_PROMISED:
         return f"it ended with {code}: {last_line(said)}"
     return ""
 
@@ -52,8 +54,13 @@ def loss_in_the_end(command: Command, folder: Path, known: Undisturbed, inputs: 
         if there.get(name) != whole.get(name):
             what = "missing" if name not in there else "other" if name in whole else "too much"
             return f"{command.out}/{name} is {what}"
-    left = [path.name for path in folder.rglob(".*") if path.name.startswith(_AT_WORK)]
+    left = left_at_work(folder)
     return f"{left[0]} was left" if left else ""
+
+
+def left_at_work(folder: Path) -> list[str]:
+    """Names of what is there only while a command works; what a kill leaves goes with the next command."""
+    return [path.name for path in folder.rglob(".*") if path.name.startswith(_AT_WORK)]
 
 
 def is_done(command: Command, folder: Path, known: Undisturbed) -> bool:

@@ -28,6 +28,10 @@ class Outcome(Written):
     code: int | None
     lost: str = ""
 
+    def __str__(self) -> str:
+        felt = "felt" if self.struck else "not felt"
+        return f"{self.command}, {self.fault}, {felt}, seed {self.seed}: {self.lost or 'nothing lost'}"
+
 
 class Tally(Written):
     """Rounds of a command and a fault: how many, in how many it struck, and what came of it."""

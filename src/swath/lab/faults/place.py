@@ -15,11 +15,13 @@ from swath.files import sha256, write_text
 from swath.lab.faults.catalogue import COLLECTION, Catalogue, serving
 from swath.lab.faults.disk import PAGE
 from swath.lab.faults.fault import Child, Fault
+from swath.progress import track
 from swath.simulate.world import write_world
 
 ALWAYS = (Fault.KILL, Fault.TERM, Fault.FULL, Fault.LIMIT, Fault.MEMORY)
 """What can happen to every command."""
 
+_LONGEST_S, _LONGEST = 120.0, 20
 _SIZE_PX = 64
 _WEST, _SOUTH = 0.15, 0.85
 """Shares of the way through a scene where the fetched site begins and ends."""
@@ -80,6 +82,11 @@ class Undisturbed:
     pages: int = 0
     requests: int = 0
 
+    @property
+    def longest_s(self) -> float:
+        """A disturbed command that takes longer hangs; many times as long, as machines have other work."""
+        return max(_LONGEST_S, _LONGEST * max(self.takes_s))
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -119,7 +126,7 @@ def make_place(folder: Path, plan: Plan, seed: int, names: Sequence[str] = ()) -
 
     Raises:
         SettingsError: A name of no command.
-        InputError: An undisturbed command fails.
+        InputError: An undisturbed command fails, or makes what it is to replace.
     """
     base = folder / "base"
     base.mkdir(parents=True)
@@ -127,6 +134,7 @@ def make_place(folder: Path, plan: Plan, seed: int, names: Sequence[str] = ()) -
     scenes = sorted((base / "world" / "town").glob("*.tif"))
     stage = {"phases": [{"learning_rate": 0.001, "epochs": 3}], "batches": 2, "batch_size": 2, "patch_px": 32}
     write_text(base / "train.yaml", yaml.safe_dump({"width": 4, "hidden": 4, "fcn": stage, "rnn": stage}))
+    Child(base, ["--version"]).end()  # what the others are forked from takes its time to begin
     with serving(folder / "served", scenes) as catalogue:
         write_text(base / "fetch.yaml", yaml.safe_dump(_fetch_file(catalogue, scenes)))
         known = plan([path.relative_to(base).as_posix() for path in scenes])
@@ -134,7 +142,7 @@ def make_place(folder: Path, plan: Plan, seed: int, names: Sequence[str] = ()) -
         if unknown := [name for name in names if name not in all_names]:
             raise SettingsError(f"no command {unknown[0]!r} is disturbed; known are {', '.join(all_names)}")
         place = Place(base, catalogue, _needed(known, names), {})
-        for command in place.commands:
+        for command in track(place.commands, "running commands undisturbed"):
             place.undisturbed[command.name] = _measure(place, command, folder)
         yield place
 
@@ -169,6 +177,8 @@ def _measure(place: Place, command: Command, folder: Path) -> Undisturbed:
         known.old = digests(place.folder / command.out)
     alone_s = _undisturbed(place, command, folder, ())
     known.files = digests(folder / "try" / command.out)
+    if known.files == known.old:
+        raise InputError(f"{command.name} makes the same with {' '.join(command.other)}: nothing is replaced")
     known.requests = place.catalogue.asked
     sizes = [path.stat().st_size for path in (folder / "try" / command.out).rglob("*") if path.is_file()]
     known.bytes_most, known.pages = max(sizes), sum(size // PAGE + 1 for size in sizes)

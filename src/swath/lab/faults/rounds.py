@@ -4,15 +4,24 @@ import random
 import signal
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from swath.lab.faults.disk import can_mount, disk, empty, leave_pages
 from swath.lab.faults.fault import Child, Fault
-from swath.lab.faults.loss import inputs_of, is_done, last_line, loss_at_once, loss_in_the_end, loss_midway
+from swath.lab.faults.loss import (
+    inputs_of,
+    is_done,
+    last_line,
+    left_at_work,
+    loss_at_once,
+    loss_in_the_end,
+    loss_midway,
+)
 from swath.lab.faults.outcome import FaultRounds, Outcome, tally
 from swath.lab.faults.place import Command, Place, Plan, make_place
-from swath.progress import track
+from swath.progress import tell, track
 
 _MOST_MEMORY_MB = 512
 _LEAST_FILE_BYTES = 512
@@ -20,6 +29,8 @@ _LEAST_FILE_BYTES = 512
 
 def measure_faults(plan: Plan, rounds: int, seed: int, names: Sequence[str] = ()) -> FaultRounds:
     """Disturb commands in a small simulated world, run them again, and compare what they leave.
+
+    An interrupt ends the rounds, not the measurement: what came of those before it is given.
 
     Args:
         plan: The commands.
@@ -43,12 +54,15 @@ def measure_faults(plan: Plan, rounds: int, seed: int, names: Sequence[str] = ()
             ]
             draw = random.Random(seed)
             turns = draw.sample(turns, len(turns)) * (rounds // len(turns) + 1)
-            outcomes = tuple(
-                Round(place, command, fault, draw.randrange(2**32)).play(folder / "round")
-                for command, fault in track(turns[:rounds], "disturbing commands")
-            )
+            outcomes: list[Outcome] = []
+            with suppress(KeyboardInterrupt):
+                for command, fault in track(turns[:rounds], "disturbing commands"):
+                    one = Round(place, command, fault, draw.randrange(2**32))
+                    outcomes.append(one.play(folder / "round"))
+                    tell(f"round {len(outcomes)} of {rounds}: {outcomes[-1]}")
         unlike = {name: tuple(known.unlike) for name, known in place.undisturbed.items() if known.unlike}
-    return FaultRounds(seed=seed, untried=untried, unlike=unlike, tallies=tally(outcomes), outcomes=outcomes)
+    tallies = tally(outcomes)
+    return FaultRounds(seed=seed, untried=untried, unlike=unlike, tallies=tallies, outcomes=tuple(outcomes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +83,17 @@ class Round:
             self.place.copy(command, folder, old=replacing)
             inputs = inputs_of(command, folder)
             child, struck = self._disturb(folder, draw, replacing=replacing)
-            code = child.end()
+            code = child.end(known.longest_s)
             lost = loss_at_once(command, code, child.said)
             lost = lost or loss_midway(command, folder, known, replacing=replacing)
             self.place.catalogue.begin()
             if self.fault == Fault.FULL:
                 empty(folder)
-            if not is_done(command, folder, known):
-                more = command.replace if replacing else command.again
+            done = is_done(command, folder, known)
+            if not done or left_at_work(folder):
+                more = command.replace if done or replacing else command.again
                 again = Child(folder, [*command.arguments, *more])
-                if (ended := again.end()) != 0:
+                if (ended := again.end(known.longest_s)) != 0:
                     lost = lost or f"run again, it ended with {ended}: {last_line(again.said)}"
             lost = lost or loss_in_the_end(command, folder, known, inputs)
         return Outcome(
