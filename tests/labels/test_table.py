@@ -1,6 +1,5 @@
 """GeoParquet, written and read back."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ assert threads() == before, threads()
 """
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="nothing tells of threads here")
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="nothing tells of threads here")
 def test_what_was_written_is_read_back_by_no_other_thread(tmp_path: Path) -> None:
     """Where memory lacks for one, reading would wait for it without end."""
     path = tmp_path / "roads.parquet"
