@@ -54,6 +54,13 @@ def peak_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    held = re.search(r"VmRSS:\s+(\d+) kB", status.read_text()) if status.is_file() else None
+    return int(held[1]) * 1024 if held else 0
+
+
 def _of_libc(name: str) -> Callable[..., object] | None:
     """A function of the C library; None where it has none of that name."""
     try:

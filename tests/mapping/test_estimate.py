@@ -1,6 +1,7 @@
 """`swath plan`: what it counts is what is done; what it measures is scaled rightly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def test_rates_are_scaled_to_the_scene(run_folder: Path, scenes: list[Path]) -> 
     assert cost.disk_mb == pytest.approx(pixels * (3 * 5 + 7) / 1e6)
     assert cost.temporary_mb == pytest.approx(pixels * 6 / 1e6)  # 2 + 4 bytes of the fused rasters
     assert cost.memory_mb == 900  # of a tile, however many there are
+    few = estimate_site(plan, predictor, replace(rates, rest_mb=899.9))
+    assert few.memory_mb == pytest.approx(899.9 + 45 * pixels / 1e6)  # of lines
 
 
 def test_the_pixels_counted_are_the_pixels_read(
@@ -86,7 +89,14 @@ def test_the_pixels_counted_are_the_pixels_read(
     assert site["tiles"] * site["dates"] == len(read)
     assert site["seconds"] == pytest.approx(sum(site["stages_s"].values()), abs=0.01)
     assert all(seconds > 0 for seconds in site["stages_s"].values())
-    assert result["seconds"] == site["seconds"]
+    assert result["seconds"] == pytest.approx(site["seconds"] + result["page_s"], abs=0.01)
+    town = tmp_path / "maps" / "town"
+    shown = [*town.glob("image_*.tif"), tmp_path / "maps" / "index.html"]
+    assert len(shown) == 4
+    real = sum(path.stat().st_size for path in shown) / 1e6
+    assert result["page_mb"] == pytest.approx(real, rel=0.15)
+    assert swath(["plan", *arguments, "--json", "--no-page"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["page_mb"] == 0
     assert 100 < site["memory_mb"] < 3000
     assert result["free_mb"] > 0
 

@@ -17,15 +17,19 @@ from swath.mapping.predict import DatedImage, Predictor
 from swath.mapping.request import Request, run_of
 from swath.mapping.sources import Source
 from swath.mapping.stages import Stages
+from swath.maps.linetable import SHEET_PX, TRACERS
 from swath.maps.rasters import fused_layers, writing_rasters
 from swath.maps.vectors import write_vectors
-from swath.memory import peak_bytes, return_freed_memory
+from swath.memory import peak_bytes, resident_bytes, return_freed_memory
 from swath.models.trained import TrainedModel
 from swath.progress import track
 from swath.tiles import Tile
 
 LOOK_PX = 256
 """Side of the middle of a tile, where data is looked for: with it, libraries set themselves up."""
+
+SHEET_BYTES = 45
+"""Of memory that tracing takes a pixel of a sheet, where roads are dense: as measured."""
 
 SMALL_PX = 640
 """Side of what is prepared beside a whole tile, to tell what a date costs and what a pixel."""
@@ -47,6 +51,7 @@ class Rates:
         pmap_bytes: Of the PMap of one date.
         fused_bytes: Of all other files.
         tile_mb: Peak memory with the tile, in MB; None where the system does not tell.
+        rest_mb: What is still in memory after it.
     """
 
     image_s: float
@@ -60,6 +65,7 @@ class Rates:
     pmap_bytes: float
     fused_bytes: float
     tile_mb: float | None
+    rest_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,8 @@ class Estimate:
         tiles: How many the scene has; the U-Net maps each once a date, the ConvLSTM once.
         read_mpx: Megapixels that the U-Net sees in all, margins included.
         stages_s: Stage -> seconds.
-        memory_mb: Peak memory: `Rates.tile_mb`. Not counted: GDAL's cache, and lines where they
-            take more than the networks (about 1.2 GB in all, where roads are dense).
+        memory_mb: Peak memory: `Rates.tile_mb`, or where it is more, that of tracing the sheets of
+            lines. Not counted: GDAL's cache.
         disk_mb: What the maps will take.
         temporary_mb: What the work takes besides, at most.
     """
@@ -124,6 +130,7 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
     tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
     # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
     temporary = max(rates.image_bytes + 2 * pmap, 2 * pmap + parts + 3)
+    traced = SHEET_BYTES * min(TRACERS * SHEET_PX**2, plan.map_grid.window.size)
     return Estimate(
         site=plan.maps.site,
         dates=dates,
@@ -137,7 +144,7 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
             "write": pixels * (dates * rates.write_pmap_s + rates.write_fused_s),
             "vectors": pixels * rates.vectors_s,
         },
-        memory_mb=rates.tile_mb,
+        memory_mb=None if rates.tile_mb is None else max(rates.tile_mb, rates.rest_mb + traced / 1e6),
         disk_mb=pixels * (dates * rates.pmap_bytes + rates.fused_bytes) / 1e6,
         temporary_mb=pixels * temporary / 1e6,
     )
@@ -180,6 +187,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
             write_vectors(plan.at(folder))
         stored, pmap_bytes = _bytes(folder), pmap.stat().st_size
         image_bytes = _bytes(scratch)
+    return_freed_memory()
     return Rates(
         **{stage: spent / whole.size for stage, spent in stages.seconds.items()},
         pmap_s=pmap_s / whole.size,
@@ -190,6 +198,7 @@ def measure_rates(plan: SitePlan, predictor: Predictor) -> Rates:
         pmap_bytes=pmap_bytes / whole.size,
         fused_bytes=(stored - len(dates) * pmap_bytes) / whole.size,
         tile_mb=None if (peak := peak_bytes()) is None else peak / 1e6,
+        rest_mb=resident_bytes() / 1e6,
     )
 
 

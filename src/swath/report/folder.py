@@ -1,4 +1,4 @@
-"""REPORT as a folder: report.json, report.html, the figures, and the errors as lines."""
+"""REPORT as a folder: report.json, report.html, the figures, and the errors as lines and areas."""
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from swath.errors import MissingExtraError
 from swath.evaluation.candidate import UNTRAINED, Candidate
+from swath.evaluation.errorareas import write_error_areas
 from swath.evaluation.errorlines import write_error_lines
 from swath.evaluation.evaluate import Evaluation
 from swath.files import write_json, write_text
@@ -80,11 +81,15 @@ def _map_page(folder: Path, evaluation: Evaluation) -> str:
     """Write the errors of each site under `folder`, and draw them over its maps: a page of its own."""
     places = []
     for maps, _ in evaluation.sites:
-        files = []
-        if errors := evaluation.errors.get(maps.site):
+        file = folder / f"{maps.site}.gpkg"
+        if lines := evaluation.errors.get(maps.site):
             folder.mkdir(exist_ok=True)
-            files.append(folder / f"{maps.site}.gpkg")
-            write_error_lines(files[0], errors)
+            write_error_lines(file, lines)
+        areas = evaluation.areas.get(maps.site)
+        if areas is not None and len(areas):
+            folder.mkdir(exist_ok=True)
+            write_error_areas(file, areas)
+        files = [file] if file.exists() else []
         places.append(Place(maps.site, maps, read_layers(maps), site_overlays(maps, files)))
     shown = Exhibition(tuple(places), ())
     return render_map(shown.title, embedded_content(shown), live=False)

@@ -37,6 +37,7 @@ Role = Literal[
     "found",
     "missed",
     "false",
+    "wrong",
     "other",
 ]
 
@@ -47,6 +48,7 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ("found", "found"),
     ("missed", "missed"),
     ("false", "false"),
+    ("wrong", "wrong"),
     ("candidate", "candidate"),
     ("map_only", "candidate"),
     ("osm_only", "missing"),

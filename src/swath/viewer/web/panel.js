@@ -60,7 +60,7 @@ function fillLayers(state) {
 
 function swatch(overlay, index) {
   const colour = overlayColour(overlay, index);
-  return element("i", { className: "swatch", style: `background: ${colour ?? (overlay.role === "areas" ? "none" : gradient(LINE_RAMP))}`, ariaHidden: "true" });
+  return element("i", { className: "swatch", style: `background: ${colour ?? (["areas", "wrong"].includes(overlay.role) ? "none" : gradient(LINE_RAMP))}`, ariaHidden: "true" });
 }
 
 /** Say what the colours mean: of the layers on both sides, and of the lines by probability. */
@@ -70,6 +70,9 @@ function fillLegend(state) {
   const parts = [...new Map(shown.map((layer) => [layer.kind === "colours" ? layer.id : layer.kind, layer])).values()].map((layer) => legendOf(state, layer));
   const lines = state.site.overlays.find((overlay) => overlay.role === "roads" && state.on.has(overlay.id));
   if (lines) parts.push([ramp(`${lines.title}, of all dates: mean probability`, LINE_RAMP)]);
+  if (state.site.overlays.some((overlay) => overlay.role === "wrong" && state.on.has(overlay.id))) {
+    parts.push([element("p", { className: "quiet", textContent: "Wrong areas, in the colour of the label:" }), ...state.site.classes.map((c) => chip(plain(c.name), classColour(c)))]);
+  }
   byId("legend").replaceChildren(...parts.flat());
 }
 
