@@ -5,17 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format api lock audit wheel clean help
+.PHONY: demo test check format api docs lock audit wheel clean help
 
 help:
 	@echo "make demo    simulate a small world, train on it, map it, evaluate it (offline, minutes)"
 	@echo "make test    make check, then all tests"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  let ruff format and mend what it can"
-	@echo "make api     write docs/api.md from the docstrings"
+	@echo "make api     write docs/api.md and docs/reference/ from the code"
+	@echo "make docs    build the documentation: build/site/index.html (offline)"
 	@echo "make lock    write constraints.txt and docs/licences.md from what is installed"
 	@echo "make audit   look up known vulnerabilities of constraints.txt (asks the package index)"
-	@echo "make wheel   build dist/swath-*.whl"
+	@echo "make wheel   build dist/swath-*.whl and .tar.gz"
 	@echo "make clean   remove the virtual environment and all caches"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -42,6 +43,11 @@ format: $(STAMP)
 
 api: $(STAMP)
 	$(BIN)/python docs/api.py
+	$(BIN)/python docs/reference.py
+
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --quiet
+	@echo "build/site/index.html"
 
 lock: $(STAMP)
 	$(BIN)/python docs/dependencies.py
@@ -52,7 +58,7 @@ audit: $(STAMP)
 	$(VENV)/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip
 
 wheel: $(STAMP)
-	$(BIN)/python -m hatchling build -t wheel
+	$(BIN)/python -m hatchling build
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

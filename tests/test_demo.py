@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swath import cli, demo
+from swath import cli, demo, extras
 from swath.dataset.catalog import read_dataset
 from swath.demo import DemoPlan, DemoResult, run_demo
 from swath.errors import MissingExtraError, OutputExistsError
@@ -92,7 +92,7 @@ def test_output_is_kept_unless_told(done: DemoResult) -> None:
 
 
 def test_missing_extra_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda name: None if name == "jinja2" else object())
-    with pytest.raises(MissingExtraError, match=r"jinja2.*swath\[all\]"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "jinja2" else object())
+    with pytest.raises(MissingExtraError, match=r"jinja2.*swath\[report\]"):
         run_demo(tmp_path / "out", plan=TINY)
     assert not (tmp_path / "out").exists()

@@ -25,9 +25,9 @@ from swath.grid import Grid
 from swath.maps.maps import Maps
 
 FUNCTIONS = ("build", "evaluate", "fetch", "load_model", "map_scenes", "open_dataset", "open_maps")
-FUNCTIONS += ("changes", "conflate", "export_onnx", "train", "update")
+FUNCTIONS += ("changes", "conflate", "export_onnx", "open_crop", "train", "update")
 VALUES = ("Dataset", "Grid", "Legend", "MapOptions", "Maps", "SiteMaps", "SwathError")
-VALUES += ("LabelSettings", "TrainedModel", "Workers")
+VALUES += ("Crop", "LabelSettings", "TrainedModel", "Workers")
 
 SQUARE = Grid(GRID.crs, GRID.transform, (96, 96))
 NEW_DAY = "2020-01-15"

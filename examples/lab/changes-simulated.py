@@ -1,28 +1,169 @@
-"""What `swath changes` finds where it is known what changed: a simulated series, and one without change.
+"""What `swath changes` finds where it is known what changed: simulated series, with and without change.
 
-    swath simulate LAYOUT --out came --dates 6 --change --seed 3
-    swath map came/*.tif --orientations 1 --out came-maps
-    python examples/lab/changes-simulated.py came-maps [--truth came/roads.gpkg] [--wider 8] [--json]
+    python examples/lab/changes-simulated.py OSM-FOLDER WORK [--places 8] [--kinds same roads changed]
 
-The first two dates are compared with the last two. True are roads wider than `--wider` metres, at least as
-long as what `swath changes` reports, that came or went between them. Precision is by all true changes,
-whatever their width; a metre found is right within 20 m of one.
+Of twelve places, 2.56 km wide, over real streets, the first are simulated; six dates over some years, hazy,
+clouded and shifted as those of `swath simulate --change`. What changes does so between the third date and
+the fourth:
+
+    same      things that are no roads: woods, halls, pits, strips
+    roads     these, and two roads: one comes, one goes, 11 m wide in every other place, else 22 m
+    changed   as `--change` has it: whole quarters, too, and strips of grass where a road was or will be;
+              of the seeds 100 n, 100 n + 1, ... the first is taken with which at least 400 m of roads
+              wider than `--wider` change
+
+The first three dates are compared with the last three; what is in WORK is not made again. Precision: of the
+metres reported as new (vanished), those within 20 m of a road of any width that came (went). Recall: of the
+metres of wide roads that came (went), those within 20 m of what is reported as such; without what lies
+within 20 m of roads that stayed, and without pieces shorter than 100 m. Pooled over places.
 """
 
 import argparse
 import json
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
+from pyproj import Transformer
 
 import swath
 from swath.maps.roadchange import CHANGE_M
 from swath.metrics.linematch import distances_m, sample_lines
+from swath.scenes.raster import write_raster
+from swath.simulate.change import add_changes
+from swath.simulate.climate import draw_climate
+from swath.simulate.day import plan_series
+from swath.simulate.layout import Layout
+from swath.simulate.openstreetmap import read_layout
+from swath.simulate.parameters import Parameters
+from swath.simulate.place import DEFAULT_BANDS
+from swath.simulate.scenery import ALWAYS, Canvas
+from swath.simulate.series import dated_roads, simulate_series
 
-REACH_M = 20.0
+SPOTS = {
+    "liege": ("roads-only/liege.parquet", (5.57, 50.636)),
+    "columbus": ("roads-only/columbus.osm.pbf", (-83.0, 39.974)),
+    "porto": ("roads-only/porto.osm.pbf", (-8.59, 41.229)),
+    "aleppo": ("roads-only/aleppo.parquet", (37.15, 36.2)),
+    "bucaramanga": ("roads-only/bucaramanga.parquet", (-73.12, 7.105)),
+    "douala": ("roads-only/douala.parquet", (9.707, 4.01)),
+    "wuhan-outskirts": ("roads-only/wuhan.parquet", (114.21, 30.652)),
+    "bayreuth": ("full/north-bayreuth.osm.gz", (11.58, 50.017)),
+    "campo-grande": ("full/campo-grande.osm.gz", (-54.577, -20.478)),
+    "moscow": ("full/moscow-crop.osm.gz", (37.605, 55.814)),
+    "vaduz": ("full/liechtenstein.osm.pbf", (9.52, 47.14)),
+    "aleppo-outskirts": ("roads-only/aleppo.parquet", (37.27, 36.25)),
+}
+"""Places: an extract, and their middle as longitude and latitude."""
+
+DATES, AT = 6, 3
+"""Of each series; the index of the first date that shows what changed."""
+
+SIDE_M, REACH_M, WIDE_M = 2560.0, 20.0, 400.0
+
+
+def layouts(osm: Path, places: int) -> Iterator[tuple[str, Layout]]:
+    """Places and their streets."""
+    for name, (extract, (x, y)) in list(SPOTS.items())[:places]:
+        zone = gpd.GeoSeries([shapely.Point(x, y)], crs=4326).estimate_utm_crs()
+        to_metres = Transformer.from_crs(4326, zone, always_xy=True)
+        east, north = to_metres.transform(x, y)
+        half = SIDE_M / 2
+        box = (east - half, north - half, east + half, north + half)
+        bounds = to_metres.transform_bounds(*box, direction="INVERSE")
+        yield name, read_layout(osm / extract, bounds, 0)
+
+
+def changed_layout(layout: Layout, seed: int, roads: bool) -> Layout:
+    """A layout in which all that changes does so at the date `AT`."""
+    made = add_changes(replace(layout, seed=seed), 2, roads=roads)
+    tables = [table.copy() for table in (made.lines, made.scenery)]
+    for table in tables:
+        for name in ("since", "until"):
+            dates = table[name].to_numpy()
+            table[name] = np.where((dates > 0) & (dates < ALWAYS), dates + AT - 1, dates)
+    return replace(made, lines=tables[0], scenery=tables[1])
+
+
+def wide_m(layout: Layout, wider: float, vanished: bool) -> float:
+    """Metres of roads so wide that come, or go."""
+    roads = layout.lines[layout.lines["highway"].notna() & (layout.lines["width_m"] > wider)]
+    moved = roads["until"] < ALWAYS if vanished else roads["since"] > 0
+    return float(roads[moved].clip(layout.grid.bounds).length.sum())
+
+
+def wide_roads(layout: Layout, number: int) -> Layout:
+    """A layout through which one wide road comes and one goes, on ground that is otherwise as it was."""
+    made = changed_layout(layout, 100 * number, roads=False)
+    rng = np.random.default_rng((number, 11))
+    left, bottom, right, top = layout.grid.bounds
+    canvas = Canvas(rng, right - left, top - bottom, DATES)
+    streets = layout.lines.geometry[layout.lines["highway"].notna()].to_numpy()
+    kind, width = ("primary", 11.0) if number % 2 else ("motorway", 22.0)
+    rows: list[dict[str, object]] = []
+    while len(rows) < 2:
+        start = np.array([left, bottom]) + canvas.place(0.05, 0.95)
+        line = canvas.wander(start, rng.uniform(0, 7), 1800.0, 0.05)
+        free = open_m(shapely.get_parts(shapely.clip_by_rect(line, *layout.grid.bounds)), streets)
+        if shapely.length(free).sum() < 700:
+            continue
+        dates = {"since": 0, "until": AT} if rows else {"since": AT, "until": ALWAYS}
+        rows.append(
+            {"kind": "road", "width_m": width, "paved": True, "highway": kind, "geometry": line} | dates
+        )
+    lines = pd.concat([made.lines, gpd.GeoDataFrame(rows, crs=made.lines.crs)], ignore_index=True)
+    return replace(made, lines=gpd.GeoDataFrame(lines, crs=made.lines.crs))
+
+
+def open_m(lines: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Pieces of lines, at least `CHANGE_M` long, that are farther than `REACH_M` from others."""
+    if not len(lines):
+        return lines
+    merged = shapely.line_merge(shapely.union_all(lines))
+    free = shapely.difference(merged, shapely.union_all(shapely.buffer(others, REACH_M)))
+    parts = shapely.get_parts(free)
+    return parts[shapely.length(parts) >= CHANGE_M]
+
+
+def simulate(folder: Path, layout: Layout, seed: int) -> None:
+    """Images and `roads.gpkg` of a place."""
+    values = Parameters()
+    climate = draw_climate(sum(layout.grid.lonlat_bounds[1::2]) / 2, seed)
+    days = plan_series(DATES, climate, values, seed)
+    series = simulate_series(layout, days, DEFAULT_BANDS, values)
+    for day, image in zip(series.days, series.images, strict=True):
+        path = folder / f"{day.date}.tif"
+        write_raster(path, image, layout.grid, nodata=0, names=DEFAULT_BANDS)
+    dated_roads(layout, days).to_file(folder / "roads.gpkg", layer="roads", engine="pyogrio")
+
+
+def lay_out(kind: str, layout: Layout, number: int, wider: float) -> tuple[Layout, int]:
+    """What changes in a place, and the seed of its days."""
+    seed = 100 * number
+    if kind == "roads":
+        return wide_roads(layout, number), seed
+    changed = changed_layout(layout, seed, kind == "changed")
+    while kind == "changed" and wide_m(changed, wider, number % 2 == 1) < WIDE_M:
+        seed += 1
+        changed = changed_layout(layout, seed, roads=True)
+    return changed, seed
+
+
+def make(osm: Path, work: Path, places: int, kind: str, wider: float) -> None:
+    """Simulate and map what is not there."""
+    for number, (name, layout) in enumerate(layouts(osm, places)):
+        folder, maps = work / kind / name, work / f"{kind}-maps" / name
+        if maps.exists():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        simulate(folder, *lay_out(kind, layout, number, wider))
+        swath.map_scenes(sorted(folder.glob("*.tif")), out=maps, name=name)
+        print(f"{kind} {name} made", flush=True)  # noqa: T201
 
 
 def near_m(lines: np.ndarray, others: np.ndarray) -> float:
@@ -33,57 +174,63 @@ def near_m(lines: np.ndarray, others: np.ndarray) -> float:
     return float(weight[distances_m(points, others, REACH_M) <= REACH_M].sum())
 
 
+def compare(folder: Path, truth: Path, wider: float) -> dict[str, np.ndarray]:
+    """Kilometres mapped; of new and of vanished roads: km reported, right, true and wide, found."""
+    maps = swath.open_maps(folder).only
+    days = maps.all_dates
+    with tempfile.TemporaryDirectory() as scratch:
+        reported = swath.changes(
+            folder,
+            None,
+            Path(scratch) / "changes.gpkg",
+            before=f"{days[0]}..{days[AT - 1]}",
+            after=f"{days[AT]}..{days[-1]}",
+        )
+    # Roads that are laid may run out of the picture.
+    roads = gpd.read_file(truth, layer="roads").to_crs(maps.grid.crs).clip(maps.grid.bounds)
+    dates = {"new": roads["from"], "vanished": roads["until"]}
+    every, wide = roads.geometry.to_numpy(), (roads["width_m"] > wider).to_numpy()
+    stayed = every[(roads["from"].isna() & roads["until"].isna()).to_numpy()]
+    result = {"mapped": np.array([maps.roads()["length_m"].sum()]) / 1e3}
+    for change, date in dates.items():
+        moved = date.notna().to_numpy()
+        true = open_m(shapely.get_parts(every[moved & wide]), stayed)
+        lines = reported.geometry.to_numpy()[(reported["change"] == change).to_numpy()]
+        right = near_m(lines, shapely.get_parts(every[moved]))
+        total, metres = (float(shapely.length(some).sum()) for some in (lines, true))
+        result[change] = np.array([total, right, metres, near_m(true, lines)]) / 1e3
+    return result
+
+
 def main() -> None:
-    """Compare, score and say it."""
+    """Make, compare, and say it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("maps", type=Path)
-    parser.add_argument("--truth", type=Path, help="roads.gpkg of a series with --change; else none changed")
+    parser.add_argument("osm", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--places", type=int, default=8)
+    parser.add_argument("--kinds", nargs="+", default=["same", "roads", "changed"])
     parser.add_argument("--wider", type=float, default=8.0)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    maps = swath.open_maps(options.maps).only
-    first, last = maps.all_dates[:2], maps.all_dates[-2:]
-    with tempfile.TemporaryDirectory() as folder:
-        found = swath.changes(
-            maps.folder.parent,
-            None,
-            Path(folder) / "changes.gpkg",
-            before=f"{first[0]}..{first[-1]}",
-            after=f"{last[0]}..{last[-1]}",
-        )
-    roads = maps.roads()[:0].assign(**{"from": None, "until": None})
-    if options.truth:
-        # Roads that are laid may run out of the picture.
-        roads = gpd.read_file(options.truth, layer="roads").to_crs(maps.grid.crs).clip(maps.grid.bounds)
-    came, went = (roads[name].astype("string").fillna("") for name in ("from", "until"))
-    gone = (went > str(first[-1])) & (went <= str(last[0]))
-    changed = {
-        "new": (came > str(first[-1])) & (came <= str(last[0])) & ((went == "") | (went > str(last[-1]))),
-        "vanished": gone & ((came == "") | (came <= str(first[0]))),
-    }
-    mapped_km = float(maps.roads()["length_m"].sum()) / 1e3
-    result: dict[str, object] = {"mapped_km": round(mapped_km, 1)}
-    for change, rows in changed.items():
-        every = shapely.get_parts(roads.geometry.to_numpy()[rows])
-        wide = shapely.get_parts(roads.geometry.to_numpy()[rows & (roads["width_m"] > options.wider)])
-        wide = shapely.get_parts(shapely.line_merge(shapely.union_all(wide))) if len(wide) else wide
-        wide = wide[shapely.length(wide) >= CHANGE_M]
-        lines = found.geometry.to_numpy()[found["change"] == change]
-        total, true = float(shapely.length(lines).sum()), float(shapely.length(wide).sum())
-        precision = near_m(lines, every) / total if total else None
-        recall = near_m(wide, lines) / true if true else None
-        f1 = 2 * precision * recall / (precision + recall) if precision and recall else None
-        result[change] = {
-            "found_km": round(total / 1e3, 2),
-            "true_km": round(true / 1e3, 2),
-            "share_of_mapped": round(total / 1e3 / mapped_km, 4),
-            "precision": precision and round(precision, 3),
-            "recall": recall and round(recall, 3),
-            "f1": f1 and round(f1, 3),
-        }
-    print(json.dumps(result) if options.json else "\n".join(f"{k}: {v}" for k, v in result.items()))  # noqa: T201
+    for kind in options.kinds:
+        make(options.osm, options.work, options.places, kind, options.wider)
+        sums: dict[str, np.ndarray] = {}
+        for folder in sorted((options.work / f"{kind}-maps").iterdir()):
+            row = compare(folder, options.work / kind / folder.name / "roads.gpkg", options.wider)
+            said = {name: values.round(2).tolist() for name, values in row.items()}
+            print(kind, folder.name, json.dumps(said), flush=True)  # noqa: T201
+            sums = {name: sums.get(name, 0) + values for name, values in row.items()}
+        both = sums["new"] + sums["vanished"]
+        for name in ("new", "vanished", "both"):
+            total, right, true, found = both if name == "both" else sums[name]
+            precision, recall = right / max(total, 1e-9), found / max(true, 1e-9)
+            f1 = 2 * precision * recall / max(precision + recall, 1e-9)
+            share = total / sums["mapped"][0]
+            print(  # noqa: T201
+                f"{kind}, {name}: {total:.1f} km reported, {share:.2%} of what is mapped; "
+                f"precision {precision:.2f}; {true:.1f} km true, recall {recall:.2f}; F1 {f1:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from swath.maps.maps import Maps, open_maps
     from swath.maps.sitemaps import SiteMaps
     from swath.models.trained import TrainedModel
+    from swath.sites.crop import Crop, open_crop
     from swath.workers import Workers
 
 __all__ = [
+    "Crop",
     "Dataset",
     "Grid",
     "LabelSettings",
@@ -53,6 +55,7 @@ __all__ = [
     "fetch",
     "load_model",
     "map_scenes",
+    "open_crop",
     "open_dataset",
     "open_maps",
     "train",
@@ -84,6 +87,7 @@ _HOMES = {
         "maps.maps": ["Maps", "open_maps"],
         "maps.sitemaps": ["SiteMaps"],
         "models.trained": ["TrainedModel"],
+        "sites.crop": ["Crop", "open_crop"],
         "workers": ["Workers"],
     }.items()
     for name in names

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from swath.errors import Remedy, WorkerError, optional_import, reason_of
+from swath.errors import Remedy, WorkerError, reason_of
+from swath.extras import optional_import
 from swath.version import __version__
 
 if TYPE_CHECKING:  # an extra

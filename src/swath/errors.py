@@ -7,8 +7,6 @@ one line with the advice that goes with its `Remedy`, and exits with 2. Anything
 """
 
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -106,27 +104,18 @@ class RemoteError(SwathError):
     """A server refuses, breaks off, or sends something else than it announced."""
 
 
+class UnreachableError(RemoteError):
+    """A server cannot be spoken to at all: no network, nothing listens there, or no answer comes."""
+
+
 class MissingExtraError(SwathError):
-    """A command needs an optional dependency that is not installed."""
+    """A command needs an optional dependency that is not installed; see `swath.extras`."""
 
     def __init__(self, command: str, module: str, extra: str) -> None:
         super().__init__(
             f"{command} needs the package {module!r}, which is not installed; "
             f"run: pip install 'swath[{extra}]'"
         )
-
-
-@contextmanager
-def optional_import(what: str, extra: str) -> Iterator[None]:
-    """A block that imports packages of an extra of swath, which `what` (in words) needs.
-
-    Raises:
-        MissingExtraError: One is not installed.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(what, error.name or extra, extra) from None
 
 
 class OutputExistsError(SwathError):

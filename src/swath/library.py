@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
-from swath.errors import optional_import
+from swath.extras import need_extras, optional_import
 from swath.labels.source import LabelSettings
 from swath.mapping.request import find_model
 from swath.maps.maps import Maps, open_maps
@@ -137,9 +137,11 @@ def fetch(
     from swath.retrieval.credentials import read_credentials
     from swath.retrieval.fetchfolder import fetch_folder
     from swath.retrieval.handover import SITES
+    from swath.sites.schema import read_sites_file
 
     secrets = read_credentials(None if credentials is None else Path(credentials))
-    fetch_folder(Path(sites_file), Path(out), secrets, replan=replan)
+    path = Path(sites_file)
+    fetch_folder(read_sites_file(path), path.parent, Path(out), secrets, replan=replan)
     return Path(out) / SITES
 
 
@@ -177,11 +179,12 @@ def train(
         >>> swath.map_scenes("town/*.tif", model).only.model
         'unet-convlstm'
     """
-    with optional_import("train", "train"):
-        from swath.training.compute import Compute
-        from swath.training.presets import preset
-        from swath.training.train import train as train_run
-        from swath.training.trainplan import TrainPlan
+    need_extras("train", "train")
+    from swath.training.compute import Compute
+    from swath.training.presets import preset
+    from swath.training.train import train as train_run
+    from swath.training.trainplan import TrainPlan
+
     data = dataset if isinstance(dataset, Dataset) else open_dataset(dataset)
     values = preset(settings) if isinstance(settings, str) else settings
     plan = TrainPlan(data, values, seed=seed)
@@ -203,7 +206,8 @@ def evaluate(
         maps: The maps, or their folder.
         truth: The dataset that was mapped, or its folder; or a GeoTIFF of class ids on the map's
             grid, 255 = ignore; or any other labels of one mapped site, as `LabelSettings`.
-        out: Folder of the report: report.html, report.json and the figures. None: only scores.
+        out: Folder of the report: report.json and, with the extra `report`, report.html and the figures.
+            None: only scores.
         overwrite: Whether an existing report may be replaced.
         seed: Of the resampling behind the intervals.
 
@@ -214,7 +218,6 @@ def evaluate(
 
     Raises:
         DatasetError: No site of the dataset is mapped, or none has labels.
-        MissingExtraError: A report is to be written without the extra `report`.
         OutputExistsError: `out` exists and `overwrite` is False.
 
     Example:

@@ -1,5 +1,6 @@
 """What comes from outside, checked once: YAML into pydantic models, one line for what is wrong."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, TypeVar, get_args
@@ -145,12 +146,12 @@ def first_problem(
 ) -> str:
     """The first problem as one line: where, what, and (unless it is secret) the value got.
 
-    Of an unknown key the keys that the `model` knows at that place are named.
+    Of an unknown key the keys that the `model` knows at that place are named, and the likeliest one.
     """
     problem = error.errors(include_url=False)[0]
     where = printable(".".join(str(part)[:80] for part in problem["loc"])) or "the file"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {where!r}{_known(model, problem['loc'][:-1])}"
+        return f"unknown key {where!r}{_known(model, problem['loc'])}"
     message = printable(problem["msg"].removeprefix("Value error, "))
     got = _BRIEF.repr(problem["input"])
     shown = len(got) <= 80 and "..." not in got and problem["type"] != "missing" and not secret
@@ -159,12 +160,29 @@ def first_problem(
 
 
 def _known(model: type[BaseModel] | None, place: tuple[int | str, ...]) -> str:
-    """The keys that a model knows at a place inside of it, as the end of a message."""
-    for part in place:
+    """The keys that a model knows where an unknown one stands, as the end of a message."""
+    for part in place[:-1]:
         if model is not None and part in model.model_fields:
             inner = _models(model.model_fields[str(part)].annotation)
             model = inner[0] if len(inner) == 1 else None
-    return f"; known: {', '.join(model.model_fields)}" if model is not None else ""
+    if model is None:
+        return ""
+    meant = _likeliest(str(place[-1]), model)
+    hint = f" (do you mean {meant!r}?)" if meant else ""
+    return f"{hint}; known: {', '.join(model.model_fields)}"
+
+
+def _likeliest(key: str, model: type[BaseModel]) -> str | None:
+    """A key much like an unknown one, or the place one level down where it is known."""
+    if close := get_close_matches(key, model.model_fields, 1):
+        return close[0]
+    places = (
+        f"{name}.{key}"
+        for name, field in model.model_fields.items()
+        for inner in _models(field.annotation)
+        if key in inner.model_fields
+    )
+    return next(places, None)
 
 
 def _models(annotation: object) -> list[type[BaseModel]]:

@@ -1,3 +1,3 @@
-"""The version of this program."""
+"""The version of this program; what builds it reads it here, too."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

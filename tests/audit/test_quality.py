@@ -1,6 +1,7 @@
 """Label quality: the shift is found where it is known, and nothing is claimed where it is not."""
 
 import datetime as dt
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +27,13 @@ from swath.audit.shift import LAGS, SEARCH_PX, Shift, peaks
 from swath.audit.view import WINDOW_PX, plan_windows
 from swath.cli import run
 from swath.dataset.build import build_dataset
-from swath.dataset.site import Acquisition, Dataset, Site
+from swath.dataset.catalog import read_dataset
+from swath.dataset.catalogfile import write_catalog
+from swath.dataset.site import Acquisition, Dataset, Site, read_labels
+from swath.files import sha256
 from swath.grid import Grid, Window
 from swath.legend import IGNORE
+from swath.scenes.raster import write_raster
 
 DAY = dt.date(2020, 3, 1)
 EXAMPLES = PROJECT / "examples"
@@ -232,6 +237,7 @@ def _quality(site: Site = HERE, **changes: object) -> SiteCheck:
         foreground_share=0.1,
         ignore_share=0.0,
         empty_blocks=0.1,
+        correlation=np.zeros((17, 17)),
     )
     return replace(well, **changes)  # type: ignore[arg-type]
 
@@ -263,6 +269,28 @@ def test_a_good_site_gets_no_warning() -> None:
 def test_what_is_wrong_is_said(changes: dict[str, object], said: str) -> None:
     (warning,) = _quality(**changes).warnings
     assert warning.startswith(said)
+
+
+def test_points_are_not_called_misaligned(
+    world: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels of single pixels say nothing of a shift, and that is no fault of theirs."""
+    root = tmp_path / "points"
+    shutil.copytree(world.root, root)
+    copied = read_dataset(root)
+    sites = []
+    for site in copied.sites:
+        labels = read_labels(site)
+        sparse = np.full_like(labels, 255)
+        sparse[::40, ::40] = labels[::40, ::40]
+        sparse[labels == 1] = np.where(np.arange((labels == 1).sum()) % 50, 255, 1)
+        write_raster(site.labels, sparse[None], site.grid, nodata=255, names=["class"])
+        sites.append(replace(site, labels_sha256=sha256(site.labels)))
+    write_catalog(replace(copied, sites=tuple(sites)))
+    assert run(["labels", "check", str(root)]) == 0
+    said = capsys.readouterr().out
+    assert "misaligned" not in said
+    assert "alignment is not checked" in said
 
 
 def test_an_insignificant_or_small_shift_is_no_warning() -> None:

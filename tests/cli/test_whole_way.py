@@ -98,7 +98,7 @@ def test_build_train_map_evaluate(sites, tmp_path, capsys):
             labels.transform,
             labels.shape,
         )
-        assert fused.descriptions == ("road",)
+        assert fused.descriptions == ("road", "background")
 
     # The same model on the files themselves, as someone without labels would use it.
     folder = tmp_path / "scenes"

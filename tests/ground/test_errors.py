@@ -2,10 +2,8 @@
 
 import pickle
 
-import pytest
-
 from swath import cli
-from swath.errors import MissingExtraError, Remedy, WorkerError, optional_import, reason_of
+from swath.errors import Remedy, WorkerError, reason_of
 
 
 def test_the_command_line_has_an_advice_for_every_remedy() -> None:
@@ -21,9 +19,3 @@ def test_a_remedy_comes_whole_from_a_worker() -> None:
 def test_the_reason_of_an_error_is_a_line() -> None:
     assert reason_of(ValueError("a\n  b ")) == "a b"
     assert reason_of(TimeoutError()) == "TimeoutError"
-
-
-def test_a_package_that_is_missing_is_told_with_its_extra() -> None:
-    needs = "to fly needs the package 'no_such_package'.*swath\\[wings\\]"
-    with pytest.raises(MissingExtraError, match=needs), optional_import("to fly", "wings"):
-        import no_such_package  # noqa: F401

@@ -117,7 +117,7 @@ def test_the_maps_are_those_of_the_contract(dataset: Dataset, tmp_path: Path) ->
     site = dataset.site("sim_test")
     map_pixels(model, site_series(site, dataset, 2, ()), tmp_path)
     (maps,) = read_maps(tmp_path)
-    assert (maps.model, maps.fusion) == ("logistic-regression", "series")
+    assert (maps.model, maps.fusion, maps.threshold) == ("logistic-regression", "series", 0.5)
     images = np.stack([read_image(a) for a in site.acquisitions])
     scaled = model.scaling.apply(images)
     fused, valid = read_pmap(maps.fused_path)

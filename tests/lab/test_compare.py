@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,16 +17,20 @@ import numpy as np
 import pytest
 import yaml
 
+from support.class_worlds import of_three_classes
 from swath.cli import run
 from swath.dataset.build import build_dataset
-from swath.dataset.site import Dataset
+from swath.dataset.catalog import read_dataset
+from swath.dataset.catalogfile import write_catalog
+from swath.dataset.site import Dataset, read_labels
 from swath.errors import DatasetError
 from swath.evaluation.candidate import Candidate
 from swath.lab.comparison import cost
 from swath.lab.comparison.board import Board
 from swath.lab.comparison.board_write import board_text
 from swath.lab.comparison.comparisonfile import check_apart, read_comparison
-from swath.lab.comparison.result import SCORES, read_result
+from swath.lab.comparison.result import read_result
+from swath.lab.comparison.scoring import ONE_CLASS
 from swath.lab.comparison.tally import Tally, make_board, nested_resample, paired, spread
 from swath.training.budget import StageRates
 
@@ -96,12 +101,13 @@ def test_every_row_with_every_score(finished: Path) -> None:
     assert board["sites"] == ["sim_test", "sim_validation"]
     for row in board["rows"]:
         assert set(row["sites"]) == {"sim_test", "sim_validation"}
-        for score in SCORES:
-            low, high = row[score]["ci"]
+        assert list(row["scores"]) == list(ONE_CLASS)
+        for score, found in row["scores"].items():
+            low, high = found["ci"]
             assert low <= high
             by_site = [site[score] for site in row["sites"].values()]
-            assert row[score]["mean"] == pytest.approx(np.mean(by_site), abs=1e-12)
-            assert row[score]["sd"] >= 0
+            assert found["mean"] == pytest.approx(np.mean(by_site), abs=1e-12)
+            assert found["sd"] >= 0
     assert {"leaderboard.md", "leaderboard.png"} <= {path.name for path in finished.iterdir()}
     text = (finished / "leaderboard.md").read_text()
     assert "Unfinished" not in text
@@ -136,8 +142,6 @@ def test_a_model_may_see_other_images_of_the_same_sites(
 
 def test_a_map_without_roads_scores_what_it_must(finished: Path, dataset: Dataset) -> None:
     """Its accuracy is the share of background, its IoU 0; all road is the other way round."""
-    from swath.dataset.site import read_labels
-
     labels = read_labels(dataset.site("sim_test"))
     share = float((labels[labels != 255] == 1).mean())
     rows = {row["name"]: row for row in board_of(finished)["rows"]}
@@ -223,7 +227,7 @@ def test_a_board_of_some_cells_says_so(finished: Path, dataset: Dataset, tmp_pat
     cells = [cell for cell in comparison.cells() if cell.seed == 0]
     results = {cell.name: read_result(finished / "cells" / cell.name) for cell in cells}
     board = make_board(comparison, cells, results)
-    assert all(row.pr_auc.sd is None for row in board.rows)
+    assert all(row.scores["pr_auc"].sd is None for row in board.rows)
     assert "4 of 8 cells" in board_text(board)
 
 
@@ -255,9 +259,10 @@ def test_other_networks_and_classical_methods_stand_in_one_board(
     controls = {f"{name} of {leader}" for name in CONTROLS for leader in ("deep", "seg")}
     assert {row["name"] for row in board["rows"]} == models | controls | TRIVIAL
     rows = {row["name"]: row for row in board["rows"]}
-    assert rows["deep"]["iou"]["mean"] == rows["mean of deep"]["iou"]["mean"]
+    assert rows["deep"]["scores"]["iou"]["mean"] == rows["mean of deep"]["scores"]["iou"]["mean"]
     assert rows["forest"]["parameters"] is None
-    assert rows["forest"]["pr_auc"]["mean"] > rows["all-road"]["pr_auc"]["mean"]
+    ranked = {name: row["scores"]["pr_auc"]["mean"] for name, row in rows.items()}
+    assert ranked["forest"] > ranked["all-road"]
     against = {(row["model"], row["role"]): row["minus"] for row in board["paired"]}
     assert {key[0] for key in against if key[1] == "best control"} == models
     fusions = {f"{name} of deep" for name in ("mean", "median", "vote", "max")}
@@ -340,6 +345,11 @@ def test_sites_that_share_ground_are_not_told_apart(dataset: Dataset, tmp_path: 
     with pytest.raises(DatasetError, match="'sim_train', which trains, lies over it"):
         check_apart(shared, tmp_path)
     check_apart(cell, tmp_path)
+    # Beside it, two pixels apart: boxes in degrees around both would overlap, since the grid is turned.
+    beside = train.grid.crop(train.grid.window.shift(0, train.grid.width + 2))
+    near = replace(held_out, grid=beside)
+    sites = tuple(near if site.name == "sim_test" else site for site in sites)
+    check_apart(replace(cell, dataset=replace(cell.dataset, sites=sites)), tmp_path)
 
 
 def test_all_orientations_take_eight_times_as_long_to_map(
@@ -369,22 +379,80 @@ def test_maps_from_all_orientations_have_controls_of_their_own(dataset: Dataset,
 
 def test_the_means_by_hand() -> None:
     """Two cities, two seeds: 0.1 and 0.3 in A, 0.5 and 0.9 in B; the other row 0.1 lower."""
-    zeros = np.zeros((4, len(SCORES)), np.float32)
+    zeros = np.zeros((4, len(ONE_CLASS)), np.float32)
     ours = Tally("ours", "model", "", Candidate.FUSED)
     theirs = Tally("theirs", "control", "", Candidate.MEAN)
     for (site, seed), value in {("A", 0): 0.1, ("A", 1): 0.3, ("B", 0): 0.5, ("B", 1): 0.9}.items():
-        ours.values[site, seed] = dict.fromkeys(SCORES, value)
-        theirs.values[site, seed] = dict.fromkeys(SCORES, value - 0.1)
+        ours.values[site, seed] = dict.fromkeys(ONE_CLASS, value)
+        theirs.values[site, seed] = dict.fromkeys(ONE_CLASS, value - 0.1)
         ours.samples[site, seed] = zeros + np.float32(value)
-    found = spread(ours, "pr_auc")
+    found = spread(ours, "pr_auc", 0)
     assert found.mean == pytest.approx(0.45)
     # Seed 0: (0.1 + 0.5) / 2 = 0.3; seed 1: 0.6; sd of the two: 0.3 / sqrt(2).
     assert found.sd == pytest.approx(0.3 / np.sqrt(2))
     assert found.ci == pytest.approx((0.45, 0.45))
-    gain = paired(ours, theirs, "baseline", None).iou
+    gain = paired(ours, theirs, ["iou"], "baseline").scores["iou"]
     assert gain.difference == pytest.approx(0.1)
     assert gain.ci == pytest.approx((0.1, 0.1))
     assert gain.sites == pytest.approx({"A": 0.1, "B": 0.1})
+
+
+def test_a_city_without_a_class_does_not_count_for_it() -> None:
+    """IoU 0.2 and 0.4 in A, none in B, which has no label of the class; then none anywhere."""
+    ours, theirs = (Tally(name, "model", "", Candidate.FUSED) for name in ("ours", "theirs"))
+    for (site, seed), value in {("A", 0): 0.2, ("A", 1): 0.4, ("B", 0): np.nan, ("B", 1): np.nan}.items():
+        ours.values[site, seed] = {"iou_water": value, "iou_snow": np.nan}
+        theirs.values[site, seed] = {"iou_water": value - 0.1, "iou_snow": np.nan}
+        ours.samples[site, seed] = np.full((4, 2), value, np.float32)
+    found = spread(ours, "iou_water", 0)
+    assert found.mean == pytest.approx(0.3)
+    assert found.ci == pytest.approx((0.3, 0.3))
+    gain = paired(ours, theirs, ["iou_water", "iou_snow"], "one date").scores
+    assert (gain["iou_water"].difference, list(gain["iou_water"].sites)) == (pytest.approx(0.1), ["A"])
+    assert (spread(ours, "iou_snow", 1).mean, gain["iou_snow"].difference) == (None, None)
+
+
+def test_maps_of_many_classes_are_scored_as_maps(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One decision a pixel: the board agrees with `swath evaluate` of a cell's maps, and with counting."""
+    root = tmp_path / "three"
+    shutil.copytree(dataset.root, root)
+    three = of_three_classes(read_dataset(root), tmp_path / "labels")
+    for site in three.sites:
+        shutil.copy(site.labels, root / site.name / "labels.tif")
+    sites = tuple(replace(site, labels=root / site.name / "labels.tif") for site in three.sites)
+    write_catalog(replace(three, sites=sites))
+    value = content(dataset) | {
+        "dataset": str(root),
+        "seeds": [0],
+        "folds": [{"test": ["sim_test"], "validation": ["sim_validation"]}],
+        "models": [
+            {"name": "unet", "stage": "fcn", "settings": SETTINGS},
+            {"name": "forest", "method": "random-forest", "settings": {"pixels": 200}},
+        ],
+    }
+    out = tmp_path / "out"
+    board = compare(capsys, write(tmp_path, value), "--out", out)
+    assert board["class"] is None
+    rows = {row["name"]: row["scores"] for row in board["rows"]}
+    assert set(rows) == {"unet", "forest", *CONTROLS, "commonest class", "shifted mean (50 px)"}
+    arguments = ["--dataset", str(root), "--out", str(tmp_path / "report"), "--json"]
+    assert run(["evaluate", str(out / "cells/forest/sim_test/seed-0/maps"), *arguments]) == 0
+    report = json.loads((tmp_path / "report/report.json").read_text())
+    (whole,) = (
+        row
+        for row in report["class_maps"]
+        if (row["model"], row["split"], row["site"]) == ("fused", "test", "sim_test")
+    )
+    forest = rows["forest"]
+    assert forest["accuracy"]["mean"] == pytest.approx(whole["accuracy"])
+    assert forest["mean_iou"]["mean"] == pytest.approx(whole["mean_iou"])
+    assert forest["iou_water"]["mean"] == pytest.approx(whole["classes"]["water"]["iou"])
+    counts = np.bincount(read_labels(three.site("sim_test")).ravel(), minlength=256)[:3]
+    assert rows["commonest class"]["accuracy"]["mean"] == pytest.approx(counts.max() / counts.sum())
+    assert {pair["role"] for pair in board["paired"]} == {"one date", "best control", "baseline"}
+    assert "overall accuracy" in (out / "leaderboard.md").read_text()
 
 
 def test_nested_resampling_has_the_spread_that_theory_gives() -> None:
@@ -406,11 +474,13 @@ def test_nested_resampling_has_the_spread_that_theory_gives() -> None:
 def test_a_board_is_only_values(finished: Path) -> None:
     board = Board.model_validate(board_of(finished))
     assert board.as_json() == board_of(finished)
-    means = [row.pr_auc.mean or 0.0 for row in board.rows]
+    means = [row.scores["pr_auc"].mean or 0.0 for row in board.rows]
     assert means == sorted(means, reverse=True)
     roles = {(pair.model, pair.role) for pair in board.paired}
     assert roles == {
+        ("narrow", "one date"),
         ("narrow", "best control"),
+        ("wider", "one date"),
         ("wider", "best control"),
         ("wider", "baseline"),
     }

@@ -26,7 +26,7 @@ from swath.lab.stability.variance import differences
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import site_series
 from swath.mapping.stages import map_site
-from swath.maps.sitemaps import read_bytes
+from swath.maps.sitemaps import read_codes
 from swath.models.registry import ARCHITECTURES, TwoStages, architecture
 from swath.models.spec import ModelSpec
 from swath.models.trained import TrainedModel, build_series, load_model, save_model
@@ -153,8 +153,8 @@ def test_a_sequence_maps_as_swath_map_does(dataset: Dataset, mixed_run: Path, tm
     images = [source.prepare(tmp_path) for source in series.sources]
     pmaps = [mapper.pmap(image) for image in images]
     for date, pmap in zip(series.dates, pmaps, strict=True):
-        np.testing.assert_array_equal(pmap, read_bytes(maps.pmap_path(date)))
-    np.testing.assert_array_equal(mapper.fuse(images, pmaps), read_bytes(maps.fused_path))
+        np.testing.assert_array_equal(pmap, read_codes(maps.pmap_path(date)))
+    np.testing.assert_array_equal(mapper.fuse(images, pmaps), read_codes(maps.fused_path))
 
 
 def robustness(dataset: Dataset, folder: Path, out: Path, *more: str) -> dict[str, Any]:

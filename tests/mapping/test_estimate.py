@@ -60,7 +60,7 @@ def test_rates_are_scaled_to_the_scene(run_folder: Path, scenes: list[Path]) -> 
         "vectors": 1e5 * pixels,
     }
     assert cost.disk_mb == pytest.approx(pixels * (3 * 5 + 7) / 1e6)
-    assert cost.temporary_mb == pytest.approx(pixels * 6 / 1e6)  # 2 + 4 bytes of the fused rasters
+    assert cost.temporary_mb == pytest.approx(pixels * 7 / 1e6)  # 3 + 4 bytes of the fused rasters
     assert cost.memory_mb == 900  # of a tile, however many there are
     few = estimate_site(plan, predictor, replace(rates, rest_mb=899.9))
     assert few.memory_mb == pytest.approx(899.9 + 45 * pixels / 1e6)  # of lines

@@ -123,7 +123,7 @@ def test_the_classes_are_those_above_the_scenes_threshold(scenes, tmp_path, caps
         rasterio.open(tmp_path / "maps/place/pmap.tif") as fused,
         rasterio.open(tmp_path / "maps/place/classes.tif") as classes,
     ):
-        codes, found, said = fused.read(), classes.read(1), classes.tags()["THRESHOLD"]
+        codes, found, said = fused.read([1]), classes.read(1), classes.tags()["THRESHOLD"]
     pmap, valid = decode_pmap(codes)
     bins = score_bins(class_score(pmap, 1))
     edge = expected_edge(np.bincount(bins[valid], minlength=BINS))
@@ -159,7 +159,7 @@ def test_maps_of_another_version_are_refused_in_one_line(scenes, tmp_path, capsy
     map_scenes(capsys, scenes, tmp_path / "maps")
     path = tmp_path / "maps/place/manifest.json"
     write_json(path, read_json(path) | {"format": 5})
-    with pytest.raises(DatasetError, match=r"another version of swath \(format 5, expected 7\)"):
+    with pytest.raises(DatasetError, match=r"another version of swath \(format 5, expected 8\)"):
         read_maps(tmp_path / "maps")[0].threshold  # noqa: B018
     assert swath(["update", str(tmp_path / "maps"), str(scenes[0])]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

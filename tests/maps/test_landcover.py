@@ -1,5 +1,6 @@
 """Land cover as polygons: no gap, no overlap, nothing too small; and what changed between two maps."""
 
+import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -82,6 +83,41 @@ def test_nothing_smaller_than_the_unit_is_left_beside_something_larger(
             for size in np.bincount(ndimage.label(inside & (merged == value))[0].ravel())[1:]
         ]
         assert max(sizes) < least or min(sizes) >= least
+
+
+def test_a_small_area_becomes_what_most_of_its_border_touches() -> None:
+    """Two pixels of 1: three sides on 2, two on 0, which is far larger; one of 3 between equals takes 0."""
+    classes = np.zeros((6, 8), np.uint8)
+    classes[:, 5:] = 2
+    classes[2, 4:6] = 1  # sides: 0 above, below and left of the first; 2 above, below and right
+    classes[4, 5] = 3  # sides: 0 on the left; 2 above, below and right
+    merged = merge_small(classes, 3)
+    expected = classes.copy()
+    expected[2, 4:6] = 0  # three sides each: of equals the lower id
+    expected[4, 5] = 2
+    np.testing.assert_array_equal(merged, expected)
+
+
+@given(class_maps, st.integers(2, 5), st.integers(1, 6))
+def test_strips_merge_as_the_whole_map_does(classes: NDArray[np.uint8], least: int, strip: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryFile() as file:
+        patch.setattr(landcover, "STRIP_PIXELS", strip * classes.shape[1])
+        rows = landcover._Rows(file, classes.shape)
+        rows.write(0, classes)
+        landcover._merge(rows, least)
+        np.testing.assert_array_equal(rows.read(0, len(classes)), merge_small(classes, least))
+
+
+def test_many_strips_merge_as_the_whole_map_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise that needs several passes, in strips no higher than what one pass reaches."""
+    classes = np.random.default_rng(0).integers(0, 4, (260, 50)).astype(np.uint8)
+    classes[100:140, :20] = 255
+    monkeypatch.setattr(landcover, "STRIP_PIXELS", 1)
+    with tempfile.TemporaryFile() as file:
+        rows = landcover._Rows(file, classes.shape)
+        rows.write(0, classes)
+        landcover._merge(rows, 6)
+        np.testing.assert_array_equal(rows.read(0, 260), merge_small(classes, 6))
 
 
 def test_the_file_has_polygons_and_areas(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from swath.maps.rasters import (
     pmap_raster,
     writing_rasters,
 )
-from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes, read_grid, read_pmap
+from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes, read_codes, read_grid, read_pmap
 from swath.models.fusion import FUSIONS
 
 DATES = tuple(dt.date(2019, month, 7) for month in (3, 7, 10))
@@ -119,16 +119,19 @@ def test_the_rasters_of_the_contract(written: tuple[Path, Maps]) -> None:
     classes = read_bytes(folder / "classes.tif")[0]
     assert (classes[~valid] == 255).all()
     assert (classes[valid] == (fused[1] > 0.5)[valid]).all()
-    dated = np.stack([read_bytes(folder / name) for name in names[:3]])
+    dated = np.stack([read_codes(folder / name) for name in names[:3]])
     assert (read_bytes(folder / "composite.tif") == composite(dated, DATES)).all()
 
 
 def test_what_the_rasters_say_of_themselves(written: tuple[Path, Maps]) -> None:
     folder, _ = written
     with rasterio.open(folder / "pmap.tif") as pmap:
-        assert pmap.descriptions == ("road",)
-        assert (pmap.dtypes, pmap.nodata) == (("uint8",), 255)
-        assert (pmap.scales, pmap.offsets) == ((1 / 254,), (0,))
+        assert pmap.descriptions == ("road", "background")
+        assert (pmap.dtypes, pmap.nodata) == (("uint8",) * 2, 255)
+        assert (pmap.scales, pmap.offsets) == ((1 / 254,) * 2, (0, 0))
+        road, background = pmap.read()
+        assert (background == np.where(road == 255, 255, 254 - road)).all()
+        assert (road == 255).any()
         assert int(pmap.tags(1)["STATISTICS_MAXIMUM"]) <= 254
         assert pmap.overviews(1)
         assert pmap.tags()["TIFFTAG_COPYRIGHT"] == "(c) me"

@@ -22,7 +22,7 @@ from swath.legend import read_legend
 from swath.maps.compare import choose_sides
 from swath.maps.manifest import Manifest, Output, Settings, write_manifest
 from swath.maps.rasters import classify
-from swath.maps.roadchange import changed_km, road_changes
+from swath.maps.roadchange import Side, _together, changed_km, road_changes
 from swath.maps.sitemaps import SiteMaps, encode_pmap
 from swath.maps.vectors import write_vectors
 from swath.scenes.raster import write_raster
@@ -114,6 +114,42 @@ def test_new_and_vanished_roads_are_found_with_their_dates(root: Path, tmp_path:
         if newer == "new":
             assert rows["first_seen"].unique().tolist() == [str(days[0])]
             assert rows["last_seen"].unique().tolist() == [str(days[-1])]
+
+
+def wide(level: float, seed: int) -> NDArray[np.float32]:
+    """Ground on which one wide road has a score; nothing else is there."""
+    score: NDArray[np.float32] = (
+        np.random.default_rng(seed).uniform(0.02, 0.06, GRID.shape).astype(np.float32)
+    )
+    score[78:82] = level
+    return score
+
+
+def test_a_road_that_leaves_a_trace_has_vanished(tmp_path: Path) -> None:
+    old = site(tmp_path / "old" / "here", {date: wide(0.9, seed) for seed, date in enumerate(EARLY)})
+    levels = (0.45, 0.9, 0.4)  # a line is still traced, and one day looks as before
+    new = site(tmp_path / "new" / "here", {date: wide(v, 9) for v, date in zip(levels, LATE, strict=True)})
+    assert len(swath.open_maps(new.folder.parent).roads())
+    found = road_changes(Side(old, 0.35), Side(new, 0.35))
+    assert set(found["change"]) == {"vanished"}
+    assert found["length_m"].sum() == pytest.approx(1960, abs=60)
+    assert found["p_before"].tolist() == pytest.approx([0.9], abs=0.01)
+    assert found["p_after"].tolist() == pytest.approx([0.45], abs=0.01)
+    assert found["last_seen"].tolist() == [str(EARLY[-1])]
+
+
+def test_two_hazy_days_of_three_are_needed_to_take_a_road_away(tmp_path: Path) -> None:
+    old = site(tmp_path / "old" / "here", {date: wide(0.9, seed) for seed, date in enumerate(EARLY)})
+    levels = (0.8, 0.05, 0.75)
+    new = site(tmp_path / "new" / "here", {date: wide(v, 9) for v, date in zip(levels, LATE, strict=True)})
+    assert len(road_changes(Side(old, 0.35), Side(new, 0.35))) == 0
+
+
+def test_a_short_change_counts_with_what_lies_near_it() -> None:
+    near, nearer, alone = ((shapely.LineString([(x, 0), (x + 120, 0)]),) for x in (0, 150, 1000))
+    assert _together([near, nearer, alone]) == [near, nearer]
+    assert _together([alone]) == []
+    assert _together([]) == []
 
 
 def test_two_groups_of_dates_of_one_map(root: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +12,13 @@ import pytest
 
 from support.drawn_maps import draw_pmaps, map_all, row, write_maps
 from swath.dataset.site import Dataset, Site, read_labels
-from swath.errors import DatasetError, GridError, InputError, MissingExtraError, OutputExistsError
+from swath.errors import DatasetError, GridError, InputError, OutputExistsError
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.evaluate import Evaluation, evaluate, evaluate_labels
 from swath.files import sha256
 from swath.grid import Window
 from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend
-from swath.report import folder as report_folder
 from swath.report.folder import check_report, write_report
 from swath.report.table import paper_table, table_text
 from swath.scenes.raster import write_raster
@@ -207,18 +208,26 @@ def test_a_notebook_shows_the_papers_table(evaluation: Evaluation) -> None:
     assert evaluation.report.stands_on in html
 
 
-def test_a_missing_extra_is_named_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from swath.cli import run
-
-    monkeypatch.setattr(report_folder, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"swath\[report\]"):
-        check_report(tmp_path / "report", overwrite=False)
-    # There are no maps to read: it did not come to that.
-    arguments = ["--labels", "labels.tif", "--out", str(tmp_path / "report")]
-    assert run(["evaluate", str(tmp_path / "nothing"), *arguments]) == 2
-    assert "swath[report]" in capsys.readouterr().err
+def test_scores_and_errors_are_written_where_nothing_can_be_drawn(dataset: Dataset, tmp_path: Path) -> None:
+    """The command in a process of its own, in which neither package can be imported."""
+    maps = map_all(tmp_path / "maps", dataset, only=["sim_test"])
+    code = (
+        "import sys\n"
+        "sys.modules |= {'matplotlib': None, 'jinja2': None}\n"
+        "from swath.cli import run\n"
+        f"sys.exit(run(['evaluate', {str(maps)!r}, '--dataset', {str(dataset.root)!r}, '--out', 'report']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "all-background" in done.stdout
+    assert "needs the package 'jinja2'" in done.stdout
+    assert "pip install 'swath[report]'" in done.stdout
+    assert done.stdout.endswith(f"report: {Path('report') / 'report.json'}\n")
+    written = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*")}
+    assert written == {"report.json", "errors", "errors/sim_test.gpkg", ".swath"}
+    assert json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))["rows"]
 
 
 def test_the_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -210,8 +210,9 @@ def test_reflectance_is_right_whatever_the_catalogue_says(
         sites = world.sites(source="bands", wishes=[str(day)])
         assert fetch(sites, tmp_path / "out", "--json") == 0
     pick = json.loads(capsys.readouterr().out)["sites"][0]["picks"][0]
-    assert pick["offset"]["dn"] == added
-    assert why in pick["offset"]["why"]
+    (offset,) = pick["offsets"]
+    assert offset["dn"] == added
+    assert why in offset["why"]
     with rasterio.open(tmp_path / "out" / "town" / f"{day}.tif") as source:
         image = source.read()
         col, row = (round(v) for v in ~TILE.transform @ source.transform @ (0, 0))

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shapely.geometry import box
 
 from swath.errors import RemoteError, SettingsError
 from swath.retrieval.offset import apply_offset, check_offset, decide_offset, parse_baseline
+from swath.retrieval.overflight import Overflight
 from swath.retrieval.selection import STEP_DAYS, YEAR_DAYS, choose, days_apart, farthest, sift
 from swath.retrieval.stacapi import find_api
 from swath.retrieval.stacitem import StacAsset, StacItem, parse_item
@@ -35,7 +37,11 @@ def item(day: str, **more: Any) -> StacItem:
     return StacItem(**(values | more))
 
 
-def all_clear(items: tuple[StacItem, ...] | list[StacItem]) -> dict[str, float]:
+def flight(day: str) -> Overflight:
+    return Overflight((item(day),), 1.0)
+
+
+def all_clear(items: list[Overflight]) -> dict[str, float]:
     return {item.id: 1.0 for item in items}
 
 
@@ -70,29 +76,29 @@ def test_the_year_is_a_circle() -> None:
     assert days_apart(dt.date(2021, 12, 31), dt.date(2022, 1, 1)) == 1
     assert days_apart(dt.date(2019, 1, 1), dt.date(2022, 7, 2)) == 182
     assert days_apart(dt.date(2020, 12, 31), dt.date(2021, 12, 31)) == 0  # a leap year
-    items = [item(day) for day in ("2022-01-05", "2022-06-28", "2022-12-21")]
+    items = [flight(day) for day in ("2022-01-05", "2022-06-28", "2022-12-21")]
     choice = choose(items, all_clear(items), YEAR.model_copy(update={"dates": 2}))
     # January and December are neighbours: June goes with either (174 and 176 days, the same in
     # steps of ten), and of equals with the earlier.
-    assert [str(pick.item.date) for pick in choice.picks] == ["2022-01-05", "2022-06-28"]
+    assert [str(pick.date) for pick in choice.picks] == ["2022-01-05", "2022-06-28"]
 
 
 def test_a_day_more_is_not_bought_with_a_cloud_but_a_season_is() -> None:
     wanted = YEAR.model_copy(update={"dates": 2})
-    items = [item(day) for day in ("2022-01-05", "2022-06-28", "2022-07-01")]
+    items = [flight(day) for day in ("2022-01-05", "2022-06-28", "2022-07-01")]
     clear = {"S2_2022-01-05": 1.0, "S2_2022-06-28": 1.0, "S2_2022-07-01": 0.96}
-    assert str(choose(items, clear, wanted).picks[1].item.date) == "2022-06-28"
-    items = [item(day) for day in ("2022-01-05", "2022-03-01", "2022-07-04")]
+    assert str(choose(items, clear, wanted).picks[1].date) == "2022-06-28"
+    items = [flight(day) for day in ("2022-01-05", "2022-03-01", "2022-07-04")]
     clear = {"S2_2022-01-05": 1.0, "S2_2022-03-01": 1.0, "S2_2022-07-04": 0.96}
     choice = choose(items, clear, wanted)
-    assert str(choice.picks[1].item.date) == "2022-07-04"
+    assert str(choice.picks[1].date) == "2022-07-04"
     # 5 January is day 4, 4 July day 184.
     assert choice.picks[0].why == ("100.0% clear, 180 days of the year from the next (no choice keeps 190)")
     assert choice.rejections[0].why.startswith("100.0% clear, but others lie farther apart")
 
 
 def test_short_of_dates() -> None:
-    items = [item("2022-01-05"), item("2022-07-01")]
+    items = [flight("2022-01-05"), flight("2022-07-01")]
     choice = choose(items, {"S2_2022-01-05": 1.0, "S2_2022-07-01": 0.5}, YEAR)
     assert len(choice.picks) == 1
     assert choice.missing == ("1 of 3 dates can be had",)
@@ -103,9 +109,9 @@ def test_short_of_dates() -> None:
 def test_wishes_do_not_take_each_others_date() -> None:
     wishes = (dt.date(2022, 5, 10), dt.date(2022, 5, 12))
     wanted = YEAR.model_copy(update={"wishes": wishes, "within_days": 5})
-    items = [item("2022-05-11"), item("2022-05-14")]
+    items = [flight("2022-05-11"), flight("2022-05-14")]
     choice = choose(items, all_clear(items), wanted)
-    assert [str(pick.item.date) for pick in choice.picks] == ["2022-05-11", "2022-05-14"]
+    assert [str(pick.date) for pick in choice.picks] == ["2022-05-11", "2022-05-14"]
     assert choice.missing == ()
     choice = choose(items[:1], all_clear(items), wanted)
     assert choice.missing == ("1 of 2 wishes can be met (not: shared)",)
@@ -118,7 +124,7 @@ def test_wishes_do_not_take_each_others_date() -> None:
     ("more", "settings", "why"),
     [
         ({"mgrs_tile": "32UAA"}, {"mgrs_tile": "31UDQ"}, "tile 32UAA, wanted is 31UDQ"),
-        ({"cover": 0.5}, {}, "it covers 50.0% of the site"),
+        ({"part": box(0, 0, 0.5, 1)}, {}, "it covers 50.0% of the site"),
         ({"cloud": 80.0}, {}, "80 % of the tile is cloud"),
         ({"cloud": None}, {"clear_by": "tile"}, "it says nothing about clouds"),
         ({"assets": {}}, {}, "it has no true-colour image"),
@@ -147,7 +153,7 @@ def test_of_one_day_the_usual_tile_and_the_newest_baseline_are_taken() -> None:
         item("2022-06-01", id="d"),
     ]
     kept, out = sift(items, YEAR, BANDS)
-    assert [found.id for found in kept] == ["c", "d"]
+    assert [flight.id for flight in kept] == ["c", "d"]
     assert {rejection.id: rejection.why for rejection in out} == {
         "a": "c of the same day is taken",
         "b": "c of the same day is taken",

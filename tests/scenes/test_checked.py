@@ -11,7 +11,7 @@ from rasterio.windows import Window
 from support.limits import file_limit
 from swath.errors import InputError, OutputError
 from swath.grid import Grid
-from swath.scenes.checked import check_whole, copy_checked, writing_checked
+from swath.scenes.checked import copy_checked, writing_checked
 from swath.scenes.raster import tiff_profile
 
 GRID = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_000), (600, 700))
@@ -65,9 +65,26 @@ def test_a_copy_that_may_not_grow_is_found(share: float, tmp_path: Path) -> None
         copy_checked(original, tmp_path / "copy.tif", driver="COG", compress="DEFLATE")
 
 
-def test_a_file_that_was_cut_is_found(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tif")
-    check_whole(path)
-    path.write_bytes(path.read_bytes()[:-200_000])
-    with pytest.raises(OutputError):
-        check_whole(path)
+def write_planes(path: Path) -> Path:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), writing_checked(path, PROFILE | MASKED) as raster:
+        for band in (1, 2):
+            raster.write(PIXELS[band - 1], band=band)
+        raster.write_mask(VALID)
+    return path
+
+
+MASKED = {"nodata": None}
+VALID = np.random.default_rng(1).random(GRID.shape) < 0.5
+
+
+def test_planes_and_their_mask_are_there(tmp_path: Path) -> None:
+    with rasterio.open(write_planes(tmp_path / "a.tif")) as source:
+        np.testing.assert_array_equal(source.read(), PIXELS)
+        np.testing.assert_array_equal(source.read_masks(2) > 0, VALID)
+
+
+@pytest.mark.parametrize("short", [1, 20_000, 200_000])
+def test_planes_and_masks_that_are_cut_short_are_found(short: int, tmp_path: Path) -> None:
+    size = write_planes(tmp_path / "whole.tif").stat().st_size
+    with file_limit(size - short), pytest.raises(OutputError, match=r"a\.tif"):
+        write_planes(tmp_path / "a.tif")

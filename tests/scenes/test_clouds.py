@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from conftest import SceneWriter
 from support.safe_products import write_safe
-from swath import cli
+from swath import cli, extras
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import read_image
 from swath.errors import InputError, MissingExtraError
@@ -59,7 +59,7 @@ def test_what_the_model_needs_is_said(bands: tuple[str, ...], level: Any, messag
 
 
 def test_without_the_extra_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'swath\[clouds\]'"):
         choose_cloud_model(Path("x.tif"), FOUR, "L1C")
 

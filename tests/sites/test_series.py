@@ -183,6 +183,7 @@ def test_dates_that_overlap_in_part_are_mapped_whole(
     entries = [SceneSettings(path=f"{tmp_path}/*.tif")]
     series = plan_loose_series("here", entries, RGB)
     assert series.grid == GRID.crop(Window(0, 0, 30, 70))
+    assert "2 of 2 less than 80% of it (2020-01-01 57%)" in capsys.readouterr().err
     _, valid = read_series(series, RGB)
     assert valid.any(axis=1).sum(axis=-1).tolist() == [40, 40]
     shared = plan_series("here", sites_file(), tmp_path, RGB)
@@ -250,3 +251,33 @@ def test_one_file_a_band(tmp_path: Path, write_scene: WriteScene) -> None:
     write_scene(tmp_path / "bands" / "T31UWU_20200101T105621_B08_10m.tif", image[:1], GRID, None)
     with pytest.raises(InputError, match=r"hold the same band"):
         find_scenes([SceneSettings(path="bands/*.tif")], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("crs", "width", "height", "said"),
+    [
+        (UTM, 10, 60, "10 m wide and 60 m high"),
+        (UTM, 20, 10, "20 m wide and 10 m high"),
+        (UTM, 10, 10, ""),
+        ("EPSG:4326", 1e-4, 1e-4, ""),  # 7.4 x 11.1 m: square degrees
+        ("EPSG:4326", 1.5e-4, 1e-4, ""),  # square on the ground
+        ("EPSG:4326", 1e-4, 5e-4, "7.424 m wide and 55.6 m high"),
+    ],
+)
+def test_pixels_that_are_not_square_are_said(
+    crs: str,
+    width: float,
+    height: float,
+    said: str,
+    tmp_path: Path,
+    write_scene: WriteScene,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    corner = (600_000, 5_330_000) if crs == UTM else (-1.66, 48.12)
+    grid = Grid(crs, Affine(width, 0, corner[0], 0, -height, corner[1]), (20, 30))
+    path = write_scene(tmp_path / "2020-01-01.tif", pattern(grid), grid, RGB)
+    series = plan_loose_series("here", [SceneSettings(path=str(path))], RGB)
+    assert series.grid.resolution == (10, 10)
+    error = capsys.readouterr().err
+    assert error.count("\n") == bool(said)
+    assert said in error

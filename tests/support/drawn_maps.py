@@ -15,8 +15,8 @@ from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
 from swath.maps.manifest import MANIFEST_NAME, Manifest, Mapped, Settings
-from swath.maps.rasters import classify
-from swath.maps.sitemaps import SiteMaps, class_codes, encode_pmap, pmap_bands
+from swath.maps.rasters import classify, pmap_bands, with_rest
+from swath.maps.sitemaps import SiteMaps, class_codes, encode_pmap
 from swath.scenes.raster import write_raster
 
 DATES = (dt.date(2019, 3, 11), dt.date(2019, 7, 4), dt.date(2019, 10, 7))
@@ -55,8 +55,8 @@ def write_maps(
     seen = valid.any(axis=0)
     codes, bands = encode_pmap(fused, seen), pmap_bands(legend)
     for date, pmap, mask in zip(dates, pmaps, valid, strict=True):
-        write_raster(maps.pmap_path(date), encode_pmap(pmap, mask), grid, nodata=255, names=bands)
-    write_raster(maps.fused_path, codes, grid, nodata=255, names=bands)
+        write_raster(maps.pmap_path(date), with_rest(encode_pmap(pmap, mask)), grid, nodata=255, names=bands)
+    write_raster(maps.fused_path, with_rest(codes), grid, nodata=255, names=bands)
     classes = classify(codes)[None]
     write_raster(maps.classes_path, classes, grid, nodata=255, names=["class"])
     shown = np.stack([class_codes(encode_pmap(pmaps[t % len(pmaps)], seen), 1) for t in range(3)])

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -92,6 +93,20 @@ def test_two_trainings_of_one_run_are_refused(plan: TrainPlan, stopped: Path) ->
                 train(plan, stopped, **more)
 
 
+def test_a_stopped_training_gives_the_command_to_copy(
+    plan: TrainPlan, stopped: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = stopped.with_name("my settings.yaml")
+    settings.write_text(TINY.model_dump_json())
+    command = ["train", str(plan.dataset.root), "--out", str(stopped), "--stage", "fcn"]
+    command += ["--settings", str(settings)]
+    assert swath(command) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    again = shlex.split(line.partition("; add --resume: swath ")[2])
+    assert again == [*command, "--resume"]
+    assert swath(again) == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04" + bytes(100)])
 @pytest.mark.parametrize("name", ["last.ckpt", "weights.safetensors", "scores.json"])
 def test_a_damaged_file_is_one_line_on_resume(
@@ -157,7 +172,9 @@ def test_an_interrupt_ends_with_130_and_the_run_can_go_on(dataset: Dataset, tmp_
     os.kill(process.pid, signal.SIGINT)
     _, text = process.communicate(timeout=60)
     assert process.returncode == 130, text
-    assert text.endswith("interrupted\n")
+    again = shlex.join(["swath", *command[3:], "--resume"])
+    assert text.splitlines()[-1] == f"interrupted; go on with: {again}"
+    assert text.splitlines()[-2].startswith("fcn epoch ")  # nothing else is said of it
     assert "Traceback" not in text
     assert (out / "fcn/last.ckpt").stat().st_size
     assert not (out / "model.json").exists()

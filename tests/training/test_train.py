@@ -257,11 +257,13 @@ def test_overriding_settings(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("widht: 8", "unknown key 'widht'; known: model, width, .* fcn, rnn$"),
+        ("widht: 8", r"unknown key 'widht' \(do you mean 'width'\?\); known: model, width, .* fcn, rnn$"),
         (
             "fcn: {epochs: 2}",
-            "unknown key 'fcn.epochs'; known: phases, batches, batch_size, patch_px, optimiser",
+            r"unknown key 'fcn.epochs' \(do you mean 'phases.epochs'\?\); known: phases, batches, batch_size",
         ),
+        ("patch_px: 64", r"unknown key 'patch_px' \(do you mean 'fcn.patch_px'\?\); known: model, "),
+        ("zebra: 1", r"unknown key 'zebra'; known: model, "),
         ("fcn: {phases: [{learning_rate: 1, epochs: 1, rate: 1}]}", r"known: learning_rate, epochs$"),
         ("width: -1", "width"),
         ("[1]", "dictionary"),

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -13,12 +14,16 @@ import shapely
 from rasterio.io import MemoryFile
 
 import swath.viewer
+from support.class_worlds import LEGEND
+from support.drawn_maps import write_maps
 from swath.errors import InputError
+from swath.grid import Grid
 from swath.maps.sitemaps import SiteMaps, read_bytes
 from swath.picture import ramp_color
 from swath.viewer.layer import TILE_PX, Layer, read_layers
 from swath.viewer.overlay import Order, geojson, site_overlays, vector_files
 from swath.viewer.pictures import embed, plan_factors, plan_levels
+from swath.viewer.place import Place
 from swath.viewer.scores import read_scores
 from swath.viewer.show import blocks, picture
 
@@ -53,6 +58,7 @@ def test_embedded_tiles_hold_the_files_numbers(town: SiteMaps) -> None:
 
 def test_a_whole_scene_becomes_a_pyramid(town: SiteMaps) -> None:
     (fused,) = [layer for layer in read_layers(town) if layer.id == "pmap"]
+    assert (fused.bands, fused.names) == ((1,), ("road",))  # not the rest, which follows
     scene = Layer(**{name: getattr(fused, name) for name in Layer.__slots__} | {"sizes": ((10980, 10980),)})
     factors = plan_factors([scene, fused], 10_000_000)
     assert factors == [4, 1]  # 2745 px: 7 of 10 MB
@@ -165,6 +171,18 @@ def test_a_picture_has_the_ramps_colours(town: SiteMaps) -> None:
     lines = picture(town.gpkg_path, 200)
     assert max(lines.shape[1:]) == 200
     assert 0 < (lines[3] > 0).mean() < 1
+
+
+def test_of_many_classes_the_first_is_shown_as_the_others(tmp_path: Path) -> None:
+    """Class 0 of land cover is ground that somebody mapped, no background."""
+    classes = np.arange(3)[:, None, None] == np.tile(np.repeat([0, 1, 2], 4), (12, 1))
+    pmap = (0.1 + 0.8 * classes).astype(np.float32)
+    grid = Grid.from_bounds((500_000, 5_200_000, 500_120, 5_200_120), "EPSG:32633")
+    maps = write_maps(tmp_path / "maps", "here", grid, pmap[None], pmap, LEGEND)
+    fused = next(layer for layer in read_layers(maps) if layer.id == "pmap")
+    assert (fused.names, fused.bands) == (LEGEND.names, (1, 2, 3))
+    shown: Any = Place("here", maps, (), ()).fields()["classes"]
+    assert [c["name"] for c in shown if c["foreground"]] == list(LEGEND.names)
 
 
 def test_blocks_are_two_pixels_a_character() -> None:

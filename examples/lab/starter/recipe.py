@@ -60,8 +60,9 @@ class Recipe(Learning):
         width: Of the U-Net's first level.
         batch, patch_px: Patches in a batch, and the image pixels to their side.
         free: The share of patches at any turn and at a scale of up to `zoom`; the others turn by quarters.
-        offset_px: By so much do patches that turn by quarters lie off the image's pixels, so that each of
-            theirs is the mean of four. The starter weights were made so; 0 would take the pixels as they are.
+        offset_px: By so much do patches that turn by quarters lie off the image's pixels. 0: they are the
+            pixels as they are; 0.5, with which the starter weights were made by mistake: each is the mean of
+            four, and the patch is blurred.
         near: The share of patches about a point of a line; the others lie anywhere.
         real, unlabelled: Their shares of a batch; the rest is simulated.
         taught: The teachers' share of a labelled pixel's truth; elsewhere they are the truth.
@@ -77,7 +78,7 @@ class Recipe(Learning):
     patch_px: int = 160
     free: float = 0.5
     zoom: float = 1.3
-    offset_px: float = 0.5
+    offset_px: float = 0.0
     near: float = 0.5
     real: float = 0.55
     unlabelled: float = 0.15

@@ -72,7 +72,7 @@ class SiteCheck:
         ignore_share: Of all pixels.
         empty_blocks: Share of the labelled blocks (64 px) that hold no foreground.
         correlation: (LAGS, LAGS) correlation of labels and image over lags, the mean of the dates;
-            None where nothing could be compared.
+            None where nothing could be compared, as of single points.
     """
 
     site: Site
@@ -90,6 +90,11 @@ class SiteCheck:
         """What is wrong with the site, a line each; none where it looks well."""
         parts = (_alignment_warnings, _content_warnings, _age_warnings)
         return tuple(warning for part in parts for warning in part(self))
+
+    @property
+    def compared(self) -> bool:
+        """Whether labels cover enough ground to be laid over the images: single points do not."""
+        return self.correlation is not None
 
     @property
     def misaligned(self) -> bool:
@@ -232,7 +237,7 @@ def _by_block(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _alignment_warnings(check: SiteCheck) -> list[str]:
-    if check.foreground_share == 0:
+    if check.foreground_share == 0 or not check.compared:
         return []
     if check.shift is None:
         return [

@@ -37,12 +37,14 @@ from swath.cli import (
     view,
 )
 from swath.cli import map as map_
+from swath.cli.verbosity import add_verbosity
 from swath.errors import Remedy, SwathError, printable, reason_of
+from swath.progress import Verbosity, speak
 
 app = typer.Typer(
     name="swath",
     help="Road and land cover maps from time series of Sentinel-2 images.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -121,8 +123,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Bugs are raised.
     """
     _replace_unprintable()
+    speak(Verbosity.NORMAL)
     command = typer.main.get_command(app)
+    add_verbosity(command)
     given = list(sys.argv[1:] if arguments is None else arguments)
+    tail = ""
     try:
         code = command.main(args=given, prog_name="swath", standalone_mode=False, obj=given)
         sys.stdout.flush()
@@ -134,6 +139,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error.__cause__, EOFError):  # of which typer makes an interrupt
             return _complain("a file, or the input, ended before its time")
         code = 130
+        if error.__cause__ and Remedy.RESUME in error.__cause__.args:
+            tail = f"; go on with: {_resumed(given)}"
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             sys.stderr.close()  # the reader of our output has gone: `swath ... | head`
@@ -141,9 +148,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         message = _explained(error)
         if message is None:
             raise
+        if isinstance(error, SwathError) and error.remedy == Remedy.RESUME:
+            message += f": {_resumed(given)}"
         return _complain(message)
     if code == 130:
-        _complain("interrupted", head="")
+        _complain(f"interrupted{tail}", head="")
     return code if isinstance(code, int) else 0
 
 
@@ -168,6 +177,12 @@ def _explained(error: Exception) -> str | None:
         return f"{error.filename or 'the output'}: {error.strerror or reason_of(error)}"
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return reason_of(error) if modules & _LIBRARIES else None
+
+
+def _resumed(given: Sequence[str]) -> str:
+    """The command to type, to go on with what another one began."""
+    kept = [argument for argument in given if argument not in ("--overwrite", "--resume")]
+    return shlex.join(["swath", *kept, "--resume"])
 
 
 def _complain(message: str, head: str = "error: ") -> int:

@@ -1,4 +1,4 @@
-"""`swath demo`: the whole way on a small simulated world, offline, in minutes."""
+"""`swath demo`: a real town with the weights that come with swath, then the whole way on invented ones."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +8,17 @@ import typer
 from swath.cli.options import DeviceOption, JsonOption, OverwriteOption, SeedOption
 from swath.cli.output import emit
 
+WHAT_IT_MEANS = """\
+U-NET looks at one image; the line below it is the network that joins all images of a town; mean to max join
+them by a simple rule; the last lines are what guessing gives. The towns are invented and the training is
+minutes short, so this says that the program works, and nothing about real places."""
+
 NEXT_STEPS = """\
-For your own images and OpenStreetMap lines, write a SITES.yaml like {sites_file}, then:
+Your own place: Sentinel-2 images of two or more days (the date in their names), then
+  swath map IMAGES --out MAPS
+Your own training, from images and OpenStreetMap lines, described in a file like {sites_file}:
   swath build SITES.yaml --out DATASET
-  swath train DATASET --out RUN
-  swath map RUN --dataset DATASET --split all --out MAPS
-  swath evaluate MAPS --dataset DATASET --out REPORT"""
+  swath train DATASET --out RUN"""
 
 
 def command(
@@ -23,13 +28,28 @@ def command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate a small world, train on it, map it and evaluate the maps: offline, in minutes."""
-    from swath.demo import run_demo
+    """Map a real town; then simulate a small world, train on it and map it: offline, in minutes."""
+    from swath.demo import run_demo, town_lines
     from swath.report.table import table_text
 
     result = run_demo(out, seed=seed, device=device, overwrite=overwrite)
+    town = result.town
     emit(
         {
+            "town": {
+                "name": town.town.name,
+                "page": str(town.page),
+                "maps": str(town.maps),
+                "candidates": str(town.candidates),
+                "km": {
+                    "map": round(town.roads_km, 3),
+                    "both": round(town.both_km, 3),
+                    "osm_only": round(town.osm_only_km, 3),
+                    "map_only": round(town.map_only_km, 3),
+                },
+                "attribution": town.town.attribution,
+                "seconds": round(town.seconds, 1),
+            },
             "table": [row.as_json() for row in result.report.table()],
             "stands_on": result.report.stands_on,
             "sites_file": str(result.sites_file),
@@ -44,10 +64,13 @@ def command(
         [
             table_text(result.report),
             "",
+            WHAT_IT_MEANS,
             f"report: {result.page}",
             f"maps: {result.maps}",
             f"took {result.seconds:.0f} s",
             "",
             NEXT_STEPS.format(sites_file=result.sites_file),
+            "",
+            *town_lines(town),
         ],
     )

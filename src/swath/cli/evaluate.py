@@ -33,12 +33,12 @@ def command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score maps against labels: report.json, report.html and the figures."""
+    """Score maps against labels: report.json and, with the extra `report`, report.html and figures."""
     from swath.dataset.catalog import read_dataset
     from swath.errors import SettingsError
     from swath.evaluation.evaluate import evaluate, evaluate_labels
     from swath.labels.source import LabelSettings
-    from swath.report.folder import check_report, write_report
+    from swath.report.folder import check_report, pictures_lack, write_report
     from swath.report.table import report_text
 
     if (dataset is None) == (labels is None):
@@ -64,6 +64,7 @@ def command(
         [
             *report_text(report),
             *report.notes,
+            *([f"note: {lack}"] if (lack := pictures_lack()) else []),
             f"report: {page}",
         ],
     )

@@ -23,7 +23,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Write the networks of RUN as ONNX files, each held against PyTorch by ONNX Runtime."""
-    from swath.errors import optional_import
+    from swath.extras import optional_import
     from swath.mapping.request import find_model
 
     with optional_import("swath export", "onnx"):

@@ -1,13 +1,17 @@
 """`swath fetch`: find scenes in a STAC API and bring the sites' part of them here."""
 
+import datetime as dt
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swath.cli import place as place_
+from swath.cli.map import NameOption
 from swath.cli.options import JsonOption, OutOption
 from swath.cli.output import emit
+from swath.errors import SettingsError
 
 if TYPE_CHECKING:
     from swath.retrieval.fetchfolder import Fetched, FetchFolder
@@ -17,8 +21,25 @@ if TYPE_CHECKING:
 
 
 def command(
-    sites: Annotated[Path, typer.Argument(help="SITES.yaml: the places, with bounds and `fetch:`.")],
     out: OutOption,
+    sites: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SITES]", help="SITES.yaml: places, with bounds and `fetch:`; or --bbox."),
+    ] = None,
+    bbox: place_.BboxOption = None,
+    aoi: place_.AoiOption = None,
+    between: place_.BetweenOption = None,
+    dates: place_.DatesOption = None,
+    max_cloud: place_.MaxCloudOption = None,
+    api: place_.ApiOption = None,
+    name: NameOption = None,
+    osm: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="For --bbox and --aoi: fetch OpenStreetMap of this day, too, as labels.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which dates would be fetched, and why.")
     ] = False,
@@ -33,15 +54,30 @@ def command(
 ) -> None:
     """Search a STAC API, choose clear dates far apart in the year, and fetch them.
 
-    Labels that name an Overpass server are fetched, too, as OpenStreetMap of their day.
+    The places stand in a sites file, or one is given as a box. Labels that name an Overpass server
+    are fetched, too, as OpenStreetMap of their day.
 
     What is there already is not fetched again; a run that was broken off goes on.
     """
+    place = place_.PlaceArguments(bbox, aoi, between, dates, max_cloud, api)
+    place.check()
+    if place.given == (sites is not None):
+        raise SettingsError("swath fetch takes a sites file, or a place by --bbox or --aoi")
+    if sites is not None and (name or osm):
+        raise SettingsError("--name and --osm go with --bbox or --aoi; a sites file has its own")
+
+    from swath.models.starter import starter_spec
     from swath.retrieval.credentials import read_credentials
     from swath.retrieval.fetchfolder import fetch_folder
+    from swath.sites.schema import read_sites_file
 
+    if sites is not None:
+        settings = read_sites_file(sites)
+    else:
+        settings = place.sites(name, starter_spec().image, None if osm is None else osm.date())
+    base = Path() if sites is None else sites.parent
     shown = read_credentials(credentials)
-    folder = fetch_folder(sites, out, shown, replan=replan, plan_only=dry_run)
+    folder = fetch_folder(settings, base, out, shown, replan=replan, plan_only=dry_run)
     rows = _rows(folder)
     result: dict[str, object] = {
         "out": str(out),
@@ -63,9 +99,19 @@ def command(
             f"{fresh} images fetched, {kept} were there; {folder.bytes_read:,} bytes",
             f"{file} was changed by hand and is left as it is"
             if folder.changed
-            else f"next: swath build {file} --out DATASET",
+            else f"next: {_next(folder, file)}",
         ]
     emit(result, as_json, lines)
+
+
+def _next(folder: "FetchFolder", file: Path) -> str:
+    """The command that takes what was fetched: without labels there is nothing to build."""
+    from swath.sites.schema import read_sites_file
+
+    sites = read_sites_file(file).sites
+    if all(site.labels is not None for site in sites.values()):
+        return f"swath build {file} --out DATASET"
+    return f"swath map {folder.images[0].path.parent / '*.tif'} --out MAPS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +119,7 @@ class _Row:
     """What is told of a site: its plan, and what of it is there."""
 
     plan: "SiteFetch"
-    images: "dict[str, Fetched]"
+    images: "dict[dt.date, Fetched]"
     asked: "SnapshotPlan | None"
     snapshot: "Snapshot | None"
 
@@ -81,8 +127,8 @@ class _Row:
         plan = self.plan
         return {
             "name": plan.name,
-            "api": plan.wanted.api,
-            "collection": plan.wanted.collection,
+            "api": plan.api,
+            "collection": plan.collection,
             "source": plan.wanted.source,
             "picks": [self._pick(pick) for pick in plan.choice.picks],
             "rejections": [asdict(r) | {"date": str(r.date)} for r in plan.choice.rejections],
@@ -93,15 +139,17 @@ class _Row:
 
     def _pick(self, pick: "Pick") -> dict[str, object]:
         row: dict[str, object] = {
-            "date": str(pick.item.date),
-            "item": pick.item.id,
-            "mgrs_tile": pick.item.mgrs_tile,
-            "tile_cloud_percent": pick.item.cloud,
+            "date": str(pick.date),
+            "items": [
+                {"item": item.id, "mgrs_tile": item.mgrs_tile, "tile_cloud_percent": item.cloud}
+                for item in pick.overflight.items
+            ],
+            "cover": round(pick.overflight.cover, 6),
             "clear": pick.clear,
             "why": pick.why,
         }
-        if image := self.images.get(pick.item.id):
-            row |= _there(image) | {"offset": asdict(image.offset)}
+        if image := self.images.get(pick.date):
+            row |= _there(image) | {"offsets": [asdict(offset) for offset in image.offsets]}
         return row
 
     def _labels(self) -> dict[str, object] | None:
@@ -118,13 +166,13 @@ class _Row:
     def lines(self, *, everything: bool) -> list[str]:
         """The plan for people; `everything`: also what is not taken."""
         plan, choice = self.plan, self.plan.choice
-        wanted = plan.wanted
-        lines = [f"{plan.name}: {wanted.collection} at {wanted.api}, {wanted.source}"]
+        lines = [f"{plan.name}: {plan.collection} at {plan.api}, {plan.wanted.source}"]
         for pick in choice.picks:
-            lines.append(f"  take {pick.item.date}  {pick.item.id}: {pick.why}")
-            image = self.images.get(pick.item.id)
-            if image and image.offset.doubt:
-                lines.append(f"       mind: offset {image.offset.dn}, {image.offset.doubt}")
+            lines.append(f"  take {pick.date}  {pick.overflight.id}: {pick.why}")
+            image = self.images.get(pick.date)
+            for offset in image.offsets if image else ():
+                if offset.doubt:
+                    lines.append(f"       mind: offset {offset.dn}, {offset.doubt}")
         if asked := self.asked:
             lines.append(
                 f"  labels: OpenStreetMap of {asked.date} from {asked.server}, {len(asked.queries)} requests"
@@ -146,7 +194,7 @@ def _rows(folder: "FetchFolder") -> list[_Row]:
     return [
         _Row(
             plan,
-            {image.pick.item.id: image for image in folder.images if image.site == plan.name},
+            {image.pick.date: image for image in folder.images if image.site == plan.name},
             asked.get(plan.name),
             maps.get(plan.name),
         )

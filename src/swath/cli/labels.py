@@ -93,7 +93,7 @@ def _table(checks: "Sequence[SiteCheck]") -> str:
             f"{check.empty_blocks:.0%}",
             "\n".join(dates),
             "unknown" if check.site.labels_date is None else str(check.site.labels_date),
-            "\n".join(looks) or "well",
+            "\n".join(looks) or ("well" if check.compared else "not checked"),
         )
     return plain(table, 140)
 
@@ -105,6 +105,8 @@ def _remarks(checks: "Sequence[SiteCheck]") -> list[str]:
     lines = []
     for check in checks:
         lines += [f"{check.site.name}: {text}" for text in check.warnings]
+        if not check.compared:
+            lines.append(f"{check.site.name}: alignment is not checked: too little ground is labelled")
         if len(check.class_share) > 2:
             shares = ", ".join(f"{name} {share:.1%}" for name, share in check.class_share.items())
             lines.append(f"{check.site.name}: of the labelled pixels {shares}")

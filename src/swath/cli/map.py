@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from swath.cli import place as place_
 from swath.cli.options import (
     DeviceOption,
     JobWorkersOption,
@@ -121,8 +122,14 @@ class Arguments:
         """The images that are given."""
         return self.paths if self.run is None else self.paths[1:]
 
-    def check(self, command: str) -> None:
-        """Raise `SettingsError` where options contradict each other."""
+    def check(self, command: str, *, place: bool = False) -> None:
+        """Raise `SettingsError` where options contradict each other; `place`: one is given to be mapped."""
+        if place:
+            if self.dataset is not None or self.scenes:
+                raise SettingsError(f"{command} takes either SCENES, a place or --dataset")
+            if self.site or self.date or self.bands or self.mask or self.level:
+                raise SettingsError("--site, --date, --bands, --mask and --level are not for a place")
+            return
         if self.dataset is None and not self.scenes:
             raise SettingsError(f"{command}: {self._nothing_to_map()}")
         if self.dataset is not None and self.scenes:
@@ -134,7 +141,7 @@ class Arguments:
 
     def _nothing_to_map(self) -> str:
         """Why there are no images, and what to do."""
-        run, advice = self.run, "give the images of one place (SCENES), or --dataset"
+        run, advice = self.run, "give the images of one place (SCENES), a place by --bbox, or --dataset"
         if run is None:
             return f"nothing to map; {advice}"
         if not run.is_dir():
@@ -186,6 +193,12 @@ def command(
     split: SplitOption = "test",
     site: SiteOption = None,
     date: DateOption = None,
+    bbox: place_.BboxOption = None,
+    aoi: place_.AoiOption = None,
+    between: place_.BetweenOption = None,
+    dates: place_.DatesOption = None,
+    max_cloud: place_.MaxCloudOption = None,
+    api: place_.ApiOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
     orientations: OrientationsOption = None,
@@ -209,12 +222,17 @@ def command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Map SCENES, or the sites of a dataset: probabilities, classes, vectors.
+    """Map SCENES, a place, or the sites of a dataset: probabilities, classes, vectors.
+
+    A place (--bbox, --aoi) is searched in a STAC API; its images are fetched into the folder images
+    of --out. Of what lies there already nothing is fetched again.
 
     If it is stopped or killed, the same command goes on where it was, with the same result.
     """
     arguments = Arguments(paths or [], name, bands, mask, level, dataset, split, site, date)
-    arguments.check("swath map")
+    place = place_.PlaceArguments(bbox, aoi, between, dates, max_cloud, api)
+    place.check()
+    arguments.check("swath map", place=place.given)
 
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_request
@@ -232,7 +250,7 @@ def command(
         unit_ha,
     )
     _, model = load_run(arguments.run)
-    request = arguments.request(options.workers)
+    request = _fetched(place, name, model, out) if place.given else arguments.request(options.workers)
     done = map_request(request, model, out, options)
     shown = _publish(out, request, model) if page else None
     emit(
@@ -248,6 +266,15 @@ def command(
             *([f"page: {shown}"] if shown else []),
         ],
     )
+
+
+def _fetched(place: place_.PlaceArguments, name: str | None, model: "TrainedModel", out: Path) -> "Request":
+    """Fetch a place's images; give what is to be mapped: the place itself, without what lies around it."""
+    from swath.mapping.request import Request
+
+    fetched = place.fetch(name, model.spec.image, out)
+    (plan,) = fetched.plans
+    return Request([image.path for image in fetched.images], plan.name, grid=plan.grid)
 
 
 def _publish(out: Path, request: "Request", model: "TrainedModel") -> Path:

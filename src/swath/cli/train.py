@@ -85,22 +85,21 @@ def command(
 ) -> None:
     """Train the U-Net, then the fusion of dates on its frozen probability maps."""
     from swath.dataset.catalog import read_dataset
-    from swath.errors import MissingExtraError
+    from swath.extras import need_extras
 
     data = read_dataset(dataset)
     if validation or test:
         data = data.resplit(validation or (), test or ())
-    try:
-        from swath.models.starter import find_run
-        from swath.models.trained import load_model
-        from swath.training.compute import Compute
-        from swath.training.presets import override
-        from swath.training.processes import Processes
-        from swath.training.start import Start
-        from swath.training.train import train
-        from swath.training.trainplan import TrainPlan
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("swath train", error.name or "pytorch-lightning", "train") from None
+    need_extras("swath train", "train")
+    from swath.models.starter import find_run
+    from swath.models.trained import load_model
+    from swath.training.compute import Compute
+    from swath.training.presets import override
+    from swath.training.processes import Processes
+    from swath.training.start import Start
+    from swath.training.train import train
+    from swath.training.trainplan import TrainPlan
+
     processes = Processes(devices, nodes)
     start = None if start_from is None else Start(load_model(find_run(start_from)))
     shape = start.shape if start else {}
@@ -109,7 +108,10 @@ def command(
     exactness = None if precision == "auto" else precision
     command_line = (sys.executable, "-m", "swath", *context.obj)
     compute = Compute(device, exactness, workers, processes, command_line)
-    trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
+    try:
+        trained = train(plan, out, compute, resume=resume, overwrite=overwrite)
+    except KeyboardInterrupt as error:
+        raise typer.Abort from error  # else typer drops what can be done about it
     if not processes.first:
         return
     spec = trained.spec

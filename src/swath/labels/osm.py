@@ -14,7 +14,8 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from swath.errors import InputError, optional_import, reason_of
+from swath.errors import InputError, reason_of
+from swath.extras import optional_import
 from swath.files import check_file
 from swath.grid import LONLAT, Bounds, lonlat_parts
 from swath.labels.history import write_state

@@ -126,10 +126,11 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
     """Scale rates up to a site. Every tile counts as if it had data: an upper bound."""
     dates, pixels = len(plan.maps.dates), plan.grid.window.size
     parts = plan.maps.finer**2  # map pixels of an image pixel
-    pmap = parts * len(plan.pmap(plan.maps.dates[0]).bands)
+    raster = plan.pmap(plan.maps.dates[0])
+    pmap = parts * (raster.planes + len(raster.bands))  # its tiles, and its plain raster
     tiles = predictor.plan_pmaps(plan.grid.shape, plan.manifest.settings.tile_px)
-    # A date's tiles and its plain raster, beside its image; or those of the three fused rasters.
-    temporary = max(rates.image_bytes + 2 * pmap, 2 * pmap + parts + 3)
+    # A date's beside its image; or those of the three fused rasters.
+    temporary = max(rates.image_bytes + pmap, pmap + parts + 3)
     traced = SHEET_BYTES * min(TRACERS * SHEET_PX**2, plan.map_grid.window.size)
     return Estimate(
         site=plan.maps.site,

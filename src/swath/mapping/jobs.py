@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from swath.errors import ModelError
 from swath.mapping.predict import DatedImage, Image, Predictor
 from swath.mapping.tilestore import TileStore
-from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes
+from swath.maps.sitemaps import decode_pmap, encode_pmap, read_codes
 from swath.memory import return_freed_memory
 from swath.models.device import Precision
 from swath.models.orientations import Orientations
@@ -71,7 +71,7 @@ class FusionJob:
 
     def read(self, predictor: Predictor, tile: Tile) -> Sequence[Image]:
         """The PMaps (bands, nH, nW) uint8, as stored."""
-        return [read_bytes(path, tile.read.finer(predictor.finer)) for path in self.paths]
+        return [read_codes(path, tile.read.finer(predictor.finer)) for path in self.paths]
 
     def compute(self, predictor: Predictor, tile: Tile, data: Sequence[Image]) -> Codes:
         """One pass of the fusion."""

@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from swath.errors import ModelError, SettingsError
 from swath.grid import Window, refine
+from swath.mapping.passes import pass_shares, told_within
 from swath.maps.sitemaps import Fusion
 from swath.memory import keep_freed_memory
 from swath.models.convlstm import FUSE_FROM_PX, ConvLSTM
@@ -25,6 +26,7 @@ from swath.models.network import FusionNetwork, OneDate
 from swath.models.orientations import Orientations, mapped, oriented_mean
 from swath.models.temperature import tempered
 from swath.models.trained import TrainedModel, to_memory_format
+from swath.progress import within
 from swath.sentinel2 import valid_mask
 from swath.tiles import DEFAULT_TILE_PX, Tile, plan_tiles
 
@@ -37,6 +39,9 @@ FUSION_TILE_PX = 512
 
 Source: one thread maps pieces of 256 and 512 px equally fast; two threads the larger 10 % faster.
 """
+
+TOLD_FROM_PX = 400_000
+"""Tiles from this size on tell how far they are: they take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class Predictor:
         self.fusion_network = None if model.fusion is None else _ready(model.fusion, self.device)
         self.fuse_from_px = FUSE_FROM_PX
         self._fused = False
+        self._shares: tuple[float, ...] = ()
         # One copy serves both views of a network for whole series.
         self.series = self.fcn.series if isinstance(self.fcn, OneDate) else None
         if self.device.type == "cpu":
@@ -175,13 +181,29 @@ class Predictor:
             return np.zeros((classes, *valid.shape), np.float32), valid
         image, known = self._seen(pixels)
         seen = image.contiguous(memory_format=torch.channels_last), known
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        shares = self._told_shares(image)
+        with (
+            torch.inference_mode(),
+            autocast(self.device, self.precision),
+            told_within(self.fcn, shares, self.orientations),
+        ):
             if self.orientations == 1:  # no more is computed than is kept
                 pmap = probabilities(self.fcn(*seen, kept))
             else:
                 pmap = oriented_mean(self.fcn, seen, self.model.stride)[(..., *part.slices)]
         values: NDArray[np.float32] = pmap[0].cpu().contiguous().numpy()
         return values, valid
+
+    def _told_shares(self, image: Tensor) -> tuple[float, ...]:
+        """What to tell of the passes over an image; nothing of one that takes no time."""
+        if self.device.type != "cpu" or image.shape[-2:].numel() < TOLD_FROM_PX:
+            return ()
+        if not self._shares:
+            part = image[..., : 4 * self.model.stride, : 4 * self.model.stride]
+            known = torch.ones_like(part[:, 0], dtype=torch.bool)
+            with torch.inference_mode(), autocast(self.device, self.precision):
+                self._shares = pass_shares(self.fcn, lambda: self.fcn(part, known))
+        return self._shares
 
     def fuse(
         self,
@@ -250,7 +272,9 @@ class Predictor:
         shape = (pmaps.shape[-2], pmaps.shape[-1])
         fused = np.empty((pmaps.shape[1], core.height, core.width), np.float32)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            for piece in plan_tiles(shape, side, radius, 1, core):
+            pieces = plan_tiles(shape, side, radius, 1, core)
+            for number, piece in enumerate(pieces):
+                within(number / len(pieces))
                 seen = (..., *piece.read.slices)
                 parts = pmaps[seen][None].to(self.device), valid[seen][None].to(self.device)
                 pmap = probabilities(network(*parts))[0].cpu().numpy()

@@ -61,7 +61,7 @@ class Request:
         mask: What not to use: a raster that is not 0 there (`{date}` in its path is each one's), or
             `ukis-csmask`, a model of clouds and shadows.
         level: Processing level of image files, for that model.
-        grid: Where the pixels of a plain array lie.
+        grid: Where the pixels of a plain array lie; of files, where the map lies, None: what they cover.
         dates: Days of a plain array's images; of a dataset, those to map: none are the last ones.
         split: Sites of a dataset, as the model's run had split them.
         sites: Only these sites of the split; none are all of them.
@@ -89,8 +89,8 @@ class Request:
                 raise SettingsError("name, bands, mask, level and grid are for images; a dataset has its own")
         elif self.split != "all" or self.sites:
             raise SettingsError("split and sites choose from a dataset; images are all mapped")
-        elif self.paths is not None and placed:
-            raise SettingsError("grid and dates are for arrays; files have their own")
+        elif self.paths is not None and len(self.dates) > 0:
+            raise SettingsError("dates are for arrays; files have their own")
         elif isinstance(self.scenes, LabelledArray) and placed:
             raise SettingsError("grid and dates are for plain arrays; this one has its own")
 
@@ -128,7 +128,7 @@ class Request:
         else:
             with TemporaryDirectory(prefix="swath-") as folder:
                 written = self._stack(spec).write(Path(folder))
-                plain = replace(self, bands=None)
+                plain = replace(self, bands=None, grid=None, dates=())
                 yield (plain._of_files(written, spec, self.name or UNNAMED),)
 
     def _of_files(self, paths: Sequence[Path], spec: ModelSpec, name: str) -> Series:
@@ -138,7 +138,7 @@ class Request:
                     f"{path} is a dataset, not an image; open it (open_dataset) and give it as the dataset"
                 )
         bands = None if self.bands is None else tuple(self.bands)
-        return scene_series(name, paths, bands, spec.image, self.mask, self.level)
+        return scene_series(name, paths, bands, spec.image, self.mask, self.level, self.grid)
 
     def _stack(self, spec: ModelSpec) -> Stack:
         if isinstance(self.scenes, np.ndarray):
@@ -172,7 +172,8 @@ def map_scenes(
         facts: What is said of the scenes. `name`: of the place. `bands`: their names in order.
             `mask`: a raster that is not 0 where pixels are not to be used, or `ukis-csmask`, a model
             of clouds, for which image files need their `level` (`L1C`, `L2A`). `grid`, `dates`: of a
-            NumPy array. Of a dataset: `split` (all sites unless given), `sites`, `dates`.
+            NumPy array; `grid` also of files that are mapped in part. Of a dataset: `split` (all
+            sites unless given), `sites`, `dates`.
 
     Returns:
         The maps of all that was asked for.

@@ -163,8 +163,9 @@ def scene_series(
     image: ImageSettings,
     mask: str | None = None,
     level: Level | None = None,
+    grid: Grid | None = None,
 ) -> Series:
-    """Scenes of one place, to be warped onto the grid where all of them overlap.
+    """Scenes of one place, to be warped onto one grid.
 
     Args:
         name: What to call the site.
@@ -173,13 +174,14 @@ def scene_series(
         image: Which bands the model reads, in which encoding.
         mask: As in a sites file.
         level: As in a sites file.
+        grid: Where to; None: around all of them.
 
     Raises:
         InputError: A file that is missing or unusable, lacks a band, or two files of one day.
         SettingsError: A band name that does not exist.
     """
     entries = [SceneSettings(path=str(path), bands=bands, mask=mask, level=level) for path in paths]
-    return warped_series(plan_loose_series(name, entries, image.required), image)
+    return warped_series(plan_loose_series(name, entries, image.required, grid), image)
 
 
 def warped_series(series: SceneSeries, image: ImageSettings) -> Series:

@@ -29,7 +29,7 @@ from swath.maps.rasters import (
     with_threshold,
     writing_rasters,
 )
-from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes
+from swath.maps.sitemaps import ITEM_NAME, PMAP_NODATA, SiteMaps, read_bytes, read_codes
 from swath.maps.vectors import write_vectors
 from swath.metrics.histogram import STEPS, threshold
 from swath.models.trained import WEIGHTS
@@ -250,7 +250,7 @@ class Making:
             with writing_rasters(self.place.folder, plan.grid, tagged) as write:
                 for window, codes in store.read():
                     part = window.finer(plan.maps.finer)
-                    dated = np.stack([read_bytes(path, part) for path in paths])
+                    dated = np.stack([read_codes(path, part) for path in paths])
                     write(window, fused_layers(codes, dated, dates, edge, plan.maps.finer))
             for raster in rasters:
                 at = cut if raster.name == CLASSES_NAME else None
@@ -267,7 +267,7 @@ class Making:
     ) -> Iterator[TileStore]:
         """The tiles of a raster, computed from the images of `dates`; the block writes them."""
         key = self.plan.keys[raster.name]
-        store = open_store(self.place.tiles, key, len(raster.bands), tiles, raster.finer)
+        store = open_store(self.place.tiles, key, raster.planes, tiles, raster.finer)
         scratch = self.place.scratch / key[:32]
         if store.missing():
             with self.stages.time("images"):

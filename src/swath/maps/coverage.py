@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from rasterio import features
 from scipy import ndimage
+from skimage import measure
 
 from swath.grid import Grid
 from swath.maps.sitemaps import PMAP_NODATA
@@ -20,7 +21,7 @@ SIMPLIFY_PX = 1.0
 """Corners that stand out less than this from a smoother border are cut."""
 
 
-_PASSES = 8
+PASSES = 8
 """How often small areas are merged at most: some have no neighbour that is large before others have."""
 
 
@@ -38,7 +39,7 @@ class Coverage:
 
 
 def merge_small(ids: NDArray[Ids], least_px: int, nodata: int = PMAP_NODATA) -> NDArray[Ids]:
-    """Give areas of fewer than `least_px` pixels to the largest of their neighbours.
+    """Give areas of fewer than `least_px` pixels to what surrounds them.
 
     Args:
         ids: (H, W) uint8 or uint16.
@@ -46,16 +47,62 @@ def merge_small(ids: NDArray[Ids], least_px: int, nodata: int = PMAP_NODATA) -> 
             as on an islet in no data, all stay.
         nodata: The id that takes nothing and gives nothing.
     """
-    if not 1 < least_px < ids.size:
-        return ids
-    known = ids != nodata
-    for _ in range(_PASSES):
-        merged: NDArray[Ids] = features.sieve(ids, least_px, mask=known, connectivity=4)
-        merged = np.where(known, merged, ids)
-        if (merged == ids).all():
+    for _ in range(PASSES):
+        merged = merge_once(ids, least_px, nodata)
+        if merged is ids:
             break
         ids = merged
     return ids
+
+
+def merge_reach_px(least_px: int) -> int:
+    """How far a pixel acts on another in one pass of `merge_once`, in pixels.
+
+    Whether an area counts as small, and whether the one beside it does, is seen within `least_px` - 1
+    steps of each.
+    """
+    return max(0, 2 * least_px - 1)
+
+
+def merge_once(ids: NDArray[Ids], least_px: int, nodata: int = PMAP_NODATA) -> NDArray[Ids]:
+    """One pass of `merge_small`; the very array where nothing changes.
+
+    A small area becomes the id that has most of its border, among areas that are not small; of two
+    with as much, the lower. So what it becomes depends on nothing farther away than
+    `merge_reach_px`, and pieces of a map can be merged one by one.
+    """
+    known = ids != nodata
+    if least_px <= 1 or not known.any():
+        return ids
+    areas, number = measure.label(ids, background=-1, connectivity=1, return_num=True)  # type: ignore[no-untyped-call]
+    areas = areas.astype(np.int32, copy=False)
+    small = np.bincount(areas.ravel(), minlength=number + 1) < least_px
+    here = small[areas] & known
+    if not here.any():
+        return ids
+    takes = known & ~here
+    owners, offers = [], []
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        for inner, outer in ((one, other), (other, one)):
+            meet = here[inner] & takes[outer]
+            owners.append(areas[inner][meet])
+            offers.append(ids[outer][meet])
+    span = int(ids.max()) + 1
+    pairs, sides = np.unique(
+        np.concatenate(owners).astype(np.int64) * span + np.concatenate(offers), return_counts=True
+    )
+    if not len(pairs):
+        return ids
+    # The last of each owner, by sides and then by the lower id, is what it becomes.
+    owner, offer = np.divmod(pairs, span)
+    order = np.lexsort((-offer, sides, owner))
+    last = order[np.append(np.diff(owner[order]) > 0, True)]
+    becomes = np.full(number + 1, -1, np.int64)
+    becomes[owner[last]] = offer[last]
+    merged = ids.copy()
+    given = here & (becomes[areas] >= 0)
+    merged[given] = becomes[areas[given]].astype(ids.dtype)
+    return merged
 
 
 def cover(ids: NDArray[np.unsignedinteger], grid: Grid, nodata: int = PMAP_NODATA) -> Coverage:

@@ -8,7 +8,7 @@ import numpy as np
 
 from swath.errors import DatasetError
 from swath.maps.rasters import classify, fused_rasters, mean_code, writing_rasters
-from swath.maps.sitemaps import SiteMaps, read_bytes
+from swath.maps.sitemaps import SiteMaps, read_codes
 from swath.maps.vectors import write_vectors
 from swath.metrics.histogram import STEPS
 
@@ -49,7 +49,7 @@ def group_maps(maps: SiteMaps, dates: Sequence[dt.date], folder: Path, threshold
     edge = round((0.5 if threshold is None else threshold) * STEPS)
     with writing_rasters(folder, grid, rasters) as write:
         for strip in grid.window.strips(STRIP_PX):
-            mean = mean_code(np.stack([read_bytes(group.pmap_path(date), strip) for date in dates]))
+            mean = mean_code(np.stack([read_codes(group.pmap_path(date), strip) for date in dates]))
             write(strip, [mean, classify(mean, edge)[None]])
     write_vectors(group, threshold)
     return group

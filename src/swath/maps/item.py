@@ -10,8 +10,8 @@ from swath import stacfields as stac
 from swath.files import write_json
 from swath.grid import Grid
 from swath.legend import Legend
-from swath.maps.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates
-from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps, pmap_bands
+from swath.maps.rasters import CHANGES_NODATA, COMPOSITE_NODATA, composite_dates, pmap_bands
+from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, SiteMaps
 from swath.models.spec import ModelSpec
 
 EXTENSIONS = (stac.MLM, stac.PROJECTION, stac.RASTER, stac.EO, stac.CLASSIFICATION, stac.FILE)

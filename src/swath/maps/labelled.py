@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyproj import CRS
 
-from swath.errors import optional_import
+from swath.extras import optional_import
 from swath.grid import Grid
 
 if TYPE_CHECKING:

@@ -1,6 +1,9 @@
 """landcover.gpkg: the class map as polygons of every class, and the area of each."""
 
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
 
 import geopandas as gpd
 import numpy as np
@@ -9,10 +12,11 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 from rasterio import features
+from scipy import ndimage
 
 from swath.files import replacing
 from swath.grid import Grid, Window
-from swath.maps.coverage import Coverage, cover, merge_small
+from swath.maps.coverage import PASSES, Coverage, cover, merge_once, merge_reach_px
 from swath.maps.geopackage import check_whole, dated
 from swath.maps.manifest import UNIT_HA
 from swath.maps.sitemaps import PMAP_NODATA, SiteMaps, read_bytes, read_grid, read_pmap
@@ -20,6 +24,9 @@ from swath.maps.styles import write_layer_styles
 
 SHEET_PX = 2048
 """Areas are outlined in sheets of at most this side, and end at their edges, which fit together."""
+
+STRIP_PIXELS = 1 << 22
+"""Small areas are merged in strips of the whole width of about so many pixels."""
 
 
 def area_table(maps: SiteMaps) -> pd.DataFrame:
@@ -56,23 +63,30 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
     Layer `landcover`: polygons that cover the map without gaps or overlaps, holes kept, their shared
     borders simplified. Columns `class`, `class_id`, `p_mean` (the mean of the class's fused PMap
     over the polygon, 0..1), `area_ha`. Layer `areas`: see `area_table`; counted before small areas
-    are merged. QGIS finds the legend's colours in it.
+    are merged. QGIS finds the legend's colours in it. However large the map is, a sheet and a strip of
+    it are in memory.
 
     Args:
         maps: The site's maps.
-        unit_ha: The minimum mapping unit: smaller areas go to their largest neighbour. At the edges
-            of sheets of `SHEET_PX`, beside no data, and by their simplified borders polygons may be
-            somewhat smaller.
+        unit_ha: The minimum mapping unit: smaller areas go to what most of their border touches. At
+            the edges of sheets of `SHEET_PX`, beside no data, and by their simplified borders polygons
+            may be somewhat smaller.
 
     Raises:
         InputError: classes.tif or pmap.tif cannot be read.
     """
     grid = read_grid(maps.classes_path)
-    # Whole, so that what lies across sheets is not taken for small.
-    classes = merge_small(read_bytes(maps.classes_path)[0], round(unit_ha / pixel_ha(grid)))
     about = {"layer_metadata": {"attribution": maps.attribution}, "driver": "GPKG"}
     count = 0
-    with replacing(maps.landcover_path) as package, dated(maps.dates[-1]):
+    with (
+        replacing(maps.landcover_path) as package,
+        tempfile.TemporaryFile(dir=package.parent) as file,
+        dated(maps.dates[-1]),
+    ):
+        classes = _Rows(file, grid.shape)
+        for strip in grid.window.strips(SHEET_PX):
+            classes.write(strip.row, read_bytes(maps.classes_path, strip)[0])
+        _merge(classes, round(unit_ha / pixel_ha(grid)))
         for frame in _sheets(maps, classes, grid):
             append, count = package.exists(), count + len(frame)
             pyogrio.write_dataframe(
@@ -83,12 +97,61 @@ def write_landcover(maps: SiteMaps, unit_ha: float = UNIT_HA) -> None:
         check_whole(package, {"landcover": count}, maps.landcover_path)
 
 
-def _sheets(maps: SiteMaps, classes: NDArray[np.uint8], grid: Grid) -> Iterator[gpd.GeoDataFrame]:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A class map (H, W) uint8 in a plain file, of which some rows at a time are in memory."""
+
+    file: IO[bytes]
+    shape: tuple[int, int]
+
+    def read(self, start: int, end: int) -> NDArray[np.uint8]:
+        """Rows `start` up to `end`; fewer where the map ends."""
+        width = self.shape[1]
+        self.file.seek(start * width)
+        return np.frombuffer(self.file.read((end - start) * width), np.uint8).reshape(-1, width)
+
+    def write(self, start: int, rows: NDArray[np.uint8]) -> None:
+        """Put rows in their place."""
+        self.file.seek(start * self.shape[1])
+        self.file.write(rows.tobytes())
+
+
+def _merge(classes: _Rows, least_px: int) -> None:
+    """Merge small areas in place, strip by strip: pixel by pixel what `merge_small` makes of the whole.
+
+    A strip is merged with as much around it as one pass can reach, as it was before the pass: what
+    is below has not been merged yet, what is above is remembered.
+    """
+    if least_px <= 1:
+        return
+    (height, width), reach = classes.shape, merge_reach_px(least_px)
+    rows = max(reach, STRIP_PIXELS // width)
+    starts = range(0, height, rows)
+    changed = np.ones(len(starts), bool)
+    for _ in range(PASSES):
+        # Nothing new comes of a strip around which the last pass changed nothing.
+        worth, changed = ndimage.maximum_filter(changed, 3), np.zeros_like(changed)
+        if not worth.any():
+            break
+        above = np.empty((0, width), np.uint8)
+        for at, start in enumerate(starts):
+            before = np.concatenate([above, classes.read(start, start + rows + reach)])
+            core = slice(len(above), len(above) + min(rows, height - start))
+            if worth[at]:
+                merged = merge_once(before, least_px)[core]
+                changed[at] = (merged != before[core]).any()
+                if changed[at]:
+                    classes.write(start, merged)
+            above = before[: core.stop][-reach:].copy()
+
+
+def _sheets(maps: SiteMaps, classes: _Rows, grid: Grid) -> Iterator[gpd.GeoDataFrame]:
     shown = [c.id for c in maps.legend.tagged]  # no polygons of a mere background
     for row in range(0, grid.height, SHEET_PX):
+        rows = classes.read(row, row + SHEET_PX)
         for col in range(0, grid.width, SHEET_PX):
             sheet = Window(row, col, SHEET_PX, SHEET_PX).intersect(grid.window)
-            part, here = classes[sheet.slices], grid.crop(sheet)
+            part, here = rows[:, col : col + SHEET_PX].copy(), grid.crop(sheet)
             coverage = cover(part, here)
             sure = _mean_probability(coverage, read_pmap(maps.fused_path, sheet)[0], here)
             keep = np.isin(coverage.ids, shown)

@@ -18,6 +18,7 @@ from swath.maps.graph import components
 from swath.maps.lines import SEED, SheetScores, TracedSheet, class_odds_score, trace_sheet
 from swath.maps.mending import is_crumb, sample
 from swath.maps.sitemaps import SiteMaps, read_pmap
+from swath.progress import track
 from swath.tiles import Tile, plan_tiles
 
 SHEET_PX = 2048
@@ -60,7 +61,7 @@ def trace_class(maps: SiteMaps, grid: Grid, c: LegendClass, threshold: float) ->
     # NumPy, SciPy and GEOS let other threads run. No more sheets are begun than can be taken.
     with ThreadPoolExecutor(TRACERS) as pool:
         coming: deque[Future[Sheet]] = deque()
-        for sheet in sheets:
+        for sheet in track(sheets, f"tracing {c.name}"):
             coming.append(pool.submit(_trace, maps, grid, sheet, c, threshold))
             if len(coming) >= TRACERS:
                 yield coming.popleft().result()

@@ -22,7 +22,7 @@ Threshold = Literal["scene"] | Annotated[float, Field(ge=0, lt=1)]
 UNIT_HA = 0.1
 """The minimum mapping unit: a map of 10 m cannot be trusted with less than ten of its pixels."""
 
-FORMAT: Literal[7] = 7
+FORMAT: Literal[9] = 9
 """Version of the maps' bytes: a change of the program that changes them must raise it."""
 
 
@@ -92,7 +92,7 @@ class Manifest(Frozen):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    format: Literal[7] = FORMAT
+    format: Literal[9] = FORMAT
     run: str
     model_sha256: str
     settings: Settings

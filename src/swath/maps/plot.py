@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from swath.errors import optional_import
+from swath.extras import optional_import
 from swath.maps.sitemaps import SiteMaps
 from swath.maps.styles import RAMP
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from swath.grid import Grid, Window
 from swath.legend import Legend
 from swath.maps.manifest import CLASSES_NAME
-from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, class_codes, decode_pmap, pmap_bands
+from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE, class_codes, decode_pmap
 from swath.metrics.histogram import BINS, HALF, class_score, score_bins, selected
 from swath.metrics.scores import expected_edge
 from swath.scenes.checked import CheckedRaster, copy_checked, writing_checked
@@ -64,6 +64,31 @@ class Raster:
     rgb: bool = False
     scale: float | None = None
     finer: int = 1
+
+    @property
+    def planes(self) -> int:
+        """Bands of the pixels that are written to it; of a PMap of two classes see `with_rest`."""
+        return 1 if self.scale and len(self.bands) == 2 else len(self.bands)
+
+
+def pmap_bands(legend: Legend) -> tuple[str, ...]:
+    """The bands of a PMap's file: a class each; of two classes the class of interest comes first."""
+    return legend.names[::-1] if len(legend.classes) == 2 else legend.names
+
+
+def with_rest(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The bytes of a PMap's file, from those of `encode_pmap`: of two classes the other follows.
+
+    Args:
+        codes: (bands, h, w) uint8; of two classes the second alone.
+
+    Returns:
+        (lc, h, w) uint8; of two classes the second, and what it leaves of 1: 254 - value.
+    """
+    if len(codes) > 1:
+        return codes
+    rest = np.where(codes == PMAP_NODATA, codes, np.uint8(PMAP_SCALE) - codes)
+    return np.concatenate([codes, rest])
 
 
 def pmap_raster(date: dt.date | None, legend: Legend, attribution: str, finer: int = 1) -> Raster:
@@ -286,6 +311,8 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
 
             def write(window: Window, layers: Sequence[NDArray[np.generic]]) -> None:
                 for file, raster, layer in zip(files, rasters, layers, strict=True):
+                    if len(layer) < len(raster.bands):
+                        layer = with_rest(layer.astype(np.uint8, copy=False))
                     file.write(layer, rasterio_window(window.finer(raster.finer)))
 
             yield write

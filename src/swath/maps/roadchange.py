@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -13,19 +14,24 @@ from scipy import ndimage
 
 from swath.grid import Grid
 from swath.groundsize import metres_per_unit, pixel_m
+from swath.maps.graph import components
 from swath.maps.lines import class_odds_score
 from swath.maps.sitemaps import SiteMaps, read_pmap
-from swath.metrics.linematch import Lines, sample_lines
-from swath.metrics.linepieces import split_by_nearness
+from swath.metrics.linematch import Lines, Points, distances_m, sample_lines
+from swath.metrics.linepieces import REACH_M, split_where
 
 CHANGE_M = 100.0
 """A change of a road is at least so long."""
+
+TOGETHER_M, GAP_M = 200.0, 40.0
+"""Changes no farther apart than the second number are at least as long as the first together. Of chance
+changes most lie alone."""
 
 SHIFT_M = 20.0
 """Images and maps lie up to so far apart: a date sees a road where it has one so near."""
 
 CONTRAST = 0.35
-"""By how much the score along a road must have changed."""
+"""By how much the score along a road must have changed; or by the map's threshold, if that is less."""
 
 STRIP_PX = 1024
 
@@ -40,6 +46,10 @@ COLUMNS = (
     "dates",
     "length_m",
 )
+
+
+Row = tuple[Any, ...]
+"""Of `COLUMNS`, and the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +68,13 @@ class Side:
 def road_changes(before: Side, after: Side, *, min_dates: int = 2) -> gpd.GeoDataFrame:
     """The roads of one side that the other does not have, where their dates agree on it.
 
-    A road is new where the maps before have no line within 20 m; where, of the dates after, `min_dates`
-    see it (all, if there are fewer), and as many of those before see nothing within `SHIFT_M` of it; and
-    where the mean score along it rose by `CONTRAST`. Vanished is the same, the other way round. So one
-    hazy or badly registered day changes nothing.
+    A road is new where the maps before have no line within 20 m, or where the score rose by as much as
+    below: a wide road leaves a trace when it goes. Such pieces count that are 100 m long, and 200 m with
+    others of their kind within 40 m; along which the median score of the dates rose by `CONTRAST`, or by the
+    threshold of the maps that have the road, if that is less; and where `min_dates` of the dates after (all,
+    if there are fewer) lie above, and as many of those before below, what is halfway between the two
+    sides, or the threshold where that is higher. A date's score is its best within `SHIFT_M`. Vanished is
+    the same, the other way round. So one hazy or badly registered day changes nothing.
 
     Args:
         before: The older maps.
@@ -77,14 +90,20 @@ def road_changes(before: Side, after: Side, *, min_dates: int = 2) -> gpd.GeoDat
         InputError: A map cannot be read.
     """
     grid = after.maps.grid
-    roads = [_lines(side.maps, grid) for side in (before, after)]
-    frames = []
+    sides = before, after
+    roads = [_lines(side.maps, grid) for side in sides]
+    rows: list[Row] = []
     for change, ours, theirs in (("vanished", 0, 1), ("new", 1, 0)):
         (lines, classes), (others, _) = roads[ours], roads[theirs]
-        pieces, owner, near = split_by_nearness(lines, others)
-        alone = ~near & (shapely.length(pieces) >= CHANGE_M)
-        frames.append(_dated(change, pieces[alone], classes[owner[alone]], before, after, grid, min_dates))
-    rows = [row for frame in frames for row in frame]
+        if not len(lines):
+            continue
+        points, _, owner = sample_lines(lines)
+        usual = [_median_at(side, points, classes[owner], grid) for side in sides]
+        contrast = min(CONTRAST, sides[ours].threshold)
+        alone = (usual[ours] - usual[theirs] >= contrast) | (distances_m(points, others, REACH_M) > REACH_M)
+        pieces, whose, changed = split_where(lines, alone)
+        kept = changed & (shapely.length(pieces) >= CHANGE_M)
+        rows += _together(_dated(change, pieces[kept], classes[whose[kept]], sides, grid, min_dates))
     table = {name: [row[at] for row in rows] for at, name in enumerate(COLUMNS)}
     scale = metres_per_unit(grid)
     geometry = [shapely.transform(row[-1], lambda xy: xy / scale) for row in rows]
@@ -95,52 +114,40 @@ def _dated(
     change: str,
     lines: Lines,
     classes: NDArray[np.object_],
-    before: Side,
-    after: Side,
+    sides: tuple[Side, Side],
     grid: Grid,
     min_dates: int,
-) -> list[tuple[object, ...]]:
+) -> list[Row]:
     """The rows of the lines whose dates agree."""
-    scores = [
-        {date: _score_along(side, date, lines, classes, grid) for date in side.dates}
-        for side in (before, after)
-    ]
-    rows: list[tuple[object, ...]] = []
+    scores = [{date: _score_along(side, date, lines, classes, grid) for date in side.dates} for side in sides]
+    has = 1 if change == "new" else 0
+    contrast, threshold = min(CONTRAST, sides[has].threshold), sides[has].threshold
+    rows: list[Row] = []
     for at, line in enumerate(lines):
-        early, late = ({date: values[at] for date, values in side.items()} for side in scores)
-        seen = [(date, early[date] > before.threshold) for date in early if np.isfinite(early[date])]
-        seen += [(date, late[date] > after.threshold) for date in late if np.isfinite(late[date])]
-        known = [[value for value in side.values() if np.isfinite(value)] for side in (early, late)]
-        if not known[0] or not known[1]:
+        known = [{d: float(v[at]) for d, v in side.items() if np.isfinite(v[at])} for side in scores]
+        if not all(known):
             continue
-        is_new = change == "new"
-        says = {
-            "before": [d for d, s in seen if d in early and s != is_new],
-            "after": [d for d, s in seen if d in late and s == is_new],
-        }
-        wanted = [min(min_dates, len(values)) for values in known]
-        p_before, p_after = (float(np.mean(values)) for values in known)
-        rise = p_after - p_before if is_new else p_before - p_after
-        if len(says["before"]) < wanted[0] or len(says["after"]) < wanted[1] or rise < CONTRAST:
+        usual = [float(np.median(list(side.values()))) for side in known]
+        level = max(threshold, sum(usual) / 2)
+        says = [[d for d, s in known[k].items() if (s > level) == (k == has)] for k in (0, 1)]
+        enough = all(len(says[k]) >= min(min_dates, len(known[k])) for k in (0, 1))
+        if not enough or usual[has] - usual[1 - has] < contrast:
             continue
-        sightings = sorted(says["after" if is_new else "before"])
-        dates = ",".join(str(date) for date in sorted({*says["before"], *says["after"]}))
+        sightings = sorted(says[has])
+        dates = ",".join(str(date) for date in sorted({*says[0], *says[1]}))
         first, last = str(sightings[0]), str(sightings[-1])
-        rows.append(
-            (
-                change,
-                classes[at],
-                first,
-                last,
-                p_before,
-                p_after,
-                p_after - p_before,
-                dates,
-                line.length,
-                line,
-            )
-        )
+        rise = usual[1] - usual[0]
+        rows.append((change, classes[at], first, last, *usual, rise, dates, line.length, line))
     return rows
+
+
+def _together(rows: list[Row]) -> list[Row]:
+    """Those that are long enough with what lies near them."""
+    lines: Lines = np.array([row[-1] for row in rows], object)
+    pairs = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=GAP_M).T
+    part = components(len(lines), pairs)
+    length = np.bincount(part, shapely.length(lines), len(lines)) if len(lines) else part
+    return [row for row, group in zip(rows, part, strict=True) if length[group] >= TOGETHER_M]
 
 
 def _lines(maps: SiteMaps, grid: Grid) -> tuple[Lines, NDArray[np.object_]]:
@@ -156,15 +163,38 @@ def _lines(maps: SiteMaps, grid: Grid) -> tuple[Lines, NDArray[np.object_]]:
 def _score_along(
     side: Side, date: dt.date, lines: Lines, classes: NDArray[np.object_], grid: Grid
 ) -> NDArray[np.float64]:
-    """(n,) the mean along each line of the best score within `SHIFT_M` on a date; NaN where it has no data.
-
-    The lines are in metres of `grid`; the map of the date may have another one.
-    """
+    """(n,) the mean along each line of a date's scores; NaN where it has no data along most of it."""
     result = np.full(len(lines), np.nan)
     if not len(lines):
         return result
+    points, weight, owner = sample_lines(lines)
+    score = _score_at(side, date, points, classes[owner], grid)
+    sure = np.isfinite(score)
+    total = np.bincount(owner[sure], (score * weight)[sure], len(lines))
+    known = np.bincount(owner[sure], weight[sure], len(lines))
+    enough = known > 0.5 * shapely.length(lines)
+    result[enough] = total[enough] / known[enough]
+    return result
+
+
+def _median_at(side: Side, points: Points, classes: NDArray[np.object_], grid: Grid) -> NDArray[np.float32]:
+    """(p,) the median of the scores of a side's dates at points; NaN where none has data."""
+    scores = np.stack([_score_at(side, date, points, classes, grid) for date in side.dates])
+    usual: NDArray[np.float32] = np.full(len(points), np.nan, np.float32)
+    seen = np.isfinite(scores).any(axis=0)
+    usual[seen] = np.nanmedian(scores[:, seen], axis=0)
+    return usual
+
+
+def _score_at(
+    side: Side, date: dt.date, points: Points, classes: NDArray[np.object_], grid: Grid
+) -> NDArray[np.float32]:
+    """(p,) the best score within `SHIFT_M` of points on a date; NaN where it has no data.
+
+    The points are in metres of `grid`, each with its class; the map of the date may have another grid.
+    """
+    result = np.full(len(points), np.nan, np.float32)
     maps, own = side.maps, side.maps.grid
-    points, weight, owner = sample_lines(lines, step_m=min(pixel_m(own)))
     x, y = (points / metres_per_unit(grid)).T
     if own.crs != grid.crs:
         x, y = Transformer.from_crs(grid.crs, own.crs, always_xy=True).transform(x, y)
@@ -172,7 +202,6 @@ def _score_along(
     cols = np.floor((x - left) / own.resolution[0]).astype(np.int64)
     rows = np.floor((top - y) / own.resolution[1]).astype(np.int64)
     within = (cols >= 0) & (cols < own.width)
-    total, known = np.zeros(len(lines)), np.zeros(len(lines))
     reach = [max(1, round(SHIFT_M / size)) for size in pixel_m(own)]
     for strip in own.window.strips(STRIP_PX):
         here = np.flatnonzero(within & (rows >= strip.row) & (rows < strip.row_end))
@@ -181,16 +210,12 @@ def _score_along(
         part = strip.grow(reach[0]).intersect(own.window)
         pmap, valid = read_pmap(maps.pmap_path(date), part)
         for c in maps.legend.lines:
-            mine = here[classes[owner[here]] == c.name]
+            mine = here[classes[here] == c.name]
             if not len(mine):
                 continue
             near = ndimage.maximum_filter(class_odds_score(pmap, c.id), [2 * r + 1 for r in reach])
             at = rows[mine] - part.row, cols[mine]
-            sure = valid[at]
-            total += np.bincount(owner[mine][sure], (near[at] * weight[mine])[sure], len(lines))
-            known += np.bincount(owner[mine][sure], weight[mine][sure], len(lines))
-    enough = known > 0.5 * shapely.length(lines)
-    result[enough] = total[enough] / known[enough]
+            result[mine] = np.where(valid[at], near[at], np.nan)
     return result
 
 

@@ -4,6 +4,7 @@ No torch here: whoever reads maps (evaluation, viewer, updates) needs no network
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -326,24 +327,27 @@ def read_grid(path: Path) -> Grid:
 
 
 def read_pmap(path: Path, window: Window | None = None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Read a PMap, of one date or fused, or a window inside it; see `read_bytes`, `decode_pmap`."""
-    return decode_pmap(read_bytes(path, window))
-
-
-def pmap_bands(legend: Legend) -> tuple[str, ...]:
-    """The bands of a stored PMap: of two classes the second alone, since the first is its rest."""
-    return legend.names[1:] if len(legend.classes) == 2 else legend.names
+    """Read a PMap, of one date or fused, or a window inside it; see `read_codes`, `decode_pmap`."""
+    return decode_pmap(read_codes(path, window))
 
 
 def class_codes(codes: NDArray[np.uint8], class_id: int) -> NDArray[np.uint8]:
-    """The bytes (..., h, w) of a class of stored PMaps (..., bands, h, w): probability x 254.
+    """The bytes (..., h, w) of a class of PMaps as `read_codes` gives them: probability x 254.
 
     Of two classes only the second has bytes of its own.
     """
     return codes[..., class_id if codes.shape[-3] > 1 else 0, :, :]
 
 
-def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
+def read_codes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
+    """Read the bytes of a PMap as `encode_pmap` made them; of two classes that is the first band."""
+    with open_raster(path) as source:
+        return read_bytes(path, window, (1,) if source.count == 2 else None)
+
+
+def read_bytes(
+    path: Path, window: Window | None = None, bands: Sequence[int] | None = None
+) -> NDArray[np.uint8]:
     """Read a raster of a MAPS folder, or a window inside it, as it is stored: (bands, h, w) uint8.
 
     Raises:
@@ -354,12 +358,12 @@ def read_bytes(path: Path, window: Window | None = None) -> NDArray[np.uint8]:
         part = window or whole
         if not whole.contains(part):
             raise InputError(f"{path} is {source.shape} pixels; {part} reaches outside")
-        codes: NDArray[np.uint8] = source.read(window=rasterio_window(part))
+        codes: NDArray[np.uint8] = source.read(bands, window=rasterio_window(part))
     return codes
 
 
 def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """PMaps from what is stored, (..., bands, h, w) uint8: probability x 254; 255 = no data.
+    """PMaps from the bytes of `encode_pmap`, (..., bands, h, w) uint8: probability x 254; 255 = no data.
 
     A single band is the second of two classes; the first has what that leaves of 1.
 
@@ -378,9 +382,9 @@ def decode_pmap(codes: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A PMap as it is stored, (bands, h, w) uint8: probability x 254, rounded; 255 = no data.
+    """A PMap as bytes, (bands, h, w) uint8: probability x 254, rounded; 255 = no data.
 
-    Of two classes the second alone is stored, as its share of the sum of both; see `pmap_bands`.
+    Of two classes the second alone, as its share of both; a file has both (`rasters.with_rest`).
 
     Args:
         pmap: (lc, h, w) float32 probabilities 0..1; anything where `valid` is False.

@@ -57,8 +57,7 @@ def write_vectors(maps: SiteMaps, threshold: float | None = None, unit_ha: float
     (how many lines end there) and `component` too.
 
     Lines end where sheets of `SHEET_PX` meet, and go on from the same node in the next. So no more than a
-    few sheets, and the numbers of ends and parts, are in memory; where the legend has area classes, the
-    class map is, and the outlines of a sheet.
+    few sheets, and the numbers of ends and parts, are in memory.
 
     Args:
         maps: classes.tif, pmap.tif and those of the dates are in place.

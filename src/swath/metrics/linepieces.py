@@ -1,4 +1,4 @@
-"""Lines cut where they leave other lines."""
+"""Lines cut where they leave other lines, or where something else about them changes."""
 
 import numpy as np
 import shapely
@@ -26,11 +26,26 @@ def split_by_nearness(lines: Lines, others: Lines) -> tuple[Lines, NDArray[np.in
     """
     if not len(lines):
         return lines, np.zeros(0, np.int64), np.zeros(0, bool)
-    points, weight, owner = sample_lines(lines)
-    near = distances_m(points, others, REACH_M) <= REACH_M
-    starts = np.flatnonzero((np.diff(owner, prepend=-1) > 0) | (np.diff(near, prepend=~near[0]) != 0))
+    points, _, _ = sample_lines(lines)
+    return split_where(lines, distances_m(points, others, REACH_M) <= REACH_M)
+
+
+def split_where(
+    lines: Lines, marked: NDArray[np.bool_]
+) -> tuple[Lines, NDArray[np.int64], NDArray[np.bool_]]:
+    """Cut lines where what is said of their points changes; no piece but a whole line is under `LEAST_M`.
+
+    Args:
+        lines: (n,) LineStrings, in metres; at least one.
+        marked: Of each point of `sample_lines`.
+
+    Returns:
+        (p,) pieces; (p,) the line that each is of; (p,) whether it is marked.
+    """
+    _, weight, owner = sample_lines(lines)
+    starts = np.flatnonzero((np.diff(owner, prepend=-1) > 0) | (np.diff(marked, prepend=~marked[0]) != 0))
     run_m = np.add.reduceat(weight, starts)
-    run_owner, run_near = owner[starts], near[starts]
+    run_owner, run_marked = owner[starts], marked[starts]
     pieces: list[shapely.LineString] = []
     whose: list[int] = []
     by: list[bool] = []
@@ -38,13 +53,13 @@ def split_by_nearness(lines: Lines, others: Lines) -> tuple[Lines, NDArray[np.in
     for begin, end in zip(first, np.append(first[1:], len(run_owner)), strict=True):
         line = lines[run_owner[begin]]
         at = 0.0
-        for length, beside in _merged(run_m[begin:end], run_near[begin:end]):
+        for length, is_marked in _merged(run_m[begin:end], run_marked[begin:end]):
             piece = line if end - begin == 1 else substring(line, at, at + length)
             at += length
             if piece.length > 0:
                 pieces.append(piece)
                 whose.append(int(run_owner[begin]))
-                by.append(beside)
+                by.append(is_marked)
     return np.array(pieces, object), np.array(whose, np.int64), np.array(by, bool)
 
 

@@ -1,7 +1,6 @@
 """REPORT as a folder: report.json, report.html, the figures, and the errors as lines and areas."""
 
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from swath.errors import MissingExtraError
@@ -9,6 +8,7 @@ from swath.evaluation.candidate import UNTRAINED, Candidate
 from swath.evaluation.errorareas import write_error_areas
 from swath.evaluation.errorlines import write_error_lines
 from swath.evaluation.evaluate import Evaluation
+from swath.extras import need_extras
 from swath.files import write_json, write_text
 from swath.metrics.histogram import HALF
 from swath.names import slug
@@ -38,48 +38,57 @@ def check_report(out: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> N
         overwrite: Whether a report may be replaced.
 
     Raises:
-        MissingExtraError: matplotlib or jinja2 is not installed.
         OutputExistsError: `out` exists and may not be replaced.
     """
-    for module in ("jinja2", "matplotlib"):
-        if find_spec(module) is None:
-            raise MissingExtraError("a report with pictures", module, "report")
     check_out(out, Kind.REPORT, reads, overwrite=overwrite)
+
+
+def pictures_lack() -> MissingExtraError | None:
+    """Why a report has no `report.html` and no figures here; None where it has them."""
+    try:
+        need_extras("a report with pictures (report.html)", "report")
+    except MissingExtraError as error:
+        return error
+    return None
 
 
 def write_report(evaluation: Evaluation, out: Path, *, overwrite: bool = False) -> Path:
     """Write `report.json`, `report.html`, `figures/` and `errors/<site>.gpkg`, whole or not at all.
 
-    Maps and labels are read again for the pictures.
+    Maps and labels are read again for the pictures. Where `pictures_lack`, the scores and the errors
+    are written alone.
 
     Returns:
-        `report.html`, which needs no other file.
+        `report.html`, which needs no other file; without pictures `report.json`.
 
     Raises:
         InputError: A map or a label file is unreadable.
-        MissingExtraError, OutputExistsError: As `check_report` does.
+        OutputExistsError: As `check_report` does.
     """
     reads = evaluation.reads
     check_report(out, reads, overwrite=overwrite)
     with replacing_folder(out, Kind.REPORT, reads, overwrite=overwrite) as folder:
+        write_json(folder / "report.json", evaluation.report.as_json())
+        errors = _write_errors(folder / ERRORS, evaluation)
+        if pictures_lack():
+            return out / "report.json"
         figures = folder / "figures"
         figures.mkdir()
-        write_json(folder / "report.json", evaluation.report.as_json())
         drawn = _draw_matrices if evaluation.report.class_maps else _draw_curves
         page = render(
             evaluation.report,
             drawn(figures, evaluation),
             _draw_sites(figures, evaluation),
             evaluation.sites[0][1].legend,
-            _map_page(folder / ERRORS, evaluation),
+            _map_page(evaluation, errors),
         )
         write_text(folder / "report.html", page)
     return out / "report.html"
 
 
-def _map_page(folder: Path, evaluation: Evaluation) -> str:
-    """Write the errors of each site under `folder`, and draw them over its maps: a page of its own."""
-    places = []
+def _write_errors(folder: Path, evaluation: Evaluation) -> dict[str, Path]:
+    """Write the errors of each site that has some; site -> its file."""
+    files = {}
     for maps, _ in evaluation.sites:
         file = folder / f"{maps.site}.gpkg"
         if lines := evaluation.errors.get(maps.site):
@@ -89,7 +98,16 @@ def _map_page(folder: Path, evaluation: Evaluation) -> str:
         if areas is not None and len(areas):
             folder.mkdir(exist_ok=True)
             write_error_areas(file, areas)
-        files = [file] if file.exists() else []
+        if file.exists():
+            files[maps.site] = file
+    return files
+
+
+def _map_page(evaluation: Evaluation, errors: dict[str, Path]) -> str:
+    """The errors of each site over its maps: a page of its own."""
+    places = []
+    for maps, _ in evaluation.sites:
+        files = [errors[maps.site]] if maps.site in errors else []
         places.append(Place(maps.site, maps, read_layers(maps), site_overlays(maps, files)))
     shown = Exhibition(tuple(places), ())
     return render_map(shown.title, embedded_content(shown), live=False)

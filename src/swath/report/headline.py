@@ -93,7 +93,9 @@ def _lines(report: Report, row: LineRow) -> Iterator[Finding]:
     yield Finding(
         "what it shows is there",
         f"{number(right_km, 1)} of {number(row.mapped_km, 1)} km",
-        f"{percent(correct, 0)} % of the map's lines run along a true one; "
+        "The map has no lines."
+        if correct is None
+        else f"{percent(correct, 0)} % of the map's lines run along a true one; "
         f"{number(row.mapped_km - right_km, 1)} km are false.",
         correct,
     )

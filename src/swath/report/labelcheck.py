@@ -1,7 +1,6 @@
 """What `swath labels check` leaves: check.json and a picture of every site."""
 
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from swath.audit.quality import SiteCheck
 from swath.audit.shift import SEARCH_PX
 from swath.audit.view import plan_view, read_outlines
 from swath.dataset.site import Dataset, read_image, read_labels
-from swath.errors import MissingExtraError
+from swath.extras import need_extras
 from swath.files import write_json
 from swath.grid import Grid, Window
 from swath.outfolder import Kind, replacing_folder
@@ -40,8 +39,7 @@ def write_check(
         MissingExtraError: The extra `report` is not installed.
         InputError: A file of the dataset cannot be read.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("a picture of each site", "matplotlib", "report")
+    need_extras("a picture of each site", "report")
     with replacing_folder(out, Kind.LABEL_CHECK, [dataset.root], overwrite=overwrite) as folder:
         for check in checks:
             _draw(folder / f"{check.site.name}.png", dataset, check)
@@ -60,7 +58,7 @@ def _draw(path: Path, dataset: Dataset, check: SiteCheck) -> None:
     show(middle, class_colours(read_labels(site, view.finer(site.finer)), dataset.legend), "labels")
     _draw_correlation(right, check)
     figure.subplots_adjust(left=0.01, right=0.99, top=0.9, bottom=0.12, wspace=0.08)
-    looks = "; ".join(check.warnings) or "looks well"
+    looks = "; ".join(check.warnings) or ("looks well" if check.compared else "not checked")
     figure.suptitle(f"{site.name}: {looks}", fontsize=8, x=0.01, ha="left")
     save_picture(figure, path, site.name, looks)
 

@@ -8,18 +8,16 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ConfigDict, SecretStr, model_validator
 
-from swath.errors import RemoteError, SettingsError, optional_import
+from swath.errors import RemoteError, SettingsError
+from swath.extras import optional_import
+from swath.retrieval.connection import TIMEOUT_S, check_reached, new_session, repeated
 from swath.retrieval.stacapi import StacApi
 from swath.validation import Frozen, read_yaml
-
-if TYPE_CHECKING:  # an extra
-    from requests import Session
-    from urllib3 import Retry
 
 _VARIABLES = {
     "token": "SWATH_FETCH_TOKEN",
@@ -30,9 +28,6 @@ _VARIABLES = {
     "hosts": "SWATH_FETCH_HOSTS",
 }
 """Environment variable of each entry."""
-
-TIMEOUT_S = (10, 60)
-"""To connect, and between two pieces of an answer."""
 
 
 def _hosts(value: object) -> object:
@@ -184,33 +179,6 @@ def _private(url: str) -> bool:
     return parts.scheme == "https" or parts.hostname in ("127.0.0.1", "localhost", "::1")
 
 
-def repeated(times: int, wait_s: float) -> "Retry":
-    """How often, and after which wait, a request is repeated that is small and answered whole."""
-    with optional_import("swath fetch", "fetch"):
-        from urllib3 import Retry
-    return Retry(
-        times,
-        backoff_factor=wait_s,
-        backoff_max=30,
-        status_forcelist=(429, 500, 502, 503, 504),
-        allowed_methods=None,
-        # Else the server alone would say how long we wait.
-        respect_retry_after_header=False,
-    )
-
-
-def new_session(retries: "Retry | int" = 0) -> "Session":
-    """A session that shows servers nothing of its own accord."""
-    with optional_import("swath fetch", "fetch"):
-        import requests
-    session = requests.Session()
-    # Without this, requests looks into ~/.netrc.
-    session.auth = lambda request: request
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, requests.adapters.HTTPAdapter(max_retries=retries))
-    return session
-
-
 def _ask(method: str, url: str, key: str, form: dict[str, str | None] | None = None) -> str:
     """The token under `key` in the JSON answer of a token server."""
     gives_none = f"{urlsplit(url).hostname} gives no token"
@@ -220,7 +188,8 @@ def _ask(method: str, url: str, key: str, form: dict[str, str | None] | None = N
             answer = session.request(method, url, data=form, timeout=TIMEOUT_S, allow_redirects=False)
         value = answer.json() if answer.status_code == 200 else None
     # What requests raises is an OSError, and a ValueError where it is about JSON.
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        check_reached(error, url)
         message = f"{gives_none}: it cannot be reached, or answers nonsense"
         raise RemoteError(message) from None
     if answer.status_code != 200:

@@ -1,4 +1,4 @@
-"""One acquisition from a server to a GeoTIFF: the site's window, or cut from whole files."""
+"""The site's part of one item, read from a server: in windows, or cut from whole files."""
 
 import hashlib
 import math
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -18,23 +19,17 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterioWindow
 
 from swath.errors import GridError, RemoteError, reason_of
-from swath.grid import Bounds, Grid, Window, transform_bounds
+from swath.grid import Bounds, Grid
 from swath.retrieval.offset import Offset, apply_offset, check_offset
 from swath.retrieval.remote import RemoteFile, Server, shown
 from swath.retrieval.stacitem import StacAsset, StacItem
 from swath.retrieval.wholefile import download
-from swath.scenes.raster import driver_of, plan_source_window, rasterio_window, write_raster
-from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS
+from swath.scenes.raster import driver_of, plan_source_window, rasterio_window
+from swath.sentinel2 import BANDS, NODATA, SCL_INVALID, TCI_BANDS, valid_mask
 from swath.sites.schema import FetchSettings
-
-SNOW = 11
-"""Snow or ice in the scene classification: valid, but no road is seen under it."""
 
 FINEST_M = 10.0
 """Pixel size of the finest bands."""
-
-OVERVIEW_PX = 512
-"""Clouds over a site are counted on at most so many pixels a side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +57,62 @@ class Order:
         return (*image, *(["SCL"] if masked else []))
 
 
-def measure_clear(server: Server, order: Order, cache: Path) -> float:
-    """Share 0..1 of a site that is clear, by an item's scene classification.
+@dataclass(frozen=True, slots=True)
+class ItemImage:
+    """The site's part of an item, on the item's own pixels.
 
-    Clear is what is neither cloud, cirrus, shadow, snow, defective nor no data. A file that has to
-    be downloaded whole goes to the folder `cache`.
+    Attributes:
+        image: (C, h, w) uint8 (`visual`) or uint16 reflectance x 10000; 0 = no data, or masked.
+        seen: (h, w) bool, True where the item has data, masked or not.
+        grid: Where the pixels lie.
+        offset: How stored numbers became reflectance; for `visual` 0.
+    """
+
+    image: NDArray[np.generic]
+    seen: NDArray[np.bool_]
+    grid: Grid
+    offset: Offset
+
+
+def read_classes(
+    server: Server, order: Order, place: Grid, cache: Path
+) -> tuple[NDArray[np.generic], Grid] | None:
+    """The scene classification of an item (h, w) around a place, in pixels about as large as the place's.
+
+    None where the item does not meet the place. A file that has to be downloaded whole goes to the
+    folder `cache`.
 
     Raises:
         RemoteError: The file cannot be had, or is not what it should be.
     """
     with _open(server, order, "SCL", cache) as source:
         grid = _grid(source, order.item)
-        # The site alone, without the margin that resampling its images needs.
-        window = _site_window(grid, order.grid).intersect(_window(grid, order))
-        coarser = max(1, math.ceil(max(window.height, window.width) / OVERVIEW_PX))
+        window = plan_source_window(grid, place)
+        if not window.size:
+            return None
+        coarser = max(1, math.floor(place.resolution[0] / grid.resolution[0]))
         shape = (math.ceil(window.height / coarser), math.ceil(window.width / coarser))
-        classes = source.read(
+        classes: NDArray[np.generic] = source.read(
             1, window=rasterio_window(window), out_shape=shape, resampling=Resampling.nearest
         )
-    return float(1 - np.isin(classes, (*SCL_INVALID, SNOW)).mean())
+        part = grid.crop(window)
+        scale = Affine.scale(window.width / shape[1], window.height / shape[0])
+    return classes, Grid(part.crs, part.transform @ scale, shape)
 
 
-def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset:
-    """Bring the site's part of an item to a GeoTIFF, whole or not at all.
+def read_item(server: Server, order: Order, cache: Path) -> ItemImage | None:
+    """The site's part of an item; None where its image does not meet the site, though its footprint does.
 
-    The pixels stay where the item has them (its UTM zone, 10 m): they are resampled once, when a
-    dataset is built. Coarser bands are brought to the finest by cubic convolution.
-
-    Args:
-        server: Where requests go through.
-        order: What is to be made.
-        path: uint8 (`visual`) or uint16 reflectance x 10000 (`bands`), 0 = no data.
-        cache: Folder for files that are downloaded whole; what is used up is removed.
-
-    Returns:
-        How stored numbers became reflectance; for `visual` an offset of 0.
+    The pixels stay where the item has them (its UTM zone, 10 m). Coarser bands are brought to the
+    finest by cubic convolution. Files that are downloaded whole go to the folder `cache`.
 
     Raises:
         RemoteError: A file cannot be had, or is not what it should be.
     """
-    layers, grid = _read(server, order, cache)
+    read = _read(server, order, cache)
+    if read is None:
+        return None
+    layers, grid = read
     image = np.stack([layers[band] for band in order.bands])
     if order.wanted.source == "visual":
         offset = Offset(0, "the True Colour Image needs none")
@@ -112,28 +123,16 @@ def fetch_image(server: Server, order: Order, path: Path, cache: Path) -> Offset
         scales = [order.item.assets[band].scale for band in order.bands]
         stored = zip(image, scales, strict=True)
         image = np.stack([apply_offset(layer, scale, offset.dn) for layer, scale in stored])
+    seen = valid_mask(image)
     if "SCL" in layers:
         image[:, np.isin(layers["SCL"], SCL_INVALID)] = NODATA
-    if not (image != NODATA).any():
-        raise RemoteError(f"{order.item.id}: no clear pixel with data lies inside the site")
-    write_raster(path, image, grid, nodata=NODATA, names=order.bands, tags=_tags(order))
+    return ItemImage(image, seen, grid, offset)
+
+
+def drop_files(order: Order, cache: Path) -> None:
+    """Remove an item's files that were downloaded whole and are used up."""
     for name in order.assets:
         _cached(order.item.assets[name], cache).unlink(missing_ok=True)
-    return offset
-
-
-def _tags(order: Order) -> dict[str, str]:
-    """What the image says of itself; `swath.scenes.scene` reads it back."""
-    item = order.item
-    known = {
-        "CLOUD_COVER": item.cloud,
-        "SUN_AZIMUTH_DEG": item.sun_azimuth_deg,
-        "SUN_ELEVATION_DEG": item.sun_elevation_deg,
-    }
-    tags = {key: f"{value:.6g}" for key, value in known.items() if value is not None}
-    if "SCL" in order.assets:
-        tags["SCL_INVALID"] = " ".join(map(str, SCL_INVALID))
-    return tags | {"ACQUISITION_DATE": str(item.date), "STAC_ITEM": item.id}
 
 
 def _offset(order: Order, stored: NDArray[np.generic]) -> Offset:
@@ -142,8 +141,8 @@ def _offset(order: Order, stored: NDArray[np.generic]) -> Offset:
     return check_offset(order.item.offset(order.bands), stored)
 
 
-def _read(server: Server, order: Order, cache: Path) -> tuple[dict[str, NDArray[np.generic]], Grid]:
-    """(h, w) as stored, by band and `SCL`, and where these pixels lie."""
+def _read(server: Server, order: Order, cache: Path) -> tuple[dict[str, NDArray[np.generic]], Grid] | None:
+    """(h, w) as stored, by band and `SCL`, and where these pixels lie; None where they miss the site."""
     layers: dict[str, NDArray[np.generic]] = {}
     where: Grid | None = None
     for name in order.assets:
@@ -151,7 +150,10 @@ def _read(server: Server, order: Order, cache: Path) -> tuple[dict[str, NDArray[
         with _open(server, order, name, cache) as source:
             grid = _grid(source, order.item)
             if where is None:
-                where = grid.crop(_window(grid, order))
+                window = plan_source_window(grid, order.grid)
+                if not window.size:
+                    return None
+                where = grid.crop(window)
             if grid.crs != where.crs:
                 raise RemoteError(f"{shown(asset.href)}: in {grid.crs}, other bands in {where.crs}")
             _check_kind(source, name, asset)
@@ -251,20 +253,6 @@ def _grid(source: DatasetReader, item: StacItem) -> Grid:
     if min(grid.resolution) < FINEST_M:
         raise RemoteError(f"{item.id}: its pixels are {min(grid.resolution):g} wide; expected 10 m or more")
     return grid
-
-
-def _window(grid: Grid, order: Order) -> Window:
-    window = plan_source_window(grid, order.grid)
-    if not window.size:
-        raise RemoteError(f"{order.item.id}: the image does not meet the site, its footprint does")
-    return window
-
-
-def _site_window(grid: Grid, site: Grid) -> Window:
-    """The pixels of `grid` whose centres lie in the box around `site`; at least one."""
-    place = _place(grid, transform_bounds(site.bounds, site.crs, grid.crs))
-    row, col, end_row, end_col = map(round, place)
-    return Window(row, col, max(1, end_row - row), max(1, end_col - col))
 
 
 def _place(grid: Grid, bounds: Bounds) -> tuple[float, float, float, float]:

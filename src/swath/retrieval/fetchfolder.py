@@ -14,8 +14,8 @@ from swath.legend import read_legend
 from swath.locks import locked
 from swath.progress import track
 from swath.retrieval.credentials import Credentials
-from swath.retrieval.download import fetch_image
 from swath.retrieval.handover import SITES, write_sites
+from swath.retrieval.mosaic import fetch_image
 from swath.retrieval.note import Note
 from swath.retrieval.offset import Offset
 from swath.retrieval.remote import shown
@@ -31,7 +31,7 @@ from swath.retrieval.sitefetch import (
     write_plans,
 )
 from swath.retrieval.snapshot import Snapshot, SnapshotPlan, fetch_snapshots, plan_snapshots
-from swath.sites.schema import read_sites_file
+from swath.sites.schema import SitesFile
 
 WORK = ".fetch"
 """Folder, beside the sites, of what is being downloaded; gone when all is there."""
@@ -39,19 +39,19 @@ WORK = ".fetch"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A GeoTIFF that is there; `fresh`: this run has fetched it."""
+    """A GeoTIFF that is there; `offsets`: one an item; `fresh`: this run has fetched it."""
 
     site: str
     pick: Pick
     path: Path
     sha256: str
-    offset: Offset
+    offsets: tuple[Offset, ...]
     fresh: bool
 
 
 class _ImageNote(Note):
-    item: str
-    offset: Offset
+    items: tuple[str, ...]
+    offsets: tuple[Offset, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ class FetchFolder:
 
 
 def fetch_folder(
-    sites: Path,
+    settings: SitesFile,
+    folder: Path,
     out: Path,
     credentials: Credentials,
     *,
@@ -84,7 +85,8 @@ def fetch_folder(
     """Fetch scenes and OpenStreetMap of all sites; what is there and whole is left alone.
 
     Args:
-        sites: The sites file.
+        settings: The sites file, or a place as one (`swath.retrieval.place`).
+        folder: Where its relative paths start.
         out: Folder to fill: `<site>/<date>.tif`, `<site>/osm_<date>.osm.pbf`, `plan.json`,
             `sites.yaml`.
         credentials: What servers may be shown.
@@ -92,14 +94,14 @@ def fetch_folder(
         plan_only: Whether to choose the dates, and leave nothing behind.
 
     Raises:
-        SettingsError: The sites file breaks the format or lacks what a fetch needs.
+        SettingsError: The settings lack what a fetch needs.
         InputError: A site is short of dates; nothing is fetched then.
         RemoteError: A server refuses or does not recover; what has come stays, to go on from.
         BusyError: Another fetch is at work in `out`.
         OutputExistsError: `out` has such a file, which no fetch brought.
     """
-    settings, known = read_sites_file(sites), {} if replan else read_plans(out)
-    legend = read_legend(settings.legend, sites.parent)
+    known = {} if replan else read_plans(out)
+    legend = read_legend(settings.legend, folder)
     servers = Servers(credentials)
 
     def plan(cache: Path) -> FetchFolder:
@@ -120,7 +122,7 @@ def fetch_folder(
         snapshots = fetch_snapshots(planned.snapshot_plans, out, work)
         paths = {plan.name: [i.path for i in images if i.site == plan.name] for plan in plans}
         maps = {snapshot.plan.site: snapshot.path for snapshot in snapshots}
-        written = write_sites(settings, sites.parent, paths, maps, out)
+        written = write_sites(settings, folder, paths, maps, out)
     return replace(
         planned,
         images=images,
@@ -142,7 +144,7 @@ def _check_own(planned: FetchFolder, out: Path) -> None:
 
 
 def _image_path(out: Path, plan: SiteFetch, pick: Pick) -> Path:
-    return out / plan.name / f"{pick.item.date}.tif"
+    return out / plan.name / f"{pick.date}.tif"
 
 
 def _fetch_images(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> tuple[Fetched, ...]:
@@ -152,13 +154,13 @@ def _fetch_images(plans: tuple[SiteFetch, ...], servers: Servers, out: Path) -> 
     for plan, pick in track(todo, "fetching", total=len(todo)):
         path = _image_path(out, plan, pick)
         note = _ImageNote.read(path, plan.key)
-        fresh = note is None or note.item != pick.item.id
+        fresh = note is None or note.items != tuple(item.id for item in pick.overflight.items)
         if note is None or fresh:
-            order = plan.order(readdressed(plan, pick.item, servers))
-            offset = fetch_image(servers.of(plan), order, path, out / WORK)
-            note = _note(plan, pick, sha256(path), offset)
+            orders = plan.orders(readdressed(plan, pick, servers))
+            offsets = fetch_image(servers.of(plan), orders, path, out / WORK)
+            note = _note(plan, pick, sha256(path), offsets)
             note.write(path)
-        fetched.append(Fetched(plan.name, pick, path, note.sha256, note.offset, fresh))
+        fetched.append(Fetched(plan.name, pick, path, note.sha256, note.offsets, fresh))
     return tuple(fetched)
 
 
@@ -181,21 +183,25 @@ def _working_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _note(plan: SiteFetch, pick: Pick, digest: str, offset: Offset) -> _ImageNote:
+def _note(plan: SiteFetch, pick: Pick, digest: str, offsets: tuple[Offset, ...]) -> _ImageNote:
     """What is kept beside an image. No secret, no time of day."""
-    item = pick.item
+    items = pick.overflight.items
     return _ImageNote(
         key=plan.key,
         sha256=digest,
-        item=item.id,
-        offset=offset,
-        collection=item.collection,
-        time=item.time.isoformat(),
+        items=tuple(item.id for item in items),
+        offsets=offsets,
+        api=plan.api,
+        collection=plan.collection,
+        time=min(item.time for item in items).isoformat(),
         clear=pick.clear,
         source=plan.wanted.source,
         bands=plan.bands,
         files={
-            name: {"href": shown(asset.href), "size": asset.size, "checksum": asset.checksum}
-            for name, asset in item.assets.items()
+            item.id: {
+                name: {"href": shown(asset.href), "size": asset.size, "checksum": asset.checksum}
+                for name, asset in item.assets.items()
+            }
+            for item in items
         },
     )

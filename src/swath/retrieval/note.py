@@ -9,7 +9,7 @@ from swath.errors import InputError
 from swath.files import sha256, write_json
 from swath.validation import read_model
 
-FORMAT = 1
+FORMAT = 2
 """Of the notes and of the plan; what another one describes is planned and fetched anew."""
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from swath.errors import RemoteError
-from swath.retrieval.credentials import TIMEOUT_S, Access, new_session
+from swath.retrieval.connection import TIMEOUT_S, check_reached, new_session
+from swath.retrieval.credentials import Access
 
 if TYPE_CHECKING:  # an extra
     from requests import Response, Session
@@ -86,6 +87,9 @@ class Server:
                 _check_status(answer, url, self.access)
                 yield answer
         except (requests.RequestException, HTTPError, TimeoutError, ConnectionError) as error:
+            # A network that was there may come back; one that never was will not.
+            if not self.bytes_read:
+                check_reached(error, url)
             raise BrokenError(type(error).__name__) from None
 
     def _ask(self, url: str, headers: dict[str, str]) -> "Response":

@@ -1,6 +1,7 @@
 """Searching a STAC API: all items that touch a site in a span of days."""
 
 import datetime as dt
+import itertools
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,9 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from swath.errors import RemoteError, SettingsError, optional_import, printable, reason_of
-from swath.grid import Bounds, geojson_bbox
-from swath.retrieval.credentials import TIMEOUT_S, Access, repeated
+from swath.errors import RemoteError, SettingsError, printable, reason_of
+from swath.extras import optional_import
+from swath.grid import Bounds, lonlat_parts
+from swath.retrieval.connection import TIMEOUT_S, check_reached, repeated
+from swath.retrieval.credentials import Access
 from swath.retrieval.stacapi import StacApi
 from swath.retrieval.stacitem import StacItem, parse_item
 
@@ -20,7 +23,7 @@ MAX_ITEMS = 2000
 MAX_SEARCH_S = 600.0
 """A search that takes longer is given up."""
 
-SEARCH_TRIES = 5
+SEARCH_TRIES = 3
 """How often a request of a search that fails is repeated."""
 
 SEARCH_BACKOFF_S = 0.5
@@ -39,14 +42,16 @@ def search(
     """All items of a collection that touch a box, in degrees, from the first day to the last.
 
     Clouds and tiles are not searched for but looked at afterwards: so that the plan can say why a
-    date was left out, and since not every server can filter.
+    date was left out, and since not every server can filter. On either side of the 180th meridian
+    the search is one of its own: servers differ in what they make of a box across it.
 
     Returns:
         The items by time, then by name (one that the server gives twice is there once), and what
         is wrong with the items that cannot be used.
 
     Raises:
-        RemoteError: The server cannot be reached, refuses, or answers nonsense.
+        UnreachableError: There is no server, or no network.
+        RemoteError: The server refuses, or answers nonsense.
         SettingsError: The server has no such collection.
         MissingExtraError: pystac-client is not installed.
     """
@@ -73,9 +78,12 @@ def search(
         stac_io = WebOnly(access.headers(api.url), timeout=TIMEOUT_S, max_retries=retry)
         client = Client.open(api.url, stac_io=stac_io)
         days = f"{start}T00:00:00Z/{end}T23:59:59Z"
-        bbox = list(geojson_bbox(bounds))
-        answer = client.search(collections=[collection], bbox=bbox, datetime=days, limit=PAGE_ITEMS)
-        return _collect(answer.pages_as_dicts(), api.url, bounds)
+        searches = [
+            client.search(collections=[collection], bbox=list(part), datetime=days, limit=PAGE_ITEMS)
+            for part in lonlat_parts(bounds)
+        ]
+        pages = itertools.chain.from_iterable(search.pages_as_dicts() for search in searches)
+        return _collect(pages, api.url, bounds)
 
 
 @contextmanager
@@ -98,6 +106,7 @@ def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:
+        check_reached(error, api.url)
         brief = reason_of(error)[:_MOST_REASON]
         if getattr(error, "status_code", None) in (400, 404):
             raise SettingsError(
@@ -105,6 +114,7 @@ def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
             ) from None
         raise RemoteError(f"{api.url}: {brief}") from None
     except (RequestException, ValueError, *nonsense) as error:
+        check_reached(error, api.url)
         brief = reason_of(error)[:_MOST_REASON]
         raise RemoteError(f"{api.url}: no STAC API answers there ({brief})") from None
 
@@ -114,7 +124,7 @@ def _collect(
 ) -> tuple[tuple[StacItem, ...], tuple[str, ...]]:
     """The items of all pages, and what is wrong with others; bounded in count and time."""
     by_id: dict[str, StacItem] = {}
-    broken: list[str] = []
+    broken: dict[str, None] = {}
     began, seen = time.monotonic(), 0
     for page in pages:
         for raw in page["features"]:
@@ -122,7 +132,7 @@ def _collect(
                 item = parse_item(raw, bounds)
                 by_id[item.id] = item
             except RemoteError as error:
-                broken.append(str(error))
+                broken[str(error)] = None
         seen += len(page["features"])
         if seen > MAX_ITEMS or time.monotonic() - began > MAX_SEARCH_S:
             raise RemoteError(f"{url}: {seen} items came and more would; shorten start..end")

@@ -1,6 +1,7 @@
 """Which dates to take: a plan that says why, made from values alone.
 
-First every item gets its chance (`sift`): one item a day, that covers the site and is not hopeless.
+First every item gets its chance (`sift`): those of one flight are joined, and one flight a day stays
+that covers the site and is not hopeless.
 Then, once the clouds over the site itself are known, the dates are chosen (`choose`): as far apart
 in the year as can be, and among equals the clearest.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from swath.retrieval.offset import parse_baseline
+from swath.retrieval.overflight import Overflight, Rank, find_overflights
 from swath.retrieval.stacitem import StacItem
 from swath.sites.schema import FetchSettings
 
@@ -30,14 +32,19 @@ _Chosen = tuple[float, tuple[int, ...]]
 class Pick:
     """A date that is taken; `clear`: share 0..1 of the site that is clear; `why` in words."""
 
-    item: StacItem
+    overflight: Overflight
     clear: float
     why: str
+
+    @property
+    def date(self) -> dt.date:
+        """Its day (UTC)."""
+        return self.overflight.date
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An item that is not taken, and why, in words."""
+    """An item, or several of one flight (`a + b`), not taken, and why, in words."""
 
     id: str
     date: dt.date
@@ -61,44 +68,61 @@ class Choice:
 
 def sift(
     items: Sequence[StacItem], wanted: FetchSettings, bands: tuple[str, ...]
-) -> tuple[tuple[StacItem, ...], tuple[Rejection, ...]]:
-    """Keep the items worth a closer look, at most one a day, oldest first; the others with why.
+) -> tuple[tuple[Overflight, ...], tuple[Rejection, ...]]:
+    """Keep the flights worth a closer look, at most one a day, oldest first; the others with why.
 
-    Of several on one day, the one whose tile is met most often (a series should stay in one tile),
-    then the newest baseline, then the last by name (the latest reprocessing).
+    Of several on one day, or items of one flight, the one that covers more of the site, then the one
+    whose tile is met most often (a series should stay in one tile), then the newest baseline, then
+    the last by name (the latest reprocessing).
     """
-    kept: list[StacItem] = []
+    usable: list[StacItem] = []
     out: list[Rejection] = []
     for item in items:
         if reason := _refusal(item, wanted, bands):
             out.append(Rejection(item.id, item.date, reason))
         else:
-            kept.append(item)
-    tiles = Counter(item.mgrs_tile for item in kept)
+            usable.append(item)
+    tiles = Counter(item.mgrs_tile for item in usable)
 
-    def rank(item: StacItem) -> tuple[int, str, tuple[int, int], str]:
+    def rank(item: StacItem) -> Rank:
         newest = parse_baseline(item.baseline) or (0, 0)
         return tiles[item.mgrs_tile], item.mgrs_tile or "", newest, item.id
 
-    best: list[StacItem] = []
-    kept.sort(key=lambda item: (item.date, item.id))
-    for _, group in itertools.groupby(kept, key=lambda item: item.date):
-        *others, first = sorted(group, key=rank)
-        best.append(first)
-        out += [Rejection(o.id, o.date, f"{first.id} of the same day is taken") for o in others]
+    kept: list[Overflight] = []
+    for overflight in find_overflights(usable, rank):
+        if reason := _flight_refusal(overflight, wanted):
+            out.append(Rejection(overflight.id, overflight.date, reason))
+        else:
+            kept.append(overflight)
+
+    def order(overflight: Overflight) -> tuple[float, Rank]:
+        return round(overflight.cover, 3), rank(overflight.items[0])
+
+    best: list[Overflight] = []
+    kept.sort(key=lambda overflight: (overflight.date, overflight.id))
+    for _, group in itertools.groupby(kept, key=lambda overflight: overflight.date):
+        best.append(max(group, key=order))
+    told = {name for rejection in out for name in rejection.id.split(" + ")}
+    taken = {flight.date: flight.id for flight in best}
+    told |= {item.id for flight in best for item in flight.items}
+    for item in usable:
+        if item.id not in told:
+            rival = taken.get(item.date)
+            why = f"{rival} of the same day is taken" if rival else "it adds nothing to others of its flight"
+            out.append(Rejection(item.id, item.date, why))
     return tuple(best), by_date(out)
 
 
-def choose(items: Sequence[StacItem], clear: Mapping[str, float], wanted: FetchSettings) -> Choice:
+def choose(items: Sequence[Overflight], clear: Mapping[str, float], wanted: FetchSettings) -> Choice:
     """Choose the dates; fewer than `wanted` where there are not enough that are clear.
 
-    Of `items` there is at most one a day; `clear` is a share 0..1 of the site, by item name.
+    Of `items` there is at most one a day; `clear` is a share 0..1 of the site, by their `id`.
     """
     enough = [item for item in items if _is_clear(clear[item.id], wanted)]
     chosen = _granted(enough, clear, wanted) if wanted.wishes else _spread(enough, clear, wanted)
     picks = [Pick(item, clear[item.id], f"{clear[item.id]:.1%} clear{why}") for item, why in chosen]
-    picks.sort(key=lambda pick: pick.item.date)
-    taken = {pick.item.id for pick in picks}
+    picks.sort(key=lambda pick: pick.date)
+    taken = {pick.overflight.id for pick in picks}
     rejections = [
         Rejection(item.id, item.date, _refused(clear[item.id], wanted))
         for item in items
@@ -163,8 +187,8 @@ def _heavier(first: _Chosen, second: _Chosen) -> _Chosen:
 
 
 def _spread(
-    items: Sequence[StacItem], clear: Mapping[str, float], wanted: FetchSettings
-) -> list[tuple[StacItem, str]]:
+    items: Sequence[Overflight], clear: Mapping[str, float], wanted: FetchSettings
+) -> list[tuple[Overflight, str]]:
     """Items far apart in the year, each with how far."""
     count = min(wanted.dates, len(items))
     if not count:
@@ -182,8 +206,8 @@ def _spread(
 
 
 def _granted(
-    items: Sequence[StacItem], clear: Mapping[str, float], wanted: FetchSettings
-) -> list[tuple[StacItem, str]]:
+    items: Sequence[Overflight], clear: Mapping[str, float], wanted: FetchSettings
+) -> list[tuple[Overflight, str]]:
     """The nearest clear date of each wish; the pair that is nearest is served first."""
     pairs = sorted(
         (abs((item.date - wish).days), -clear[item.id], item.date, wish, index)
@@ -202,7 +226,7 @@ def _granted(
     return reasons
 
 
-def _wishes_near(item: StacItem, wanted: FetchSettings) -> list[dt.date]:
+def _wishes_near(item: StacItem | Overflight, wanted: FetchSettings) -> list[dt.date]:
     """The wishes that an item could serve."""
     return [w for w in wanted.wishes if abs((item.date - w).days) <= wanted.within_days]
 
@@ -216,12 +240,8 @@ def _refusal(item: StacItem, wanted: FetchSettings, bands: tuple[str, ...]) -> s
     tile = wanted.mgrs_tile.lstrip("0") if wanted.mgrs_tile else None
     if tile is not None and item.mgrs_tile != tile:
         return f"tile {item.mgrs_tile or 'unknown'}, wanted is {tile}"
-    if item.cover * 100 < wanted.min_cover - 1e-6:
-        return f"it covers {item.cover:.1%} of the site, wanted are {wanted.min_cover:g} %"
     if wanted.wishes and not _wishes_near(item, wanted):
         return f"no wish lies within {wanted.within_days} days"
-    if item.cloud is not None and item.cloud > wanted.max_tile_cloud:
-        return f"{item.cloud:.0f} % of the tile is cloud (max_tile_cloud {wanted.max_tile_cloud:g})"
     if item.cloud is None and (wanted.clear_by == "tile" or "SCL" not in item.assets):
         return "it says nothing about clouds: no scene classification, no eo:cloud_cover"
     if wanted.source == "visual":
@@ -230,6 +250,18 @@ def _refusal(item: StacItem, wanted: FetchSettings, bands: tuple[str, ...]) -> s
         return f"it has no band {', '.join(missing)} that can be read over http"
     if wanted.offset_dn is None and (offset := item.offset(bands)).dn is None:
         return f"{offset.why}; give `offset_dn` to use it all the same"
+    return None
+
+
+def _flight_refusal(flight: Overflight, wanted: FetchSettings) -> str | None:
+    """What speaks against all items of a flight together."""
+    several = len(flight.items) > 1
+    if flight.cover * 100 < wanted.min_cover - 1e-6:
+        cover = "they cover" if several else "it covers"
+        return f"{cover} {flight.cover:.1%} of the site, wanted are {wanted.min_cover:g} %"
+    if flight.cloud is not None and flight.cloud > wanted.max_tile_cloud:
+        tile = "their tiles" if several else "the tile"
+        return f"{flight.cloud:.0f} % of {tile} is cloud (max_tile_cloud {wanted.max_tile_cloud:g})"
     return None
 
 
@@ -249,7 +281,7 @@ def _missing(picks: Sequence[Pick], wanted: FetchSettings) -> tuple[str, ...]:
         return ()
     if not wanted.wishes:
         return (f"{len(picks)} of {count} dates can be had",)
-    near = {wish for pick in picks for wish in _wishes_near(pick.item, wanted)}
+    near = {wish for pick in picks for wish in _wishes_near(pick.overflight, wanted)}
     days = ", ".join(str(wish) for wish in wanted.wishes if wish not in near)
     return (f"{len(picks)} of {count} wishes can be met (not: {days or 'shared'})",)
 

@@ -5,21 +5,23 @@ second run asks no server at all.
 """
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from swath.errors import InputError, Remedy, RemoteError, SettingsError
+from swath.errors import InputError, Remedy, RemoteError, SettingsError, UnreachableError
 from swath.files import write_json
 from swath.grid import Bounds, Grid
 from swath.keys import Decided
-from swath.progress import track
+from swath.progress import tell, track
 from swath.retrieval.credentials import Access, Credentials
-from swath.retrieval.download import Order, measure_clear
+from swath.retrieval.download import Order
+from swath.retrieval.mosaic import measure_clear
 from swath.retrieval.note import FORMAT
+from swath.retrieval.overflight import Overflight
 from swath.retrieval.remote import Server, shown
 from swath.retrieval.search import search
 from swath.retrieval.selection import Choice, Pick, Rejection, by_date, choose, sift
@@ -47,6 +49,8 @@ class SiteFetch:
         bounds: (west, south, east, north) in degrees, that items are searched for in.
         grid: Where the dataset's pixels of the site will lie.
         key: Changes with everything that the choice depends on.
+        api: Of `wanted.api`, the one that has the items; empty until one was asked.
+        collection: Which of its collections.
         choice: The dates, with reasons.
         broken: What was wrong with items that could not be used.
     """
@@ -57,18 +61,22 @@ class SiteFetch:
     bounds: Bounds
     grid: Grid
     key: str
-    choice: Choice
+    api: str = ""
+    collection: str = ""
+    choice: Choice = field(default_factory=lambda: Choice((), ()))
     broken: tuple[str, ...] = ()
 
-    def order(self, item: StacItem) -> Order:
-        """How an item becomes an image of this site."""
-        return Order(item, self.wanted, self.bands, self.grid)
+    def orders(self, overflight: Overflight) -> tuple[Order, ...]:
+        """How a flight's items become an image of this site."""
+        return tuple(Order(item, self.wanted, self.bands, self.grid) for item in overflight.items)
 
 
 class KeptPlan(Frozen):
     """A site's complete plan, as it is kept for a later run; see `SiteFetch` and `Choice`."""
 
     key: str
+    api: str
+    collection: str
     source: Literal["visual", "bands"]
     picks: tuple[Pick, ...]
     rejections: tuple[Rejection, ...]
@@ -87,19 +95,45 @@ class Servers:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._servers: dict[tuple[str, str], Server] = {}
+        self._failed: dict[str, RemoteError] = {}
 
     def of(self, plan: SiteFetch) -> Server:
         """The server for the items of a site."""
-        api, collection = plan.wanted.api, str(plan.wanted.collection)
-        if (api, collection) not in self._servers:
-            access = Access(self._credentials, find_api(api), collection)
-            self._servers[api, collection] = Server(access)
-        return self._servers[api, collection]
+        where = plan.api, plan.collection
+        if where not in self._servers:
+            self._servers[where] = Server(Access(self._credentials, find_api(plan.api), plan.collection))
+        return self._servers[where]
+
+    def in_turn(self, blank: SiteFetch, plan_at: Callable[[SiteFetch], SiteFetch]) -> SiteFetch:
+        """The plan of a site by the first of its APIs that serves; one that failed is not asked again.
+
+        Raises:
+            RemoteError: All of them fail.
+        """
+        for api in blank.wanted.api:
+            if api in self._failed:
+                continue
+            collection = blank.wanted.collection or find_api(api).collection
+            try:
+                return plan_at(replace(blank, api=api, collection=collection))
+            except RemoteError as error:
+                self._failed[api] = error
+                if others := [other for other in blank.wanted.api if other not in self._failed]:
+                    tell(f"{api} fails, {others[0]} is asked instead: {error}")
+        raise _all_failed([self._failed[api] for api in blank.wanted.api])
 
     @property
     def bytes_read(self) -> int:
         """Bytes of files that have come (not of searches)."""
         return sum(server.bytes_read for server in self._servers.values())
+
+
+def _all_failed(errors: Sequence[RemoteError]) -> RemoteError:
+    """One error for those of all APIs."""
+    if len(errors) == 1:
+        return errors[0]
+    kind = UnreachableError if all(isinstance(error, UnreachableError) for error in errors) else RemoteError
+    return kind("; ".join(map(str, errors)))
 
 
 def plan_sites(
@@ -121,9 +155,10 @@ def plan_sites(
         if kept is not None and kept.key == blank.key:
             wanted = blank.wanted.model_copy(update={"source": kept.source})
             choice = Choice(kept.picks, kept.rejections)
-            plans.append(replace(blank, wanted=wanted, choice=choice, broken=kept.broken))
+            there = replace(blank, api=kept.api, collection=kept.collection)
+            plans.append(replace(there, wanted=wanted, choice=choice, broken=kept.broken))
         else:
-            plans.append(_plan_site(blank, settings, servers, cache))
+            plans.append(servers.in_turn(blank, lambda site: _plan_site(site, settings, servers, cache)))
     return tuple(plans)
 
 
@@ -153,8 +188,10 @@ def write_plans(plans: tuple[SiteFetch, ...], out: Path) -> None:
     kept = {
         plan.name: KeptPlan(
             key=plan.key,
+            api=plan.api,
+            collection=plan.collection,
             source="visual" if plan.wanted.source == "visual" else "bands",
-            picks=tuple(replace(p, item=_shareable(p.item)) for p in plan.choice.picks),
+            picks=tuple(_of_items(pick, _shareable) for pick in plan.choice.picks),
             rejections=plan.choice.rejections,
             broken=plan.broken,
         )
@@ -162,6 +199,12 @@ def write_plans(plans: tuple[SiteFetch, ...], out: Path) -> None:
     }
     if read_plans(out) != kept:
         write_json(out / PLAN, _PlanFile(sites=kept).model_dump(mode="json"))
+
+
+def _of_items(pick: Pick, change: Callable[[StacItem], StacItem]) -> Pick:
+    """A pick whose items are changed."""
+    items = tuple(change(item) for item in pick.overflight.items)
+    return replace(pick, overflight=replace(pick.overflight, items=items))
 
 
 def _shareable(item: StacItem) -> StacItem:
@@ -175,12 +218,16 @@ def _shareable(item: StacItem) -> StacItem:
     return item.model_copy(update={"assets": assets})
 
 
-def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
-    """A pick's item with new addresses, if the plan kept them without their signatures.
+def readdressed(plan: SiteFetch, pick: Pick, servers: Servers) -> Overflight:
+    """A pick's items with new addresses, if the plan kept them without their signatures.
 
     Raises:
-        RemoteError: The catalogue has the item no more, or cannot be searched.
+        RemoteError: The catalogue has an item no more, or cannot be searched.
     """
+    return _of_items(pick, lambda item: _readdressed(plan, item, servers)).overflight
+
+
+def _readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
     if not any(asset.shortened for asset in item.assets.values()):
         return item
     for other in search(servers.of(plan).access, plan.bounds, item.date, item.date)[0]:
@@ -193,8 +240,8 @@ def readdressed(plan: SiteFetch, item: StacItem, servers: Servers) -> StacItem:
 
 
 def _only(item: StacItem, names: tuple[str, ...]) -> StacItem:
-    """An item with some of its files."""
-    return item.model_copy(update={"assets": {name: item.assets[name] for name in names}})
+    """An item as it is kept: with some of its files, without the outline that it was chosen by."""
+    return item.model_copy(update={"assets": {name: item.assets[name] for name in names}, "part": None})
 
 
 def _blank(name: str, settings: SitesFile) -> SiteFetch:
@@ -212,8 +259,9 @@ def _blank(name: str, settings: SitesFile) -> SiteFetch:
         end = end or max(wanted.wishes) + margin
     if start is None or end is None:
         raise SettingsError(f"site {name!r}: `fetch:` needs start and end, or wishes")
-    collection = wanted.collection or find_api(wanted.api).collection
-    wanted = wanted.model_copy(update={"collection": collection, "start": start, "end": end})
+    for api in wanted.api:
+        find_api(api)
+    wanted = wanted.model_copy(update={"start": start, "end": end})
     grid = plan_grid((), bounds=site.bounds, crs=site.crs, resolution_m=settings.resolution_m)
     if wanted.source == "visual" and not _may_be_visual(settings):
         raise SettingsError(
@@ -229,7 +277,7 @@ def _blank(name: str, settings: SitesFile) -> SiteFetch:
             "image": image.model_dump(mode="json", include={"bands", "encoding"}),
         },
     )
-    return SiteFetch(name, wanted, image.bands, site.bounds, grid, decided.key, Choice((), ()))
+    return SiteFetch(name, wanted, image.bands, site.bounds, grid, decided.key)
 
 
 def _may_be_visual(settings: SitesFile) -> bool:
@@ -249,23 +297,28 @@ def _plan_site(blank: SiteFetch, settings: SitesFile, servers: Servers, cache: P
     kept, rejections = sift(items, wanted, plan.bands)
     clear: dict[str, float] = {}
     unread: list[Rejection] = []
-    for item in kept:
+    for flight in kept:
         try:
-            clear[item.id] = _clear(plan, item, servers, cache)
+            clear[flight.id] = _clear(plan, flight, servers, cache)
         except RemoteError as error:
             # One date that cannot be read costs that date; a server that is gone costs them all.
-            unread.append(Rejection(item.id, item.date, f"its clouds cannot be read: {error}"))
-            if not clear and len(unread) >= _UNREAD:
+            unread.append(Rejection(flight.id, flight.date, f"its clouds cannot be read: {error}"))
+            gone = isinstance(error, UnreachableError) or len(unread) >= _UNREAD
+            if not clear and gone:
                 raise
-    choice = choose([item for item in kept if item.id in clear], clear, wanted)
+    choice = choose([flight for flight in kept if flight.id in clear], clear, wanted)
+
+    def kept_of(item: StacItem) -> StacItem:
+        return _only(item, Order(item, wanted, plan.bands, plan.grid).assets)
+
     # What is kept of an item is what its images need.
-    picks = tuple(replace(pick, item=_only(pick.item, plan.order(pick.item).assets)) for pick in choice.picks)
+    picks = tuple(_of_items(pick, kept_of) for pick in choice.picks)
     everything = by_date((*rejections, *unread, *choice.rejections))
     return replace(plan, choice=Choice(picks, everything, choice.missing))
 
 
-def _clear(plan: SiteFetch, item: StacItem, servers: Servers, cache: Path) -> float:
+def _clear(plan: SiteFetch, flight: Overflight, servers: Servers, cache: Path) -> float:
     """Share 0..1 of the site that is clear, as well as can be known."""
-    if plan.wanted.clear_by == "scl" and "SCL" in item.assets:
-        return measure_clear(servers.of(plan), plan.order(item), cache)
-    return 1 - (100.0 if item.cloud is None else item.cloud) / 100
+    if plan.wanted.clear_by == "scl" and all("SCL" in item.assets for item in flight.items):
+        return measure_clear(servers.of(plan), plan.orders(flight), cache)
+    return 1 - (100.0 if flight.cloud is None else flight.cloud) / 100

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
-from shapely import union_all
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, ValidationError
 from shapely.affinity import translate
 from shapely.errors import ShapelyError
 from shapely.geometry import box, shape
+from shapely.geometry.base import BaseGeometry
 
 from swath.errors import RemoteError, reason_of
-from swath.grid import Bounds, lonlat_parts
+from swath.grid import Bounds, turned
 from swath.retrieval.offset import Offset, decide_offset
 from swath.scenes.scene import band_name
 from swath.sentinel2 import BANDS, QUANTIFICATION
@@ -67,27 +70,36 @@ class StacItem(Frozen):
         id: The catalogue's name of it.
         collection: Its collection.
         time: When it was taken (UTC).
+        platform: The satellite, such as `sentinel-2b`.
         mgrs_tile: Such as `31UDQ`.
         cloud: Cloud of the whole item in percent.
         sun_azimuth_deg: Clockwise from north.
         sun_elevation_deg: Above the horizon.
-        cover: Share 0..1 of the searched box inside the item's footprint.
+        part: What of the searched box lies in the item's footprint, the box being the unit square.
         baseline: Processing baseline, such as `05.09`.
         applied: Flag that the radiometric offset is in the numbers already.
         assets: By band (`B04`), and `visual`, `SCL`.
     """
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     id: str
     collection: str
     time: dt.datetime
+    platform: str | None = None
     mgrs_tile: str | None = None
     cloud: float | None = None
     sun_azimuth_deg: float | None = None
     sun_elevation_deg: float | None = None
-    cover: float = 1.0
+    part: BaseGeometry | None = Field(default=None, exclude=True, repr=False)
     baseline: str | None = None
     applied: bool | None = None
     assets: dict[str, StacAsset]
+
+    @property
+    def cover(self) -> float:
+        """Share 0..1 of the searched box in the item's footprint; all of it where none is given."""
+        return 1.0 if self.part is None else float(self.part.area)
 
     @property
     def date(self) -> dt.date:
@@ -128,7 +140,8 @@ def _item(name: str, raw: Mapping[str, Any], bounds: Bounds) -> StacItem:
         time=_time(_first(_text, get("datetime"), get("start_datetime"))),
         mgrs_tile=_mgrs_tile(name, _first(_text, get("grid:code"), get("s2:mgrs_tile"))),
         cloud=_number(get("eo:cloud_cover")),
-        cover=_cover(raw.get("geometry"), bounds),
+        platform=(_text(get("platform")) or "").lower() or None,
+        part=_part(raw.get("geometry"), bounds),
         baseline=_first(
             _text,
             get("s2:processing_baseline"),
@@ -221,14 +234,23 @@ def _mgrs_tile(name: str, code: str | None) -> str | None:
     return match[1].lstrip("0") if match else None
 
 
-def _cover(geometry: Mapping[str, Any] | None, bounds: Bounds) -> float:
-    """Share 0..1 of a box inside a footprint."""
+def _part(geometry: Mapping[str, Any] | None, bounds: Bounds) -> BaseGeometry | None:
+    """What of a box in degrees lies in a footprint, on the unit square that the box becomes."""
     if not geometry:
-        return 1.0
-    wanted = union_all([box(*part) for part in lonlat_parts(bounds)])
+        return None
     footprint = shape(geometry)
+    left, _, right, _ = footprint.bounds
+    if right - left > 180:
+        # Across the 180th meridian without being cut there, or cut.
+        footprint = shapely.transform(footprint, lambda at: at + np.where(at[:, :1] < 0, (360, 0), (0, 0)))
     if not footprint.is_valid:
         footprint = footprint.buffer(0)
-    # Some catalogues count on beyond 180 degrees.
-    footprint = union_all([translate(footprint, turn) for turn in (-360, 0, 360)])
-    return float(footprint.intersection(wanted).area / wanted.area)
+    west, south, east, north = bounds
+    west, _, east, _ = turned((west, south, east + 360 if east < west else east, north), 0.0)
+
+    def onto_square(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (at - (west, south)) / (east - west, north - south)
+
+    turns = [translate(footprint, turn) for turn in (-360, 0, 360)]
+    square = shapely.transform(shapely.union_all(turns), onto_square)
+    return shapely.intersection(square, box(0, 0, 1, 1))

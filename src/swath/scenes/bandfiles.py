@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 
 from swath.errors import InputError
 from swath.grid import Grid, Window
 from swath.progress import track
+from swath.scenes.checked import writing_checked
 from swath.scenes.numbers import check_unit, read_valid, reflectance
 from swath.scenes.raster import (
     open_raster,
@@ -80,14 +80,14 @@ def write_joined(scene: Scene, bands: Sequence[str], window: Window, out: Path) 
     grid = scene.grid.crop(window)
     nodata = 0 if scene.dtype == "uint8" else np.nan
     profile = tiff_profile(grid, len(bands), scene.dtype) | {"nodata": nodata}
-    with rasterio.open(out, "w", **profile) as target:
+    with writing_checked(out, profile) as target:
         for number, band in enumerate(bands, 1):
             (part,) = (part for part in scene.parts if part.bands == (band,))
             for strip in track([*grid.window.strips(STRIP_PX)], f"joining {band} of {scene.date}"):
                 values = _read(part, grid.crop(strip))
                 kept = np.nan_to_num(np.clip(np.rint(values), 1, 255)) if scene.dtype == "uint8" else values
-                target.write(kept.astype(scene.dtype), number, window=rasterio_window(strip))
-        target.descriptions = tuple(bands)
+                target.write(kept.astype(scene.dtype), rasterio_window(strip), number)
+        target.file.descriptions = tuple(bands)
     if scene.dtype != "uint8" and not any(part.unit_known for part in scene.parts):
         check_unit(out, range(1, len(bands) + 1), scene.path)
 

@@ -31,22 +31,33 @@ class CheckedRaster:
     def __init__(self, file: DatasetWriter, name: Path) -> None:
         self.file = file
         self._name = name
-        self._sums: list[tuple[Window, int]] = []
+        self._sums: list[tuple[int | None, Window | None, int]] = []
+        self._mask: int | None = None
 
-    def write(self, pixels: NDArray[np.generic], window: Window | None = None) -> None:
-        """Write (C, h, w), once in each place.
+    def write(
+        self, pixels: NDArray[np.generic], window: Window | None = None, band: int | None = None
+    ) -> None:
+        """Write (C, h, w), or (h, w) of a `band` (from 1), once in each place.
 
         Raises:
             OutputError: It cannot be written.
         """
         with blaming(self._name):
-            self.file.write(pixels, window=window)
-        self._sums.append((window or Window(0, 0, self.file.width, self.file.height), _sum(pixels)))
+            self.file.write(pixels, band, window=window)
+        self._sums.append((band, window, _sum(pixels)))
+
+    def write_mask(self, valid: NDArray[np.bool_]) -> None:
+        """Write where there is data, (H, W), as the mask of all bands; raises as `write` does."""
+        with blaming(self._name):
+            self.file.write_mask(valid)
+        self._mask = _sum(valid)
 
     def is_in(self, path: Path) -> bool:
         """Whether a file holds what was written."""
         with rasterio.open(path, driver="GTiff") as source:
-            return all(_sum(source.read(window=box)) == kept for box, kept in self._sums)
+            if self._mask is not None and _sum(source.read_masks(1) > 0) != self._mask:
+                return False
+            return all(_sum(source.read(band, window=box)) == kept for band, box, kept in self._sums)
 
 
 @contextmanager
@@ -117,20 +128,6 @@ def copy_checked(original: Path, copy: Path, **options: object) -> None:
         sync(copy)
         if not _is_copy(original, copy):
             raise unwritten(copy)
-
-
-def check_whole(path: Path) -> None:
-    """Check that a GeoTIFF that was just written can be read to its last block, mask and all.
-
-    Raises:
-        OutputError: It cannot.
-    """
-    with blaming(path):
-        sync(path)
-        with rasterio.open(path, driver="GTiff") as file:
-            for box in _strips(file):
-                file.read(window=box)
-                file.read_masks(1, window=box)
 
 
 def _is_copy(original: Path, copy: Path) -> bool:

@@ -6,7 +6,6 @@ Source: Wieland, Fichtner, Martinis, "UKIS-CSMASK: a Python package for multi-se
 shadow segmentation", 2022 (https://doi.org/10.5194/isprs-archives-XLIII-B3-2022-217-2022).
 """
 
-import importlib.util
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from swath.errors import InputError, MissingExtraError
+from swath.errors import InputError
+from swath.extras import need_extras
 from swath.scenes.jp2 import usable_threads
 from swath.sentinel2 import BANDS, QUANTIFICATION, Level, valid_mask
 
@@ -64,9 +64,7 @@ def choose_cloud_model(path: Path, bands: Sequence[str], level: Level | None) ->
             f"{path}: `mask: {CLOUD_MODEL}` needs to know the image's processing level; give "
             "`level: L1C` (top of the atmosphere) or `level: L2A` (surface)"
         )
-    for module in ("ukis_csmask", "onnxruntime"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(f"`mask: {CLOUD_MODEL}`", module, "clouds")
+    need_extras(f"`mask: {CLOUD_MODEL}`", "clouds")
     chosen = _BEST if set(_BEST) <= set(bands) else _FEWEST
     return CloudModel(level, chosen, version(CLOUD_MODEL))
 

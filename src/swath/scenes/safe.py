@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from swath.errors import InputError
 from swath.grid import Grid, Window
 from swath.progress import track
-from swath.scenes.checked import check_whole
+from swath.scenes.checked import writing_checked
 from swath.scenes.jp2 import Pixels, decode
 from swath.scenes.raster import plan_source_window, tiff_profile, warp_band
 from swath.scenes.safe_files import ProductFiles, find_files
@@ -190,16 +190,15 @@ def write_plain(
     valid = np.full(grid.shape, not as_tci)
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(out, "w", **tiff_profile(grid, len(bands), dtype)) as target,
+        writing_checked(out, tiff_profile(grid, len(bands), dtype)) as target,
     ):
         for index, plane in enumerate(track(planes, f"decoding {product.date}", total=len(bands))):
             seen = plane != NODATA
             valid = valid | seen if as_tci else valid & seen
-            target.write(plane, index + 1)
+            target.write(plane, band=index + 1)
         if product.metadata.level == "L2A" and invalid:
             valid &= read_scl_valid(product, invalid, window)
         target.write_mask(valid)
-    check_whole(out)
     return bands, dtype
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from swath.files import write_text
 from swath.grid import Finer
@@ -41,12 +41,18 @@ class RegionSettings(Frozen):
         return self
 
 
+def _in_turn(value: object) -> object:
+    """A list of texts; one text is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class FetchSettings(Frozen):
     """What `swath fetch` looks for; a site may say it differently in its own `fetch`.
 
     Attributes:
-        api: `earth-search`, `planetary-computer`, `copernicus`, or the URL of a STAC API.
-        collection: Name of the collection; None: the one that goes with the API.
+        api: `earth-search`, `planetary-computer`, `copernicus`, or the URL of a STAC API; several
+            are asked in turn until one serves.
+        collection: Name of the collection; None: the one that goes with each API.
         source: `visual`: the 8-bit True Colour Image; `bands`: reflectance, band by band; `auto`:
             `visual` where the network is shown just that.
         access: `window`: read the site's part of a cloud-optimised file; `download`: the whole
@@ -58,7 +64,7 @@ class FetchSettings(Frozen):
         within_days: How far from a wish an acquisition may be.
         max_cloud: Share of the *site*, in percent, that may be cloud, shadow, snow or no data.
         max_tile_cloud: Cloud of the whole item, in percent, above which it is not looked at.
-        min_cover: Share of the site, in percent, that one item must cover.
+        min_cover: Share of the site, in percent, that the items of one flight must cover.
         clear_by: `scl`: by the scene classification inside the site; `tile`: by the item's cloud
             cover alone.
         mask: `scl`: what the scene classification calls cloud, cirrus, shadow or defective
@@ -67,7 +73,10 @@ class FetchSettings(Frozen):
         mgrs_tile: Only items of this tile, such as `15SUD`.
     """
 
-    api: str = "earth-search"
+    api: Annotated[tuple[str, ...], BeforeValidator(_in_turn), Field(min_length=1, max_length=8)] = (
+        "earth-search",
+        "planetary-computer",
+    )
     collection: str | None = None
     source: Literal["auto", "visual", "bands"] = "auto"
     access: Literal["auto", "window", "download"] = "auto"

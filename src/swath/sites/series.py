@@ -24,6 +24,7 @@ from swath.grid import (
     turned,
     utm_crs,
 )
+from swath.groundsize import pixel_m
 from swath.progress import tell
 from swath.scenes.bandfiles import join_bands
 from swath.scenes.clouds import CLOUD_MODEL, choose_cloud_model
@@ -34,7 +35,10 @@ from swath.sentinel2 import QUANTIFICATION, ImageSettings, valid_mask
 from swath.sites.schema import SitesFile
 
 LEAST_SHARED = 0.8
-"""Where the dates of a site share less of the box around them, that is said."""
+"""Where the dates of a site share less of the box around them, or one has less of it, that is said."""
+
+MOST_OBLONG = 1.25
+"""Ratio of a pixel's sides above which an image is not what it seems, and that is said."""
 
 MOST_SERIES_PX = 500_000_000
 """Pixels of the grid of a series."""
@@ -85,16 +89,27 @@ def plan_series(name: str, settings: SitesFile, folder: Path, bands: tuple[str, 
     return SceneSeries(name, scenes, grid)
 
 
-def plan_loose_series(name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...]) -> SceneSeries:
+def plan_loose_series(
+    name: str, entries: Sequence[SceneSettings], bands: tuple[str, ...], grid: Grid | None = None
+) -> SceneSeries:
     """Plan the series of scenes that stand in no sites file; paths start at the working directory.
 
+    It is brought onto `grid`, or onto the one around all scenes.
+
     Raises:
-        InputError: A scene lacks a band; otherwise as `find_scenes` and `plan_whole_grid`.
+        InputError: A scene lacks a band or does not meet the grid; otherwise as `find_scenes` and
+            `plan_whole_grid`.
     """
     scenes = find_scenes(entries, Path())
     for scene in scenes:
         scene.band_indexes(bands)
-    return SceneSeries(name, scenes, plan_whole_grid(scenes))
+    if grid is None:
+        grid = plan_whole_grid(scenes)
+        _tell_partial(name, scenes, grid)
+        return SceneSeries(name, scenes, grid)
+    for scene in scenes:
+        check_meets(scene, grid)
+    return SceneSeries(name, scenes, grid)
 
 
 def read_series(series: SceneSeries, bands: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -129,10 +144,27 @@ def find_scenes(entries: Sequence[SceneSettings], folder: Path) -> tuple[Scene, 
     if not scenes:
         raise SettingsError(f"every date of {entries[0].path!r} is excluded; keep at least one")
     scenes.sort(key=lambda scene: scene.date)
+    for scene in scenes:
+        _tell_oblong(scene)
     for scene, other in pairwise(scenes):
         if scene.date == other.date:
             raise InputError(f"two files of {scene.date}: {scene.path} and {other.path}; keep one of them")
     return tuple(scenes)
+
+
+def _tell_oblong(scene: Scene) -> None:
+    """Say where an image's pixels are not square, in its own units and on the ground.
+
+    Square degrees are oblong on the ground, and those of a plate carrée of true metres in degrees.
+    """
+    width, height = scene.grid.resolution
+    height_m, width_m = pixel_m(scene.grid)
+    ratios = [max(sides) / max(min(sides), 1e-9) for sides in ((width, height), (width_m, height_m))]
+    if min(ratios) > MOST_OBLONG:
+        tell(
+            f"{scene.path}: its pixels are not square, {width_m:.4g} m wide and {height_m:.4g} m high; "
+            "they are resampled to square ones, which show nothing finer than the longer side"
+        )
 
 
 def _read_entry(entry: SceneSettings, folder: Path) -> list[Scene]:
@@ -222,6 +254,22 @@ def _tell_lost(name: str, scenes: Sequence[Scene], grid: Grid) -> None:
         tell(
             f"site {name!r}: its images overlap in part, and it is where all of them do: {share:.0%} of what "
             "they cover; give `bounds:` for more"
+        )
+
+
+def _tell_partial(name: str, scenes: Sequence[Scene], grid: Grid) -> None:
+    """Say where a map holds much that some of its dates do not cover."""
+    left, bottom, right, top = grid.bounds
+    shares = []
+    for scene, (west, south, east, north) in zip(scenes, _boxes(scenes, grid.crs), strict=True):
+        width, height = min(east, right) - max(west, left), min(north, top) - max(south, bottom)
+        shares.append((width * height / ((right - left) * (top - bottom)), scene.date))
+    few = [share for share in shares if share[0] < LEAST_SHARED]
+    if few:
+        share, date = min(few)
+        tell(
+            f"{name}: its dates overlap in part; the map covers what any of them does, {len(few)} of "
+            f"{len(scenes)} less than {LEAST_SHARED:.0%} of it ({date} {share:.0%})"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.strategies import DDPStrategy
@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from swath.errors import DivergedError, InputError, Remedy, WorkerError, reason_of
 from swath.files import finite, read_json, write_bytes, write_json
 from swath.models.registry import count_parameters
-from swath.progress import console
-from swath.training.callbacks import Progress
+from swath.training.callbacks import After, Progress
 from swath.training.checkpointfile import WholeCheckpoints
 from swath.training.module import LOSS, Stage
 from swath.training.norms import shared_norms
@@ -41,9 +40,7 @@ Scores = dict[str, float | None]
 _SCORES = TypeAdapter(Scores)
 
 
-def fit_stage(
-    stage: Stage, patches: PatchModule, folder: Path, title: str, after_s: float | None = None
-) -> Scores:
+def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str, after: After) -> Scores:
     """Train one network, or take it up where an earlier run stopped.
 
     Args:
@@ -53,7 +50,7 @@ def fit_stage(
         folder: Gets the weights (safetensors), the scores, the cost (seconds, number of weights),
             the logs (CSV and TensorBoard) and, meanwhile, a checkpoint after every epoch.
         title: How progress lines start.
-        after_s: Seconds that the run will take after this stage, if that is known.
+        after: What the run does after this stage.
 
     Returns:
         The last logged losses and scores; None for what is no finite number.
@@ -67,7 +64,7 @@ def fit_stage(
         return _stored(stage.network, folder)
     folder.mkdir(parents=True, exist_ok=True)
     processes = patches.source.compute.processes
-    progress, checkpoint = Progress(title, after_s), folder / CHECKPOINT
+    progress, checkpoint = Progress(title, after), folder / CHECKPOINT
     # Not Trainer(deterministic=True): torchmetrics then counts bins through a dense mesh of 30 GB.
     with (
         _quiet(),
@@ -169,8 +166,6 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
     callbacks: list[Callback] = [progress, checkpoints]
     if settings.decay is not None:
         callbacks.append(EMAWeightAveraging(decay=settings.decay))
-    if console.is_terminal:
-        callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
     return Trainer(
         accelerator="gpu" if compute.where.type == "cuda" else "cpu",
         devices=processes.devices,
@@ -190,7 +185,7 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         limit_val_batches=None if patches.source.validation else 0,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        enable_progress_bar=console.is_terminal,
+        enable_progress_bar=False,
         enable_model_summary=False,
     )
 

@@ -31,6 +31,7 @@ from swath.models.trained import (
 )
 from swath.training.budget import Rates, stage_of, steps_within, with_steps
 from swath.training.calibration import calibrate
+from swath.training.callbacks import After
 from swath.training.compute import Compute
 from swath.training.fit import Scores, fit_stage
 from swath.training.module import LOSS, FcnStage, FusionStage, SeriesStage, Stage
@@ -281,15 +282,19 @@ class Fitting:
     def _fit(self, name: NetworkName, stage: Stage, patches: PatchModule) -> Scores:
         try:
             title = f"{self.title} {name}".strip()
-            return fit_stage(stage, patches, self.out / name, title, self._after_s(name))
+            return fit_stage(stage, patches, self.out / name, title, self._after(name))
         except DivergedError as error:
             self.stops.append(str(error))
             return {LOSS: None}
 
-    def _after_s(self, name: NetworkName) -> float | None:
-        """Seconds from the end of a stage to that of the run; None where nothing was measured."""
+    def _after(self, name: NetworkName) -> After:
+        """What comes after a stage; a step of the fusion that was not timed is a third of a U-Net's a date.
+
+        A step of the U-Net goes through it and back, three times the arithmetic of going through.
+        """
+        plan = self.source.plan
+        fusion = name == "fcn" and plan.stage == "all"
         if not self.rates:
-            return None
-        rnn = self.source.plan.settings.rnn
-        fusion = self.rates["rnn"].seconds(rnn.steps, rnn.epochs) if name == "fcn" else 0.0
-        return fusion + self.end_s
+            return After(steps=plan.settings.rnn.steps * self.spec.dates / 3 if fusion else 0.0)
+        rnn = plan.settings.rnn
+        return After(self.end_s + (self.rates["rnn"].seconds(rnn.steps, rnn.epochs) if fusion else 0.0))

@@ -49,6 +49,7 @@ def open_run(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> It
         SettingsError: What is there began with another plan, or lacks its U-Net.
         OutputExistsError: Something is there that may not be replaced.
         BusyError: Another process trains it.
+        KeyboardInterrupt: With the remedy, since what is there can be gone on with.
     """
     home, folder = out.resolve(), run_folder(out, plan, resume=resume, overwrite=overwrite)
     recover(home)
@@ -72,8 +73,11 @@ def open_run(out: Path, plan: TrainPlan, *, resume: bool, overwrite: bool) -> It
             raise BusyError(out) from None
         for left in folder.glob(".tmp-*"):  # of a process that was killed
             left.unlink()
-        with refusals_blamed(out):
-            yield folder
+        try:
+            with refusals_blamed(out):
+                yield folder
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(Remedy.RESUME) from None
         settle(folder, Kind.RUN, HOLDS)
         if folder != home:
             exchange(folder, home)

@@ -51,6 +51,7 @@ def train(
         WorkerError: Another process of the training is lost.
         DivergedError: The loss is no longer finite; the last good weights are kept.
         BusyError: Another process trains this run.
+        KeyboardInterrupt: With `Remedy.RESUME` where the run had begun: it can be gone on with.
 
     Source: section 1.5 (first the FCN; then, frozen, it makes the PMaps that train the RNN).
     """

@@ -30,7 +30,7 @@ class Layer:
         kind: `probability`: a band a class, `number * scale + offset`; `classes`: class ids; `colours`:
             red, green, blue, 0 in all = no data; `dates`: days since 1970-01-01.
         date: Of which day, if of one.
-        bands: Which bands of the file, 1 = the first; of probabilities those of the foreground.
+        bands: Which bands of the file, 1 = the first; of probabilities those of classes with features.
         names: The class of each, of probabilities.
         labels: What a reader is told of bands or values.
         scale: See `kind`.
@@ -80,10 +80,10 @@ def read_layers(maps: SiteMaps) -> tuple[Layer, ...]:
     Raises:
         InputError: One is unreadable.
     """
-    foreground = tuple(c.name for c in maps.legend.foreground)
+    shown = tuple(c.name for c in maps.legend.tagged)  # what a mere background has is the rest
     layers = [_read(path, "colours", date) for date, path in image_paths(maps).items()]
-    layers += [_read(maps.pmap_path(date), "probability", date, foreground) for date in maps.all_dates]
-    layers.append(_read(maps.fused_path, "probability", None, foreground))
+    layers += [_read(maps.pmap_path(date), "probability", date, shown) for date in maps.all_dates]
+    layers.append(_read(maps.fused_path, "probability", None, shown))
     layers += [_read(maps.classes_path, "classes"), _read(maps.composite_path, "colours")]
     if maps.changes:
         layers.append(_read(maps.changes_path, "dates"))

@@ -34,7 +34,7 @@ class Place:
         """As the page's content has it, without pixels and features."""
         maps, grid = self.maps, self.maps.grid
         system = CRS.from_user_input(grid.crs)
-        foreground = {c.id for c in maps.legend.foreground}
+        foreground = {c.id for c in maps.legend.tagged}
         classes: list[JsonValue] = [
             {
                 "id": c.id,

@@ -67,10 +67,10 @@ def blocks(shown: Picture) -> list[Segment]:
 
 
 def _bytes(source: DatasetReader, side_px: int, way: Resampling) -> NDArray[np.uint8]:
-    """(h, w): the last band, which of two classes is the one that is mapped, or the only one."""
+    """(h, w): the band of the first class of interest: of two classes or one the first, else the second."""
     scale = max(1.0, max(source.shape) / side_px)
     shape = tuple(max(1, round(size / scale)) for size in source.shape)
-    codes: NDArray[np.uint8] = source.read(min(source.count, 2), out_shape=shape, resampling=way)
+    codes: NDArray[np.uint8] = source.read(2 if source.count > 2 else 1, out_shape=shape, resampling=way)
     return codes
 
 

@@ -1,6 +1,5 @@
 """`swath lab compare`: a matrix of models, held-out sites and seeds, and its leaderboard."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from swath.cli.options import (
 from swath.cli.output import emit
 
 if TYPE_CHECKING:
-    from swath.lab.comparison.board import BoardRow
+    from swath.lab.comparison.board import Board
     from swath.lab.comparison.cost import ComparisonCost
 
 
@@ -35,17 +34,15 @@ def command(
 
     What is finished in --out is kept: run the same command again to go on.
     """
-    from swath.errors import MissingExtraError
-    from swath.progress import console
+    from swath.extras import need_extras
 
-    try:
-        from swath.lab.comparison.comparisonfile import read_comparison
-        from swath.lab.comparison.run import plan_cost, run_comparison
-        from swath.training.compute import Compute
-        from swath.workers import Workers, open_crew
-    except ModuleNotFoundError as error:
-        name = error.name or "pytorch-lightning"
-        raise MissingExtraError("swath lab compare", name, "train") from None
+    need_extras("swath lab compare", "train")
+    from swath.lab.comparison.comparisonfile import read_comparison
+    from swath.lab.comparison.run import plan_cost, run_comparison
+    from swath.progress import console
+    from swath.training.compute import Compute
+    from swath.workers import Workers, open_crew
+
     chosen = Workers.choose(workers, scheduler)
     comparison = read_comparison(chosen.locate(file))
     home = chosen.locate(out)
@@ -68,7 +65,7 @@ def command(
     emit(
         {**plan, "leaderboard": str(out / "leaderboard.json"), **board.as_json()},
         as_json,
-        [*_board_lines(board.rows), f"leaderboard: {out / 'leaderboard.md'}"],
+        [*_board_lines(board), f"leaderboard: {out / 'leaderboard.md'}"],
     )
 
 
@@ -94,12 +91,14 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _board_lines(rows: "Sequence[BoardRow]") -> list[str]:
+def _board_lines(board: "Board") -> list[str]:
     """The head of the leaderboard as plain text."""
-    width = max(len(row.name) for row in rows)
-    lines = [f"{'':{width}}  PR-AUC  line F1  IoU"]
-    for row in rows:
-        scores = (row.score(name).mean for name in ("pr_auc", "line_f1_2", "iou"))
-        shown = "   ".join("  -  " if s is None else f"{s:.3f}" for s in scores)
-        lines.append(f"{row.name:{width}}  {shown}")
+    columns = {name: column.heading for name, column in board.scores.items() if column.plotted}
+    width = max(len(row.name) for row in board.rows)
+    lines = [f"{'':{width}}  " + "  ".join(columns.values())]
+    for row in board.rows:
+        means = {name: row.scores[name].mean for name in columns}
+        shown = ("-" if mean is None else f"{mean:.3f}" for mean in means.values())
+        cells = (f"{cell:<{len(heading)}}" for cell, heading in zip(shown, columns.values(), strict=True))
+        lines.append(f"{row.name:{width}}  {'  '.join(cells)}".rstrip())
     return lines

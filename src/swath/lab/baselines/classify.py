@@ -14,7 +14,7 @@ from shapely.geometry import box, mapping
 from swath.dataset.patches import measure_scaling
 from swath.dataset.site import Dataset
 from swath.errors import ModelError
-from swath.files import write_json
+from swath.files import sha256, write_json
 from swath.grid import Window
 from swath.lab.baselines.methods import METHODS, Classifier
 from swath.lab.baselines.sample import PixelSample, draw_sample, stack_dates
@@ -22,6 +22,7 @@ from swath.lab.baselines.settings import PixelSettings
 from swath.legend import Legend
 from swath.mapping.predict import DatedImage
 from swath.mapping.sources import Series, join_attributions
+from swath.maps.manifest import CLASSES_NAME, MANIFEST_NAME, Manifest, Mapped, Output, Settings
 from swath.maps.rasters import (
     fused_layers,
     fused_rasters,
@@ -172,6 +173,7 @@ def map_pixels(model: PixelModel, series: Series, out: Path) -> SiteMaps:
         shutil.rmtree(scratch, ignore_errors=True)
         write_vectors(maps)
         _write_item(maps, series)
+        _write_manifest(maps, series)
     return maps.model_copy(update={"folder": home})
 
 
@@ -209,3 +211,23 @@ def _write_item(maps: SiteMaps, series: Series) -> None:
     for path in (*maps.raster_paths, *maps.vector_paths):
         item.add_asset(path.name, pystac.Asset(f"./{path.name}", roles=["data"]))
     write_json(maps.item_path, item.to_dict(include_self_link=False))
+
+
+def _write_manifest(maps: SiteMaps, series: Series) -> None:
+    """The manifest that reports and pages read; no run could make these maps again."""
+    dates = {source.date: Mapped(source="", attribution=source.attribution) for source in series.sources}
+    edge = 0.5 if len(maps.legend.classes) == 2 else None
+    classes = Output(key="", sha256=sha256(maps.classes_path), threshold=edge)
+    manifest = Manifest(
+        run="",
+        model_sha256="",
+        settings=Settings(
+            tile_px=TILE_PX, precision="fp32", orientations=1, device="cpu", max_dates=len(dates)
+        ),
+        crs=series.grid.crs,
+        transform=tuple(series.grid.transform)[:6],
+        shape=series.grid.shape,
+        dates=dates,
+        outputs={CLASSES_NAME: classes},
+    )
+    write_json(maps.folder / MANIFEST_NAME, manifest.model_dump(mode="json"))

@@ -3,7 +3,6 @@
 import tempfile
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import geopandas
@@ -19,6 +18,7 @@ from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.index import plan_patches
 from swath.dataset.patches import PatchDataset, measure_scaling, survey_split
+from swath.extras import is_installed
 from swath.grid import Grid
 from swath.lab.bench.clock import Report, Work, measure, usable_processors
 from swath.labels.burn import Widening, burn
@@ -61,7 +61,7 @@ def bench_decoding(side_px: int, repetitions: int) -> Report:
         _write_jp2(path, side_px)
         data = path.read_bytes()
         cases: dict[str, Work] = {"gdal": _gdal(path)}
-        if find_spec("imagecodecs") is not None:
+        if is_installed("imagecodecs"):
             cases["imagecodecs"] = _imagecodecs(data)
         timings = measure(cases, repetitions)
     report: Report = {

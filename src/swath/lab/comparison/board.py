@@ -1,44 +1,26 @@
 """The leaderboard as a value: who is best by how much, as leaderboard.json holds it."""
 
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
 from pydantic import Field, JsonValue
 
 from swath.evaluation.candidate import Candidate
 from swath.evaluation.row import Interval, Score
+from swath.lab.comparison.scoring import Column
 from swath.validation import Written
 
 Kind = Literal["model", "control", "date", "trivial"]
 """What a row is of: a model; a fusion without training; one date; a map that knows nothing."""
 
-Against = Literal["best control", "baseline"]
+Against = Literal["best control", "baseline", "one date"]
 """What a model is held against."""
-
-T = TypeVar("T")
-
-
-class Columns(Written, Generic[T]):
-    """One value a score of the leaderboard; see `swath.lab.comparison.result.SCORES`."""
-
-    pr_auc: T
-    line_f1_2: T
-    iou: T
-    iou_scene: T
-    iou_half: T
-    ece: T
-    accuracy: T
-
-    def score(self, name: str) -> T:
-        """The value of a score by its name."""
-        value: T = getattr(self, name)
-        return value
 
 
 class Spread(Written):
     """A score of a row.
 
     Attributes:
-        mean: Over test sites of the mean over seeds.
+        mean: Over test sites (those that define the score) of the mean over seeds.
         sd: Standard deviation over seeds; None with one seed.
         ci: Interval over blocks of the test sites' pixels.
     """
@@ -48,7 +30,7 @@ class Spread(Written):
     ci: Interval | None
 
 
-class BoardRow(Columns[Spread]):
+class BoardRow(Written):
     """A model or control.
 
     Attributes:
@@ -59,6 +41,7 @@ class BoardRow(Columns[Spread]):
         minutes: Mean training time of a cell; None for a control.
         parameters: Trained weights; None where there are none.
         diverged: Cells whose training ended in numbers that are not finite.
+        scores: Column of the board -> its value.
         sites: Test site -> score -> mean over seeds.
     """
 
@@ -69,6 +52,7 @@ class BoardRow(Columns[Spread]):
     minutes: float | None
     parameters: int | None
     diverged: int
+    scores: dict[str, Spread]
     sites: dict[str, dict[str, Score]]
 
 
@@ -86,7 +70,7 @@ class Gain(Written):
     sites: dict[str, Score]
 
 
-class BoardPair(Columns[Gain]):
+class BoardPair(Written):
     """A model against another row.
 
     Attributes:
@@ -94,19 +78,14 @@ class BoardPair(Columns[Gain]):
         minus: Name of the other row.
         role: What that row is to it.
         chosen_on: The split that the best control was chosen on.
+        scores: Column of the board -> the difference.
     """
 
     model: str
     minus: str
     role: Against
     chosen_on: str | None
-
-
-class ScoreRule(Written):
-    """What a column of the board is: a score of the report under a threshold rule."""
-
-    score: str
-    threshold: str
+    scores: dict[str, Gain]
 
 
 class ModelRecord(Written):
@@ -129,23 +108,23 @@ class Board(Written):
     Attributes:
         stands_on: Where the data come from, and how much of it there is.
         dataset: Folder of the dataset.
-        class_name: The class that is scored; `class` in JSON.
+        class_name: The class that is scored; `class` in JSON; None: all, of maps of many.
         baseline: Name of the model that others are held against.
-        scores: Column -> what it is.
+        scores: Column -> what it is; the first ranks.
         thresholds_from_validation: Whether validation sites chose thresholds; else they are 0.5.
         sites: Test sites.
         seeds: Of the trainings.
         cells: How many are finished.
         models: Name -> how it was trained.
-        rows: A row a model or control, the best PR-AUC first.
-        paired: Differences of every model against its best control and against the baseline.
+        rows: A row a model or control, the best first.
+        paired: Differences of every model against one date, its best control and the baseline.
     """
 
     stands_on: str
     dataset: str
-    class_name: str = Field(alias="class")
+    class_name: str | None = Field(alias="class")
     baseline: str
-    scores: dict[str, ScoreRule]
+    scores: dict[str, Column]
     thresholds_from_validation: bool
     sites: tuple[str, ...]
     seeds: tuple[int, ...]

@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING
 
 from swath.evaluation.candidate import Candidate
 from swath.files import replacing, write_json, write_text
-from swath.lab.comparison.board import Board, BoardPair, BoardRow, Gain, Spread
+from swath.lab.comparison.board import Board, BoardRow, Gain, Spread
 from swath.lab.comparison.tally import label_of
 from swath.report.text import interval, markdown, number, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEADINGS = {
-    "pr_auc": "PR-AUC",
-    "line_f1_2": "line F1, 2 px",
-    "iou": "IoU, validation threshold",
-    "iou_scene": "IoU, the scene's own threshold",
-    "iou_half": "IoU, 0.5",
-    "ece": "ECE",
-    "accuracy": "accuracy, 0.5",
-}
-PLOTTED = ("pr_auc", "line_f1_2", "iou")
-OVER_DATES = ("pr_auc", "iou", "accuracy")
+OVER_DATES = ("mean_iou", "pr_auc", "iou", "accuracy")
+"""Scores that are drawn against the number of dates, where a board has them."""
+
 _INCHES = 4.2
 _DPI = 130
 _COLORS = {"model": "#0072B2", "control": "#D55E00", "date": "#E69F00", "trivial": "#888888"}
@@ -53,7 +45,8 @@ def board_text(board: Board) -> str:
     lines = [
         "# Leaderboard",
         "",
-        f"Class: {board.class_name}. Stands on: {board.stands_on}.",
+        f"{f'Class: {board.class_name}' if board.class_name else 'Maps of all classes'}. "
+        f"Stands on: {board.stands_on}.",
         "",
     ]
     if cells.finished < cells.planned:
@@ -62,34 +55,34 @@ def board_text(board: Board) -> str:
         "Mean over test sites and seeds ± standard deviation over seeds [95 % interval over blocks "
         "of the test sites' pixels].",
         "",
-        *_leaders_table(board.rows),
+        *_leaders_table(board),
         "",
         "## Differences",
         "",
         "Mean over test sites and seeds [95 % interval of a bootstrap over sites and, in them, "
-        "seeds]; in how many sites it is above 0.",
+        "seeds]; in how many sites it is above 0. A site that has no label of a class does not count for it.",
         "",
-        *_paired_table(board.paired),
+        *_paired_table(board),
         "",
         "## Test site by test site",
         "",
-        *_sites_tables(board.rows, board.sites),
+        *_sites_tables(board),
         "",
     ]
-    if not board.thresholds_from_validation:
+    if board.class_name and not board.thresholds_from_validation:
         lines += ["No validation sites: line F1 and IoU are at 0.5.", ""]
     return "\n".join(lines)
 
 
-def _leaders_table(rows: Sequence[BoardRow]) -> list[str]:
-    table = [["", *HEADINGS.values(), "minutes", "weights"]]
-    for row in rows:
+def _leaders_table(board: Board) -> list[str]:
+    table = [["", *(column.heading for column in board.scores.values()), "minutes", "weights"]]
+    for row in board.rows:
         name = f"**{row.name}**" if row.kind == "model" else row.name
         if row.diverged:
             name += f" ({row.diverged} diverged)"
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
         weights = "" if row.parameters is None else f"{row.parameters:,}"
-        table.append([name, *(_spread(row.score(score)) for score in HEADINGS), minutes, weights])
+        table.append([name, *(_spread(row.scores[score]) for score in board.scores), minutes, weights])
     return markdown(table)
 
 
@@ -98,12 +91,12 @@ def _spread(spread: Spread) -> str:
     return f"{number(spread.mean)}{over_seeds} {interval(spread.ci)}".strip()
 
 
-def _paired_table(paired: Sequence[BoardPair]) -> list[str]:
-    scores = list(HEADINGS)[:4]
-    table = [["model", "minus", "", *(HEADINGS[score] for score in scores)]]
-    for pair in paired:
+def _paired_table(board: Board) -> list[str]:
+    columns = {name: column.heading for name, column in board.scores.items() if column.paired}
+    table = [["model", "minus", "", *columns.values()]]
+    for pair in board.paired:
         role = f"{pair.role} (chosen on {pair.chosen_on})" if pair.chosen_on else pair.role
-        cells = (_gain(pair.score(score)) for score in scores)
+        cells = (_gain(pair.scores[score]) for score in columns)
         table.append([f"**{pair.model}**", pair.minus, role, *cells])
     return markdown(table)
 
@@ -114,13 +107,21 @@ def _gain(gain: Gain) -> str:
     return f"{signed(gain.difference)} {interval(gain.ci, signed=True)} {won}".replace("  ", " ")
 
 
-def _sites_tables(rows: Sequence[BoardRow], sites: Sequence[str]) -> list[str]:
+def _sites_tables(board: Board) -> list[str]:
     lines = []
-    for score in PLOTTED:
-        table = [[HEADINGS[score], *sites]]
-        table += [[row.name, *(number(row.sites.get(site, {}).get(score)) for site in sites)] for row in rows]
+    for score, heading in _plotted(board).items():
+        table = [[heading, *board.sites]]
+        table += [
+            [row.name, *(number(row.sites.get(site, {}).get(score)) for site in board.sites)]
+            for row in board.rows
+        ]
         lines += [*markdown(table), ""]
     return lines[:-1]
+
+
+def _plotted(board: Board) -> dict[str, str]:
+    """Score -> heading of what has a panel."""
+    return {name: column.heading for name, column in board.scores.items() if column.plotted}
 
 
 def _draw(board: Board, path: Path) -> None:
@@ -129,12 +130,13 @@ def _draw(board: Board, path: Path) -> None:
     from matplotlib.lines import Line2D
 
     rows = [row for row in board.rows if row.kind != "trivial"]
-    figure = Figure(figsize=(_INCHES * len(PLOTTED), 1.4 + 0.32 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, len(PLOTTED), sharey=True, squeeze=False)[0]
-    for axes, score in zip(panels, PLOTTED, strict=True):
+    plotted = _plotted(board)
+    figure = Figure(figsize=(_INCHES * len(plotted), 1.4 + 0.32 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(plotted), sharey=True, squeeze=False)[0]
+    for axes, (score, heading) in zip(panels, plotted.items(), strict=True):
         for at, row in enumerate(rows):
             _draw_row(axes, at, row, score)
-        axes.set_title(HEADINGS[score], fontsize=9)
+        axes.set_title(heading, fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(axis="x", color="#eeeeee")
     panels[0].set_yticks(range(len(rows)), [row.name for row in rows])
@@ -150,7 +152,7 @@ def _draw(board: Board, path: Path) -> None:
 
 
 def _draw_row(axes: "Axes", at: int, row: BoardRow, score: str) -> None:
-    color, spread = _COLORS[row.kind], row.score(score)
+    color, spread = _COLORS[row.kind], row.scores[score]
     values = (scores[score] for scores in row.sites.values())
     dots = [value for value in values if value is not None]
     axes.plot(dots, [at] * len(dots), ".", color="#bbbbbb", markersize=5, zorder=1)
@@ -173,13 +175,14 @@ def _draw_lengths(board: Board, path: Path) -> None:
     rows = [row for row in board.rows if row.kind != "trivial"]
     labels = {row.candidate: label_of(row.candidate) for row in rows}
     candidates = sorted(labels, key=lambda shown: (shown != Candidate.FUSED, labels[shown]))
-    figure = Figure(figsize=(_INCHES * len(OVER_DATES), 3.4), layout="constrained")
-    panels = figure.subplots(1, len(OVER_DATES), squeeze=False)[0]
-    for axes, score in zip(panels, OVER_DATES, strict=True):
+    scores = [score for score in OVER_DATES if score in board.scores]
+    figure = Figure(figsize=(_INCHES * len(scores), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(scores), squeeze=False)[0]
+    for axes, score in zip(panels, scores, strict=True):
         for at, candidate in enumerate(candidates):
             members = [row for row in rows if row.candidate == candidate]
             _draw_line(axes, members, score, 0.04 * (at - len(candidates) / 2))
-        heading = HEADINGS[score]
+        heading = board.scores[score].heading
         if not board.thresholds_from_validation:
             heading = heading.replace("validation threshold", "0.5")
         axes.set_title(heading, fontsize=9)
@@ -197,7 +200,7 @@ def _draw_line(axes: "Axes", rows: Sequence[BoardRow], score: str, aside: float)
     points = sorted(
         (row.dates, spread.mean, spread.sd or 0.0)
         for row in rows
-        if (spread := row.score(score)).mean is not None
+        if (spread := row.scores[score]).mean is not None
     )
     if not points:
         return

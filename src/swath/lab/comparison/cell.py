@@ -10,9 +10,6 @@ from pathlib import Path
 
 from swath.errors import DivergedError, Remedy, SettingsError
 from swath.evaluation.candidate import Candidate
-from swath.evaluation.evaluate import score_class
-from swath.evaluation.measurement import Unit
-from swath.evaluation.truth import truths_of_dataset
 from swath.files import read_json, write_json
 from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell
@@ -27,6 +24,7 @@ from swath.lab.comparison.result import (
     sites_of_run,
     write_samples,
 )
+from swath.lab.comparison.scoring import ScoredUnit
 from swath.lab.comparison.stagestore import StageStore
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Series, site_series
@@ -118,7 +116,7 @@ def run_cell(cell: Cell, folders: CellFolders, compute: Compute) -> None:
         diverged=effort.diverged,
         sites=mean_of_runs(cell, units, candidates),
         candidates=list(map(str, candidates)),
-        chosen=chosen_on_validation(units),
+        chosen=chosen_on_validation(cell, units),
         runs=_run_records(cell, units),
     )
     write_json(folders.home / RECORD, record.model_dump(mode="json", exclude_defaults=True))
@@ -126,7 +124,7 @@ def run_cell(cell: Cell, folders: CellFolders, compute: Compute) -> None:
         shutil.rmtree(log.parent)
 
 
-def _run_records(cell: Cell, scored: Sequence[Sequence[Unit]]) -> tuple[RunRecord, ...]:
+def _run_records(cell: Cell, scored: Sequence[Sequence[ScoredUnit]]) -> tuple[RunRecord, ...]:
     """Each run by itself; none where there is only one."""
     runs = cell.runs()
     if len(runs) == 1:
@@ -207,10 +205,8 @@ def _held_out(cell: Cell, maps: Path) -> Iterator[tuple[Series, Path]]:
             yield site_series(cell.dataset.site(name), cell.dataset, cell.dates, days), home
 
 
-def _score(cell: Cell, maps: Path) -> tuple[Candidate, Sequence[Unit]]:
+def _score(cell: Cell, maps: Path) -> tuple[Candidate, Sequence[ScoredUnit]]:
     """The candidate that is the cell's model, and what is measured of one run."""
     site_maps = read_maps(maps)
-    pairs = list(zip(site_maps, truths_of_dataset(site_maps, cell.dataset), strict=True))
     candidate = Candidate.FUSED if site_maps[0].fusion != "mean" else Candidate.MEAN
-    # The same seed in all cells: so all models are scored on the same draws of blocks.
-    return candidate, score_class(pairs, cell.target, seed=0).units
+    return candidate, cell.scoring.score(site_maps, cell.dataset)

@@ -13,8 +13,8 @@ from swath.errors import DatasetError
 from swath.keys import Decided
 from swath.lab.baselines.settings import CLASSIFIER, PixelSettings
 from swath.lab.comparison.pretraining import Pretraining
+from swath.lab.comparison.scoring import Scoring
 from swath.lab.comparison.stagestore import settings_of_first_stage
-from swath.legend import LegendClass
 from swath.models.registry import WholeSeries, architecture
 from swath.training.presets import TrainSettings
 from swath.training.trainplan import (
@@ -120,7 +120,7 @@ class Cell:
         test: Sites that are scored.
         seed: Of the training.
         dataset: Split as the fold says.
-        target: The class that is scored.
+        scoring: What is compared.
         series: As in the file.
         until: As in the file.
     """
@@ -130,7 +130,7 @@ class Cell:
     test: tuple[str, ...]
     seed: int
     dataset: Dataset
-    target: LegendClass
+    scoring: Scoring
     series: Literal["last", "all"]
     until: dt.date | None
 
@@ -199,7 +199,7 @@ class Cell:
             "trainer": CLASSIFIER if self.model.network is None else TRAINER,
             "stage": self.model.stage,
             "test": list(self.test),
-            "class": self.target.name,
+            "class": self.scoring.class_name,
             "settings": self.model.settings.model_dump(mode="json"),
             "seed": self.seed,
             **decided_by_data(self.dataset),
@@ -219,7 +219,7 @@ class Comparison:
 
     Attributes:
         dataset: As built.
-        target: The class that is scored.
+        scoring: What is compared.
         models: What is compared.
         folds: Fold -> its sites.
         seeds: Of the trainings.
@@ -230,7 +230,7 @@ class Comparison:
     """
 
     dataset: Dataset
-    target: LegendClass
+    scoring: Scoring
     models: tuple[Model, ...]
     folds: tuple[Fold, ...]
     seeds: tuple[int, ...]
@@ -250,7 +250,7 @@ class Comparison:
                     split = models[0].dataset
                     if not self.own_splits:
                         split = split.resplit(fold.validation, fold.test)
-                    rest = (fold.test, seed, split, self.target, self.series, self.until)
+                    rest = (fold.test, seed, split, self.scoring, self.series, self.until)
                     yield tuple(Cell(model, fold.name, *rest) for model in models)
 
     def cells(self) -> tuple[Cell, ...]:

@@ -1,7 +1,6 @@
 """COMPARISON.yaml: what it may say; and what it asks for, checked against its datasets."""
 
 import datetime as dt
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,11 +9,13 @@ from shapely import box
 
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
-from swath.errors import DatasetError, MissingExtraError, SettingsError
+from swath.errors import DatasetError, SettingsError
+from swath.extras import need_extras
+from swath.grid import Grid
 from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell, Comparison, Fold, Model
 from swath.lab.comparison.pretraining import Pretraining
-from swath.legend import LegendClass
+from swath.lab.comparison.scoring import Scoring
 from swath.training.presets import PresetName, TrainSettings, change, preset
 from swath.validation import Frozen, Seed, first_problem, read_yaml
 
@@ -103,7 +104,8 @@ class ComparisonFile(Frozen):
         until: Later dates are not mapped (they may be trained on), where labels age, say.
         seeds: One training a model, fold and seed.
         baseline: The model that all others are held against; None: the first.
-        class_name: The class that is scored; None: the first of the foreground.
+        class_name: The class that is scored; None: of two classes the foreground, of more the map of
+            all of them.
     """
 
     dataset: str
@@ -143,7 +145,7 @@ def read_comparison(path: Path) -> Comparison:
     dataset = read_dataset(path.parent / file.dataset)
     comparison = Comparison(
         dataset,
-        _target(file, dataset, path),
+        _scoring(file, dataset, path),
         tuple(_model(entry, file, dataset, path) for entry in file.models),
         tuple(Fold(fold.label, fold.test, fold.validation) for fold in file.folds)
         or (_own_fold(dataset, path),),
@@ -158,15 +160,18 @@ def read_comparison(path: Path) -> Comparison:
     return comparison
 
 
-def _target(file: ComparisonFile, dataset: Dataset, path: Path) -> LegendClass:
-    """The class that is scored."""
-    foreground = {c.name: c for c in dataset.legend.foreground}
+def _scoring(file: ComparisonFile, dataset: Dataset, path: Path) -> Scoring:
+    """The class that is scored, or all."""
+    legend = dataset.legend
+    if file.class_name is None and len(legend.classes) > 2:
+        return Scoring(legend, None)
+    foreground = {c.name: c for c in legend.foreground}
     name = file.class_name or next(iter(foreground))
     if name not in foreground:
         raise SettingsError(
             f"{path}: class_name {name!r} is no class of the dataset; its classes are {', '.join(foreground)}"
         )
-    return foreground[name]
+    return Scoring(legend, foreground[name])
 
 
 def _model(entry: ModelEntry, file: ComparisonFile, common: Dataset, path: Path) -> Model:
@@ -199,15 +204,23 @@ def _check_cell(cell: Cell, path: Path) -> None:
 def check_apart(cell: Cell, path: Path) -> None:
     """Raise `DatasetError` where a site that trains lies over another one that is held out."""
     for held_out in cell.held_out:
-        ground = box(*held_out.grid.lonlat_bounds)
         for site in cell.dataset.in_split("train"):
-            other = box(*site.grid.lonlat_bounds)
-            shared = ground.intersection(other).area
-            if site.name != held_out.name and shared > SHARED_GROUND * min(ground.area, other.area):
+            if site.name != held_out.name and _shared_share(held_out.grid, site.grid) > SHARED_GROUND:
                 raise DatasetError(
                     f"{path}: fold {cell.fold} holds out {held_out.name!r}, and {site.name!r}, "
                     "which trains, lies over it; hold both out"
                 )
+
+
+def _shared_share(grid: Grid, other: Grid) -> float:
+    """How much of the smaller of two grids lies under the other, 0..1; at most so much, in degrees.
+
+    Boxes in degrees around grids that are turned against north are wider than these, so neighbours
+    with one coordinate system are compared in it.
+    """
+    same = grid.crs == other.crs
+    one, two = (box(*(g.bounds if same else g.lonlat_bounds)) for g in (grid, other))
+    return float(one.intersection(two).area / min(one.area, two.area))
 
 
 def _own_fold(dataset: Dataset, path: Path) -> Fold:
@@ -269,8 +282,7 @@ def _settings(entry: ModelEntry, path: Path) -> TrainSettings | PixelSettings:
     source = f"{path}: model {entry.name}"
     if entry.method is None:
         return change(preset(entry.preset), entry.settings, source)
-    if find_spec("sklearn") is None:
-        raise MissingExtraError(f"{source}: method {entry.method}", "sklearn", "baselines")
+    need_extras(f"{source}: method {entry.method}", "baselines")
     try:
         return PixelSettings.model_validate({**entry.settings, "method": entry.method})
     except ValidationError as error:

@@ -10,25 +10,14 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from swath.errors import DatasetError
 from swath.evaluation.candidate import UNTRAINED, Candidate, CandidateOrDate
-from swath.evaluation.evidence import Rule
-from swath.evaluation.measurement import POOLED, RESAMPLES, Measurement, Unit
+from swath.evaluation.measurement import POOLED, RESAMPLES
 from swath.files import finite, replacing
 from swath.lab.comparison.cells import Cell
+from swath.lab.comparison.scoring import ScoredUnit
 from swath.validation import read_model
 
 RECORD = "cell.json"
 SAMPLES = "samples.npz"
-
-SCORES: dict[str, tuple[str, Rule]] = {
-    "pr_auc": ("pr_auc", "half"),
-    "line_f1_2": ("line_f1_2", "validation"),
-    "iou": ("iou", "validation"),
-    "iou_scene": ("iou", "scene"),
-    "iou_half": ("iou", "half"),
-    "ece": ("ece", "half"),
-    "accuracy": ("accuracy", "half"),
-}
-"""Score of the leaderboard -> (score of the report, threshold rule; 0.5 without validation)."""
 
 Values = dict[str, float]
 """Score of the leaderboard -> value; NaN where it is not defined."""
@@ -64,7 +53,7 @@ class CellRecord(BaseModel):
         diverged: Whether a training ended in numbers that are not finite.
         sites: Test site -> candidate -> scores, means over the runs.
         candidates: The order of the candidates in the samples.
-        chosen: Control -> PR-AUC on the validation sites; empty without any.
+        chosen: Control -> the score that ranks, on the validation sites; empty without any.
         runs: Each series by itself, where there are several.
     """
 
@@ -89,9 +78,9 @@ class Result:
     Attributes:
         candidate: Which one is the cell's model: the fused map, or the mean of the dates.
         sites: Test site -> candidate -> scores.
-        samples: Test site -> candidate -> (resamples, scores of `SCORES`) over resampled blocks of
+        samples: Test site -> candidate -> (resamples, the board's scores) over resampled blocks of
             the site; NaN where there are none.
-        chosen: Control -> PR-AUC on the validation sites; empty without any.
+        chosen: Control -> the score that ranks, on the validation sites; empty without any.
         seconds: Step -> wall time; a shared first stage counts in every cell that uses it.
         parameters: Trained weights of all networks; 0 for a classical method.
         diverged: Whether a training ended in numbers that are not finite.
@@ -138,47 +127,43 @@ def _numbers(values: StoredValues) -> Values:
     return {score: np.nan if value is None else value for score, value in values.items()}
 
 
-def sites_of_run(cell: Cell, units: Sequence[Unit]) -> StoredSites:
+def sites_of_run(cell: Cell, units: Sequence[ScoredUnit]) -> StoredSites:
     """Test site -> candidate -> scores of one run.
 
     Raises:
         DatasetError: A test site without a labelled pixel.
     """
-    test = {unit.site: unit for unit in units if unit.split == "test"}
+    names = candidates_of_run(cell, units)
+    test = {unit.site: unit.scores for unit in units if unit.split == "test"}
     return {
         site: {
-            str(name): {score: finite(value) for score, (value, _) in _read_unit(test[site], name).items()}
-            for name in candidates_of_run(cell, units)
+            str(name): {score: finite(it.value) for score, it in test[site][name].items()} for name in names
         }
         for site in cell.test
     }
 
 
-def candidates_of_run(cell: Cell, units: Sequence[Unit]) -> list[CandidateOrDate]:
+def candidates_of_run(cell: Cell, units: Sequence[ScoredUnit]) -> list[CandidateOrDate]:
     """What all test sites have. They differ in dates, so single ones are no rows; their mean is.
 
     Raises:
         DatasetError: A test site without a labelled pixel.
     """
-    test = {unit.site: unit for unit in units if unit.split == "test"}
+    test = {unit.site: unit.scores for unit in units if unit.split == "test"}
     empty = [site for site in cell.test if site not in test]
     if empty:
         raise DatasetError(f"test site {empty[0]!r} has no labelled pixel under its map")
-    return [
-        model
-        for (model, rule) in test[cell.test[0]].measured
-        if rule == "half" and all((model, rule) in test[site].measured for site in cell.test)
-    ]
+    return [name for name in test[cell.test[0]] if all(name in test[site] for site in cell.test)]
 
 
-def shared_candidates(cell: Cell, runs: Sequence[Sequence[Unit]]) -> list[CandidateOrDate]:
+def shared_candidates(cell: Cell, runs: Sequence[Sequence[ScoredUnit]]) -> list[CandidateOrDate]:
     """What all runs have: those of several dates have other single dates."""
     every = [candidates_of_run(cell, units) for units in runs]
     return [name for name in every[0] if all(name in names for names in every)]
 
 
 def mean_of_runs(
-    cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[CandidateOrDate]
+    cell: Cell, runs: Sequence[Sequence[ScoredUnit]], candidates: Sequence[CandidateOrDate]
 ) -> StoredSites:
     """Test site -> candidate -> scores, means over runs."""
     by_run = [sites_of_run(cell, units) for units in runs]
@@ -189,38 +174,39 @@ def mean_of_runs(
 
 
 def write_samples(
-    folder: Path, cell: Cell, runs: Sequence[Sequence[Unit]], candidates: Sequence[CandidateOrDate]
+    folder: Path, cell: Cell, runs: Sequence[Sequence[ScoredUnit]], candidates: Sequence[CandidateOrDate]
 ) -> None:
     """Write (test sites, candidates, resamples, scores) float32, means over runs, as npz."""
-    shape = (len(cell.test), len(candidates), RESAMPLES, len(SCORES))
+    shape = (len(cell.test), len(candidates), RESAMPLES, len(cell.scoring.columns))
     samples = np.full(shape, np.nan, np.float32)
     for i, site in enumerate(cell.test):
         for j, name in enumerate(candidates):
-            samples[i, j] = np.mean([_samples(units, site, name) for units in runs], axis=0)
+            samples[i, j] = np.mean([_samples(cell, units, site, name) for units in runs], axis=0)
     with replacing(folder / SAMPLES) as temporary:
         np.savez_compressed(temporary, samples=samples)
 
 
-def chosen_on_validation(runs: Sequence[Sequence[Unit]]) -> dict[str, float]:
-    """Control -> PR-AUC on the validation sites, mean over runs; empty without any."""
+def chosen_on_validation(cell: Cell, runs: Sequence[Sequence[ScoredUnit]]) -> dict[str, float]:
+    """Control -> the score that ranks, on the validation sites, mean over runs; empty without any."""
     by_control: dict[str, list[float]] = {}
     for units in runs:
         for unit in units:
-            if (unit.split, unit.site) != ("validation", POOLED):
-                continue
-            if unit.measured[Candidate.MEAN, "half"].positives:
-                for name in UNTRAINED:
-                    pr_auc = unit.measured[name, "half"].values["pr_auc"]
-                    by_control.setdefault(name, []).append(pr_auc)
+            if (unit.split, unit.site) == ("validation", POOLED):
+                values = {name: unit.scores[name][cell.scoring.first].value for name in UNTRAINED}
+                if np.isfinite(values[Candidate.MEAN]):
+                    for name, value in values.items():
+                        by_control.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in by_control.items()}
 
 
-def _samples(units: Sequence[Unit], site: str, candidate: CandidateOrDate) -> NDArray[np.float32]:
+def _samples(
+    cell: Cell, units: Sequence[ScoredUnit], site: str, candidate: CandidateOrDate
+) -> NDArray[np.float32]:
     """(resamples, scores) of a candidate on a test site; NaN where there are none."""
     (unit,) = (unit for unit in units if (unit.split, unit.site) == ("test", site))
-    samples = np.full((RESAMPLES, len(SCORES)), np.nan, np.float32)
-    for k, (_, drawn) in enumerate(_read_unit(unit, candidate).values()):
-        if drawn is not None:
+    samples = np.full((RESAMPLES, len(cell.scoring.columns)), np.nan, np.float32)
+    for k, name in enumerate(cell.scoring.columns):
+        if (drawn := unit.scores[candidate][name].samples) is not None:
             samples[:, k] = drawn
     return samples
 
@@ -233,15 +219,3 @@ def _mean(runs: Sequence[Mapping[str, float | None]]) -> StoredValues:
         else float(np.mean([run[score] for run in runs if run[score] is not None]))
         for score in runs[0]
     }
-
-
-def _read_unit(
-    unit: Unit, candidate: CandidateOrDate
-) -> dict[str, tuple[float | None, NDArray[np.float64] | None]]:
-    """Score of the leaderboard -> its value and its samples."""
-    result = {}
-    for name, (score, rule) in SCORES.items():
-        measured: Measurement | None = unit.measured.get((candidate, rule))
-        measured = measured or unit.measured[candidate, "half"]
-        result[name] = (measured.values.get(score), measured.samples.get(score))
-    return result

@@ -4,12 +4,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from swath.errors import MissingExtraError
+from swath.extras import need_extras
 from swath.lab.comparison.board import Board
 from swath.lab.comparison.board_write import write_board
 from swath.lab.comparison.cell import CellFolders, finished, run_cell
@@ -72,8 +71,7 @@ def run_comparison(
         MissingExtraError: matplotlib is not installed.
         WorkerError: Workers die again and again.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("swath lab compare", "matplotlib", "report")
+    need_extras("swath lab compare", "report")
     jobs = [job for job in comparison.jobs() if any(c.name in cost.seconds for c in job)]
     began, spent, total = time.perf_counter(), 0.0, cost.total_s
     todo = [_Work(job, out, compute, one_thread=not crew.alone) for job in jobs]

@@ -16,17 +16,14 @@ from swath.lab.comparison.board import (
     Gain,
     Kind,
     ModelRecord,
-    ScoreRule,
     Spread,
 )
 from swath.lab.comparison.cells import Cell, Comparison
-from swath.lab.comparison.result import SCORES, Result, Values
+from swath.lab.comparison.result import Result, Values
 from swath.metrics.bootstrap import interval
 
 DRAWS = 5000
 """Resamples behind the interval of a difference."""
-
-TRIVIAL = (Candidate.ALL_BACKGROUND, Candidate.ALL_CLASS, Candidate.SHIFTED)
 
 Key = tuple[str, int]
 """Test site, seed."""
@@ -85,13 +82,18 @@ def make_board(comparison: Comparison, cells: Sequence[Cell], results: Mapping[s
         results: Name of a cell -> what it scores.
     """
     tallies = {tally.name: tally for tally in _tallies(comparison, cells, results)}
-    rows = sorted((_row(tally) for tally in tallies.values()), key=_rank)
+    scoring = comparison.scoring
+    names = tuple(scoring.columns)
+    rows = sorted(
+        (_row(tally, names) for tally in tallies.values()),
+        key=lambda row: _rank(row.scores[scoring.first].mean),
+    )
     return Board(
         stands_on=_stands_on(comparison, cells),
         dataset=str(comparison.dataset.root),
-        class_name=comparison.target.name,
+        class_name=scoring.class_name,
         baseline=comparison.baseline,
-        scores={name: ScoreRule(score=score, threshold=rule) for name, (score, rule) in SCORES.items()},
+        scores={**scoring.columns},
         thresholds_from_validation=all(results[cell.name].chosen for cell in cells),
         sites=tuple(sorted({site for tally in tallies.values() for site, _ in tally.values})),
         seeds=tuple(sorted({cell.seed for cell in cells})),
@@ -111,7 +113,7 @@ def _tallies(comparison: Comparison, cells: Sequence[Cell], results: Mapping[str
         model.name: Tally(model.name, "model", model.controls, Candidate.FUSED) for model in comparison.models
     }
     leaders = _leaders(comparison)
-    names = names_of((), comparison.target.name)
+    names = names_of((), comparison.scoring.class_name or "")
     for cell in cells:
         result, model = results[cell.name], cell.model
         tally = tallies[model.name]
@@ -126,7 +128,7 @@ def _tallies(comparison: Comparison, cells: Sequence[Cell], results: Mapping[str
                 control = Tally(name, kind, model.controls, candidate)
                 tallies.setdefault(name, control).add(cell, result, candidate)
         if model.name == comparison.models[0].name:
-            for candidate in TRIVIAL:
+            for candidate in comparison.scoring.trivial:
                 name = names[candidate]
                 trivial = Tally(name, "trivial", "", candidate)
                 tallies.setdefault(name, trivial).add(cell, result, candidate)
@@ -156,39 +158,44 @@ def _pairs(
     results: Mapping[str, Result],
     tallies: Mapping[str, Tally],
 ) -> Iterable[BoardPair]:
-    """Every model against its best control and against the baseline."""
+    """Every model against one date, its best control and the baseline."""
+    names = tuple(comparison.scoring.columns)
     controls = {group: _best_control(cells, results, group) for group in _leaders(comparison)}
     first = next((model.controls for model in comparison.models if not model.whole_series), None)
     for model in comparison.models:
         # A network for whole series has no PMaps to fuse: the first U-Net's stand in.
         group = model.controls if model.controls in controls else first
+        ours = tallies[model.name]
         if group is not None:
             candidate, split = controls[group]
+            date = tallies[_control(comparison, group, Candidate.DATES)]
+            yield paired(ours, date, names, "one date")
             control = tallies[_control(comparison, group, candidate)]
-            yield paired(tallies[model.name], control, "best control", split)
+            yield paired(ours, control, names, "best control", split)
         if model.name != comparison.baseline:
-            yield paired(tallies[model.name], tallies[comparison.baseline], "baseline", None)
+            yield paired(ours, tallies[comparison.baseline], names, "baseline")
 
 
 def _best_control(cells: Sequence[Cell], results: Mapping[str, Result], group: str) -> tuple[Candidate, str]:
-    """The fusion without training that has the best PR-AUC, and the split that says so.
+    """The fusion without training that has the best score, and the split that says so.
 
     Validation chooses. Without validation sites the test sites do, which favours the control.
     """
-    members = [results[cell.name] for cell in cells if cell.model.controls == group]
+    cells = [cell for cell in cells if cell.model.controls == group]
+    members, first = [results[cell.name] for cell in cells], cells[0].scoring.first
     split = "validation" if all(result.chosen for result in members) else "test"
     means: dict[Candidate, float] = {}
     for candidate in UNTRAINED:
         if split == "validation":
             values = [result.chosen[candidate] for result in members]
         else:
-            values = [site[candidate]["pr_auc"] for result in members for site in result.sites.values()]
+            values = [site[candidate][first] for result in members for site in result.sites.values()]
         means[candidate] = float(np.nan_to_num(np.mean(values)))
     return max(means, key=lambda candidate: means[candidate]), split
 
 
-def _row(tally: Tally) -> BoardRow:
-    by_score = {score: tally.by_site(score) for score in SCORES}
+def _row(tally: Tally, names: Sequence[str]) -> BoardRow:
+    by_score = {score: tally.by_site(score) for score in names}
     return BoardRow(
         name=tally.name,
         kind=tally.kind,
@@ -197,18 +204,27 @@ def _row(tally: Tally) -> BoardRow:
         minutes=round(float(np.mean(tally.minutes)), 2) if tally.minutes else None,
         parameters=tally.parameters or None,
         diverged=tally.diverged,
+        scores={score: spread(tally, score, at) for at, score in enumerate(names)},
         sites={
             site: {score: float(sites[site].mean()) for score, sites in by_score.items()}
-            for site in by_score["pr_auc"]
+            for site in by_score[names[0]]
         },
-        **{score: spread(tally, score) for score in SCORES},
     )
 
 
-def spread(tally: Tally, score: str) -> Spread:
-    """Mean over cities of the mean over seeds; its spread over seeds; its interval over blocks."""
-    at = list(SCORES).index(score)
-    sites = tally.by_site(score)
+def spread(tally: Tally, score: str, at: int) -> Spread:
+    """Mean over cities of the mean over seeds; its spread over seeds; its interval over blocks.
+
+    A city that does not define the score (no label of the class) is left out.
+
+    Args:
+        tally: Of the row.
+        score: Which.
+        at: Its place among the samples.
+    """
+    sites = {site: values for site, values in tally.by_site(score).items() if np.isfinite(values).all()}
+    if not sites:
+        return Spread(mean=None, sd=None, ci=None)
     seeds = sorted({seed for _, seed in tally.values})
     complete = [s for s in seeds if all((site, s) in tally.values for site in sites)]
     by_seed = [np.mean([tally.values[site, s][score] for site in sites]) for s in complete]
@@ -229,8 +245,9 @@ def spread(tally: Tally, score: str) -> Spread:
 def paired(
     tally: Tally,
     other: Tally,
+    names: Sequence[str],
     role: Against,
-    chosen_on: str | None,
+    chosen_on: str | None = None,
 ) -> BoardPair:
     """What a model is better than another row by, with its interval over cities and seeds."""
     keys = [key for key in tally.values if key in other.values]
@@ -239,15 +256,18 @@ def paired(
         minus=other.name,
         role=role,
         chosen_on=chosen_on,
-        **{score: _gain(tally, other, keys, score) for score in SCORES},
+        scores={score: _gain(tally, other, keys, score) for score in names},
     )
 
 
 def _gain(tally: Tally, other: Tally, keys: Sequence[Key], score: str) -> Gain:
-    groups = {
+    apart = {
         site: np.array([tally.values[k][score] - other.values[k][score] for k in keys if k[0] == site])
         for site in dict.fromkeys(site for site, _ in keys)
     }
+    groups = {site: values for site, values in apart.items() if np.isfinite(values).all()}
+    if not groups:
+        return Gain(difference=None, ci=None, sites={})
     means = {site: float(group.mean()) for site, group in groups.items()}
     drawn = None
     if len(keys) > 1:
@@ -286,8 +306,7 @@ def nested_resample(
     return means
 
 
-def _rank(row: BoardRow) -> float:
-    mean = row.pr_auc.mean
+def _rank(mean: float | None) -> float:
     return -mean if mean is not None else 1.0
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from swath.errors import MissingExtraError
+from swath.extras import need_extras
 from swath.lab.realism.siteimages import SiteImages, read_places
 from swath.lab.realism.traits import Traits, describe
 from swath.lab.realism.twosample import TwoSample, tell_apart
@@ -34,8 +33,7 @@ def measure_realism(simulated: Path, real: Path, seed: int) -> Likeness:
         InputError: An image or a label file cannot be read; too few sites.
         MissingExtraError: scikit-learn is not installed.
     """
-    if find_spec("sklearn") is None:
-        raise MissingExtraError("swath lab realism", "scikit-learn", "baselines")
+    need_extras("swath lab realism", "baselines")
     return compare(read_places(simulated, "simulated"), read_places(real, "real"), seed)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from swath.mapping.jobs import Codes, FusionJob, Job, PmapJob, SeriesJob
 from swath.mapping.predict import DatedImage, Image, Predictor
-from swath.maps.sitemaps import pmap_bands
 from swath.tiles import DEFAULT_TILE_PX, Tile
 
 
@@ -15,7 +14,7 @@ class InMemoryMapper:
     """Maps the images of one place one by one, and fuses their PMaps in any order and number.
 
     A PMap that was made once serves every sequence its image stands in. The maps are those of
-    `map_site`, which stores the PMaps it fuses in the same bytes: (bands, nH, nW) uint8, probability
+    `map_site`, which fuses PMaps of the same bytes: (bands, nH, nW) uint8, probability
     x 254, 255 = no data.
     """
 
@@ -42,7 +41,8 @@ class InMemoryMapper:
 
     def _compute(self, job: Job, tiles: Sequence[Tile]) -> Codes:
         n = self._predictor.finer
-        bands = len(pmap_bands(self._predictor.model.spec.legend))
+        lc = len(self._predictor.model.spec.legend.classes)
+        bands = 1 if lc == 2 else lc  # as of `encode_pmap`
         whole = np.empty((bands, *(n * side for side in self._shape)), np.uint8)
         for tile in tiles:
             data = job.read(self._predictor, tile)

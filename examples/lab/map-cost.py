@@ -1,0 +1,129 @@
+"""What maps of 5 m cost beside maps of 10 m: `swath map`, from files to files, by turns.
+
+    OMP_NUM_THREADS=2 python examples/lab/map-cost.py CITIES WORK [--side 1024] [--rounds 5]
+
+CITIES holds a folder of GeoTIFFs a city, B02 B03 B04 B08. The scene is four cities side by side, mirrored
+to `--side` px, so there are streets everywhere. 5 m: the starter weights. 10 m: the same U-Net with a head
+of one 1 x 1 convolution, fitted to the mean of the starter's logits in each pixel. A process each; time is
+that of the clock, memory the peak of the process. A whole scene: the seconds of the stages, by the number
+of pixels.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from affine import Affine
+
+import swath
+from swath.grid import Grid
+from swath.models.starter import STARTER
+from swath.models.trained import TrainedModel, build_fcn, save_model
+from swath.scenes.raster import write_raster
+
+TOWNS = ("milano", "valencia", "brasilia", "dubai")
+BANDS = ("B02", "B03", "B04", "B08")
+WHOLE_PX = 10980
+
+
+def mosaic(cities: Path, side: int) -> np.ndarray:
+    """(4, side, side) uint16: four cities in a square, mirrored again and again."""
+    quarters = []
+    for town in TOWNS:
+        with rasterio.open(sorted((cities / town).glob("*.tif"))[0]) as source:
+            quarters.append(source.read()[:, 20:340, 20:340])
+    square = np.concatenate([np.concatenate(quarters[at : at + 2], 2) for at in (0, 2)], 1)
+    short = side - square.shape[1]
+    return np.pad(square, ((0, 0), (0, max(short, 0)), (0, max(short, 0))), "symmetric")[:, :side, :side]
+
+
+@torch.inference_mode()
+def coarse_model(fine: TrainedModel, image: np.ndarray) -> TrainedModel:
+    """The starter's U-Net with a head of 10 m, fitted by least squares to what its own head says."""
+    spec = fine.spec.model_copy(update={"finer": 1})
+    network = build_fcn(spec).eval()
+    weights = {k: v for k, v in fine.fcn.state_dict().items() if not k.startswith("head.")}
+    network.load_state_dict(weights | {f"head.{k}": v for k, v in network.head.state_dict().items()})
+    level = image.astype(np.float32)[[2, 1, 0, 3], :512, :512]
+    middle = np.median(level, (1, 2), keepdims=True)
+    spread = np.median(np.abs(level - middle), (1, 2), keepdims=True) * 1.4826
+    x = torch.from_numpy((level - middle) / spread / 1.5)[None]
+    known = torch.ones(1, *x.shape[2:], dtype=torch.bool)
+    features: list[torch.Tensor] = []
+    hook = fine.fcn.head.register_forward_pre_hook(lambda _, given: features.append(given[0]))
+    wanted = torch.nn.functional.avg_pool2d(fine.fcn(x, known), fine.spec.finer)
+    hook.remove()
+    rows = features[0][0].flatten(1).T.double()
+    rows = torch.cat([rows, torch.ones(len(rows), 1, dtype=torch.float64)], 1)
+    truth = wanted[0].flatten(1).T.double()
+    solution = torch.linalg.solve(rows.T @ rows + 1e-3 * torch.eye(rows.shape[1]).double(), rows.T @ truth)
+    network.head.weight.copy_(solution[:-1].T[..., None, None].float())
+    network.head.bias.copy_(solution[-1].float())
+    return replace(fine, spec=spec, fcn=network, folder=None)
+
+
+def timed(run: str, scene: Path, out: Path) -> dict[str, float]:
+    """Seconds, MB and stages of one `swath map`."""
+    command = [sys.executable, "-m", "swath", "map", *([run] if run else []), str(scene), "--name", "scene"]
+    command += ["--out", str(out), "--overwrite", "--no-page", "--json"]
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - begin
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed")
+    stages = json.loads(said)["sites"][0]["stages_s"]
+    row = {
+        "seconds": seconds,
+        "mapping_s": sum(stages.values()),
+        "processor_s": usage.ru_utime + usage.ru_stime,
+        "peak_mb": usage.ru_maxrss / 1024,
+    }
+    return {name: round(value, 1) for name, value in (row | stages).items()}
+
+
+def main() -> None:
+    """Make the scene and the model of 10 m, map by turns, say it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("cities", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--side", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    a = parser.parse_args()
+    a.work.mkdir(parents=True, exist_ok=True)
+    grid = Grid("EPSG:32632", Affine(10, 0, 500_000, 0, -10, 5_000_000), (a.side, a.side))
+    scene = a.work / f"{a.side}" / "2019-06-01.tif"
+    scene.parent.mkdir(exist_ok=True)
+    write_raster(scene, mosaic(a.cities, a.side), grid, nodata=0, names=BANDS)
+    coarse = coarse_model(swath.load_model(STARTER), mosaic(a.cities, 640))
+    save_model(a.work / "coarse", coarse, half=True)
+    runs = {"5 m": "", "10 m": str(a.work / "coarse")}
+    told: dict[str, list[dict]] = {name: [] for name in runs}
+    for _ in range(a.rounds):
+        for name, run in runs.items():
+            told[name].append(timed(run, scene, a.work / "maps" / name.replace(" ", "")))
+            print(name, told[name][-1], "load", os.getloadavg()[0], flush=True)  # noqa: T201
+    for key in ("seconds", "mapping_s", "processor_s", "peak_mb"):
+        middle = {name: float(np.median([row[key] for row in rows])) for name, rows in told.items()}
+        whole = {name: value * (WHOLE_PX / a.side) ** 2 for name, value in middle.items()}
+        print(key, middle, "" if key == "peak_mb" else f"whole scene: {whole}")  # noqa: T201
+        if len(middle) == 2:
+            each = [fine[key] / coarse[key] for fine, coarse in zip(*told.values(), strict=True)]
+            print(f"  5 m / 10 m: {np.median(each):.2f} ({min(each):.2f} - {max(each):.2f})")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

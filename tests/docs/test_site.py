@@ -1,0 +1,57 @@
+"""The documentation builds as a site, every link leads somewhere, and nobody is asked for anything."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import PROJECT
+
+DOCS = PROJECT / "docs"
+
+NEVER = r'(?:src|href)="(?:https?:)?//[^"]*\.(?:js|css|woff2?|png|svg)[?"]|fonts\.g|<script[^>]+src="http'
+"""What a page would load from another machine."""
+
+MOST_RESULTS_LINES = 300
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built with the settings that `make docs` has: a broken link or anchor ends it."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(out)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_every_page_is_built(site: Path) -> None:
+    pages = {page.relative_to(DOCS).with_suffix(".html") for page in DOCS.rglob("*.md")}
+    assert {page for page in pages if not (site / page).is_file()} == set()
+    assert (site / "reference" / "starter.html").is_file()
+    assert not list(site.rglob("*.py"))
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    texts = {page.relative_to(site): page.read_text("utf-8") for page in site.rglob("*.html")}
+    assert {page: found for page, text in texts.items() if (found := re.findall(NEVER, text))} == {}
+    assert not any(
+        "api.github.com" in text or 'data-md-component="source"' in text for text in texts.values()
+    )
+
+
+def test_the_reference_is_made_from_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, text in module.pages().items():
+        assert (DOCS / "reference" / name).read_text("utf-8") == text, "run: make api"
+
+
+def test_results_are_one_page_that_one_reads() -> None:
+    assert (DOCS / "results.md").read_text("utf-8").count("\n") <= MOST_RESULTS_LINES

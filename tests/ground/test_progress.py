@@ -1,0 +1,81 @@
+"""Bars on a terminal, lines in a log, nothing for those who want quiet."""
+
+import io
+import time
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from swath import progress
+from swath.progress import Verbosity, detail, speak, tell, track, within
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What a log gets, a line every hundredth of a second."""
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=text, markup=False, width=200))
+    monkeypatch.setattr(progress, "EVERY_S", 0.01)
+    yield text
+    speak(Verbosity.NORMAL)
+
+
+def test_a_log_is_told_how_far_it_is_within_an_item_too(log: io.StringIO) -> None:
+    for number in track(["a", "b"], "mapping tiles"):
+        within(0.5)
+        time.sleep(0.05)
+        assert f"mapping tiles: {'ab'.index(number)} of 2, {25 if number == 'a' else 75} %; 0:00:00" in (
+            log.getvalue()
+        )
+    assert "left" in log.getvalue()
+
+
+def test_the_innermost_count_is_told_and_the_outer_goes_on_after_it(log: io.StringIO) -> None:
+    for _ in track(range(1), "sites"):
+        for _ in track(iter("xyz"), "tiles"):
+            time.sleep(0.05)
+        assert "tiles: 2 done; " in log.getvalue()  # of what has no length no one knows the rest
+        assert "sites" not in log.getvalue()
+        time.sleep(0.05)
+    assert "sites: 0 of 1, 0 %; " in log.getvalue()
+
+
+def test_what_is_quick_leaves_no_line(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 30.0)
+    assert list(track("abc", "quick")) == ["a", "b", "c"]
+    assert log.getvalue() == ""
+
+
+def test_a_loop_that_is_broken_off_counts_no_more(log: io.StringIO) -> None:
+    for _ in track(range(9), "broken"):
+        break
+    within(0.5)  # of nothing
+    assert progress._counts == []
+
+
+def test_bars_within_a_bar_share_the_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, markup=False, width=60, no_color=True)
+    monkeypatch.setattr(progress, "console", terminal)
+    for _ in track(range(2), "sites"):
+        for _ in track(range(2), "tiles"):
+            within(0.5)
+    assert "sites" in screen.getvalue()
+    assert "100 %" in screen.getvalue()
+    assert progress._bars == []
+    assert max(len(line) for line in screen.getvalue().replace("\r", "\n").splitlines()) < 100
+
+
+def test_quiet_says_nothing_and_verbose_what_each_step_took(log: io.StringIO) -> None:
+    speak(Verbosity.QUIET)
+    tell("hello")
+    for _ in track(range(2), "quiet"):
+        time.sleep(0.03)
+    assert log.getvalue() == ""
+    speak(Verbosity.NORMAL)
+    detail("not asked for")
+    assert log.getvalue() == ""
+    speak(Verbosity.VERBOSE)
+    list(track("abc", "counting"))
+    assert log.getvalue() == "counting: 3 in 0.0 s\n"
