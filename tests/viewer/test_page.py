@@ -248,10 +248,12 @@ def test_the_widest_line_and_the_days_that_saw_it(browser: "Browser", url: str, 
 
 def test_days_in_colour_are_named_by_their_colours(browser: "Browser", sent: str) -> None:
     with opened(browser, f"{sent}#show=composite&on=") as page:
-        named = "dayColours({ labels: ['first', 'second', 'first'] }).map((row) => row.innerHTML).join()"
-        words = page.evaluate(named)
-        assert "rgb(255, 40, 255)" in words.split("first")[0]  # magenta
-        assert "rgb(40, 255, 40)" in words.split("second")[0]
+        two = "['road 2016-01-01', 'road 2017-01-01', 'road 2016-01-01 and 2017-01-01']"
+        rows = f"dayColours({{ labels: {two} }}).map((row) => row.innerHTML)"
+        _, first, second, _ = page.evaluate(rows)
+        assert [day in row for day, row in (("2016", first), ("2017", second))] == [True, True]
+        assert "rgb(255, 0, 128)" in first
+        assert "rgb(0, 255, 128)" in second
         assert all(page.inner_text("#legend").count(day) == 1 for day in DAYS)
         page.keyboard.press("c")
         assert page.evaluate("state.compare") == f"image {DAYS[-1]}"
