@@ -32,12 +32,12 @@ function markStyle() {
   return (feature) => (feature.getGeometry().getType() === "Point" ? styles.place : styles.line);
 }
 
-/** The style function of an overlay; what the filter of the table leaves out is not drawn. */
+/** The style function of an overlay; what the filter of the table leaves out is grey. */
 function overlayStyle(overlay, index, state) {
   const fixed = overlayColour(overlay, index);
   const classes = new Map(state.site.classes.map((c) => [c.name, classColour(c)]));
   return (feature, resolution) => {
-    if (!state.passes(overlay, feature)) return null;
+    if (!state.passes(overlay, feature)) return strokeStyle("#8a8a8a", 0.8);
     const measure = measureOf(feature.getProperties());
     const own = ["areas", "wrong"].includes(overlay.role) ? classes.get(feature.get("class")) : null;
     const colour = fixed ?? own ?? hex(along(LINE_RAMP, measure === null ? 1 : Math.round(measure * 20) / 20));
