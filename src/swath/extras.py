@@ -55,14 +55,14 @@ EXTRAS: Mapping[str, Extra] = {
         Extra(
             "clouds",
             {"ukis_csmask": "ukis-csmask", "onnxruntime": "onnxruntime"},
-            "--mask ukis-csmask: clouds found by a model",
+            "mask `ukis-csmask`: clouds found by a model",
         ),
         Extra(
             "onnx",
             {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"},
             "swath export: the networks for other programs",
         ),
-        Extra("cluster", {"distributed": "distributed"}, "--scheduler: work on a Dask cluster"),
+        Extra("cluster", {"distributed": "distributed"}, "work on a Dask cluster"),
         Extra("xarray", {"xarray": "xarray"}, "maps and images as xarray datasets, from Python"),
         Extra("baselines", {"sklearn": "scikit-learn"}, "swath lab realism and classical methods"),
     )

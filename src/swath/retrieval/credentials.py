@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, ConfigDict, SecretStr, model_validator
 
 from swath.errors import RemoteError, SettingsError
-from swath.extras import optional_import
 from swath.retrieval.connection import TIMEOUT_S, check_reached, new_session, repeated
 from swath.retrieval.stacapi import StacApi
 from swath.validation import Frozen, read_yaml
