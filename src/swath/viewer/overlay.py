@@ -14,7 +14,7 @@ import pyogrio
 import shapely
 from pandas.api.types import is_float_dtype, is_numeric_dtype
 from pydantic import JsonValue
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
 from swath.errors import InputError, reason_of
@@ -146,8 +146,16 @@ class Overlay:
         Raises:
             InputError: The file cannot be read.
         """
-        frame = self.read(grid)
-        return frame[frame.index == number]
+        if self.path.suffix.lower() in PARQUET_SUFFIXES:
+            frame = _read(self.path, self.layer, None)
+            return frame[frame.index == number].to_crs(grid.crs)
+        path = self.path.absolute()
+        with _readable(self.path):
+            try:
+                frame = pyogrio.read_dataframe(path, layer=self.layer, fids=[number], fid_as_index=True)
+            except FeatureError:  # there is none
+                return gpd.GeoDataFrame(geometry=[], crs=grid.crs)
+        return frame.to_crs(grid.crs)
 
 
 @dataclass(frozen=True, slots=True)
