@@ -259,7 +259,8 @@ def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
     for file in vector_files(path):
         layers = _layers_of(file)
         for layer in layers:
-            overlay = _describe(file, layer, _title(layer if layer and len(layers) > 1 else file.stem))
+            telling = layer and (len(layers) > 1 or layer in dict(_ROLES))
+            overlay = _describe(file, layer, _title(layer if layer and telling else file.stem))
             if overlay is not None and not overlay.read(grid).empty:
                 overlays.append(overlay)
     return overlays
