@@ -36,7 +36,8 @@ def command(
 ) -> None:
     """Say what `swath map` with these arguments would take: tiles, time, memory, disk.
 
-    One tile of each site is mapped to measure how fast this machine is. Nothing is kept.
+    A part of each site is mapped to measure how fast this machine is: a tenth of the time at most,
+    but for maps that take seconds. Nothing is kept.
     """
     arguments = map_.Arguments(paths or [], name, bands, mask, level, dataset, split, site, date)
     arguments.check("swath plan")
