@@ -60,7 +60,8 @@ def simulated(work: Path, seeds: int) -> None:
             left, bottom, right, top = maps.grid.bounds
             area += (right - left) * (top - bottom)
         print(  # noqa: T201
-            f"| {name} | {area / 1e6:.0f} | {true / 1e3:.1f} | {mapped / 1e3:.1f} | {false / area * 1e5:.0f} |",
+            f"| {name} | {area / 1e6:.0f} | {true / 1e3:.1f} | {mapped / 1e3:.1f} "
+            f"| {false / area * 1e5:.0f} |",
             flush=True,
         )
 

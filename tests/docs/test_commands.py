@@ -32,7 +32,9 @@ OTHERS = {
     "--no-deps",
     "--nthreads",
     "--only-binary",
+    "--places",
     "--set",
+    "--show-completion",
     "--strategy",
     "--with-history",
 }
