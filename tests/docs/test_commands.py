@@ -33,7 +33,9 @@ OTHERS = {
     "--no-deps",
     "--nthreads",
     "--only-binary",
+    "--places",
     "--set",
+    "--show-completion",
     "--strategy",
     "--with-history",
 }
