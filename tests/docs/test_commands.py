@@ -34,6 +34,7 @@ OTHERS = {
     "--nthreads",
     "--only-binary",
     "--set",
+    "--show-completion",
     "--strategy",
     "--with-history",
 }
