@@ -32,7 +32,6 @@ import shapely
 from pyproj import Transformer
 
 import swath
-from swath.maps.roadchange import CHANGE_M
 from swath.metrics.linematch import distances_m, sample_lines
 from swath.scenes.raster import write_raster
 from swath.simulate.change import add_changes
@@ -64,7 +63,7 @@ SPOTS = {
 DATES, AT = 6, 3
 """Of each series; the index of the first date that shows what changed."""
 
-SIDE_M, REACH_M, WIDE_M = 2560.0, 20.0, 400.0
+SIDE_M, REACH_M, WIDE_M, PIECE_M = 2560.0, 20.0, 400.0, 100.0
 
 
 def layouts(osm: Path, places: int) -> Iterator[tuple[str, Layout]]:
@@ -121,13 +120,13 @@ def wide_roads(layout: Layout, number: int) -> Layout:
 
 
 def open_m(lines: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Pieces of lines, at least `CHANGE_M` long, that are farther than `REACH_M` from others."""
+    """Pieces of lines, at least `PIECE_M` long, that are farther than `REACH_M` from others."""
     if not len(lines):
         return lines
     merged = shapely.line_merge(shapely.union_all(lines))
     free = shapely.difference(merged, shapely.union_all(shapely.buffer(others, REACH_M)))
     parts = shapely.get_parts(free)
-    return parts[shapely.length(parts) >= CHANGE_M]
+    return parts[shapely.length(parts) >= PIECE_M]
 
 
 def simulate(folder: Path, layout: Layout, seed: int) -> None:

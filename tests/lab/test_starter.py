@@ -17,7 +17,7 @@ from swath.models.trained import load_model
 from swath.sites.schema import read_sites_file
 
 STARTER = PROJECT / "examples" / "lab" / "starter"
-NAMES = ("recipe", "places", "samples", "weather", "scores", "unet", "fusion")
+NAMES = ("recipe", "places", "samples", "weather", "scores", "unet", "fusion", "finetune")
 SIDE_PX = 64
 
 
@@ -99,6 +99,18 @@ def test_the_whole_way(starter: SimpleNamespace, places: Path, tmp_path: Path) -
         ("student", 1),
     ]
     assert set(rows[0]["scores"]) == {f"sim_{s}/{d}" for s in ("test", "validation") for d in ("1", "all")}
+
+
+def test_going_on_from_the_starter(starter: SimpleNamespace, places: Path, tmp_path: Path) -> None:
+    starter.finetune.main(["on", str(places), str(tmp_path), "--set", *TINY])
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text("utf-8").splitlines()]
+    assert [row["name"] for row in rows] == ["starter", "on", "on-half"]
+    before, after, half = (
+        next(iter(torch.load(tmp_path / f"{name}.pt", weights_only=True).values()))
+        for name in ("starter", "on", "on-half")
+    )
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(half, (before + after) / 2)
 
 
 def test_distances_are_those_to_the_line(starter: SimpleNamespace, places: Path) -> None:

@@ -49,7 +49,7 @@ def road(roads: list[list[tuple[int, int]]], seed: int) -> NDArray[np.float32]:
     return soft
 
 
-def site(folder: Path, days: dict[dt.date, NDArray[np.float32]]) -> SiteMaps:
+def site(folder: Path, days: dict[dt.date, NDArray[np.float32]], cut: float = 0.35) -> SiteMaps:
     """MAPS/<site> of the days' probabilities, fused by their mean."""
     folder.mkdir(parents=True)
     legend = read_legend("roads")
@@ -64,7 +64,7 @@ def site(folder: Path, days: dict[dt.date, NDArray[np.float32]]) -> SiteMaps:
     classes = classify(encode_pmap(np.stack([1 - p, p]).astype(np.float32), known), 350)
     write_raster(maps.classes_path, classes[None], GRID, nodata=255, names=["class"])
     write_raster(maps.composite_path, np.ones((3, *GRID.shape), np.uint8), GRID, nodata=0, names=list("rgb"))
-    write_vectors(maps, 0.35)
+    write_vectors(maps, cut)
     settings = Settings(tile_px=1024, precision="fp32", orientations=1, device="cpu", max_dates=3)
     output = {"classes.tif": Output(key="", sha256="", threshold=0.35)}
     where = {"crs": GRID.crs, "transform": tuple(GRID.transform)[:6], "shape": GRID.shape}
@@ -126,15 +126,16 @@ def wide(level: float, seed: int) -> NDArray[np.float32]:
 
 
 def test_a_road_that_leaves_a_trace_has_vanished(tmp_path: Path) -> None:
-    old = site(tmp_path / "old" / "here", {date: wide(0.9, seed) for seed, date in enumerate(EARLY)})
-    levels = (0.45, 0.9, 0.4)  # a line is still traced, and one day looks as before
-    new = site(tmp_path / "new" / "here", {date: wide(v, 9) for v, date in zip(levels, LATE, strict=True)})
+    old = site(tmp_path / "old" / "here", {date: wide(0.97, seed) for seed, date in enumerate(EARLY)})
+    levels = (0.42, 0.99, 0.42)  # a line is still traced, and one day looks as before
+    days = {date: wide(level, 9) for level, date in zip(levels, LATE, strict=True)}
+    new = site(tmp_path / "new" / "here", days, 0.2)
     assert len(swath.open_maps(new.folder.parent).roads())
-    found = road_changes(Side(old, 0.35), Side(new, 0.35))
+    found = road_changes(Side(old, 0.35), Side(new, 0.2))
     assert set(found["change"]) == {"vanished"}
     assert found["length_m"].sum() == pytest.approx(1960, abs=60)
-    assert found["p_before"].tolist() == pytest.approx([0.9], abs=0.01)
-    assert found["p_after"].tolist() == pytest.approx([0.45], abs=0.01)
+    assert found["p_before"].tolist() == pytest.approx([0.97], abs=0.01)
+    assert found["p_after"].tolist() == pytest.approx([0.42], abs=0.01)
     assert found["last_seen"].tolist() == [str(EARLY[-1])]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.markup import escape
+from rich.table import Table
 
 from support.drawn_maps import draw_pmaps, map_all, row, write_maps
 from swath.dataset.site import Dataset, Site, read_labels
@@ -21,6 +23,7 @@ from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend
 from swath.report.folder import check_report, write_report
 from swath.report.table import paper_table, table_text
+from swath.report.text import plain
 from swath.scenes.raster import write_raster
 
 
@@ -254,3 +257,20 @@ def test_the_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFix
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "error: give what to score against: either --dataset or --labels\n"
+
+
+def test_tables_become_lists_where_the_terminal_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(title="Scores", caption=escape("of two [towns]"))
+    for head in ("model", "training\naccuracy", "\nIoU"):
+        table.add_column(head)
+    table.add_row("all-background", "87.9", "0.000")
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "┃" in plain(table, 120)
+    monkeypatch.setenv("COLUMNS", "24")
+    assert plain(table, 120).splitlines() == [
+        "Scores",
+        "all-background: training",
+        "  accuracy 87.9, IoU",
+        "  0.000",
+        "of two [towns]",
+    ]
