@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test check format api docs lock audit wheel clean help
 
 help:
-	@echo "make demo    simulate a small world, train on it, map it, evaluate it (offline, minutes)"
+	@echo "make demo    map a real town, then simulate a small world, train on it, map it (offline, minutes)"
 	@echo "make test    make check, then all tests"
 	@echo "make check   ruff, mypy --strict, import-linter"
-	@echo "make format  let ruff format and mend what it can"
+	@echo "make format  let ruff format and mend what it can; wrap the pages"
 	@echo "make api     write docs/api.md and docs/reference/ from the code"
 	@echo "make docs    build the documentation: build/site/index.html (offline)"
 	@echo "make lock    write constraints.txt and docs/licences.md from what is installed"
@@ -40,6 +40,7 @@ test: check
 format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python docs/prose.py
 
 api: $(STAMP)
 	$(BIN)/python docs/api.py

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[1]
 
 BORROWED = {
     "src/swath/starter/README.md": "reference/starter.md",
-    "examples/lab/starter/README.md": "lab/starter.md",
+    "examples/lab/starter/README.md": "lab/starter-recipe.md",
     "CHANGELOG.md": "reference/changelog.md",
     "DESIGN.md": "lab/design.md",
 }
@@ -36,6 +36,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     here = page.file.src_uri
     lies = homes.get(here, f"docs/{here}")
     repository = str(config.extra["repository"])
+    # What is shipped links to the repository, from wherever it is installed.
+    markdown = markdown.replace(
+        f"]({repository}/blob/main/", f"]({posixpath.relpath('.', posixpath.dirname(lies))}/"
+    )
     return outside_code(markdown, lambda text: LINK.sub(lambda m: target(m, lies, here, repository), text))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from swath import cli, demo, extras
 from swath.dataset.catalog import read_dataset
-from swath.demo import DemoPlan, DemoResult, run_demo
+from swath.demo import DemoPlan, DemoResult, map_town, run_demo, town_lines
 from swath.errors import MissingExtraError, OutputExistsError
 from swath.maps.sitemaps import read_maps
 from swath.models.trained import load_model
@@ -41,6 +41,25 @@ def test_every_step_left_what_the_commands_read(done: DemoResult) -> None:
     assert done.page.name == "report.html"
     assert done.page.is_file()
     assert done.seconds > 0
+
+
+def test_it_begins_with_a_real_town(done: DemoResult) -> None:
+    town = done.town
+    assert town.page == done.dataset.parents[1] / "rennes" / "index.html"
+    page = town.page.read_text("utf-8")
+    for text in ("Candidates", "modified Copernicus Sentinel data 2015-2017", "OpenStreetMap contributors"):
+        assert text in page
+    (maps,) = read_maps(town.maps)
+    assert maps.fusion == "since"
+    assert [str(date) for date in maps.dates] == ["2015-08-21", "2017-06-21"]
+    assert (town.candidates / "candidates.geojson").is_file()
+    # It learnt from this place: most roads are there, and most of the map is a road.
+    assert 150 < town.roads_km < 210
+    assert town.both_km > 3 * town.osm_only_km
+    assert town.both_km > 3 * town.map_only_km
+    text = " ".join(town_lines(town))
+    assert "the weights learnt from this town" in text
+    assert str(town.page) in text
 
 
 def test_table_has_the_papers_form_and_the_controls(done: DemoResult) -> None:
@@ -82,13 +101,20 @@ def test_command_prints_json_or_table_and_what_to_do_next(
     assert Path(result["report"]).is_file()
     assert cli.run(["demo"]) == 0
     text = capsys.readouterr().out
-    for word in ("U-NET", "report.html", str(done.maps), "swath build SITES.yaml"):
+    for word in ("U-NET", "report.html", str(done.maps), "swath build SITES.yaml", str(done.town.page)):
         assert word in text
 
 
 def test_output_is_kept_unless_told(done: DemoResult) -> None:
+    out = done.town.page.parents[1]
+    page = done.town.page.stat().st_mtime_ns
     with pytest.raises(OutputExistsError, match="exists already"):
-        run_demo(done.dataset.parent, plan=TINY)
+        run_demo(out, plan=TINY)
+    with pytest.raises(OutputExistsError, match="holds dataset, which swath demo did not write"):
+        run_demo(done.dataset.parent, plan=TINY, overwrite=True)
+    with pytest.raises(OutputExistsError, match="rennes exists already"):
+        map_town(out)
+    assert done.town.page.stat().st_mtime_ns == page
 
 
 def test_missing_extra_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

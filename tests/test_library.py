@@ -253,7 +253,7 @@ def test_arrays_that_do_not_fit(land: Path, images: np.ndarray, facts: dict[str,
 def test_what_contradicts_itself_is_refused(land: Path, images: np.ndarray) -> None:
     run, town = land / "run", land / "town" / "*.tif"
     for scenes, facts, says in (
-        (town, {"grid": SQUARE}, "grid and dates are for arrays"),
+        (town, {"dates": DAYS}, "dates are for arrays"),
         (town, {"sites": ["x"]}, "choose from a dataset"),
         ([], {}, "no images to map"),
         (swath.open_dataset(land / "dataset"), {"name": "x"}, "a dataset has its own"),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
-from rasterio.transform import from_origin
+from affine import Affine
 
 import swath
 
@@ -93,7 +93,7 @@ def test_the_wheel_maps_in_a_clean_environment(clean: Path, tmp_path: Path) -> N
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     image = tmp_path / "2024-05-01.tif"
     profile = {"driver": "GTiff", "width": 64, "height": 64, "count": 4, "dtype": "uint16", "nodata": 0}
-    place = {"crs": "EPSG:32631", "transform": from_origin(450000, 5400000, 10, 10)}
+    place = {"crs": "EPSG:32631", "transform": Affine(10, 0, 450000, 0, -10, 5400000)}
     with rasterio.open(image, "w", **profile, **place) as written:
         written.write(np.random.default_rng(0).integers(300, 3000, (4, 64, 64)).astype("uint16"))
         written.descriptions = ("B04", "B03", "B02", "B08")

@@ -2,8 +2,8 @@
 
 python examples/lab/same-ground.py DATASET MAPS...
 
-`swath evaluate` scores maps by the splits of their own run; the starter knows no split of yours. Here the
-regions of the dataset's only site count, whoever made the maps.
+`swath evaluate` scores maps by the splits of their own run, and the starter's names Bercy and Paris as wholly
+unseen. Here the regions of the dataset's only site count, whoever made the maps.
 """
 
 import sys

@@ -12,6 +12,7 @@ from pathlib import Path
 from swath.conflation.conflate import conflate_site
 from swath.conflation.tasks import CANDIDATES, write_conflation
 from swath.dataset.build import build_dataset
+from swath.errors import OutputExistsError, Remedy
 from swath.evaluation.evaluate import evaluate
 from swath.evaluation.report import Report
 from swath.extras import need_extras
@@ -33,6 +34,9 @@ from swath.viewer.page import write_page
 from swath.viewer.publish import PAGE_NAME, publish
 
 STEPS = 6
+
+SIMULATED = "simulated"
+"""Folder of the simulated world, beside the town's."""
 
 SPLITS: dict[str, SplitName] = {
     "sim_1": "train",
@@ -129,33 +133,15 @@ def run_demo(
         OutputExistsError: `out` holds something and may not be overwritten.
     """
     need_extras("swath demo", "train", "report")
-    from swath.training.compute import Compute
-    from swath.training.train import train
-    from swath.training.trainplan import TrainPlan
-
-    plan = plan or DemoPlan()
-    began = time.perf_counter()
-    made = out / "simulated"
+    plan, began, made = plan or DemoPlan(), time.perf_counter(), out / SIMULATED
+    _check_place(out)
     check_out(made, Kind.DEMO, overwrite=overwrite)
-    _headline(1, "map a real town with the weights that come with swath", out / open_crop().name)
+    _headline(1, "map a real town with the starter weights", out / open_crop().name)
     town = map_town(out, device=device, overwrite=overwrite)
     for line in town_lines(town):
         tell(f"  {line}")
     with replacing_folder(made, Kind.DEMO, overwrite=overwrite) as folder:
-        world, data, run, maps = (folder / name for name in ("world", "dataset", "run", "maps"))
-        _headline(2, f"invent {len(plan.splits)} towns, with {plan.dates} images each", made / "world")
-        sites_file = write_world(world, plan.splits, seed=seed, size_px=plan.size_px, dates=plan.dates)
-        _headline(3, "build a dataset: images and road labels on one grid a town", made / "dataset")
-        dataset = build_dataset(sites_file, data)
-        _headline(4, "train: a network for one image, then one that joins the dates", made / "run")
-        train(TrainPlan(dataset, plan.settings, seed=seed), run, Compute(device))
-        _headline(5, "map all towns with what was trained", made / "maps")
-        map_scenes(dataset, run, out=maps, options=MapOptions(device))
-        _headline(6, "score the maps, beside simple rules that need no training", made / "report")
-        evaluation = evaluate(maps, dataset, seed=seed)
-        places = {"maps": str(made / "maps"), "dataset": str(made / "dataset")}
-        report = evaluation.report.model_copy(update=places)
-        write_report(replace(evaluation, report=report), folder / "report")
+        sites_file, report = _simulate(folder, made, plan, seed, device)
     return DemoResult(
         town,
         made / "world" / sites_file.name,
@@ -166,6 +152,29 @@ def run_demo(
         report,
         time.perf_counter() - began,
     )
+
+
+def _simulate(folder: Path, made: Path, plan: DemoPlan, seed: int, device: str) -> tuple[Path, Report]:
+    """The whole way on the simulated world, in `folder`, which will be `made`: its sites file and scores."""
+    from swath.training.compute import Compute
+    from swath.training.train import train
+    from swath.training.trainplan import TrainPlan
+
+    world, data, run, maps = (folder / name for name in ("world", "dataset", "run", "maps"))
+    _headline(2, f"invent {len(plan.splits)} towns, with {plan.dates} images each", made / "world")
+    sites_file = write_world(world, plan.splits, seed=seed, size_px=plan.size_px, dates=plan.dates)
+    _headline(3, "build a dataset: images and road labels on one grid a town", made / "dataset")
+    dataset = build_dataset(sites_file, data)
+    _headline(4, "train: a network for one image, then one that joins the dates", made / "run")
+    train(TrainPlan(dataset, plan.settings, seed=seed), run, Compute(device))
+    _headline(5, "map all towns with what was trained", made / "maps")
+    map_scenes(dataset, run, out=maps, options=MapOptions(device))
+    _headline(6, "score the maps, beside simple rules that need no training", made / "report")
+    evaluation = evaluate(maps, dataset, seed=seed)
+    places = {"maps": str(made / "maps"), "dataset": str(made / "dataset")}
+    report = evaluation.report.model_copy(update=places)
+    write_report(replace(evaluation, report=report), folder / "report")
+    return sites_file, report
 
 
 def map_town(
@@ -221,6 +230,15 @@ def town_lines(result: TownResult) -> tuple[str, ...]:
         "the weights learnt from this town: it shows what you get, not how good it is elsewhere",
         f"look at it in a browser: {result.page}",
     )
+
+
+def _check_place(out: Path) -> None:
+    """Raise `OutputExistsError` if a folder holds something that no demo wrote."""
+    ours = {open_crop().name, SIMULATED}
+    others = [path.name for path in out.iterdir() if path.name not in ours] if out.is_dir() else []
+    if foreign := [name for name in others if not name.startswith(".")]:
+        why = f" and holds {min(foreign)}, which swath demo did not write"
+        raise OutputExistsError(out, why, Remedy.ELSEWHERE)
 
 
 def _headline(step: int, what: str, folder: Path) -> None:

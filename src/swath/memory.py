@@ -4,6 +4,7 @@ import ctypes
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _M_TRIM_THRESHOLD = -1
@@ -52,6 +53,15 @@ def peak_bytes() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def forget_peak() -> None:
+    """Let `peak_bytes` begin anew with what is resident now, where the system can (Linux).
+
+    Source: proc_pid_clear_refs(5).
+    """
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _of_libc(name: str) -> Callable[..., object] | None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -34,6 +35,9 @@ console = Console(stderr=True, markup=False)
 """Everything meant for people's eyes while a command runs goes here."""
 
 
+_repeated = ContextVar("repeated", default=False)
+
+
 def speak(how: Verbosity) -> None:
     """Say nothing but errors, the usual, or what each step took as well."""
     console.quiet = how == Verbosity.QUIET
@@ -42,7 +46,18 @@ def speak(how: Verbosity) -> None:
 
 def tell(text: str) -> None:
     """Print a line that people should read, unless they asked for quiet."""
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
+    if not _repeated.get():
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def repeating() -> Iterator[None]:
+    """What is done in the block was done before, and what it tells was told."""
+    token = _repeated.set(True)
+    try:
+        yield
+    finally:
+        _repeated.reset(token)
 
 
 def detail(text: str) -> None:

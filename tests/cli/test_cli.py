@@ -225,3 +225,56 @@ def test_build_speaks_json_only_on_stdout(
     assert [site["splits"] for site in result["sites"]] == [["train"], ["validation"], ["test"]]
     assert cli.run(["build", str(tiny_world), "--out", str(tmp_path / "d")]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_takes_the_short_help_and_says_how_loud_it_is(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*command.split(), "-h"]) == 0
+    text = capsys.readouterr().out
+    for option in ("-h, --help", "-v, --verbose", "-q, --quiet"):
+        assert option in text
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [("--quiet", False), ("-q", False), ("--no-page", True), ("-v", True)]
+)
+def test_quiet_leaves_results_and_errors(
+    option: str, said: bool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # Without a run, that the starter is used is said before the images are missed.
+    arguments = ["map", str(tmp_path / "gone_2020-01-01.tif"), "--out", str(tmp_path / "maps"), option]
+    assert cli.run(arguments) == 2
+    error = capsys.readouterr().err
+    assert ("using the starter weights" in error) == said
+    assert "error: " in error
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_commands_and_options(shell: str) -> None:
+    words = {"bash": ("swath do", 1), "zsh": ("swath do", 1), "fish": ("swath do", 1)}[shell]
+    environment = {
+        **os.environ,
+        "_SWATH_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": words[0],
+        "COMP_CWORD": str(words[1]),
+        "_TYPER_COMPLETE_ARGS": words[0],
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", "from swath.cli import main; main()"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "doctor" in child.stdout, child.stderr
+
+
+@pytest.mark.parametrize("command", ["", "map", "doctor", "lab compare"])
+def test_help_fits_narrow_terminals(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert cli.run([*command.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # Names of options and their values are not cut.
+    assert max(len(line) for line in lines if "<" not in line and "://" not in line) <= 60

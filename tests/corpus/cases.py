@@ -15,12 +15,14 @@ from corpus.world import (
     BUILD,
     CHECK,
     COMPARE,
+    CONFLATE,
     EVALUATE,
     EVALUATE_LABELS,
     INSPECT,
     MAP,
     MAP_DATASET,
     PLAN,
+    REPORT,
     SIMULATE,
     TRAIN,
     UPDATE,
@@ -488,6 +490,50 @@ def pixel_size(size: float) -> Spoil:
     return spoil
 
 
+def map_rasters() -> Iterator[Case]:
+    """Maps whose PMaps were opened, changed and saved by another program."""
+    for command, (kind, change) in itertools.product(
+        (REPORT, CONFLATE, EVALUATE_LABELS, UPDATE), MAP_RASTERS.items()
+    ):
+        for name in ("pmap.tif", "pmap_2019-03-11.tif"):
+            yield Case(f"map-raster-{kind}-{name}-{command[0]}", command, saved_anew(name, change))
+
+
+def saved_anew(name: str, change: Callable[[Any, dict[str, Any]], Any]) -> Spoil:
+    """A raster of the maps with other pixels, or another profile."""
+
+    def spoil(folder: Path, url: str) -> None:
+        import rasterio
+
+        path = folder / "maps" / "town" / name
+        with rasterio.open(path) as source:
+            pixels, names = source.read(), source.descriptions
+            profile: dict[str, Any] = {"driver": "GTiff", "crs": source.crs, "transform": source.transform}
+        profile["names"] = names
+        pixels = change(pixels, profile)
+        names = profile.pop("names")
+        count, height, width = pixels.shape
+        remove(path)
+        with rasterio.open(
+            path, "w", count=count, height=height, width=width, dtype=pixels.dtype, **profile
+        ) as target:
+            target.write(pixels)
+            target.descriptions = (*names, *[None] * count)[:count]
+
+    return spoil
+
+
+MAP_RASTERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "more": lambda pixels, _: pixels[[0, 1, 0]],
+    "float": lambda pixels, _: pixels.astype("float32") / 254,
+    "cut": lambda pixels, _: pixels[:, :40, :40],
+    "moved": lambda pixels, profile: (
+        profile.update(transform=profile["transform"] @ profile["transform"].translation(3, 0)) or pixels
+    ),
+    "named": lambda pixels, profile: profile.update(names=(None, None)) or pixels,
+}
+
+
 _LINE = '{"type":"Feature","properties":{"highway":"residential"},"geometry":{"type":"LineString","coordinates":[[0,0],[1,1]]}}'
 VECTORS: dict[str, str | bytes] = {
     "vrt": RASTERS["ogr"],
@@ -572,7 +618,7 @@ def weight_of(value: float) -> Spoil:
     return spoil
 
 
-KINDS = (numbers, yamls, names, odd_files, jsons, places, rasters, vectors, models)
+KINDS = (numbers, yamls, names, odd_files, jsons, places, rasters, map_rasters, vectors, models)
 
 
 def cases() -> dict[str, Case]:

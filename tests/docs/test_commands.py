@@ -10,6 +10,7 @@ import shutil
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,21 @@ from swath.sites.crop import open_crop
 FREE = ("docs/lab/", "docs/reference/", "docs/api.md", "docs/licences.md")
 """Pages whose commands need no mark: the laboratory's take hours, the others are made from the code."""
 
-OTHERS = {"--flag", "--measured", "--nthreads", "--set", "--strategy", "--with-history"}
-"""Options of other programs and of scripts that prose may name."""
+OTHERS = {
+    "--flag",
+    "--index-url",
+    "--logdir",
+    "--measured",
+    "--no-deps",
+    "--nthreads",
+    "--only-binary",
+    "--places",
+    "--set",
+    "--show-completion",
+    "--strategy",
+    "--with-history",
+}
+"""Options of other programs that prose may name."""
 
 DAYS = ("2024-03-11", "2024-07-04", "2024-10-07", "2024-12-20")
 
@@ -65,10 +79,13 @@ def swath_commands(line: str) -> Iterator[list[str]]:
         words = list(tokens)
     except ValueError:  # half of a text in quotes, which goes on in the next line
         words = shlex.split(line.replace('"', " ").replace("'", " "), comments=True)
+    words = [word for before, word in pairwise(["", *words]) if before != "cd"]
     while "swath" in words:
         words = words[words.index("swath") + 1 :]
         end = next((index for index, word in enumerate(words) if set(word) <= set(";&|<>")), len(words))
-        yield [word.strip("[]") for word in words[:end] if word.strip("[]")]
+        command = [word.strip("[]") for word in words[:end] if word.strip("[]")]
+        if command and command[0] not in ("COMMAND", "--help", "--version"):
+            yield command
 
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -128,8 +145,6 @@ def test_no_page_has_an_option_that_is_none(name: str) -> None:
     wrong = []
     for fence in fences(name):
         for words in fence.commands:
-            if not words or words[0] in ("COMMAND", "--help", "--version"):
-                continue
             try:
                 check(words)
             except Exception as error:
@@ -145,7 +160,10 @@ def test_prose_names_options_that_exist() -> None:
             else:
                 yield from (o for p in command.params for o in (*p.opts, *getattr(p, "secondary_opts", ())))
 
-    known = {*all_options(group), "--help", "--version", "--install-completion", *OTHERS}
+    scripts = "".join(path.read_text("utf-8") for path in (PROJECT / "examples").rglob("*.py"))
+    theirs = re.findall(r'"(--[a-z][\w-]+)"', scripts)
+    shells = ("--help", "--version", "--install-completion", "--show-completion")
+    known = {*all_options(group), *shells, *OTHERS, *theirs}
     wrong = {}
     for name in NAMES:
         prose = BLOCK.sub("", (PROJECT / name).read_text("utf-8"))

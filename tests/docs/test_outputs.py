@@ -64,7 +64,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Section of the page -> a folder, or a file, that was written."""
     root = tmp_path_factory.mktemp("outputs")
     done = run_demo(root / "demo", seed=1, device="cpu", plan=TINY)
-    world = root / "demo" / "world"
+    world = root / "demo" / "simulated" / "world"
     maps = swath.open_maps(done.maps)
     roads = world / "sim_3" / "roads.geojson"
     mapped = ["map", str(done.run), "--dataset", str(done.dataset), "--split", "test"]

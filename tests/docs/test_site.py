@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,6 +17,19 @@ NEVER = r'(?:src|href)="(?:https?:)?//[^"]*\.(?:js|css|woff2?|png|svg)[?"]|fonts
 """What a page would load from another machine."""
 
 MOST_RESULTS_LINES = 300
+
+WIDE = {
+    "conflate.md",
+    "export.md",
+    "fetch.md",
+    "install.md",
+    "land-cover.md",
+    "lines.md",
+    "mapping.md",
+    "view.md",
+}
+WIDE |= {"doctor.md", "fine-tune.md", "gallery.md", "outputs.md", "reliability.md", "training.md"}
+"""Pages with lines of before there was a limit; fewer are better."""
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +57,42 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     )
 
 
-def test_the_reference_is_made_from_the_code() -> None:
-    spec = importlib.util.spec_from_file_location("reference", DOCS / "reference.py")
+def script(name: str) -> ModuleType:
+    """A script of docs/."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for name, text in module.pages().items():
+    return module
+
+
+def test_the_reference_is_made_from_the_code() -> None:
+    for name, text in script("reference").pages().items():
         assert (DOCS / "reference" / name).read_text("utf-8") == text, "run: make api"
+
+
+def test_lines_of_prose_are_short() -> None:
+    prose = script("prose")
+    wide = [
+        page.name for page in prose.pages() if prose.wrap(page.read_text("utf-8")) != page.read_text("utf-8")
+    ]
+    assert set(wide) <= WIDE, "run: make format"
+
+
+def test_wrapping_keeps_what_is_no_prose() -> None:
+    prose = script("prose")
+    long = "word " * 40
+    page = f"# {long}\n\n- {long}\n- b\n\n| {long} |\n\n    {long}\n\n```sh\n{long}\n```\n"
+    lines = prose.wrap(page).splitlines()
+    assert [line for line in lines if len(line) > prose.WIDTH] == [
+        f"# {long}",
+        f"| {long} |",
+        f"    {long}",
+        long,
+    ]
+    assert lines[3].startswith("  word")
+    assert prose.wrap("\n".join(lines) + "\n").splitlines() == lines
 
 
 def test_results_are_one_page_that_one_reads() -> None:

@@ -12,7 +12,7 @@ from swath.errors import MissingExtraError
 from swath.extras import EXTRAS, need_extras, optional_import
 
 PROJECT = Path(__file__).parents[2]
-BUNDLES = {"all", "dev", "bench"}
+BUNDLES = {"all", "dev", "docs", "bench"}
 """What is no extra of its own, or for developers alone."""
 
 ELSEWHERE = {"torch", "uvloop"}

@@ -1,12 +1,13 @@
 """Rounds of faults: few here, many in docs/reliability.md; and what counts as a loss."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from swath.cli import run as swath
 from swath.cli.lab.faults import commands
-from swath.lab.faults.fault import Fault
+from swath.lab.faults.fault import Child, Fault
 from swath.lab.faults.loss import loss_at_once, loss_in_the_end, loss_midway
 from swath.lab.faults.outcome import Outcome, tally
 from swath.lab.faults.place import Command, Undisturbed, digests
@@ -87,3 +88,10 @@ def test_tallies_count() -> None:
     lost = outcome.model_copy(update={"lost": "all", "struck": False})
     (row,) = tally([outcome, lost])
     assert (row.rounds, row.struck, row.survived, row.lost) == (2, 1, 1, 1)
+
+
+def test_a_command_that_said_nothing_yet_has_said_nothing(tmp_path: Path) -> None:
+    child = Child(tmp_path / "round", ["inspect"])
+    assert isinstance(child.said, str)
+    child.signal(signal.SIGKILL)
+    child.end()

@@ -1,5 +1,6 @@
 """`swath plan`: what it counts is what is done; what it measures is scaled rightly."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mapping.test_resume import DAYS, GRID, draw_day, write_days
 from support.saved_runs import save_mixed_run
 from swath.cli import run as swath
 from swath.errors import InputError
+from swath.mapping import estimate
 from swath.mapping.estimate import Rates, estimate_site, measure_rates
 from swath.mapping.jobs import PmapJob
 from swath.mapping.mapplan import SitePlan, plan_series
@@ -53,7 +55,7 @@ def test_rates_are_scaled_to_the_scene(run_folder: Path, scenes: list[Path]) -> 
     assert cost.read_mpx == pytest.approx(3 * 4 * pixels / 1e6)
     assert cost.stages_s == {
         "images": 3 * (7 + pixels),
-        "pmaps": 3 * pixels * 10,
+        "pmaps": 3 * 4 * pixels * 10,
         "fusion": 100 * pixels,
         "write": pixels * (3 * 1000 + 10_000),
         "vectors": 1e5 * pixels,
@@ -86,13 +88,24 @@ def test_the_pixels_counted_are_the_pixels_read(
     assert site["tiles"] * site["dates"] == len(read)
     assert site["seconds"] == pytest.approx(sum(site["stages_s"].values()), abs=0.01)
     assert all(seconds > 0 for seconds in site["stages_s"].values())
-    assert result["seconds"] == site["seconds"]
+    assert result["seconds"] == pytest.approx(site["seconds"] + result["page_s"], abs=0.01)
+    town = tmp_path / "maps" / "town"
+    shown = [*town.glob("image_*.tif"), tmp_path / "maps" / "index.html"]
+    assert len(shown) == 4
+    real = sum(path.stat().st_size for path in shown) / 1e6
+    assert result["page_mb"] == pytest.approx(real, rel=0.15)
+    assert swath(["plan", *arguments, "--json", "--no-page"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["page_mb"] == 0
     assert 100 < site["memory_mb"] < 3000
     assert result["free_mb"] > 0
 
 
-def test_disk_of_a_scene_of_one_tile(run_folder: Path, scenes: list[Path], tmp_path: Path) -> None:
+def test_disk_of_a_scene_of_one_tile(
+    run_folder: Path, scenes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The tile that is measured is the whole scene: the sizes must come out right.
+    monkeypatch.setattr(estimate, "SHORT_S", 0.0)
+    monkeypatch.setattr(estimate, "SHARE", 1e9)
     plan, predictor = planned(run_folder, scenes[:1], 256)
     cost = estimate_site(plan, predictor, measure_rates(plan, predictor))
     arguments = ["map", str(run_folder), str(scenes[0]), "--out", str(tmp_path), "--tile", "256"]
@@ -100,6 +113,35 @@ def test_disk_of_a_scene_of_one_tile(run_folder: Path, scenes: list[Path], tmp_p
     maps = {".tif", ".gpkg", ".parquet"}
     real = sum(p.stat().st_size for p in (tmp_path / "town").iterdir() if p.suffix in maps)
     assert cost.disk_mb == pytest.approx(real / 1e6, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("short_s", "share", "reads_px"),
+    [
+        (20.0, 0.12, [64 * 64]),  # a map of a second: the look at the middle is all
+        (0.0, 1e-9, [64 * 64, 64 * 64]),  # no part is cheap enough: the smallest
+        (0.0, 1e9, [64 * 64, 100 * 120]),  # a whole tile, with its margins
+    ],
+)
+def test_no_more_is_mapped_than_the_time_of_the_map_allows(
+    short_s: float,
+    share: float,
+    reads_px: list[int],
+    run_folder: Path,
+    scenes: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+    pmap = Predictor.pmap
+    monkeypatch.setattr(
+        Predictor, "pmap", lambda self, pixels, kept: read.append(pixels[0].size) or pmap(self, pixels, kept)
+    )
+    monkeypatch.setattr(estimate, "SHORT_S", short_s)
+    monkeypatch.setattr(estimate, "SHARE", share)
+    plan, predictor = planned(run_folder, scenes, 64)
+    rates = measure_rates(plan, predictor)
+    assert read == [px for px in reads_px for _ in range(2)]  # the first time is not counted
+    assert all(value is None or value >= 0 for value in dataclasses.astuple(rates))
 
 
 def test_a_tile_with_data_is_looked_for(run_folder: Path, write_scene: Any, tmp_path: Path) -> None:

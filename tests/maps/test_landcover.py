@@ -1,6 +1,7 @@
 """Land cover as polygons: no gap, no overlap, nothing too small; and what changed between two maps."""
 
 import tempfile
+import tracemalloc
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -118,6 +119,25 @@ def test_many_strips_merge_as_the_whole_map_does(monkeypatch: pytest.MonkeyPatch
         rows.write(0, classes)
         landcover._merge(rows, 6)
         np.testing.assert_array_equal(rows.read(0, 260), merge_small(classes, 6))
+
+
+def test_memory_does_not_grow_with_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landcover, "STRIP_PIXELS", 3000)
+
+    def peak(height: int) -> int:
+        with tempfile.TemporaryFile() as file:
+            rows = landcover._Rows(file, (height, 60))
+            generator = np.random.default_rng(0)
+            for start in range(0, height, 50):
+                rows.write(start, generator.integers(0, 3, (50, 60)).astype(np.uint8))
+            tracemalloc.start()
+            landcover._merge(rows, 4)
+            found = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return found
+
+    peak(200)  # what is imported and kept
+    assert peak(3000) < 1.2 * peak(300)
 
 
 def test_the_file_has_polygons_and_areas(tmp_path: Path) -> None:

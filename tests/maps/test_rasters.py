@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from swath.errors import InputError
+from support.drawn_maps import write_maps
+from swath.errors import DatasetError, InputError
 from swath.grid import Grid, Window
 from swath.legend import read_legend
 from swath.maps.rasters import (
@@ -21,10 +22,20 @@ from swath.maps.rasters import (
     composite_dates,
     fused_rasters,
     pmap_raster,
+    with_rest,
     writing_rasters,
 )
-from swath.maps.sitemaps import decode_pmap, encode_pmap, read_bytes, read_codes, read_grid, read_pmap
+from swath.maps.sitemaps import (
+    decode_pmap,
+    encode_pmap,
+    read_bytes,
+    read_codes,
+    read_grid,
+    read_maps,
+    read_pmap,
+)
 from swath.models.fusion import FUSIONS
+from swath.scenes.raster import write_raster
 
 DATES = tuple(dt.date(2019, month, 7) for month in (3, 7, 10))
 
@@ -164,3 +175,22 @@ def test_reading_a_window(written: tuple[Path, Maps]) -> None:
         read_pmap(path, Window(500, 0, 31, 10))
     with pytest.raises(InputError, match="no such file"):
         read_pmap(path.with_name("nothing.tif"))
+
+
+def test_rasters_that_are_not_what_the_item_says_are_one_line(tmp_path: Path) -> None:
+    legend = read_legend("roads")
+    road = np.full((1, 2, *GRID.shape), 0.5, np.float32)
+    maps = write_maps(tmp_path, "town", GRID, road, road[0], legend)
+    codes = with_rest(encode_pmap(road[0], np.ones(GRID.shape, bool)))
+    names, far = ("road", "background"), Grid(GRID.crs, GRID.transform @ Affine.translation(1, 0), GRID.shape)
+    for image, grid, bands, message in [
+        (codes[[0, 1, 0]], GRID, ("road", "background", "x"), "3 bands of uint8; expected 2"),
+        (codes.astype(np.uint16), GRID, names, "2 bands of uint16"),
+        (codes, far, names, "another grid than classes.tif"),
+        (codes, GRID, ("a", "b"), "no band is called road"),
+    ]:
+        write_raster(maps.fused_path, image, grid, nodata=255, names=bands)
+        with pytest.raises(DatasetError, match=message):
+            read_maps(tmp_path)
+    write_raster(maps.fused_path, codes[:1], GRID, nodata=255, names=("road",))  # as of format 7
+    assert read_maps(tmp_path)[0].pmap().shape == (2, *GRID.shape)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.markup import escape
+from rich.table import Table
 
 from support.drawn_maps import draw_pmaps, map_all, row, write_maps
 from swath.dataset.site import Dataset, Site, read_labels
@@ -21,6 +23,7 @@ from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend
 from swath.report.folder import check_report, write_report
 from swath.report.table import paper_table, table_text
+from swath.report.text import plain
 from swath.scenes.raster import write_raster
 
 
@@ -208,7 +211,7 @@ def test_a_notebook_shows_the_papers_table(evaluation: Evaluation) -> None:
     assert evaluation.report.stands_on in html
 
 
-def test_scores_and_errors_are_written_where_nothing_can_be_drawn(dataset: Dataset, tmp_path: Path) -> None:
+def test_scores_are_written_where_nothing_can_be_drawn(dataset: Dataset, tmp_path: Path) -> None:
     """The command in a process of its own, in which neither package can be imported."""
     maps = map_all(tmp_path / "maps", dataset, only=["sim_test"])
     code = (
@@ -226,7 +229,7 @@ def test_scores_and_errors_are_written_where_nothing_can_be_drawn(dataset: Datas
     assert "pip install 'swath[report]'" in done.stdout
     assert done.stdout.endswith(f"report: {Path('report') / 'report.json'}\n")
     written = {path.relative_to(tmp_path / "report").as_posix() for path in (tmp_path / "report").rglob("*")}
-    assert written == {"report.json", "errors", "errors/sim_test.gpkg", ".swath"}
+    assert written == {"report.json", ".swath"}  # drawn maps have no lines, so no errors of lines
     assert json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))["rows"]
 
 
@@ -254,3 +257,20 @@ def test_the_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFix
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "error: give what to score against: either --dataset or --labels\n"
+
+
+def test_tables_become_lists_where_the_terminal_is_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(title="Scores", caption=escape("of two [towns]"))
+    for head in ("model", "training\naccuracy", "\nIoU"):
+        table.add_column(head)
+    table.add_row("all-background", "87.9", "0.000")
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "┃" in plain(table, 120)
+    monkeypatch.setenv("COLUMNS", "24")
+    assert plain(table, 120).splitlines() == [
+        "Scores",
+        "all-background: training",
+        "  accuracy 87.9, IoU",
+        "  0.000",
+        "of two [towns]",
+    ]

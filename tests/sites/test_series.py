@@ -10,7 +10,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from swath.errors import InputError, SettingsError
-from swath.grid import Grid, Window
+from swath.grid import Grid, Window, transform_bounds
 from swath.scenes.raster import plan_source_window
 from swath.scenes.scene import SceneSettings, read_scene
 from swath.sites.schema import SitesFile
@@ -281,3 +281,16 @@ def test_pixels_that_are_not_square_are_said(
     error = capsys.readouterr().err
     assert error.count("\n") == bool(said)
     assert said in error
+
+
+def test_a_scene_turned_in_another_zone_adds_no_empty_rim(tmp_path: Path, write_scene: WriteScene) -> None:
+    left, bottom, right, top = transform_bounds(GRID.bounds, UTM, "EPSG:32631")
+    for day, grid in ((1, GRID), (2, Grid.from_bounds((left, bottom, right, top), "EPSG:32631"))):
+        write_scene(tmp_path / f"2020-01-0{day}.tif", pattern(grid), grid, RGB)
+    entries = [SceneSettings(path=f"{tmp_path}/*.tif")]
+    assert plan_loose_series("here", entries, RGB).grid == GRID
+    east = Grid.from_bounds((left, bottom, right + 200, top), "EPSG:32631")
+    write_scene(tmp_path / "2020-01-02.tif", pattern(east), east, RGB)
+    wide = plan_loose_series("here", entries, RGB).grid
+    assert wide.bounds[0] <= GRID.bounds[0]
+    assert wide.bounds[2] >= GRID.bounds[2] + 190

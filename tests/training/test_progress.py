@@ -81,7 +81,9 @@ def test_both_networks_count_and_the_last_line_has_nothing_left(
     settings = TINY.model_copy(update={"fcn": longer, "rnn": longer})
     plan = TrainPlan(dataset, settings)
     train(plan, tmp_path / "run")
-    lines = LINE.findall(capsys.readouterr().err)
+    text = capsys.readouterr().err
+    assert "\n\n" not in text
+    lines = LINE.findall(text)
     assert [line[:3] for line in lines] == [
         ("fcn", "1", "2"), ("fcn", "2", "2"), ("rnn", "1", "2"), ("rnn", "2", "2"),
     ]  # fmt: skip

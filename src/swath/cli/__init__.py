@@ -22,6 +22,7 @@ from swath.cli import (
     changes,
     conflate,
     demo,
+    doctor,
     evaluate,
     export,
     fetch,
@@ -37,9 +38,8 @@ from swath.cli import (
     view,
 )
 from swath.cli import map as map_
-from swath.cli.verbosity import add_verbosity
+from swath.cli.verbosity import add_verbosity, speak_normally
 from swath.errors import Remedy, SwathError, printable, reason_of
-from swath.progress import Verbosity, speak
 
 app = typer.Typer(
     name="swath",
@@ -48,7 +48,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo", short_help="The whole way on a small simulated world, in minutes.")(demo.command)
+app.command("demo", short_help="A real town at once; then the whole way on a simulated world.")(demo.command)
+app.command("doctor", short_help="Can swath work here? What lacks, and what to do.")(doctor.command)
 app.command("simulate", short_help="Images over a real OpenStreetMap layout.")(simulate.command)
 app.command("inspect", short_help="What the headers of scenes say.")(inspect.command)
 app.command("fetch", short_help="Find scenes in a STAC API and fetch the sites' part of them.")(fetch.command)
@@ -123,7 +124,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Bugs are raised.
     """
     _replace_unprintable()
-    speak(Verbosity.NORMAL)
+    speak_normally()
     command = typer.main.get_command(app)
     add_verbosity(command)
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -10,8 +10,8 @@ from swath.cli.output import emit
 
 WHAT_IT_MEANS = """\
 U-NET looks at one image; the line below it is the network that joins all images of a town; mean to max join
-them by a simple rule; the last lines are what guessing gives. The towns are invented and the training is
-minutes short, so this says that the program works, and nothing about real places."""
+them by a simple rule; the last lines are what guessing gives. The towns are invented and the training takes
+minutes only: this says that the program works, and nothing about real places."""
 
 NEXT_STEPS = """\
 Your own place: Sentinel-2 images of two or more days (the date in their names), then

@@ -66,7 +66,7 @@ def command(
     if sites is not None and (name or osm):
         raise SettingsError("--name and --osm go with --bbox or --aoi; a sites file has its own")
 
-    from swath.models.starter import starter_spec
+    from swath.models.starter import read_spec
     from swath.retrieval.credentials import read_credentials
     from swath.retrieval.fetchfolder import fetch_folder
     from swath.sites.schema import read_sites_file
@@ -74,7 +74,7 @@ def command(
     if sites is not None:
         settings = read_sites_file(sites)
     else:
-        settings = place.sites(name, starter_spec().image, None if osm is None else osm.date())
+        settings = place.sites(name, read_spec().image, None if osm is None else osm.date())
     base = Path() if sites is None else sites.parent
     shown = read_credentials(credentials)
     folder = fetch_folder(settings, base, out, shown, replan=replan, plan_only=dry_run)

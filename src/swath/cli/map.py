@@ -113,7 +113,7 @@ class Arguments:
     @property
     def run(self) -> Path | None:
         """The run, if one is given."""
-        from swath.mapping.request import is_run
+        from swath.models.starter import is_run
 
         return self.paths[0] if self.paths and is_run(self.paths[0]) else None
 
@@ -234,6 +234,10 @@ def command(
     place.check()
     arguments.check("swath map", place=place.given)
 
+    above = read_threshold(threshold)
+    # Before torch is loaded: without a network it says so at once.
+    request = _fetched(place, arguments, out) if place.given else None
+
     from swath.mapping.options import MapOptions
     from swath.mapping.request import map_request
     from swath.workers import Workers
@@ -243,14 +247,14 @@ def command(
         precision,
         read_orientations(orientations),
         tile,
-        read_threshold(threshold),
+        above,
         Workers.choose(workers, scheduler),
         resume,
         overwrite,
         unit_ha,
     )
     _, model = load_run(arguments.run)
-    request = _fetched(place, name, model, out) if place.given else arguments.request(options.workers)
+    request = request or arguments.request(options.workers)
     done = map_request(request, model, out, options)
     shown = _publish(out, request, model) if page else None
     emit(
@@ -268,11 +272,13 @@ def command(
     )
 
 
-def _fetched(place: place_.PlaceArguments, name: str | None, model: "TrainedModel", out: Path) -> "Request":
+def _fetched(place: place_.PlaceArguments, arguments: Arguments, out: Path) -> "Request":
     """Fetch a place's images; give what is to be mapped: the place itself, without what lies around it."""
+    from swath.models.starter import STARTER, read_spec
+
+    fetched = place.fetch(arguments.name, read_spec(arguments.run or STARTER).image, out)
     from swath.mapping.request import Request
 
-    fetched = place.fetch(name, model.spec.image, out)
     (plan,) = fetched.plans
     return Request([image.path for image in fetched.images], plan.name, grid=plan.grid)
 

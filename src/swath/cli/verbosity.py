@@ -1,6 +1,7 @@
 """`-v` and `--quiet`, which every command takes."""
 
 import logging
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -8,10 +9,28 @@ import typer
 from swath.progress import Verbosity, speak
 
 
+class _ToStderr(logging.Handler):
+    """Writes what libraries log to whatever stderr is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line."""
+        sys.stderr.write(f"{record.name}: {record.getMessage()}\n")
+
+
+_handler = _ToStderr(logging.INFO)
+
+
+def speak_normally() -> None:
+    """As it is where no option was given."""
+    speak(Verbosity.NORMAL)
+    logging.root.removeHandler(_handler)
+
+
 def _say_more(wanted: bool) -> None:
     if wanted:
         speak(Verbosity.VERBOSE)
-        logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO, force=True)
+        logging.root.addHandler(_handler)
+        logging.root.setLevel(logging.INFO)
 
 
 def _say_less(wanted: bool) -> None:

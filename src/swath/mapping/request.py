@@ -230,13 +230,6 @@ def run_of(model: TrainedModel) -> Path:
     return model.folder
 
 
-def is_run(path: Path) -> bool:
-    """Whether a path is meant as a run, and not as a scene."""
-    if path.is_dir():
-        return path.suffix.lower() != ".safe" and not any(path.glob("MTD_*.xml"))
-    return not path.exists() and not path.suffix
-
-
 def folder_name(path: Path) -> str:
     """The name of a site whose images lie beside `path`."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", path.absolute().parent.name).strip("_")[:100] or UNNAMED

@@ -17,6 +17,7 @@ from swath.files import read_json
 from swath.grid import Finer, Grid, Window
 from swath.legend import Legend
 from swath.maps.change import Change
+from swath.maps.header import check_headers
 from swath.maps.labelled import Variable, labelled
 from swath.maps.manifest import CLASSES_NAME, read_manifest
 from swath.names import Line, SiteName
@@ -311,6 +312,7 @@ def _read_item(path: Path) -> SiteMaps:
     missing = [raster.name for raster in maps.raster_paths if not raster.is_file()]
     if missing:
         raise DatasetError(f"{path.parent} lacks {', '.join(missing)}; run swath map again")
+    check_headers((maps.fused_path, *map(maps.pmap_path, maps.all_dates)), maps.classes_path, maps.legend)
     return maps
 
 

@@ -17,6 +17,17 @@ def find_run(run: Path | str) -> Path:
     return STARTER if str(run) == STARTER_NAME else Path(run)
 
 
-def starter_spec() -> ModelSpec:
-    """What the starter says of itself, known without torch."""
-    return read_model(STARTER / "model.json", ModelSpec)
+def is_run(path: Path) -> bool:
+    """Whether a path is meant as a run, and not as a scene."""
+    if path.is_dir():
+        return path.suffix.lower() != ".safe" and not any(path.glob("MTD_*.xml"))
+    return not path.exists() and not path.suffix
+
+
+def read_spec(run: Path = STARTER) -> ModelSpec:
+    """What a run says of its model, the starter's by default: known without torch.
+
+    Raises:
+        InputError: No run is there.
+    """
+    return read_model(run / "model.json", ModelSpec)

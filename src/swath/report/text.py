@@ -1,9 +1,13 @@
 """Numbers and tables as people read them."""
 
+import shutil
 from collections.abc import Sequence
+from textwrap import fill
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 SPLIT_TITLES = {"train": "training", "validation": "validation", "test": "test", "all": "all"}
 
@@ -47,8 +51,36 @@ def markdown(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def plain(table: Table, width: int) -> str:
-    """A table for the terminal as text without colours, at most so many characters wide."""
+    """A table for the terminal as text without colours, at most so many characters wide.
+
+    Where the terminal is too narrow for its columns, it is a list, a paragraph a row.
+    """
+    width = min(width, shutil.get_terminal_size((width, 24)).columns)
     console = Console(width=width, color_system=None)
+    # The room that it must have, whatever there is.
+    wide = console.options.update(width=10 * width)
+    if Measurement.get(console, wide, table).minimum > width:
+        return _listed(table, max(width, 20))
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip("\n")
+
+
+def _listed(table: Table, width: int) -> str:
+    """The rows of a table as paragraphs: what stands first, and each cell after its column's name."""
+    heads = [" ".join(_unmarked(column.header).split()) for column in table.columns]
+    rows = zip(*(map(_unmarked, column.cells) for column in table.columns), strict=True)
+    texts = [
+        f"{first}: "
+        + ", ".join(f"{head} {cell}" for head, cell in zip(heads[1:], cells, strict=True) if cell)
+        for first, *cells in rows
+    ]
+    around = [_unmarked(text) if text else "" for text in (table.title, table.caption)]
+    lines = [around[0], *texts, around[1]]
+    return "\n".join(
+        fill(line, width, subsequent_indent="  ", break_on_hyphens=False) for line in lines if line
+    )
+
+
+def _unmarked(content: RenderableType) -> str:
+    return Text.from_markup(content).plain if isinstance(content, str) else str(content)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from swath.errors import UnreachableError
+from swath.errors import UnreachableError, reason_of
 from swath.extras import optional_import
 
 if TYPE_CHECKING:  # an extra
@@ -54,7 +54,20 @@ def check_reached(error: BaseException, url: str) -> None:
         UnreachableError: It is.
     """
     if why := _why_unreached(error):
-        raise UnreachableError(f"{urlsplit(url).hostname} cannot be reached ({why})") from None
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        raise UnreachableError(f"{host} cannot be reached ({why})") from None
+
+
+def short_reason(error: BaseException) -> str:
+    """What a library raises over a request that got no good answer, without its own words around it."""
+    from urllib3.exceptions import ReadTimeoutError, ResponseError
+
+    for cause in _causes(error):
+        if isinstance(cause, ResponseError):
+            return str(cause)
+        if isinstance(cause, ReadTimeoutError | TimeoutError):
+            return f"no answer within {TIMEOUT_S[1]} s"
+    return reason_of(error)
 
 
 def _why_unreached(error: BaseException) -> str | None:
@@ -68,12 +81,14 @@ def _why_unreached(error: BaseException) -> str | None:
 
     if is_due_to(NameResolutionError, socket.gaierror):
         return "its name is unknown here: no network?"
-    if is_due_to(ConnectTimeoutError):
-        return f"no answer within {TIMEOUT_S[0]} s: no network?"
     if is_due_to(ProxyError):
         return "the proxy does not answer: no network?"
+    if is_due_to(ConnectionRefusedError):
+        return "nothing listens there"
     if is_due_to(NewConnectionError):
-        return "nothing listens there" if is_due_to(ConnectionRefusedError) else "no network?"
+        return "no network?"
+    if is_due_to(ConnectTimeoutError):
+        return f"no answer within {TIMEOUT_S[0]} s: no network?"
     return None
 
 

@@ -4,11 +4,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath.errors import InputError, OutputExistsError, Remedy
+from swath.errors import InputError, OutputExistsError, Remedy, SwathError
 from swath.files import sha256
 from swath.legend import read_legend
 from swath.locks import locked
@@ -179,7 +179,14 @@ def _working_folder(out: Path) -> Iterator[Path]:
         for leftover in [*out.glob(".tmp-*"), *out.glob("*/.tmp-*")]:
             if leftover.is_file():
                 leftover.unlink()
-        yield work
+        try:
+            yield work
+        except SwathError:
+            # Nothing has come: nothing stays.
+            for folder in (work, out):
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
         shutil.rmtree(work, ignore_errors=True)
 
 

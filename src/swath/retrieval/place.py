@@ -14,6 +14,7 @@ from swath.grid import LONLAT, Bounds, Grid, geojson_bbox
 from swath.labels.features import read_table
 from swath.labels.source import LabelSettings
 from swath.names import SITE_NAME
+from swath.retrieval.stacapi import find_api
 from swath.sentinel2 import ImageSettings
 from swath.sites.schema import FetchSettings, SiteSettings, SitesFile
 from swath.validation import first_problem
@@ -55,7 +56,7 @@ class Place:
             InputError: The file cannot be read, or its features span no area.
         """
         table = read_table(path, None).to_crs(LONLAT)
-        boxes = table.geometry.bounds.to_numpy()
+        boxes = np.array(table.geometry.bounds)
         if not len(boxes) or not np.isfinite(boxes).all():
             raise InputError(f"{path}: no feature lies on the Earth; expected what shows where to map")
         if np.ptp(boxes[:, [0, 2]]) > 180:
@@ -119,12 +120,15 @@ def check_wanted(**fields: object) -> FetchSettings:
     """What is looked for, from single settings; those that are None stay as by default.
 
     Raises:
-        SettingsError: They do not go together.
+        SettingsError: They do not go together, or an API is unknown.
     """
     try:
-        return FetchSettings.model_validate({k: v for k, v in fields.items() if v is not None})
+        wanted = FetchSettings.model_validate({k: v for k, v in fields.items() if v is not None})
     except ValidationError as error:
         raise SettingsError(first_problem(error, FetchSettings)) from None
+    for api in wanted.api:
+        find_api(api)
+    return wanted
 
 
 def _called(lon: float, lat: float) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from swath.errors import RemoteError, SettingsError, printable, reason_of
 from swath.extras import optional_import
 from swath.grid import Bounds, lonlat_parts
-from swath.retrieval.connection import TIMEOUT_S, check_reached, repeated
+from swath.retrieval.connection import TIMEOUT_S, check_reached, repeated, short_reason
 from swath.retrieval.credentials import Access
 from swath.retrieval.stacapi import StacApi
 from swath.retrieval.stacitem import StacItem, parse_item
@@ -76,7 +76,8 @@ def search(
         warnings.simplefilter("ignore")
         retry = repeated(SEARCH_TRIES, SEARCH_BACKOFF_S)
         stac_io = WebOnly(access.headers(api.url), timeout=TIMEOUT_S, max_retries=retry)
-        client = Client.open(api.url, stac_io=stac_io)
+        # Given again: `open` sets it anew, to none at all if it is not.
+        client = Client.open(api.url, stac_io=stac_io, timeout=TIMEOUT_S)
         days = f"{start}T00:00:00Z/{end}T23:59:59Z"
         searches = [
             client.search(collections=[collection], bbox=list(part), datetime=days, limit=PAGE_ITEMS)
@@ -107,7 +108,7 @@ def _told_plainly(api: StacApi, collection: str) -> Iterator[None]:
         yield
     except APIError as error:
         check_reached(error, api.url)
-        brief = reason_of(error)[:_MOST_REASON]
+        brief = short_reason(error)[:_MOST_REASON]
         if getattr(error, "status_code", None) in (400, 404):
             raise SettingsError(
                 f"{api.url}: the search is refused ({brief}); check `api:` and `collection: {collection}`"

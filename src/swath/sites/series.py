@@ -37,6 +37,9 @@ from swath.sites.schema import SitesFile
 LEAST_SHARED = 0.8
 """Where the dates of a site share less of the box around them, or one has less of it, that is said."""
 
+_EDGE_M = 10.0
+"""How far a scene of another system may lie outside of the others and add nothing to their box."""
+
 MOST_OBLONG = 1.25
 """Ratio of a pixel's sides above which an image is not what it seems, and that is said."""
 
@@ -277,7 +280,8 @@ def plan_whole_grid(scenes: Sequence[Scene]) -> Grid:
     """The grid around all scenes, in pixels of 10 m: what one of them does not cover it lacks.
 
     Where all scenes are in one system in true metres they stay in it, and need no warping; else it
-    is the UTM zone of the place that they share.
+    is the UTM zone of the place that they share. A scene in another system that is covered but for
+    its corners, which are turned there and often empty, adds nothing.
 
     Raises:
         InputError: The scenes have no place in common.
@@ -288,9 +292,35 @@ def plan_whole_grid(scenes: Sequence[Scene]) -> Grid:
     if others or not has_true_metres(crs, *centre):
         crs = utm_crs(*centre)
     boxes = _boxes(scenes, crs)
+    if own := [box for scene, box in zip(scenes, boxes, strict=True) if scene.grid.crs == crs]:
+        left, bottom, right, top = _around(own)
+        near = (left - _EDGE_M, bottom - _EDGE_M, right + _EDGE_M, top + _EDGE_M)
+        boxes = [
+            box
+            for scene, box in zip(scenes, boxes, strict=True)
+            if scene.grid.crs == crs or _around([near, _inside(scene, crs)]) != near
+        ]
+    return _bounded(Grid.from_bounds(_around(boxes), crs))
+
+
+def _around(boxes: Sequence[Bounds]) -> Bounds:
+    """The box around boxes."""
     left, bottom = (min(box[side] for box in boxes) for side in (0, 1))
     right, top = (max(box[side] for box in boxes) for side in (2, 3))
-    return _bounded(Grid.from_bounds((left, bottom, right, top), crs))
+    return left, bottom, right, top
+
+
+def _inside(scene: Scene, crs: str) -> Bounds:
+    """The box in `crs` that lies inside a scene, whose own is turned there."""
+    left, bottom, right, top = scene.grid.bounds
+    sides = (
+        (left, bottom, left, top),
+        (left, bottom, right, bottom),
+        (right, bottom, right, top),
+        (left, top, right, top),
+    )
+    west, south, east, north = (transform_bounds(side, scene.grid.crs, crs) for side in sides)
+    return west[2], south[3], east[0], north[1]
 
 
 def _check_metres(crs: str, lon: float, lat: float) -> None:

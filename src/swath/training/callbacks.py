@@ -69,11 +69,11 @@ class Progress(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes the bar away."""
-        self._bar.stop()
+        self._end_bar()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """The same, before anything is said of it."""
-        self._bar.stop()
+        self._end_bar()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -125,6 +125,10 @@ class Progress(Callback):
         left = ((trainer.max_epochs or 1) - trainer.current_epoch) * trainer.num_training_batches - batches
         seconds = self._spent / max(1, self._steps) * (left + self.after.steps) + self.after.seconds
         return f"about {clock(seconds)} left of the training"
+
+    def _end_bar(self) -> None:
+        if self._bar.task_ids:  # without one it would leave an empty line
+            self._bar.stop()
 
     def state_dict(self) -> dict[str, object]:
         """What a checkpoint keeps."""

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from swath.locks import locked
@@ -14,6 +15,7 @@ from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.models.spec import ModelSpec
 from swath.models.trained import load_model
 from swath.outfolder import mark_more
+from swath.progress import repeating
 from swath.scenes.scene import SceneSettings
 from swath.sites.series import find_scenes
 from swath.viewer.images import write_images
@@ -33,7 +35,9 @@ def publish(out: Path, request: Request, spec: ModelSpec) -> Path:
     Returns:
         The page, `out`/index.html.
     """
-    with request.series(spec) as mapped:
+    with ExitStack() as stack:
+        with repeating():
+            mapped = stack.enter_context(request.series(spec))
         return publish_series(out, mapped, spec)
 
 
@@ -56,7 +60,8 @@ def publish_scene(
         return None
     manifest = read_manifest(maps.folder)
     spec = load_model(find_run(maps.folder, manifest, run)).spec
-    (new,) = find_scenes([SceneSettings(path=str(scene), bands=bands)], Path())
+    with repeating():
+        (new,) = find_scenes([SceneSettings(path=str(scene), bands=bands)], Path())
     source = scene_source(new, manifest.grid, spec.image)
     return publish_series(out, [Series(maps.site, manifest.grid, (source,))], spec)
 

@@ -57,6 +57,7 @@ class Child:
         memory_mb: int | None = None,
     ) -> None:
         self._said = folder.with_name(f"{folder.name}.said")
+        self._said.write_bytes(b"")  # it may be killed before it says anything
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([*_PRELOADED])
         given = (folder, self._said, arguments, file_bytes, memory_mb)
