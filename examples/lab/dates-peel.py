@@ -37,6 +37,7 @@ from swath.maps.lines import SheetScores, trace_sheet
 from swath.maps.rasters import mean_code, scene_edge
 from swath.metrics.bootstrap import block_weights, interval, resample
 from swath.metrics.histogram import block_histogram, plan_blocks, score_bins, threshold
+from swath.maps.sitemaps import read_codes as read_pmap_codes
 from swath.metrics.linematch import TOLERANCES_M, distances_m, line_scores, sample_lines
 from swath.metrics.scores import average_precision
 from swath.models.starter import STARTER
@@ -160,8 +161,7 @@ def read_codes(folder: Path) -> tuple[dict[str, Codes], Grid]:
     maps = swath.open_maps(folder).only
     codes = {}
     for date in maps.all_dates:
-        with rasterio.open(maps.pmap_path(date)) as source:
-            codes[str(date)] = source.read()
+        codes[str(date)] = read_pmap_codes(maps.pmap_path(date))
     return codes, maps.grid
 
 
