@@ -35,9 +35,9 @@ from swath.lab.stability.inmemory import InMemoryMapper
 from swath.mapping.predict import Predictor
 from swath.maps.lines import SheetScores, trace_sheet
 from swath.maps.rasters import mean_code, scene_edge
+from swath.maps.sitemaps import read_codes as read_pmap_codes
 from swath.metrics.bootstrap import block_weights, interval, resample
 from swath.metrics.histogram import block_histogram, plan_blocks, score_bins, threshold
-from swath.maps.sitemaps import read_codes as read_pmap_codes
 from swath.metrics.linematch import TOLERANCES_M, distances_m, line_scores, sample_lines
 from swath.metrics.scores import average_precision
 from swath.models.starter import STARTER
