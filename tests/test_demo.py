@@ -110,7 +110,7 @@ def test_output_is_kept_unless_told(done: DemoResult) -> None:
     page = done.town.page.stat().st_mtime_ns
     with pytest.raises(OutputExistsError, match="exists already"):
         run_demo(out, plan=TINY)
-    with pytest.raises(OutputExistsError, match="holds report, which swath demo did not write"):
+    with pytest.raises(OutputExistsError, match="holds dataset, which swath demo did not write"):
         run_demo(done.dataset.parent, plan=TINY, overwrite=True)
     with pytest.raises(OutputExistsError, match="rennes exists already"):
         map_town(out)

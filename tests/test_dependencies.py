@@ -19,6 +19,7 @@ SERVERS = {
     "swath.labels.overpass": "an Overpass server that a sites file names",
     "swath.viewer.server": "it answers on this machine",
     "swath.lab.faults.catalogue": "so does this",
+    "swath.doctor": "it tries whether an API answers",
 }
 
 

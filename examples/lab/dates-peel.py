@@ -35,6 +35,7 @@ from swath.lab.stability.inmemory import InMemoryMapper
 from swath.mapping.predict import Predictor
 from swath.maps.lines import SheetScores, trace_sheet
 from swath.maps.rasters import mean_code, scene_edge
+from swath.maps.sitemaps import read_codes as read_pmap_codes
 from swath.metrics.bootstrap import block_weights, interval, resample
 from swath.metrics.histogram import block_histogram, plan_blocks, score_bins, threshold
 from swath.metrics.linematch import TOLERANCES_M, distances_m, line_scores, sample_lines
@@ -45,7 +46,7 @@ from swath.tiles import Tile
 
 UNSURE_M, BLOCK_M, RESAMPLES = 35.0, 1000.0, 500
 LINE_M = {1: 30.0, 2: 15.0}
-CLOUD_SHARE, CLOUD_WHITE, CLOUD_DARK = 0.3, 6500, 1000
+CLOUD_SHARE, CLOUD_WHITE, DARK_SHARE = 0.3, 6500.0, 0.001
 
 Codes = NDArray[np.uint8]
 """(1, H, W): road x 254, 255 = no data."""
@@ -140,15 +141,17 @@ def averaged(codes: Codes) -> Codes:
 def cloudy(path: Path, out: Path) -> Path:
     """An image with a thick cloud and its shadow."""
     with rasterio.open(path) as source:
-        image, profile, names = source.read(), source.profile, source.descriptions
+        image, profile, names = source.read().astype(np.float32), source.profile, source.descriptions
     hills = gaussian_filter(np.random.default_rng(0).normal(size=image.shape[1:]), 25)
     hills /= hills.std()
     cover = cloud_cover(hills, np.quantile(hills, 1 - CLOUD_SHARE))
     light = 1 - SHADE * np.roll(cover, (-12, 8), (0, 1))
-    seen = np.clip(np.rint(cloud_over(image, cover, light, CLOUD_DARK, CLOUD_WHITE)), 1, 30000)
+    known = (image != 0).all(0)
+    dark = np.quantile(image[:, known], DARK_SHARE, axis=1).astype(np.float32)[:, None, None]
+    seen = np.maximum(np.rint(cloud_over(image, cover, light, dark, CLOUD_WHITE)), 1)
     out.mkdir(parents=True, exist_ok=True)
     with rasterio.open(out / path.name, "w", **profile) as target:
-        target.write(np.where((image != 0).all(0), seen, 0).astype(image.dtype))
+        target.write(np.where(known, seen, 0).astype(profile["dtype"]))
         target.descriptions = names
     return out / path.name
 
@@ -158,8 +161,7 @@ def read_codes(folder: Path) -> tuple[dict[str, Codes], Grid]:
     maps = swath.open_maps(folder).only
     codes = {}
     for date in maps.all_dates:
-        with rasterio.open(maps.pmap_path(date)) as source:
-            codes[str(date)] = source.read()
+        codes[str(date)] = read_pmap_codes(maps.pmap_path(date))
     return codes, maps.grid
 
 

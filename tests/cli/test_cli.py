@@ -205,6 +205,19 @@ def test_what_a_console_cannot_show_is_replaced(tmp_path: Path, encoding: str) -
     assert (folder.name if encoding == "utf-8" else "??/2020-01-01.tif: not read") in done.stderr.decode()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = tmp_path / os.fsdecode(b"\xff2024-03-11.tif")
+    scene.write_bytes(b"")
+    for arguments in (
+        ["inspect", str(scene)],
+        ["map", str(tmp_path / "*.tif"), "--out", str(tmp_path / "maps")],
+    ):
+        assert cli.run(arguments) == 2
+        assert capsys.readouterr().err.endswith("a name that is not UTF-8; rename the file or folder\n")
+    assert not (tmp_path / "maps").exists()
+
+
 def test_emit_prints_one_object_or_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
     emit({"name": "Düsseldorf", "value": None}, True, ["text"])
     assert json.loads(capsys.readouterr().out) == {"name": "Düsseldorf", "value": None}

@@ -106,6 +106,20 @@ def test_lines_are_cut_where_they_leave_others() -> None:
     assert split_by_nearness(line, np.zeros(0, object))[2].tolist() == [False]
 
 
+@pytest.mark.parametrize(
+    "features", ["", '{"type": "Feature", "properties": {"highway": "primary"}, "geometry": null}']
+)
+def test_without_any_road_of_openstreetmap_all_is_a_candidate(
+    maps: Maps, tmp_path: Path, features: str
+) -> None:
+    empty = tmp_path / "osm.geojson"
+    empty.write_text(f'{{"type": "FeatureCollection", "features": [{features}]}}')
+    assert cli.run(["conflate", str(maps.folder), str(empty), "--out", str(tmp_path / "out")]) == 0
+    table = gpd.read_file(tmp_path / "out" / "conflation.gpkg", layer="map_only")
+    assert table["length_m"].sum() > 0
+    assert cli.run(["show", str(empty), "--out", str(tmp_path / "map.png")]) == 2
+
+
 def test_the_command(maps: Maps, osm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out), "--json"]) == 0

@@ -33,7 +33,9 @@ OTHERS = {
     "--no-deps",
     "--nthreads",
     "--only-binary",
+    "--places",
     "--set",
+    "--show-completion",
     "--strategy",
     "--with-history",
 }
@@ -160,7 +162,8 @@ def test_prose_names_options_that_exist() -> None:
 
     scripts = "".join(path.read_text("utf-8") for path in (PROJECT / "examples").rglob("*.py"))
     theirs = re.findall(r'"(--[a-z][\w-]+)"', scripts)
-    known = {*all_options(group), "--help", "--version", "--install-completion", *OTHERS, *theirs}
+    shells = ("--help", "--version", "--install-completion", "--show-completion")
+    known = {*all_options(group), *shells, *OTHERS, *theirs}
     wrong = {}
     for name in NAMES:
         prose = BLOCK.sub("", (PROJECT / name).read_text("utf-8"))

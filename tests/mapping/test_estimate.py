@@ -88,7 +88,14 @@ def test_the_pixels_counted_are_the_pixels_read(
     assert site["tiles"] * site["dates"] == len(read)
     assert site["seconds"] == pytest.approx(sum(site["stages_s"].values()), abs=0.01)
     assert all(seconds > 0 for seconds in site["stages_s"].values())
-    assert result["seconds"] == site["seconds"]
+    assert result["seconds"] == pytest.approx(site["seconds"] + result["page_s"], abs=0.01)
+    town = tmp_path / "maps" / "town"
+    shown = [*town.glob("image_*.tif"), tmp_path / "maps" / "index.html"]
+    assert len(shown) == 4
+    real = sum(path.stat().st_size for path in shown) / 1e6
+    assert result["page_mb"] == pytest.approx(real, rel=0.15)
+    assert swath(["plan", *arguments, "--json", "--no-page"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["page_mb"] == 0
     assert 100 < site["memory_mb"] < 3000
     assert result["free_mb"] > 0
 

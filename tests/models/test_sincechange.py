@@ -54,6 +54,16 @@ def test_a_road_that_was_built_is_todays():
     assert road(model, series(ROAD, ROAD, NONE, NONE)).mean() == pytest.approx(NONE, abs=0.01)
 
 
+def test_one_date_alone_erases_nothing_but_may_build():
+    """The last of .9 .9 .1 may lie under a cloud: the mean of the last two, .5, not .1; so is .9 .1.
+
+    A road of one date, .1 .1 .9, is built."""
+    model = certain_of_change(network())
+    assert road(model, series(ROAD, ROAD, NONE)).mean() == pytest.approx(0.5, abs=0.01)
+    assert road(model, series(NONE, NONE, ROAD)).mean() == pytest.approx(ROAD, abs=0.01)
+    assert road(model, series(ROAD, NONE)).mean() == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_date_without_data_is_as_if_it_were_not_there():
     model = certain_of_change(network())
     known = torch.ones(1, 3, 8, 8, dtype=torch.bool)

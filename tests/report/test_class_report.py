@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyogrio
 import pytest
 
 from support.class_worlds import map_classes, of_three_classes
@@ -15,7 +16,9 @@ from swath.report.table import report_text
 def evaluation(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     folder = tmp_path_factory.mktemp("three")
     three = of_three_classes(dataset, folder / "labels")
-    return evaluate(map_classes(folder / "maps", three), three)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("swath.evaluation.errorareas.LEAST_PX", 1)  # these maps are wrong in single pixels
+        return evaluate(map_classes(folder / "maps", three), three)
 
 
 def test_there_is_one_table_and_one_headline(evaluation: Evaluation) -> None:
@@ -39,3 +42,6 @@ def test_the_page_draws_the_matrix(evaluation: Evaluation, tmp_path: Path) -> No
     assert all(f">{count}</td>" in html for line in matrix.matrix for count in line)
     drawn = {path.name for path in (tmp_path / "report" / "figures").iterdir()}
     assert {"matrix_test.png", "sim_test_classes.png", "sim_test_errors.png", "sim_test_sure.png"} <= drawn
+    errors = tmp_path / "report" / "errors" / "sim_test.gpkg"
+    assert pyogrio.list_layers(errors)[:, 0].tolist()[-1] == "wrong"
+    assert "click one to go there" in html

@@ -21,7 +21,7 @@ from swath.grid import Grid
 from swath.maps.sitemaps import SiteMaps, read_bytes
 from swath.picture import ramp_color
 from swath.viewer.layer import TILE_PX, Layer, read_layers
-from swath.viewer.overlay import geojson, site_overlays, vector_files
+from swath.viewer.overlay import Order, geojson, site_overlays, vector_files
 from swath.viewer.pictures import embed, plan_factors, plan_levels
 from swath.viewer.place import Place
 from swath.viewer.scores import read_scores
@@ -76,6 +76,24 @@ def test_overlays_tell_what_they_are(town: SiteMaps, beside: Path) -> None:
     assert (osm.role, osm.ranked) == ("osm", False)
     assert candidates.read(town.grid)["rank"].tolist() == [1, 2, 3]
     assert len(own.read(town.grid)) == len(town.roads())
+
+
+def test_the_first_lines_of_an_order(town: SiteMaps, beside: Path) -> None:
+    own, candidates, osm = site_overlays(town, vector_files(beside))
+    roads = town.roads()
+    widest = own.first(town.grid, Order("width_m", True, 5))
+    assert widest["width_m"].tolist() == sorted(roads["width_m"], reverse=True)[:5]
+    longest = own.first(town.grid, Order("length_m", False, 3, "width_m", 20, np.inf))
+    assert longest["length_m"].tolist() == sorted(roads.loc[roads["width_m"] >= 20, "length_m"])[:3]
+    number = int(widest.index[0])
+    same = own.one(town.grid, number)
+    assert same.geometry.iloc[0].equals(widest.geometry.iloc[0])
+    assert own.one(town.grid, 10**6).empty
+    left, _, right, top = town.grid.bounds
+    (upper,) = candidates.first(town.grid, Order("rank", False, 9), (left, top - 600, right, top))["rank"]
+    assert upper == 2
+    with pytest.raises(InputError, match="no column of numbers 'highway'"):
+        osm.first(town.grid, Order("highway", True, 5))
 
 
 def test_a_file_that_is_called_as_the_maps_own_is_another(

@@ -181,7 +181,7 @@ def test_what_is_decided_is_kept(browser: "Browser", address: str, town: SiteMap
     with opened(browser, address) as page:
         page.click("#tab-check")
         page.wait_for_selector(".line")
-        ranks = page.locator(".line b").all_inner_texts()
+        ranks = page.locator(".line td:nth-child(2)").all_inner_texts()
         assert ranks == ["1", "2", "3"]
         page.keyboard.press("j")
         page.keyboard.press("a")
@@ -212,6 +212,51 @@ def test_a_file_keeps_decisions_in_the_browser_and_gives_them_away(browser: "Bro
         decided = gpd.read_file(waiting.value.path())
     assert decided["verdict"].tolist() == ["accept"]
     assert decided.geometry.iloc[0].length < 0.1  # degrees
+
+
+def test_the_widest_line_and_the_days_that_saw_it(browser: "Browser", url: str, town: SiteMaps) -> None:
+    roads = town.roads()
+    long = roads[roads["length_m"] >= 60].sort_values("width_m", ascending=False)
+    widest = long.iloc[0]
+    with opened(browser, f"{url}#show=probability") as page:
+        page.click("#tab-check")
+        page.select_option("#queue", "roads")
+        page.wait_for_selector("[aria-sort=descending]")
+        assert page.inner_text("[aria-sort=descending]").startswith("Width m")
+        page.fill("#low", "60")
+        page.press("#low", "Enter")
+        cells = page.locator("#queue-list tr:first-child td")
+        assert cells.all_inner_texts()[:2] == [f"{widest['width_m']:.0f}", f"{widest['length_m']:.0f}"]
+        cells.first.click()
+        page.wait_for_selector("#facts-line dt")
+        words = page.inner_text("#facts-line")
+        days = words.split("not seen on")[0]
+        assert sum(day in days for day in DAYS) == widest["dates_seen"]
+        assert page.evaluate("site.marks.getFeatures().length") == 2
+        before = page.inner_text("#facts-line")
+        page.wait_for_function("location.hash.includes('line=roads')")
+        page.wait_for_timeout(600)  # it flies
+        link = page.url
+    with opened(browser, link) as page:
+        page.wait_for_selector("#facts-line dt")
+        assert page.inner_text("#facts-line") == before
+        assert page.evaluate("site.marks.getFeatures().length") == 2
+        page.keyboard.press("Escape")
+        assert page.evaluate("site.marks.getFeatures().length") == 0
+        assert "line=" not in page.url
+
+
+def test_days_in_colour_are_named_by_their_colours(browser: "Browser", sent: str) -> None:
+    with opened(browser, f"{sent}#show=composite&on=") as page:
+        two = "['road 2016-01-01', 'road 2017-01-01', 'road 2016-01-01 and 2017-01-01']"
+        rows = f"dayColours({{ labels: {two} }}).map((row) => row.innerHTML)"
+        _, first, second, _ = page.evaluate(rows)
+        assert [day in row for day, row in (("2016", first), ("2017", second))] == [True, True]
+        assert "rgb(255, 0, 128)" in first
+        assert "rgb(0, 255, 128)" in second
+        assert all(page.inner_text("#legend").count(day) == 1 for day in DAYS)
+        page.keyboard.press("c")
+        assert page.evaluate("state.compare") == f"image {DAYS[-1]}"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])

@@ -111,6 +111,21 @@ def test_lines_by_box(ask: Ask) -> None:
     assert ask("/lines/0/1?bbox=-1e308,-1e308,1e308,1e308")[0] in (200, 400, 404)
 
 
+def test_lines_by_order(ask: Ask) -> None:
+    def ranks(query: str) -> list[int]:
+        return [f["properties"]["rank"] for f in json.loads(ask(f"/lines/0/1?{query}")[1])["features"]]
+
+    assert ranks("sort=confidence&falling=1&most=2") == [1, 2]
+    assert ranks("sort=rank&column=confidence&low=0.3") == [1, 2]
+    assert ranks("feature=3") == [3]
+    assert ranks("feature=999") == []
+    for wrong in ("most=0", "most=99999", "most=x", "column=rank&low=x"):
+        assert ask(f"/lines/0/1?sort=rank&{wrong}")[0] == 400
+    assert ask("/lines/0/1?feature=1.5")[0] == 400
+    for wrong in ("sort=nothing", "sort=rank&column=geometry", "sort=rank%22%3B%20DROP"):
+        assert ask(f"/lines/0/1?{wrong}")[0] == 404
+
+
 def test_other_hosts_and_forms_are_refused(ask: Ask, port: int, town: SiteMaps) -> None:
     # What a foreign page makes the browser send: by another name for this machine, or as a form.
     assert ask("/", Host="evil.example")[0] == 400

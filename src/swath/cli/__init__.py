@@ -170,6 +170,8 @@ def _explained(error: Exception) -> str | None:
         return str(error) + _ADVICE.get(error.remedy, "")
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         return f"out of memory: {reason_of(error)}{_ADVICE[Remedy.LESS_MEMORY]}"
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        return f"{error.object}: a name that is not UTF-8; rename the file or folder"
     if isinstance(error, RecursionError):
         return f"the input is nested too deeply: {reason_of(error)}"
     if isinstance(error, OSError):

@@ -31,6 +31,7 @@ def command(
     precision: map_.PrecisionOption = "auto",
     orientations: map_.OrientationsOption = None,
     tile: map_.TileOption = 1024,
+    page: map_.PageOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Say what `swath map` with these arguments would take: tiles, time, memory, disk.
@@ -43,20 +44,28 @@ def command(
 
     from swath.mapping.estimate import estimate_request
     from swath.mapping.options import MapOptions
+    from swath.viewer.cost import PageCost, estimate_page
 
     _, model = map_.load_run(arguments.run)
     options = MapOptions(device, precision, map_.read_orientations(orientations), tile)
     folder = out or Path()
-    costs = estimate_request(arguments.request(options.workers), model, folder, options)
-    free, disk = _free_mb(folder), sum(cost.disk_mb for cost in costs)
-    temporary = max(cost.temporary_mb for cost in costs)
+    request = arguments.request(options.workers)
+    costs = estimate_request(request, model, folder, options)
+    pages = estimate_page(request, model.spec, costs) if page else PageCost(0, 0, 0)
+    free, disk = _free_mb(folder), sum(cost.disk_mb for cost in costs) + pages.disk_mb
+    temporary = max(pages.temporary_mb, *(cost.temporary_mb for cost in costs))
     total = {
-        "seconds": round(sum(cost.seconds for cost in costs), 3),
+        "page_s": round(pages.seconds, 3),
+        "page_mb": round(pages.disk_mb, 1),
+        "seconds": round(sum(cost.seconds for cost in costs) + pages.seconds, 3),
         "disk_mb": round(disk, 1),
         "temporary_mb": round(temporary, 1),
         "free_mb": round(free, 1),
     }
     lines = [_line(cost) for cost in costs]
+    if page:
+        spent = dt.timedelta(seconds=round(pages.seconds))
+        lines.append(f"pictures and page: {spent} (h:mm:ss), {pages.disk_mb:.0f} MB on disk")
     if (need := disk + temporary) > free:
         lines.append(f"not enough room in {folder}: {need:.0f} MB are needed, {free:.0f} MB free")
     emit({"sites": [_report(cost) for cost in costs], **total}, as_json, lines)

@@ -109,7 +109,8 @@ def _seen(
 def _in_legend(ways: gpd.GeoDataFrame, legend: Legend) -> gpd.GeoDataFrame:
     keys = [key for key in ways.columns if key not in ("geometry", "class_id")]
     rows = ways[keys].to_dict("records")
-    return ways[[any(c.matches(row) for c in legend.lines) for row in rows]]
+    wanted = np.array([any(c.matches(row) for c in legend.lines) for row in rows], bool)
+    return ways.loc[wanted]
 
 
 def _probability(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from swath.errors import DatasetError
 from swath.evaluation.agreement import ClassUnit, SiteClasses, best_class_control, measure_classes
 from swath.evaluation.candidate import ONE_CLASS_CONTROLS, Candidate, CandidateOrDate, names_of
 from swath.evaluation.decisions import gather_classes
+from swath.evaluation.errorareas import error_areas
 from swath.evaluation.errorlines import ErrorLines, error_lines, longest_missed
 from swath.evaluation.evidence import choose_edges, gather, plan_block_px
 from swath.evaluation.lines import line_rows
@@ -68,12 +70,14 @@ class Evaluation:
         classes: All that was measured of maps of two classes, class by class; those of more are
             scored as a whole, and all that was measured is in the report.
         errors: Site -> its lines that were found, missed, and are false; sites with vectors only.
+        areas: Site -> where its map has another class than the labels; of many classes only.
     """
 
     report: Report
     sites: tuple[tuple[SiteMaps, Truth], ...] = field(repr=False)
     classes: tuple[ScoredClass, ...] = field(repr=False)
     errors: Mapping[str, ErrorLines] = field(default_factory=dict, repr=False)
+    areas: Mapping[str, gpd.GeoDataFrame] = field(default_factory=dict, repr=False)
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -201,7 +205,9 @@ def _evaluate(
         stands_on=_stands_on(pairs, attribution),
         **against,
     )
-    return Evaluation(report, pairs, classes, {site: lines for site, lines in errors.items() if lines})
+    areas = {truth.site: error_areas(maps, truth) for maps, truth in pairs} if many else {}
+    lines = {site: found for site, found in errors.items() if found}
+    return Evaluation(report, pairs, classes, lines, areas)
 
 
 def score_classes(pairs: Pairs, seed: int) -> list[ClassUnit]:

@@ -24,8 +24,9 @@ class SinceChange(FusionNetwork):
         logits = g . logit(sum w_k a_k) + h,    w_0 (nothing changed) has the score 0
 
     So where it sees no change it is the mean of all dates, the control that is hardest to beat, and
-    where a road was built or went away it is the mean of the dates since. It draws no line that no
-    date has. A date that has no data is as if it were not there.
+    where a road was built or went away it is the mean of the dates since; but where one date alone
+    sees more of the first class (the background), nothing went away: a cloud would erase the map. It
+    draws no line that no date has. A date that has no data is as if it were not there.
 
     Source: not in the paper, whose ConvLSTM reads the same PMaps one after another (section 1.2).
     """
@@ -85,6 +86,8 @@ class SinceChange(FusionNetwork):
         score = torch.unflatten(self.score(x).to(pmaps.dtype), 0, since.shape[:2])
         # Without a date on each side there is no change to be seen there.
         score = score.masked_fill((new == 0) | (old == 0), -1e4)
+        # What one date alone no longer sees may lie under a cloud that no mask knows.
+        score = score.masked_fill((new == 1) & (since[:, :, :1] > before[:, :, :1]), -1e4)
         weight = torch.cat([torch.zeros_like(score[:, :1]), score], dim=1).softmax(dim=1)
         return self._last((weight * torch.cat([whole, since], dim=1)).sum(dim=1))
 

@@ -1,10 +1,11 @@
-"""REPORT as a folder: report.json, report.html, the figures, and the errors as lines."""
+"""REPORT as a folder: report.json, report.html, the figures, and the errors as lines and areas."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from swath.errors import MissingExtraError
 from swath.evaluation.candidate import UNTRAINED, Candidate
+from swath.evaluation.errorareas import write_error_areas
 from swath.evaluation.errorlines import write_error_lines
 from swath.evaluation.evaluate import Evaluation
 from swath.extras import need_extras
@@ -89,10 +90,16 @@ def _write_errors(folder: Path, evaluation: Evaluation) -> dict[str, Path]:
     """Write the errors of each site that has some; site -> its file."""
     files = {}
     for maps, _ in evaluation.sites:
-        if errors := evaluation.errors.get(maps.site):
+        file = folder / f"{maps.site}.gpkg"
+        if lines := evaluation.errors.get(maps.site):
             folder.mkdir(exist_ok=True)
-            files[maps.site] = folder / f"{maps.site}.gpkg"
-            write_error_lines(files[maps.site], errors)
+            write_error_lines(file, lines)
+        areas = evaluation.areas.get(maps.site)
+        if areas is not None and len(areas):
+            folder.mkdir(exist_ok=True)
+            write_error_areas(file, areas)
+        if file.exists():
+            files[maps.site] = file
     return files
 
 

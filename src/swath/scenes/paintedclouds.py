@@ -34,6 +34,9 @@ def cloud_over(
         dark: The number of a ground without light.
         white: The number of a thick cloud.
     """
+    image = image.astype(
+        np.result_type(image, np.float32), copy=False
+    )  # unsigned ones would wrap below `dark`
     lit = dark + (image - dark) * light
     seen: NDArray[np.floating] = lit + cover * (white - lit)
     return seen

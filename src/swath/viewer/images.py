@@ -1,6 +1,7 @@
 """Pictures of the images that maps were made from, beside the maps: what one compares them with."""
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,25 +37,50 @@ def write_images(maps: SiteMaps, series: Series, spec: ModelSpec, scratch: Path)
         spec: Of the model, whose bands the images have.
         scratch: A folder on the same disk for files that are not finished.
     """
-    if not set(TCI_BANDS) <= set(spec.image.bands):
+    bands = shown_bands(spec)
+    if not bands:
         return
-    bands = [spec.image.bands.index(name) for name in TCI_BANDS]
     there = image_paths(maps)
     mapped = read_manifest(maps.folder).dates
     for source in series.sources:
         if source.date not in mapped or source.date in there:
             continue
         image = source.prepare(scratch / "images")
-        raster = _raster(source.date, mapped[source.date].attribution, mapped[source.date].source)
-        low, high = _stretch(image, series.grid, bands)
-        with writing_rasters(scratch, series.grid, [raster]) as write:
-            for strip in series.grid.window.strips(STRIP_PX):
-                pixels = image.read(strip)
-                share = (pixels[bands] - low) / np.maximum(high - low, 1)
-                shown = np.where(valid_mask(pixels), 1 + 254 * np.clip(share, 0, 1), 0)
-                write(strip, [np.rint(shown).astype(np.uint8)])
-        mark_more(maps.folder, [raster.name])
-        (scratch / raster.name).replace(maps.folder / raster.name)
+        facts = mapped[source.date]
+        path = write_picture(image, series.grid, bands, facts.attribution, facts.source, scratch)
+        mark_more(maps.folder, [path.name])
+        path.replace(maps.folder / path.name)
+
+
+def shown_bands(spec: ModelSpec) -> tuple[int, ...]:
+    """Where red, green and blue stand in a model's images; none where it lacks one."""
+    if not set(TCI_BANDS) <= set(spec.image.bands):
+        return ()
+    return tuple(spec.image.bands.index(name) for name in TCI_BANDS)
+
+
+def write_picture(
+    image: DatedImage, grid: Grid, bands: Sequence[int], attribution: str, source: str, folder: Path
+) -> Path:
+    """Write one date's picture into a folder.
+
+    Args:
+        image: The image.
+        grid: Of it.
+        bands: Which of its bands are red, green and blue.
+        attribution: Of its makers.
+        source: Its hash.
+        folder: Where the picture goes.
+    """
+    raster = _raster(image.date, attribution, source)
+    low, high = _stretch(image, grid, bands)
+    with writing_rasters(folder, grid, [raster]) as write:
+        for strip in grid.window.strips(STRIP_PX):
+            pixels = image.read(strip)
+            share = (pixels[list(bands)] - low) / np.maximum(high - low, 1)
+            shown = np.where(valid_mask(pixels), 1 + 254 * np.clip(share, 0, 1), 0)
+            write(strip, [np.rint(shown).astype(np.uint8)])
+    return folder / raster.name
 
 
 def _raster(date: dt.date, attribution: str, source: str) -> Raster:
@@ -63,7 +89,7 @@ def _raster(date: dt.date, attribution: str, source: str) -> Raster:
 
 
 def _stretch(
-    image: DatedImage, grid: Grid, bands: list[int]
+    image: DatedImage, grid: Grid, bands: Sequence[int]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What becomes black and white, (3, 1, 1) each."""
     counts = np.zeros((len(bands), 65536), np.int64)

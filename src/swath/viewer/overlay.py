@@ -14,7 +14,7 @@ import pyogrio
 import shapely
 from pandas.api.types import is_float_dtype, is_numeric_dtype
 from pydantic import JsonValue
-from pyogrio.errors import DataLayerError, DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
 from shapely.errors import GEOSException
 
 from swath.errors import InputError, reason_of
@@ -37,6 +37,7 @@ Role = Literal[
     "found",
     "missed",
     "false",
+    "wrong",
     "other",
 ]
 
@@ -47,6 +48,7 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ("found", "found"),
     ("missed", "missed"),
     ("false", "false"),
+    ("wrong", "wrong"),
     ("candidate", "candidate"),
     ("map_only", "candidate"),
     ("osm_only", "missing"),
@@ -144,8 +146,16 @@ class Overlay:
         Raises:
             InputError: The file cannot be read.
         """
-        frame = self.read(grid)
-        return frame[frame.index == number]
+        if self.path.suffix.lower() in PARQUET_SUFFIXES:
+            frame = _read(self.path, self.layer, None)
+            return frame[frame.index == number].to_crs(grid.crs)
+        path = self.path.absolute()
+        with _readable(self.path):
+            try:
+                frame = pyogrio.read_dataframe(path, layer=self.layer, fids=[number], fid_as_index=True)
+            except FeatureError:  # there is none
+                return gpd.GeoDataFrame(geometry=[], crs=grid.crs)
+        return frame.to_crs(grid.crs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +259,8 @@ def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
     for file in vector_files(path):
         layers = _layers_of(file)
         for layer in layers:
-            overlay = _describe(file, layer, _title(layer if layer and len(layers) > 1 else file.stem))
+            telling = layer and (len(layers) > 1 or layer in dict(_ROLES))
+            overlay = _describe(file, layer, _title(layer if layer and telling else file.stem))
             if overlay is not None and not overlay.read(grid).empty:
                 overlays.append(overlay)
     return overlays

@@ -52,7 +52,7 @@ class Gallery:
     def __init__(self, folders: Sequence[Path], beside: Sequence[Path] = ()) -> None:
         self.shown: Exhibition = read_exhibition(folders, beside)
         self.folders = tuple(folders)
-        self._lines: dict[tuple[int, int], bytes] = {}
+        self._sites = [self._site(number, place) for number, place in enumerate(self.shown.places)]
 
     def application(self, hosts: Sequence[str]) -> Starlette:
         """The ASGI application, for requests that name one of `hosts`."""
@@ -74,14 +74,13 @@ class Gallery:
         return HTMLResponse(await run_in_threadpool(self._render))
 
     def _render(self) -> str:
-        sites = [self._site(number, place) for number, place in enumerate(self.shown.places)]
         decided = [read_decisions(folder) for folder in self.folders]
         decisions: list[JsonValue] = [
             {"key": row.key, "verdict": row.verdict, "note": row.note}
             for frame in decided
             for row in frame.itertuples()
         ]
-        content = page_content(self.shown, sites, live=True, decisions=decisions, kept_in=NAME)
+        content = page_content(self.shown, self._sites, live=True, decisions=decisions, kept_in=NAME)
         return render(self.shown.title, content, live=True)
 
     def _site(self, number: int, place: Place) -> dict[str, JsonValue]:

@@ -87,6 +87,7 @@ def _probability_table() -> NDArray[np.uint8]:
 
 def _vectors(path: Path, side_px: int) -> Picture:
     frame = open_vectors(path)
+    frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
     if frame.empty:
         raise InputError(f"{path} has no features to show")
     left, bottom, right, top = frame.total_bounds

@@ -68,8 +68,9 @@ function placeSwipe() {
   swipe.style.left = `${state.split * 100}%`;
   byId("sides").style.left = `${state.split * 100}%`;
   swipe.setAttribute("aria-valuenow", Math.round(state.split * 100));
-  byId("side-left").textContent = state.titleOf(state.show, state.date);
-  byId("side-right").textContent = state.compare ? state.titleOf(...state.comparePair()) : "";
+  const whole = (title) => title.replaceAll("-", "\u2011"); // no break within a date
+  byId("side-left").textContent = whole(state.titleOf(state.show, state.date));
+  byId("side-right").textContent = state.compare ? whole(state.titleOf(...state.comparePair())) : "";
 }
 
 function split(share) {
@@ -159,8 +160,8 @@ function choose(feature) {
     refresh();
   }
   if (innerWidth <= 720) fold(false);
-  site.go(grown(feature.getGeometry().getExtent(), 0.2), site.finest() / 4);
   pick(middleOf(feature.getGeometry()), feature);
+  site.go(grown(feature.getGeometry().getExtent(), 0.2), site.finest() / 4);
   showChosen();
 }
 

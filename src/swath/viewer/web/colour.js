@@ -72,7 +72,7 @@ function paintColours({ bands: [red, green, blue] }, out) {
 
 /** The overlay's colour; null where every feature has its own. */
 function overlayColour(overlay, index) {
-  return ["roads", "areas"].includes(overlay.role) ? null : (OVERLAY_COLOURS[overlay.role] ?? OTHER_COLOURS[index % OTHER_COLOURS.length]);
+  return ["roads", "areas", "wrong"].includes(overlay.role) ? null : (OVERLAY_COLOURS[overlay.role] ?? OTHER_COLOURS[index % OTHER_COLOURS.length]);
 }
 
 /** Measure, 0..1, by which a line is ranked or coloured, if it has one. */

@@ -103,7 +103,7 @@ function daysOf(feature, dated) {
   if (typeof seen !== "number" || !dated) return [];
   const days = state.site.dates.map((date, at) => ({ date, value: dated[at] })).filter(({ value }) => value !== null);
   const first = days.slice().sort((one, other) => other.value - one.value).slice(0, seen);
-  const words = (part) => part.map(({ date, value }) => `${date} (${value.toFixed(2)})`).join(", ") || "none";
+  const words = (part) => part.map(({ date, value }) => `${date} (${value.toFixed(2)})`).join("\n") || "none";
   const rows = [["seen on", words(days.filter((day) => first.includes(day)))]];
   if (seen < days.length) rows.push(["not seen on", words(days.filter((day) => !first.includes(day)))]);
   return rows;

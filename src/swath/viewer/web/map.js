@@ -131,5 +131,6 @@ function grown([left, bottom, right, top], share) {
 /** What the panel leaves free: top, right, bottom, left in pixels of the screen. */
 function room() {
   const box = document.getElementById("panel").getBoundingClientRect();
-  return innerWidth > 720 ? [24, 64, 96, box.right + 16] : [16, 16, innerHeight - document.querySelector(".dock").getBoundingClientRect().top + 12, 16];
+  const told = innerWidth <= 720 && state.pick ? innerHeight * 0.46 : 0; // what is told of a place lies on top
+  return innerWidth > 720 ? [24, 64, 96, box.right + 16] : [told + 16, 16, innerHeight - document.querySelector(".dock").getBoundingClientRect().top + 12, 16];
 }

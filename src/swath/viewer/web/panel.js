@@ -60,7 +60,7 @@ function fillLayers(state) {
 
 function swatch(overlay, index) {
   const colour = overlayColour(overlay, index);
-  return element("i", { className: "swatch", style: `background: ${colour ?? (overlay.role === "areas" ? "none" : gradient(LINE_RAMP))}`, ariaHidden: "true" });
+  return element("i", { className: "swatch", style: `background: ${colour ?? (["areas", "wrong"].includes(overlay.role) ? "none" : gradient(LINE_RAMP))}`, ariaHidden: "true" });
 }
 
 /** Say what the colours mean: of the layers on both sides, and of the lines by probability. */
@@ -70,6 +70,9 @@ function fillLegend(state) {
   const parts = [...new Map(shown.map((layer) => [layer.kind === "colours" ? layer.id : layer.kind, layer])).values()].map((layer) => legendOf(state, layer));
   const lines = state.site.overlays.find((overlay) => overlay.role === "roads" && state.on.has(overlay.id));
   if (lines) parts.push([ramp(`${lines.title}, of all dates: mean probability`, LINE_RAMP)]);
+  if (state.site.overlays.some((overlay) => overlay.role === "wrong" && state.on.has(overlay.id))) {
+    parts.push([element("p", { className: "quiet", textContent: "Wrong areas, in the colour of the label:" }), ...state.site.classes.map((c) => chip(plain(c.name), classColour(c)))]);
+  }
   byId("legend").replaceChildren(...parts.flat());
 }
 
@@ -86,12 +89,16 @@ function legendOf(state, layer) {
   return [];
 }
 
-/** The days of a picture in colours: one that stands in two channels has the colour of both. */
+/** The days of a picture in colours: one that stands in several channels has the colour of all of them. */
 function dayColours({ labels }) {
-  const days = [...new Set(labels)].filter(Boolean);
-  const colour = (day) => css(labels.map((label) => (label === day ? 255 : 40)));
-  if (days.length < 2) return [element("p", { className: "quiet", textContent: `${days[0] ?? ""}: light where the probability is high.` })];
-  return [element("p", { className: "quiet", textContent: "Probable on that day alone:" }), ...days.map((day) => chip(day, colour(day))), element("p", { className: "quiet", textContent: "White: on all of them." })];
+  const channels = labels.map((label) => label.match(/\d{4}-\d\d-\d\d/g) ?? []);
+  const apart = new Set(channels.flat()).size === channels.flat().length;
+  const groups = apart ? channels : [...new Set(channels.flat())].map((day) => [day]);
+  if (groups.length < 2) return [element("p", { className: "quiet", textContent: `${groups[0] ?? ""}: light where the probability is high.` })];
+  const share = (channel, days) => days.filter((day) => channel.includes(day)).length / Math.max(1, channel.length);
+  const colour = (days) => css(channels.map((channel) => Math.round(255 * share(channel, days))));
+  const words = (days) => (days.length > 2 ? `${days[0]} to ${days.at(-1)}, ${days.length} days` : days.join(" and "));
+  return [element("p", { className: "quiet", textContent: "Probable then alone:" }), ...groups.map((days) => chip(words(days), colour(days))), element("p", { className: "quiet", textContent: "White: on all of them." })];
 }
 
 const chip = (text, colour) => element("div", { className: "chip" }, element("i", { style: `background: ${colour}`, ariaHidden: "true" }), text);

@@ -3,6 +3,8 @@
 // pictures inside the page. What they mean, and their colours, is not decided here.
 
 const TILES_KEPT = 96;
+const BLOCK_BYTES = 65536;
+const BLOCKS_KEPT = 64;
 
 class Raster {
   /** layer: as the page's content has it; `levels` run from fine to coarse. */
@@ -51,7 +53,8 @@ class Raster {
 
 class FileRaster extends Raster {
   async read(level, column, row) {
-    this.file ??= vendor.fromUrl(new URL(this.layer.href, location.href).href);
+    // In blocks: else every few bytes of the file's directories are a request of their own.
+    this.file ??= vendor.fromUrl(new URL(this.layer.href, location.href).href, { blockSize: BLOCK_BYTES, cacheSize: BLOCKS_KEPT });
     this.images ??= [];
     this.images[level] ??= this.file.then((file) => file.getImage(level));
     const image = await this.images[level];

@@ -23,7 +23,7 @@ class State {
     this.date = ALL;
     this.target = this.site.classes.find((c) => c.foreground).name;
     // What there is to check; then the errors, else the map's own lines where there is an image to see them on.
-    const errors = this.site.overlays.filter((overlay) => ["found", "missed", "false"].includes(overlay.role));
+    const errors = this.site.overlays.filter((overlay) => ["found", "missed", "false", "wrong"].includes(overlay.role));
     const first = this.site.overlays.filter((overlay) => overlay.ranked || errors.includes(overlay) || (overlay.role === "roads" && images && !errors.length));
     this.on = new Set(first.map((overlay) => overlay.id));
     this.compare = "";

@@ -89,8 +89,11 @@ class LineTable {
     const { overlay, state } = this;
     if (!this.features.length) return "Nothing in this list.";
     if (overlay.ranked) return `${rows.filter((feature) => state.verdicts.get(feature.get("key"))?.verdict).length} of ${rows.length} decided`;
-    const all = overlay.count.toLocaleString("en");
-    return rows.length > LISTED ? `The first ${LISTED} of ${all}` : rows.length < overlay.count ? `${rows.length.toLocaleString("en")} of ${all}` : all;
+    const fit = many(overlay) && !state.filter ? overlay.count : rows.length;
+    const words = (count) => count.toLocaleString("en");
+    if (many(overlay) && state.filter) return `The first ${words(rows.length)} that fit`;
+    const shown = fit > LISTED ? `The first ${LISTED} of ${words(fit)}` : words(fit);
+    return fit < overlay.count ? `${shown} that fit` : shown;
   }
 }
 

@@ -6,14 +6,14 @@ const CLOSE_M = 12; // metres a pixel of the screen
 
 const strokes = new Map();
 
-function strokeStyle(colour, width, halo, dash) {
-  const key = `${colour}/${width}/${halo}/${dash}`;
+function strokeStyle(colour, width, halo, dash, strong) {
+  const key = `${colour}/${width}/${halo}/${dash}/${strong}`;
   if (!strokes.has(key)) {
     const { Style, Stroke, Fill, Circle } = vendor;
     const styles = [];
     if (halo) styles.push(new Style({ stroke: new Stroke({ color: halo, width: width + 2.5, lineCap: "round" }) }));
     const stroke = new Stroke({ color: colour, width, lineCap: "round", lineDash: dash ? [6, 6] : undefined });
-    styles.push(new Style({ stroke, fill: new Fill({ color: `${colour}26` }), image: new Circle({ radius: 5, fill: new Fill({ color: colour }) }) }));
+    styles.push(new Style({ stroke, fill: new Fill({ color: `${colour}${strong ? "80" : "26"}` }), image: new Circle({ radius: 5, fill: new Fill({ color: colour }) }) }));
     strokes.set(key, styles);
   }
   return strokes.get(key);
@@ -32,19 +32,19 @@ function markStyle() {
   return (feature) => (feature.getGeometry().getType() === "Point" ? styles.place : styles.line);
 }
 
-/** The style function of an overlay; what the filter of the table leaves out is not drawn. */
+/** The style function of an overlay; what the filter of the table leaves out is grey. */
 function overlayStyle(overlay, index, state) {
   const fixed = overlayColour(overlay, index);
   const classes = new Map(state.site.classes.map((c) => [c.name, classColour(c)]));
   return (feature, resolution) => {
-    if (!state.passes(overlay, feature)) return null;
+    if (!state.passes(overlay, feature)) return strokeStyle("#8a8a8a", 0.8);
     const measure = measureOf(feature.getProperties());
-    const own = overlay.role === "areas" ? classes.get(feature.get("class")) : null;
+    const own = ["areas", "wrong"].includes(overlay.role) ? classes.get(feature.get("class")) : null;
     const colour = fixed ?? own ?? hex(along(LINE_RAMP, measure === null ? 1 : Math.round(measure * 20) / 20));
     const width = (resolution < 3 ? 3 : resolution < 12 ? 2.2 : 1.4) + (overlay.ranked ? 0.8 : 0);
     const verdict = state.verdicts.get(feature.get("key"))?.verdict;
     const halo = overlay.ranked ? "#00000080" : resolution < 6 ? "#00000040" : null;
-    return strokeStyle(verdict === "reject" ? "#8a8a8a" : verdict === "accept" ? "#46c37b" : colour, width, halo, verdict === "reject");
+    return strokeStyle(verdict === "reject" ? "#8a8a8a" : verdict === "accept" ? "#46c37b" : colour, width, halo, verdict === "reject", overlay.role === "wrong");
   };
 }
 
