@@ -134,7 +134,7 @@ def make_place(folder: Path, plan: Plan, seed: int, names: Sequence[str] = ()) -
     scenes = sorted((base / "world" / "town").glob("*.tif"))
     stage = {"phases": [{"learning_rate": 0.001, "epochs": 3}], "batches": 2, "batch_size": 2, "patch_px": 32}
     write_text(base / "train.yaml", yaml.safe_dump({"width": 4, "hidden": 4, "fcn": stage, "rnn": stage}))
-    Child(base, ["--version"]).end()  # what the others are forked from takes its time to begin
+    Child(base, []).end()  # what the others are forked from takes its time to begin
     with serving(folder / "served", scenes) as catalogue:
         write_text(base / "fetch.yaml", yaml.safe_dump(_fetch_file(catalogue, scenes)))
         known = plan([path.relative_to(base).as_posix() for path in scenes])
