@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test check format api docs lock audit wheel clean help
 
 help:
-	@echo "make demo    map a real town, then simulate a small world, train on it, map it (offline, minutes)"
+	@echo "make demo    map a real town, then simulate a small world, train on it, map it (offline, some minutes)"
 	@echo "make test    make check, then all tests"
 	@echo "make check   ruff, mypy --strict, import-linter"
 	@echo "make format  let ruff format and mend what it can; wrap the pages"
@@ -47,7 +47,7 @@ api: $(STAMP)
 	$(BIN)/python docs/reference.py
 
 docs: $(STAMP)
-	$(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	@echo "build/site/index.html"
 
 lock: $(STAMP)

@@ -6,10 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
 from conftest import PROJECT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 DOCS = PROJECT / "docs"
 
@@ -57,6 +62,17 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     )
 
 
+def test_every_picture_is_there(site: Path) -> None:
+    """Of raw HTML, too, which mkdocs does not look at."""
+    lost = [
+        f"{page.relative_to(site)}: {source}"
+        for page in site.rglob("*.html")
+        for source in re.findall(r'<img[^>]*? src="([^"]+)"', page.read_text("utf-8"))
+        if not source.startswith("data:") and not (page.parent / unquote(source)).is_file()
+    ]
+    assert lost == []
+
+
 def script(name: str) -> ModuleType:
     """A script of docs/."""
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
@@ -97,3 +113,14 @@ def test_wrapping_keeps_what_is_no_prose() -> None:
 
 def test_results_are_one_page_that_one_reads() -> None:
     assert (DOCS / "results.md").read_text("utf-8").count("\n") <= MOST_RESULTS_LINES
+
+
+def test_the_search_works_from_the_disk(browser: "Browser", site: Path) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((site / "quickstart.html").as_uri())
+    page.get_by_placeholder("Search").first.fill("attention")
+    page.locator(".md-search-result__link").first.wait_for(timeout=20_000)
+    assert not [url for url in asked if url.startswith("http")]
+    page.close()

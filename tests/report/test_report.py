@@ -22,6 +22,7 @@ from swath.grid import Window
 from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, Legend
 from swath.report.folder import check_report, write_report
+from swath.report.headline import findings
 from swath.report.table import paper_table, table_text
 from swath.report.text import plain
 from swath.scenes.raster import write_raster
@@ -274,3 +275,29 @@ def test_tables_become_lists_where_the_terminal_is_narrow(monkeypatch: pytest.Mo
         "  0.000",
         "of two [towns]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("difference", "bounds", "told"),
+    [
+        (0.0004, (0.0001, 0.0007), "No difference."),
+        (-0.0004, (-0.0007, -0.0001), "No difference."),
+        (0.004, (0.001, 0.007), "The fusion beats it."),
+        (-0.004, (-0.007, -0.001), "The fusion is worse than this control."),
+        (0.004, (-0.001, 0.009), "No difference is shown."),
+        (0.004, None, "Too little ground to say whether that is more than luck."),
+    ],
+)
+def test_a_gain_that_reads_as_nothing_is_none(
+    evaluation: Evaluation, difference: float, bounds: tuple[float, float] | None, told: str
+) -> None:
+    report = evaluation.report
+    gains = [
+        gain.model_copy(update={"difference": {"pr_auc": difference}, "ci": {"pr_auc": bounds}})
+        for gain in report.paired
+    ]
+    drawn = report.model_copy(update={"paired": tuple(gains)})
+    (words,) = [found.words for found in findings(drawn) if "best control" in found.title]
+    # The test split has one site.
+    of_blocks = " The interval is of the blocks of this one site: it says nothing of other places."
+    assert words.endswith(told + (of_blocks if bounds else ""))

@@ -16,6 +16,9 @@ from swath.report.text import interval, number, percent, place_text, signed
 
 NEAR = int(NEAR_M)
 
+LEAST_GAIN = 0.001
+"""Differences of scores below this are none to a reader: with three digits they read as nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -162,6 +165,7 @@ def _two_class_gain(report: Report) -> Iterator[Finding]:
                     (report.name(gain.minus), theirs.pr_auc),
                     (gain.difference["pr_auc"], gain.ci["pr_auc"]),
                     "PR-AUC",
+                    len(report.splits[split]),
                 )
                 return
     yield from _no_fusion(report)
@@ -177,16 +181,21 @@ def _gain(
     theirs: tuple[str, Score],
     difference: tuple[Score, tuple[float, float] | None],
     score: str,
+    sites: int,
 ) -> Finding:
     value, bounds = difference
     if bounds is None:
         told = "Too little ground to say whether that is more than luck."
+    elif value is None or abs(value) < LEAST_GAIN:
+        told = "No difference."
     elif bounds[0] > 0:
         told = "The fusion beats it."
     elif bounds[1] < 0:
         told = "The fusion is worse than this control."
     else:
         told = "No difference is shown."
+    if bounds is not None and sites == 1:
+        told += " The interval is of the blocks of this one site: it says nothing of other places."
     return Finding(
         f"against the best control, {theirs[0]}",
         f"{signed(value)} {score}",
@@ -253,6 +262,7 @@ def _classes(report: Report) -> Iterator[Finding]:
                 (report.name(gain.minus), control.mean_iou if control else None),
                 (gain.difference["mean_iou"], gain.ci["mean_iou"]),
                 "mean IoU",
+                len(report.splits[split]),
             )
     yield from _no_fusion(report)
     yield from _worst_class(row)
