@@ -122,3 +122,16 @@ def test_missing_extra_is_named_before_any_work(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(MissingExtraError, match=r"jinja2.*swath\[report\]"):
         run_demo(tmp_path / "out", plan=TINY)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_demo_says_what_is_kept(
+    done: DemoResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "map_town", lambda *_, **__: done.town)
+    monkeypatch.setattr(demo, "_simulate", interrupt)
+    assert cli.run(["demo", "--out", str(tmp_path / "demo")]) == 130
+    assert f"kept: the map of the real town ({done.town.page})" in capsys.readouterr().err
+    assert not (tmp_path / "demo" / "simulated").exists()

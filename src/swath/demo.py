@@ -140,8 +140,12 @@ def run_demo(
     town = map_town(out, device=device, overwrite=overwrite)
     for line in town_lines(town):
         tell(f"  {line}")
-    with replacing_folder(made, Kind.DEMO, overwrite=overwrite) as folder:
-        sites_file, report = _simulate(folder, made, plan, seed, device)
+    try:
+        with replacing_folder(made, Kind.DEMO, overwrite=overwrite) as folder:
+            sites_file, report = _simulate(folder, made, plan, seed, device, town.page)
+    except KeyboardInterrupt:
+        tell(f"kept: the map of the real town ({town.page}); of the simulated world nothing")
+        raise
     return DemoResult(
         town,
         made / "world" / sites_file.name,
@@ -154,7 +158,9 @@ def run_demo(
     )
 
 
-def _simulate(folder: Path, made: Path, plan: DemoPlan, seed: int, device: str) -> tuple[Path, Report]:
+def _simulate(
+    folder: Path, made: Path, plan: DemoPlan, seed: int, device: str, town: Path
+) -> tuple[Path, Report]:
     """The whole way on the simulated world, in `folder`, which will be `made`: its sites file and scores."""
     from swath.training.compute import Compute
     from swath.training.train import train
@@ -166,6 +172,7 @@ def _simulate(folder: Path, made: Path, plan: DemoPlan, seed: int, device: str) 
     _headline(3, "build a dataset: images and road labels on one grid a town", made / "dataset")
     dataset = build_dataset(sites_file, data)
     _headline(4, "train: a network for one image, then one that joins the dates", made / "run")
+    tell(f"  some minutes; the map of the real town is ready: Ctrl-C ends here and keeps it ({town})")
     train(TrainPlan(dataset, plan.settings, seed=seed), run, Compute(device))
     _headline(5, "map all towns with what was trained", made / "maps")
     map_scenes(dataset, run, out=maps, options=MapOptions(device))

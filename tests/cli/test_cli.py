@@ -260,7 +260,7 @@ def test_quiet_leaves_results_and_errors(
     arguments = ["map", str(tmp_path / "gone_2020-01-01.tif"), "--out", str(tmp_path / "maps"), option]
     assert cli.run(arguments) == 2
     error = capsys.readouterr().err
-    assert ("using the starter weights" in error) == said
+    assert ("starter weights (or your own" in error) == said
     assert "error: " in error
 
 

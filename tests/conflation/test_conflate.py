@@ -110,11 +110,14 @@ def test_lines_are_cut_where_they_leave_others() -> None:
     "features", ["", '{"type": "Feature", "properties": {"highway": "primary"}, "geometry": null}']
 )
 def test_without_any_road_of_openstreetmap_all_is_a_candidate(
-    maps: Maps, tmp_path: Path, features: str
+    maps: Maps, tmp_path: Path, features: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = tmp_path / "osm.geojson"
     empty.write_text(f'{{"type": "FeatureCollection", "features": [{features}]}}')
     assert cli.run(["conflate", str(maps.folder), str(empty), "--out", str(tmp_path / "out")]) == 0
+    assert (
+        "holds nothing but roads, so no railway, water or field could be ruled out" in capsys.readouterr().out
+    )
     table = gpd.read_file(tmp_path / "out" / "conflation.gpkg", layer="map_only")
     assert table["length_m"].sum() > 0
     assert cli.run(["show", str(empty), "--out", str(tmp_path / "map.png")]) == 2
@@ -130,4 +133,6 @@ def test_the_command(maps: Maps, osm: Path, tmp_path: Path, capsys: pytest.Captu
     assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert cli.run(["conflate", str(maps.folder), str(osm), "--out", str(out), "--overwrite"]) == 0
-    assert "for mappers" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "candidates; 1 of them on railways, water, car parks" in text
+    assert "for mappers" in text

@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
@@ -16,14 +17,14 @@ from shapely import LineString, box
 from conftest import PROJECT
 from swath.audit.check import check_site
 from swath.cli import run
-from swath.dataset.build import build_dataset, class_shares
+from swath.dataset.build import build_dataset, class_shares, told_overlaps
 from swath.dataset.catalog import read_dataset
-from swath.dataset.site import Dataset, read_image, read_labels
+from swath.dataset.site import Dataset, Region, Site, read_image, read_labels
 from swath.errors import DatasetError, InputError, OutputExistsError, SettingsError
 from swath.files import read_json, sha256
 from swath.grid import Grid, Window
 from swath.labels.features import read_features
-from swath.sites.schema import read_sites_file
+from swath.sites.schema import SplitName, read_sites_file
 
 WriteScene = Callable[..., Path]
 
@@ -497,3 +498,17 @@ def test_real_reservoir_is_split_inside(data_dir: Path, tmp_path: Path) -> None:
         pixels = read_image(acquisition)
         assert (pixels.dtype, len(pixels)) == (np.uint16, 4)
         assert (pixels > 0).any(axis=0).mean() > 0.98
+
+
+def test_splits_that_overlap_on_the_ground_are_told(dataset: Dataset) -> None:
+    first = dataset.sites[0]
+    window, grid = first.regions[0].window, first.grid
+
+    def site(name: str, split: SplitName, rows: int) -> Site:
+        moved = grid.crop(window.shift(rows, 0))
+        return replace(first, name=name, grid=moved, regions=(Region(split, moved.window),))
+
+    here, beside = site("a", "train", 0), site("b", "test", window.height)
+    assert told_overlaps([here, beside, site("c", "train", 1)]).startswith("b (test) and c (train) overlap")
+    assert told_overlaps([here, beside]) == ""  # edge to edge
+    assert told_overlaps([here, site("c", "train", 1)]) == ""  # the same split

@@ -2,12 +2,15 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swath.cli.options import JsonOption, OutOption, OverwriteOption
 from swath.cli.output import emit
+
+if TYPE_CHECKING:
+    from swath.conflation.conflate import Conflation
 
 
 def command(
@@ -40,7 +43,7 @@ def command(
     parts = {"both": found.both, "map_only": found.map_only, "osm_only": found.osm_only}
     km = {name: round(float(frame["length_m"].sum()) / 1e3, 3) for name, frame in parts.items()}
     friends = found.map_only["false_friend"].value_counts().to_dict()
-    plain = int(friends.pop("", 0))
+    friends.pop("", None)
     emit(
         {
             "out": str(out),
@@ -52,9 +55,17 @@ def command(
         as_json,
         [
             f"both: {km['both']:.1f} km; OpenStreetMap alone: {km['osm_only']:.1f} km",
-            f"the map alone: {km['map_only']:.1f} km in {len(found.map_only)} candidates, {plain} of them on "
-            "nothing that is known not to be a road",
+            f"the map alone: {km['map_only']:.1f} km in {len(found.map_only)} candidates; "
+            f"{_ruled_out(found)}",
             f"for mappers: {out / 'candidates.geojson'}, {out / 'tasks.geojson'}, {out / 'project.json'}",
             f"all: {out / 'conflation.gpkg'}",
         ],
     )
+
+
+def _ruled_out(found: "Conflation") -> str:
+    """What is known of how many candidates are no road."""
+    if found.only_roads:
+        return "the file holds nothing but roads, so no railway, water or field could be ruled out"
+    others = int((found.map_only["false_friend"] != "").sum())
+    return f"{others} of them on railways, water, car parks or other things that may look like a road"

@@ -178,7 +178,7 @@ def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
 
     if run is None:
         run = STARTER
-        tell(f"no RUN given: using the starter weights ({run / 'README.md'})")
+        tell("starter weights (or your own: swath map RUN ...)")
     return run, load_model(run)
 
 
@@ -348,7 +348,9 @@ def lines(mapped: "MappedSite") -> list[str]:
     cover = ", ".join(f"{name} {km2:,.2f} km2" for name, km2 in class_km2(maps).items())
     packages = [path for path in maps.vector_paths if path.suffix == ".gpkg"]
     if mapped.new_files:
-        made = f"{len(maps.dates)} dates fused by {FUSED_BY[maps.fusion]}; {mapped.seconds:.1f} s"
+        number = len(maps.dates)
+        made = f"{number} dates fused by {FUSED_BY[maps.fusion]}" if number > 1 else "1 date"
+        made += f"; {mapped.seconds:.1f} s"
         made += f" ({mapped.mpx_per_s:.2f} Mpx/s)"
     else:
         made = "all maps are there already, made from the same"

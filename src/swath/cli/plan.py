@@ -91,8 +91,10 @@ def _report(cost: "Estimate") -> dict[str, object]:
 def _line(cost: "Estimate") -> str:
     height, width = cost.shape
     memory = "" if cost.memory_mb is None else f"{cost.memory_mb:.0f} MB of memory, "
+    dates = "1 date" if cost.dates == 1 else f"{cost.dates} dates"
+    tiles = "1 tile" if cost.tiles == 1 else f"{cost.tiles} tiles"
     return (
-        f"{cost.site}: {cost.dates} dates of {height} x {width} px in {cost.tiles} tiles: "
+        f"{cost.site}: {dates} of {height} x {width} px in {tiles}: "
         f"{dt.timedelta(seconds=round(cost.seconds))} (h:mm:ss), {memory}"
         f"{cost.disk_mb:.0f} MB on disk and {cost.temporary_mb:.0f} MB more while it runs"
     )

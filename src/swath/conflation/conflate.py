@@ -34,6 +34,8 @@ class Conflation:
             they may be instead, or empty; and the columns of the map's roads.
         osm_only: OpenStreetMap's roads that the map does not see: `confidence`, 1 minus the mean of
             the PMap.
+        only_roads: Whether OpenStreetMap's part holds no more than roads, so that no candidate could be told
+            to be something else.
         source: Where OpenStreetMap's part comes from.
         attribution: Of both.
     """
@@ -41,6 +43,7 @@ class Conflation:
     both: gpd.GeoDataFrame
     map_only: gpd.GeoDataFrame
     osm_only: gpd.GeoDataFrame
+    only_roads: bool
     source: str
     attribution: str
 
@@ -81,7 +84,8 @@ def conflate(maps: SiteMaps, features: gpd.GeoDataFrame, source: str, attributio
     candidates.insert(0, "rank", np.arange(1, len(candidates) + 1))
     both, osm_only = _seen(maps, ways, mapped, grid)
     both, candidates, osm_only = (_placed(frame, grid) for frame in (both, candidates, osm_only))
-    return Conflation(both, candidates, osm_only, source, attribution)
+    only_roads = len(ways) == len(features)
+    return Conflation(both, candidates, osm_only, only_roads, source, attribution)
 
 
 def _seen(

@@ -1,21 +1,23 @@
 """Building a dataset: scenes and vectors become aligned series and labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely import box
 
 from swath.dataset.catalog import read_dataset
 from swath.dataset.catalogfile import write_catalog
-from swath.dataset.site import Dataset
+from swath.dataset.site import Dataset, Site
 from swath.dataset.sitebuild import build_site, plan_site
 from swath.grid import Finer
 from swath.labels.burn import check_widening
 from swath.legend import IGNORE, Legend, read_legend
 from swath.outfolder import Kind, check_out, replacing_folder
-from swath.progress import track
+from swath.progress import tell, track
 from swath.sentinel2 import Encoding, ImageSettings, check_bands
 from swath.sites.schema import read_sites_file
 from swath.workers import HERE, Workers, open_crew
@@ -72,7 +74,35 @@ def build_dataset(
         write_catalog(Dataset(folder, legend, image, sites, attribution))
         # The catalog is a contract: what cannot be read back must not get its final name.
         read_dataset(folder)
+    if told := told_overlaps(sites):
+        tell(f"warning: {told}")
     return read_dataset(out)
+
+
+def told_overlaps(sites: Sequence[Site]) -> str:
+    """Which regions of different splits lie on the same ground, as a sentence; empty where none do.
+
+    Those of different CRS are not compared.
+    """
+    areas = [
+        (
+            f"{site.name} ({region.split})",
+            region.split,
+            site.grid.crs,
+            box(*site.grid.crop(region.window).bounds),
+        )
+        for site in sites
+        for region in site.regions
+    ]
+    pairs = [
+        f"{ours[0]} and {theirs[0]}"
+        for ours, theirs in combinations(areas, 2)
+        if ours[1] != theirs[1] and ours[2] == theirs[2] and ours[3].intersection(theirs[3]).area > 0
+    ]
+    if not pairs:
+        return ""
+    more = f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
+    return f"{pairs[0]} overlap on the ground{more}: scores there flatter what has learnt from it"
 
 
 def _credits(attribution: str, makers: Iterable[str]) -> str:

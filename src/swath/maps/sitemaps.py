@@ -179,8 +179,8 @@ class SiteMaps(BaseModel):
         """One line: where, when, of which classes, made how."""
         days = f"{self.dates[0]}..{self.dates[-1]}" if len(self.dates) > 1 else str(self.dates[0])
         names = ", ".join(self.legend.names)
-        dates = f"{len(self.dates)} dates {days}"
-        return f"SiteMaps({self.site}: {dates} fused by {FUSED_BY[self.fusion]}; {names})"
+        dates = f"{len(self.dates)} dates {days} fused by {FUSED_BY[self.fusion]}"
+        return f"SiteMaps({self.site}: {dates if len(self.dates) > 1 else days}; {names})"
 
     __str__ = __repr__
 

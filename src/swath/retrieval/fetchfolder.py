@@ -172,6 +172,7 @@ def _working_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: expected a folder")
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
         work = out / WORK
@@ -183,7 +184,7 @@ def _working_folder(out: Path) -> Iterator[Path]:
             yield work
         except SwathError:
             # Nothing has come: nothing stays.
-            for folder in (work, out):
+            for folder in (work, out, *made[1:]):
                 with suppress(OSError):
                     folder.rmdir()
             raise
