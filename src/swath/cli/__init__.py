@@ -98,7 +98,7 @@ _ADVICE: dict[Remedy | None, str] = {
 _LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors", "shapely"}
 """Whose errors speak of files and of coordinate systems."""
 
-_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc")
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "start new thread")
 
 
 def _show_version(wanted: bool) -> None:
