@@ -206,6 +206,13 @@ def test_what_a_console_cannot_show_is_replaced(tmp_path: Path, encoding: str) -
     assert (folder.name if encoding == "utf-8" else "??/2020-01-01.tif: not read") in done.stderr.decode()
 
 
+@pytest.mark.parametrize("end", [">&-", "| true; exit ${PIPESTATUS[0]}"])
+def test_nobody_has_to_read_what_is_done(end: str) -> None:
+    command = f"{sys.executable} -m swath --version {end}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_a_name_that_is_no_text_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scene = tmp_path / os.fsdecode(b"\xff2024-03-11.tif")
