@@ -10,9 +10,12 @@ const review = new Review(state, () => {
   repaintLines();
 });
 
+let saying;
 function say(words) {
+  clearTimeout(saying);
   byId("busy").textContent = words;
-  byId("busy").hidden = !words;
+  byId("busy").hidden = false;
+  saying = setTimeout(() => (byId("busy").hidden = true), 8000);
 }
 
 /** Show a site; `at` is { center, resolution } or null for the whole of it. */
@@ -25,8 +28,7 @@ function openSite(at) {
   byId("facts").hidden = true;
   fillSite(state);
   if (at) {
-    site.map.getView().setCenter(at.center);
-    site.map.getView().setResolution(at.resolution);
+    site.look(at);
   } else {
     site.map.getView().fit(state.site.bounds, { padding: room() });
   }
@@ -186,10 +188,10 @@ async function click(coordinate, pixel) {
 /** Tell again of what a link tells of. */
 async function restore() {
   const { pick: place, line, site: shown } = state;
-  await pick(place);
+  await pick(place, null, line);
   const layer = line && site.overlays.find((each) => each.get("overlay").id === line.slice(0, line.lastIndexOf("/")));
   const feature = layer && (await featureOf(site, layer, line.slice(line.lastIndexOf("/") + 1)));
-  if (feature && state.site === shown && state.pick === place) await pick(place, feature);
+  if (line && state.site === shown && state.pick === place) await pick(place, feature || null);
 }
 
 const placeOfChosen = () => listed.findIndex((feature) => feature.get("key") === state.chosen?.get("key"));
@@ -240,9 +242,13 @@ function show(name) {
 }
 
 function stepDate(by) {
+  if (!["image", "probability"].includes(state.show)) {
+    const key = state.shows().indexOf("probability") + 1;
+    say(`${TITLES[state.show]}: of all dates. Key ${key} shows the probability, which has dates.`);
+    return;
+  }
   const stops = state.stops();
   state.date = stops[Math.max(0, Math.min(stops.length - 1, stops.indexOf(state.date) + by))];
-  if (!["image", "probability"].includes(state.show)) state.show = "probability";
   refresh();
 }
 
@@ -274,7 +280,7 @@ const KEYS = {
   ArrowLeft: () => stepDate(-1), ArrowRight: () => stepDate(1), c: toggleCompare, l: toggleLines,
   0: () => site.whole(), j: () => step(1), k: () => step(-1), a: () => decide("accept"), r: () => decide("reject"),
   n: () => byId("note").focus(), Escape: closeFacts, "?": () => byId("keys").showModal(),
-  "+": () => site.map.getView().adjustZoom(1), "-": () => site.map.getView().adjustZoom(-1),
+  "+": () => site.zoom(1), "-": () => site.zoom(-1),
 };
 
 function listen() {
@@ -310,21 +316,13 @@ function listen() {
   on("accept", "click", () => decide("accept"));
   on("reject", "click", () => decide("reject"));
   on("note", "change", keepNote);
+  byId("zoom").addEventListener("click", () => site.land(), true); // before the button's own hand
   on("close", "click", closeFacts);
   on("fold", "click", () => fold());
   on("help", "click", () => byId("keys").showModal());
   on("theme", "click", () => theme(getComputedStyle(document.documentElement).getPropertyValue("--night").trim() === "1" ? "light" : "dark"));
   for (const name of ["map", "check", "scores"]) on(`tab-${name}`, "click", () => openTab(name));
   on("tab-check", "click", openQueue);
-  on("tabs", "keydown", (event) => {
-    const tabs = ["map", "check", "scores"].filter((name) => !byId(`tab-${name}`).hidden);
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by) return;
-    event.stopPropagation();
-    const next = tabs[(tabs.indexOf(event.target.id.slice(4)) + by + tabs.length) % tabs.length];
-    openTab(next);
-    byId(`tab-${next}`).focus();
-  });
   const swipe = byId("swipe");
   swipe.addEventListener("pointerdown", (event) => swipe.setPointerCapture(event.pointerId));
   swipe.addEventListener("pointermove", (event) => swipe.hasPointerCapture(event.pointerId) && split(event.clientX / innerWidth));

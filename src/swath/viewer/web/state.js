@@ -92,7 +92,7 @@ class State {
     }
     if (this.opacity < 1) words.set("opacity", this.opacity);
     if (this.target !== this.site.classes.find((c) => c.foreground).name) words.set("class", this.target);
-    if (this.chosen) words.set("line", this.chosen.get("key").slice(this.site.name.length + 1));
+    if (this.line) words.set("line", this.line);
     if (this.pick) words.set("pick", this.pick.map((value) => value.toFixed(1)).join(","));
     const center = view?.getCenter();
     if (center) words.set("at", [...center.map((value) => value.toFixed(1)), view.getResolution().toFixed(2)].join(","));
