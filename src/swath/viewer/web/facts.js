@@ -67,16 +67,17 @@ async function pick(coordinate, feature = null, line = nameOf(feature)) {
     byId("facts").hidden = false;
     byId("facts").scrollTop = 0;
     const whole = feature && fromList(coordinate, feature);
-    const thing = way ? "line" : "area";
+    const thing = way ? "line" : feature?.getGeometry().getType().includes("Point") ? "point" : "area";
     byId("facts").classList.toggle("of-line", whole);
-    byId("facts-title").textContent = whole ? `This ${thing}, from the list` : placeWords(coordinate);
+    byId("facts-title").textContent = whole ? `This ${thing}` : placeWords(coordinate);
     byId("facts-text").hidden = whole;
     byId("facts-text").textContent = `Here: ${kind || "no class"}; all dates: ${here.map(([name, value]) => `${plain(name)} ${value === null ? "no data" : value.toFixed(2)}`).join(", ")}`;
-    byId("line-title").textContent = feature && !whole ? `This ${thing}:` : "";
+    byId("line-title").textContent = whole ? `Its middle: ${placeWords(coordinate)}` : feature ? `This ${thing}:` : "";
     byId("chart-title").textContent = way ? `Probability of ${plain(wanted[0].name)} by date, mean along this line` : "Probability by date, here";
     const series = Object.fromEntries(wanted.map(({ name }, at) => [plain(name), dated[at]]));
     drawChart(byId("chart"), dates, series, threshold, wanted.map((c) => (classes.length > 2 ? classColour(c) : "#ee6a24")));
     lineFacts(feature, way ? dated[0] : null);
+    showMore();
   } catch (error) {
     say(`The value cannot be read: ${error.message}`);
   }
@@ -129,6 +130,12 @@ function lineFacts(feature, dated) {
   const facts = Object.entries(feature?.getProperties() ?? {}).filter(([name, value]) => !hidden.includes(name) && value !== null && value !== "");
   const rows = [...(feature ? daysOf(feature, dated) : []), ...facts.map(([name, value]) => [name === "p_mean" ? `mean ${dated ? "along the line" : "over it"} in the map of all dates` : plain(name), wordsOf(name, value)])];
   byId("facts-line").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", { textContent: value })]));
+}
+
+/** Show whether the card goes on below its edge. */
+function showMore() {
+  const { scrollHeight, scrollTop, clientHeight } = byId("facts");
+  byId("facts").classList.toggle("more", scrollHeight - scrollTop - clientHeight > 16);
 }
 
 function closeFacts() {

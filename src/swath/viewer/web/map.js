@@ -68,7 +68,7 @@ class SiteMap {
   show() {
     const { state } = this;
     const [left, right, under] = [state.layerOf(state.show, state.date), state.layerOf(...state.comparePair()), state.imageUnder()];
-    place(this.under, under && under !== left ? this.source(under) : null, 1);
+    place(this.under, under && (state.compare || under !== left) ? this.source(under) : null, 1);
     place(this.left, left ? this.source(left) : null, left?.kind === "colours" && left.id.startsWith("image") ? 1 : state.opacity);
     place(this.right, state.compare && right ? this.source(right) : null, right?.id.startsWith("image") ? 1 : state.opacity);
     for (const layer of this.overlays) layer.setVisible(state.on.has(layer.get("overlay").id));
@@ -163,9 +163,12 @@ function grown([left, bottom, right, top], share) {
   return [left - x, bottom - y, right + x, top + y];
 }
 
-/** What the panel leaves free: top, right, bottom, left in pixels of the screen. */
-function room() {
+/** What panel and card leave free: top, right, bottom, left in pixels of the screen. `told`: whether the card is there. */
+function room(told = Boolean(state.pick)) {
   const box = document.getElementById("panel").getBoundingClientRect();
-  const told = innerWidth <= 720 && state.pick ? innerHeight * 0.46 : 0; // what is told of a place lies on top
-  return innerWidth > 720 ? [24, 64, 96, box.right + 16] : [told + 16, 16, innerHeight - document.querySelector(".dock").getBoundingClientRect().top + 12, 16];
+  const card = told && innerWidth - box.right > 700 ? 332 : 0;
+  if (innerWidth > 720) return [24, 64 + card, 96, box.right + 16];
+  const dock = innerHeight - document.querySelector(".dock").getBoundingClientRect().top + 12;
+  const top = 16 + (told ? innerHeight * 0.46 : 0);
+  return [innerHeight - dock - top > 80 ? top : 16, 16, dock, 16];
 }

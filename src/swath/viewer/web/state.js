@@ -62,6 +62,15 @@ class State {
     return layers.find((layer) => layer.id === show);
   }
 
+  /** Whether something of what is shown can let the image below shine through. */
+  fades() {
+    return this.show !== "image" || !["", "image"].includes(this.comparePair()[0]);
+  }
+
+  onProbability() {
+    return [this.show, this.comparePair()[0]].includes("probability");
+  }
+
   imageUnder() {
     return this.layerOf("image", this.date) ?? null;
   }
