@@ -77,7 +77,7 @@ async function pick(coordinate, feature = null, line = nameOf(feature)) {
     const series = Object.fromEntries(wanted.map(({ name }, at) => [plain(name), dated[at]]));
     drawChart(byId("chart"), dates, series, threshold, wanted.map((c) => (classes.length > 2 ? classColour(c) : "#ee6a24")));
     lineFacts(feature, way ? dated[0] : null);
-    showMore();
+    requestAnimationFrame(showMore); // once the chart has its size
   } catch (error) {
     say(`The value cannot be read: ${error.message}`);
   }
