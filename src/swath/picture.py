@@ -45,8 +45,8 @@ def thumbnail(path: Path, side_px: int = SIDE_PX, rgb: Sequence[str] = ()) -> ND
 
 def _colors(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     """(1 or 3, h, w), 0 = no data -> (4, h, w) uint8."""
-    known = (pixels != 0).any(axis=0)
-    shown = pixels.astype(np.float32)
+    shown = np.nan_to_num(np.real(pixels).astype(np.float32), posinf=0, neginf=0)
+    known = (shown != 0).any(axis=0)
     if pixels.dtype != np.uint8 and known.any():
         low, high = np.percentile(shown[:, known], STRETCH)
         shown = (shown - low) / max(high - low, 1e-6) * 255

@@ -165,6 +165,7 @@ def test_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (EOFError(), "a file, or the input, ended before its time"),
         (MemoryError("3 TiB"), "out of memory: 3 TiB (--workers, --tile)"),
         (RuntimeError("can't allocate memory: 9 bytes"), "out of memory: can't allocate memory: 9 bytes"),
+        (RuntimeError("can't start new thread"), "out of memory: can't start new thread"),
         (RecursionError("too deep"), "the input is nested too deeply: too deep"),
         (CRSError("no such system\n at all"), "no such system at all"),
         (RasterioIOError("not a raster"), "not a raster"),
@@ -203,6 +204,13 @@ def test_what_a_console_cannot_show_is_replaced(tmp_path: Path, encoding: str) -
     )
     assert done.returncode == 2
     assert (folder.name if encoding == "utf-8" else "??/2020-01-01.tif: not read") in done.stderr.decode()
+
+
+@pytest.mark.parametrize("end", [">&-", "| true; exit ${PIPESTATUS[0]}"])
+def test_nobody_has_to_read_what_is_done(end: str) -> None:
+    command = f"{sys.executable} -m swath --version {end}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")

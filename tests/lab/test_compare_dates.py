@@ -168,9 +168,9 @@ def test_scores_over_dates_are_means_over_runs(dataset: Dataset, tmp_path: Path)
     assert len(list(out.glob("stages/*/*/*/*/weights.safetensors"))) == 1
     # Every date is in as many runs as any other, so a single date scores the same whatever T is.
     for t in (2, 3):
-        assert rows[f"one date of T{t}"]["pr_auc"]["mean"] == pytest.approx(
-            rows["one date of T1"]["pr_auc"]["mean"]
+        assert rows[f"one date of T{t}"]["scores"]["pr_auc"]["mean"] == pytest.approx(
+            rows["one date of T1"]["scores"]["pr_auc"]["mean"]
         )
     # The mean of one date is itself.
-    assert rows["mean of T1"]["pr_auc"] == rows["one date of T1"]["pr_auc"]
+    assert rows["mean of T1"]["scores"]["pr_auc"] == rows["one date of T1"]["scores"]["pr_auc"]
     assert (out / "dates.png").stat().st_size > 1000

@@ -11,6 +11,7 @@ from swath.lab.faults.loss import left_at_work, loss_at_once, loss_in_the_end, l
 from swath.lab.faults.outcome import FaultRounds, Outcome, tally
 from swath.lab.faults.place import Command, Undisturbed, digests
 from swath.lab.faults.rounds import Round
+from swath.outfolder import MARK, Kind, mark
 
 BUILD = Command("build", ("build",), "data", ("world",), other=("--bands", "B04"))
 
@@ -78,6 +79,11 @@ def test_a_command_is_done_killed_or_says_one_line(code: int | None, said: str, 
 def test_half_a_file_under_its_name_is_a_loss(place: Path) -> None:
     known = Undisturbed(files=digests(place / "data"))
     assert loss_midway(BUILD, place, known, replacing=False) == ""
+    mark(place / "data", Kind.DATASET, ["later.tif"])
+    assert loss_midway(BUILD, place, known, replacing=False) == ""
+    (place / "data" / MARK).write_text('{"kind": "data')
+    assert "half-written" in loss_midway(BUILD, place, known, replacing=False)
+    (place / "data" / MARK).unlink()
     (place / "data" / "town" / "image.tif").write_text("half")
     assert "half-written" in loss_midway(BUILD, place, known, replacing=False)
     known.old = {"catalog.json": "", "roads.parquet": ""}

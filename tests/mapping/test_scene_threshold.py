@@ -159,7 +159,7 @@ def test_maps_of_another_version_are_refused_in_one_line(scenes, tmp_path, capsy
     map_scenes(capsys, scenes, tmp_path / "maps")
     path = tmp_path / "maps/place/manifest.json"
     write_json(path, read_json(path) | {"format": 5})
-    with pytest.raises(DatasetError, match=r"another version of swath \(format 5, expected 8\)"):
+    with pytest.raises(DatasetError, match=r"another version of swath \(format 5, expected \d+\)"):
         read_maps(tmp_path / "maps")[0].threshold  # noqa: B018
     assert swath(["update", str(tmp_path / "maps"), str(scenes[0])]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()

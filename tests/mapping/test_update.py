@@ -254,8 +254,13 @@ def test_what_cannot_be_added(
     write_json(out / "town" / "manifest.json", manifest)
     assert digests(out) == before
 
-    (out / "town" / f"pmap_{DAYS[0]}.tif").write_bytes(b"rubbish")
+    first = out / "town" / f"pmap_{DAYS[0]}.tif"
+    content = first.read_bytes()
+    first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert "a file differs from what swath wrote" in complaint(days[2])
+    first.write_bytes(b"rubbish")
+    assert "not readable" in complaint(days[2])
+    first.write_bytes(content)
     (out / "town" / "manifest.json").unlink()
     assert "manifest.json: no such file; map the site again" in complaint(days[2])
     shutil.rmtree(out)

@@ -21,7 +21,8 @@ def evaluation(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Ev
         return evaluate(map_classes(folder / "maps", three), three)
 
 
-def test_there_is_one_table_and_one_headline(evaluation: Evaluation) -> None:
+def test_there_is_one_table_and_one_headline(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     (text,) = report_text(evaluation.report)
     lines = text.splitlines()
     assert "test: U-NET + ConvLSTM: overall accuracy" in text

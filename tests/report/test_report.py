@@ -182,7 +182,8 @@ def test_the_figures_of_the_paper(folder: Path) -> None:
     assert all(png.read_bytes().startswith(b"\x89PNG") for png in pngs)
 
 
-def test_the_papers_table(evaluation: Evaluation) -> None:
+def test_the_papers_table(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     report = evaluation.report
     table = report.table()
     assert [r.name for r in table] == [

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -97,7 +98,7 @@ _ADVICE: dict[Remedy | None, str] = {
 _LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors", "shapely"}
 """Whose errors speak of files and of coordinate systems."""
 
-_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc")
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "start new thread")
 
 
 def _show_version(wanted: bool) -> None:
@@ -142,10 +143,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = 130
         if error.__cause__ and Remedy.RESUME in error.__cause__.args:
             tail = f"; go on with: {_resumed(given)}"
+    except SystemExit:  # so click ends where the reader of our output has gone: `swath ... | head`
+        return 0
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
-            sys.stderr.close()  # the reader of our output has gone: `swath ... | head`
-            return 1
+            sys.stderr.close()  # or we do
+            return 0
         message = _explained(error)
         if message is None:
             raise
@@ -158,7 +161,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _replace_unprintable() -> None:
-    """Have what a console cannot show replaced: what is done is done, whatever it is called."""
+    """Have what a console cannot show replaced, and what is closed swallowed: what is done is done."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

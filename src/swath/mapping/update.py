@@ -20,6 +20,8 @@ from swath.maps.changes import count_changes, write_changes
 from swath.maps.manifest import CLASSES_NAME, Manifest, Mapped, read_manifest
 from swath.maps.maps import Maps
 from swath.maps.sitemaps import SiteMaps, read_maps
+from swath.models import starter
+from swath.models.starter import STARTER
 from swath.models.trained import SPEC, load_model, weights_hash
 from swath.scenes.raster import plan_source_window
 from swath.scenes.scene import Scene, SceneSettings
@@ -153,8 +155,10 @@ def _sound_grid(maps: SiteMaps) -> Grid:
 
 
 def find_run(home: Path, manifest: Manifest, given: Path | None) -> Path:
-    """The run that made the maps in `home`: where the user or else the manifest says."""
-    run = given or Path(os.path.normpath(home.absolute() / manifest.run))
+    """The run that made the maps in `home`: where the user or else the manifest says, or the starter."""
+    run = starter.find_run(given) if given else Path(os.path.normpath(home.absolute() / manifest.run))
+    if given is None and not run.exists() and weights_hash(STARTER) == manifest.model_sha256:
+        return STARTER  # maps may be moved, and swath be somewhere else
     try:
         digest = weights_hash(run)
     except OSError:

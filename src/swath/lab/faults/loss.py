@@ -1,10 +1,17 @@
 """What is compared after a fault, and after the command was run again."""
 
+from contextlib import suppress
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
+from pydantic import ValidationError
+
+from swath.errors import InputError
 from swath.lab.faults.place import Command, Undisturbed, digests, without_numbers
+from swath.outfolder import MARK, Mark
+from swath.validation import read_model
 
-_AT_WORK = (".tmp-", ".new-", ".old-", ".work-")
+_AT_WORK = (".tmp-", ".new-", ".old-", ".work-", ".page")
 """How names begin that are there while a command works."""
 
 _AS_PROMISED = ((2, "error: "), (130, "interru"))
@@ -35,7 +42,7 @@ def loss_midway(command: Command, folder: Path, known: Undisturbed, *, replacing
         return ""  # a training's state: whether that is good, going on with it shows
     there = digests(out)
     for name, digest in _compared(there, known).items():
-        if digest not in (known.files.get(name), known.old.get(name)):
+        if digest not in (known.files.get(name), known.old.get(name)) and not _is_whole_list(out / name):
             return f"{command.out}/{name} is half-written"
     if not (replacing or command.out in command.reads) or (folder / f".old-{command.out}").exists():
         return ""
@@ -43,6 +50,15 @@ def loss_midway(command: Command, folder: Path, known: Undisturbed, *, replacing
         return ""
     whole = (set(_compared(files, known)) for files in (known.old, known.files))
     return "" if any(files <= set(there) for files in whole) else f"{command.out} is not whole"
+
+
+def _is_whole_list(path: Path) -> bool:
+    """Whether a file says what else is there, and can be read: in between, it names more or less of it."""
+    with suppress(InputError, ValidationError, BadZipFile):
+        if path.name == MARK:
+            return bool(read_model(path, Mark))
+        return path.suffix == ".qgz" and ZipFile(path).testzip() is None
+    return False
 
 
 def loss_in_the_end(command: Command, folder: Path, known: Undisturbed, inputs: dict[str, str]) -> str:
