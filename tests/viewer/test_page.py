@@ -259,6 +259,89 @@ def test_days_in_colour_are_named_by_their_colours(browser: "Browser", sent: str
         assert page.evaluate("state.compare") == f"image {DAYS[-1]}"
 
 
+VIEW = "[...site.map.getView().getCenter(), site.map.getView().getResolution()]"
+
+
+def wait(page: "Page", condition: str) -> None:
+    """Until a condition holds; from outside, as the page itself may not evaluate words."""
+    for _ in range(60):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(100)
+    assert page.evaluate(condition), condition
+
+
+def test_the_last_wish_counts_while_the_map_flies(browser: "Browser", sent: str) -> None:
+    with opened(browser, f"{sent}#show=probability") as page:
+        page.click("#tab-check")
+        page.select_option("#queue", "roads")
+        page.wait_for_selector("#queue-list tr:nth-child(4)")
+        page.focus("#tab-check")
+        for key in "jjj0j":
+            page.keyboard.press(key)
+            page.wait_for_timeout(120)
+        wait(page, "!site.map.getView().getAnimating()")
+        assert page.evaluate("state.chosen === listed[3]")
+        there = page.evaluate(VIEW)
+        page.evaluate("site.map.getView().setZoom(3); choose(listed[3])")
+        page.wait_for_timeout(500)
+        assert page.evaluate(VIEW) == pytest.approx(there)
+        before = page.evaluate("site.map.getView().setZoom(1), site.map.getView().getZoom()")
+        for _ in range(4):
+            page.click("#zoom .ol-zoom-in")
+        assert page.evaluate("site.map.getView().getZoom()") == pytest.approx(before + 4)
+
+
+def test_a_list_of_what_is_in_view_stays_while_it_leads(browser: "Browser", sent: str) -> None:
+    with opened(browser, sent) as page:
+        page.click("#tab-check")
+        page.select_option("#queue", "roads")
+        page.wait_for_selector("#queue-list tr:nth-child(4)")
+        page.check("#in-view")
+        listed = page.inner_text("#progress")
+        page.keyboard.press("j")
+        page.wait_for_timeout(600)
+        assert page.inner_text("#progress") == listed
+        page.evaluate("site.zoom(1)")
+        wait(page, f"byId('progress').textContent !== '{listed}'")
+        page.uncheck("#in-view")
+        page.type("#low", "500")
+        wait(page, "byId('progress').textContent.endsWith('that fit')")
+        page.select_option("#filter", "width_m")
+        assert page.input_value("#low") == ""
+        assert not page.inner_text("#progress").endswith("that fit")
+
+
+def test_arrows_step_dates_and_never_the_layer(browser: "Browser", sent: str) -> None:
+    with opened(browser, f"{sent}#show=probability") as page:
+        page.click("#tab-check")
+        page.keyboard.press("ArrowLeft")
+        assert page.inner_text("#date-text") == DAYS[-1]
+        page.keyboard.press("3")
+        page.keyboard.press("ArrowLeft")
+        assert page.evaluate("state.show") == "classes"
+        assert page.inner_text("#busy").startswith("Classes: of all dates.")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_what_lies_on_the_map_leaves_the_rest_free(browser: "Browser", sent: str, width: int) -> None:
+    box = "(id) => byId(id).getBoundingClientRect().toJSON()"
+    with opened(browser, f"{sent}#show=probability&compare=classes", width) as page:
+        page.focus("#swipe")
+        for key, now in (("End", "100"), ("Home", "0")):
+            page.keyboard.press(key)
+            assert page.get_attribute("#swipe", "aria-valuenow") == now
+            for part in ("swipe", "side-left", "side-right"):
+                found = page.evaluate(box, part)
+                assert found["left"] >= (page.evaluate(box, "panel")["right"] if width > 720 else 0)
+                assert found["right"] <= width
+        page.evaluate("allFeatures(site, site.overlays[0]).then(([first]) => choose(first))")
+        page.wait_for_selector("#chart canvas")
+        assert page.inner_text("#facts-title") == "This line"
+        assert page.is_hidden("#facts-text")
+        assert page.evaluate(box, "facts")["right"] < page.evaluate(box, "zoom")["left"]
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_everyone_can_use_it(browser: "Browser", sent: str, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

@@ -19,7 +19,7 @@ from swath.viewer.place import Exhibition, Place, read_exhibition
 
 SCRIPTS = (
     *("vendor", "raster", "colour", "state", "chart", "vectors"),
-    *("map", "review", "panel", "table", "facts", "app"),
+    *("map", "review", "panel", "table", "facts", "swipe", "app"),
 )
 """Scripts of the page in their order: each may use what stands before it."""
 

@@ -10,9 +10,12 @@ const review = new Review(state, () => {
   repaintLines();
 });
 
+let saying;
 function say(words) {
+  clearTimeout(saying);
   byId("busy").textContent = words;
-  byId("busy").hidden = !words;
+  byId("busy").hidden = false;
+  saying = setTimeout(() => (byId("busy").hidden = true), 8000);
 }
 
 /** Show a site; `at` is { center, resolution } or null for the whole of it. */
@@ -20,20 +23,22 @@ function openSite(at) {
   site?.map.setTarget(null);
   for (const id of ["zoom", "scale"]) byId(id).replaceChildren();
   site = new SiteMap(state.site, state);
+  flight = view = null;
   pointed = null;
   byId("where").textContent = "";
   byId("facts").hidden = true;
   fillSite(state);
   if (at) {
-    site.map.getView().setCenter(at.center);
-    site.map.getView().setResolution(at.resolution);
+    site.look(at);
   } else {
     site.map.getView().fit(state.site.bounds, { padding: room() });
   }
   const { map } = site;
   map.on("moveend", () => {
     keepLink();
-    if (byId("in-view").checked) relist();
+    if (!byId("in-view").checked || (flight && site.isAt(flight))) return;
+    view = null;
+    relist();
   });
   map.on("singleclick", (event) => click(event.coordinate, event.pixel));
   map.on("pointermove", (event) => event.dragging || hover(event.coordinate));
@@ -50,6 +55,9 @@ function refresh() {
   fillLegend(state);
   fillTimeline(state);
   byId("opacity").value = state.opacity * 100;
+  byId("opacity").disabled = !state.fades();
+  byId("opacity").title = state.fades() ? "" : "An image is shown: there is nothing below it";
+  repaintLines(); // on probabilities they look otherwise
   placeSwipe();
   site.show();
   if (pointed) hover(pointed);
@@ -60,23 +68,6 @@ function keepLink() {
   const link = `#${state.link(site.map.getView())}`;
   // Inside another page there is no address to keep it in.
   if (location.protocol !== "about:" && location.hash !== link) history.replaceState(null, "", link);
-}
-
-function placeSwipe() {
-  const swipe = byId("swipe");
-  swipe.hidden = byId("sides").hidden = !state.compare;
-  swipe.style.left = `${state.split * 100}%`;
-  byId("sides").style.left = `${state.split * 100}%`;
-  swipe.setAttribute("aria-valuenow", Math.round(state.split * 100));
-  const whole = (title) => title.replaceAll("-", "\u2011"); // no break within a date
-  byId("side-left").textContent = whole(state.titleOf(state.show, state.date));
-  byId("side-right").textContent = state.compare ? whole(state.titleOf(...state.comparePair())) : "";
-}
-
-function split(share) {
-  state.split = Math.max(0, Math.min(1, share));
-  placeSwipe();
-  site.map.render();
 }
 
 function repaintLines() {
@@ -95,6 +86,7 @@ function openLists() {
   byId("tab-scores").hidden = !content.scores.length;
   byId("tabs").hidden = !lists.length && !content.scores.length;
   fillScores(content);
+  for (const part of document.querySelectorAll(".to-check")) part.hidden = !overlays.some((overlay) => overlay.ranked);
   openTab("map");
   if (lists[0]?.ranked) openQueue();
 }
@@ -123,8 +115,10 @@ async function openQueue() {
   listQueue();
 }
 
+let flight = null; // where the list itself led to last: it stays as it is
+let view = null; // what was in view when it was made
 /** What is in view, if only that is listed. */
-const seen = () => (byId("in-view").checked ? site.map.getView().calculateExtent() : null);
+const seen = () => (byId("in-view").checked ? (view ??= site.map.getView().calculateExtent()) : null);
 
 function listQueue() {
   if (!site || !table.overlay || table.overlay.id !== byId("queue").value) return;
@@ -143,7 +137,9 @@ function relist() {
   else listQueue();
 }
 
+let typing;
 function filterLines() {
+  clearTimeout(typing);
   const bound = (id, otherwise) => (byId(id).value === "" ? otherwise : Number(byId(id).value));
   const [low, high] = [bound("low", -Infinity), bound("high", Infinity)];
   state.filter = low === -Infinity && high === Infinity ? null : { overlay: byId("queue").value, column: byId("filter").value, low, high };
@@ -161,12 +157,12 @@ function choose(feature) {
   }
   if (innerWidth <= 720) fold(false);
   pick(middleOf(feature.getGeometry()), feature);
-  site.go(grown(feature.getGeometry().getExtent(), 0.2), site.finest() / 4);
+  flight = site.go(grown(feature.getGeometry().getExtent(), 0.2), site.finest() / 4);
   showChosen();
 }
 
 function showChosen() {
-  listQueue();
+  for (const row of byId("queue-list").rows) row.setAttribute("aria-current", row.dataset.key === state.chosen?.get("key"));
   document.querySelector("#queue-list [aria-current=true]")?.scrollIntoView({ block: "nearest" });
 }
 
@@ -186,10 +182,10 @@ async function click(coordinate, pixel) {
 /** Tell again of what a link tells of. */
 async function restore() {
   const { pick: place, line, site: shown } = state;
-  await pick(place);
+  await pick(place, null, line);
   const layer = line && site.overlays.find((each) => each.get("overlay").id === line.slice(0, line.lastIndexOf("/")));
   const feature = layer && (await featureOf(site, layer, line.slice(line.lastIndexOf("/") + 1)));
-  if (feature && state.site === shown && state.pick === place) await pick(place, feature);
+  if (line && state.site === shown && state.pick === place) await pick(place, feature || null);
 }
 
 const placeOfChosen = () => listed.findIndex((feature) => feature.get("key") === state.chosen?.get("key"));
@@ -226,11 +222,11 @@ function saveDecisions() {
 /* ---- hands and keys ---- */
 
 function openTab(name) {
+  byId("body").scrollTop = 0;
   for (const part of ["map", "check", "scores"]) {
     const on = part === name;
     byId(`part-${part}`).hidden = !on;
     byId(`tab-${part}`).setAttribute("aria-selected", on);
-    byId(`tab-${part}`).tabIndex = on ? 0 : -1;
   }
 }
 
@@ -240,9 +236,13 @@ function show(name) {
 }
 
 function stepDate(by) {
+  if (!["image", "probability"].includes(state.show)) {
+    const key = state.shows().indexOf("probability") + 1;
+    say(`${TITLES[state.show]}: of all dates. Key ${key} shows the probability, which has dates.`);
+    return;
+  }
   const stops = state.stops();
   state.date = stops[Math.max(0, Math.min(stops.length - 1, stops.indexOf(state.date) + by))];
-  if (!["image", "probability"].includes(state.show)) state.show = "probability";
   refresh();
 }
 
@@ -274,7 +274,7 @@ const KEYS = {
   ArrowLeft: () => stepDate(-1), ArrowRight: () => stepDate(1), c: toggleCompare, l: toggleLines,
   0: () => site.whole(), j: () => step(1), k: () => step(-1), a: () => decide("accept"), r: () => decide("reject"),
   n: () => byId("note").focus(), Escape: closeFacts, "?": () => byId("keys").showModal(),
-  "+": () => site.map.getView().adjustZoom(1), "-": () => site.map.getView().adjustZoom(-1),
+  "+": () => site.zoom(1), "-": () => site.zoom(-1),
 };
 
 function listen() {
@@ -305,39 +305,33 @@ function listen() {
     repaintLines();
     openQueue();
   });
-  for (const id of ["filter", "low", "high"]) on(id, "change", filterLines);
-  on("in-view", "change", relist);
+  on("filter", "change", () => {
+    byId("low").value = byId("high").value = "";
+    filterLines();
+  });
+  for (const id of ["low", "high"]) {
+    on(id, "input", () => {
+      clearTimeout(typing);
+      typing = setTimeout(filterLines, 300);
+    });
+    on(id, "change", filterLines);
+  }
+  on("in-view", "change", () => {
+    view = null;
+    relist();
+  });
   on("accept", "click", () => decide("accept"));
   on("reject", "click", () => decide("reject"));
   on("note", "change", keepNote);
+  byId("zoom").addEventListener("click", () => site.land(), true); // before the button's own hand
+  on("facts", "scroll", showMore);
   on("close", "click", closeFacts);
   on("fold", "click", () => fold());
   on("help", "click", () => byId("keys").showModal());
   on("theme", "click", () => theme(getComputedStyle(document.documentElement).getPropertyValue("--night").trim() === "1" ? "light" : "dark"));
   for (const name of ["map", "check", "scores"]) on(`tab-${name}`, "click", () => openTab(name));
   on("tab-check", "click", openQueue);
-  on("tabs", "keydown", (event) => {
-    const tabs = ["map", "check", "scores"].filter((name) => !byId(`tab-${name}`).hidden);
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by) return;
-    event.stopPropagation();
-    const next = tabs[(tabs.indexOf(event.target.id.slice(4)) + by + tabs.length) % tabs.length];
-    openTab(next);
-    byId(`tab-${next}`).focus();
-  });
-  const swipe = byId("swipe");
-  swipe.addEventListener("pointerdown", (event) => swipe.setPointerCapture(event.pointerId));
-  swipe.addEventListener("pointermove", (event) => swipe.hasPointerCapture(event.pointerId) && split(event.clientX / innerWidth));
-  swipe.addEventListener("pointerup", keepLink);
-  swipe.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -0.02, ArrowRight: 0.02, Home: -1, End: 1 }[event.key];
-    if (by) {
-      event.preventDefault();
-      event.stopPropagation();
-      split(state.split + by);
-      keepLink();
-    }
-  });
+  listenToSwipe();
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
     if (event.target.matches("input:not([type=radio], [type=checkbox], #date), select, textarea")) {

@@ -44,33 +44,49 @@ async function hover(coordinate) {
 }
 
 let picks = 0;
-/** Tell of a place, and of the line there, if one is given; both are marked. */
-async function pick(coordinate, feature = null) {
+const nameOf = (feature) => feature?.get("key").slice(state.site.name.length + 1) ?? null;
+
+/** Tell of a place, and of the line there, if one is given; both are marked. `line`: what the link says of it. */
+async function pick(coordinate, feature = null, line = nameOf(feature)) {
   const turn = ++picks;
   state.pick = coordinate;
   state.chosen = feature;
+  state.line = line;
   site.mark(coordinate, feature);
   keepLink();
   const { classes, dates, threshold } = state.site;
-  const line = feature && lineOf(feature.getGeometry());
+  const way = feature && lineOf(feature.getGeometry());
   const own = classes.find((c) => c.foreground && c.name === feature?.get("class"));
-  const wanted = line ? [own ?? classes.find((c) => c.name === state.target)] : classes.filter((c) => c.foreground);
-  const places = line ? placesAlong(line) : [coordinate];
+  const wanted = way ? [own ?? classes.find((c) => c.name === state.target)] : classes.filter((c) => c.foreground);
+  const places = way ? placesAlong(way) : [coordinate];
   try {
     const here = await Promise.all(classes.filter((c) => c.foreground).map(async ({ name }) => [name, await probabilityAt(state.layerOf("probability", ALL), name, coordinate)]));
     const kind = await valueWords(state.layerOf("classes", ALL), coordinate);
     const dated = await Promise.all(wanted.map(({ name }) => Promise.all(dates.map((date) => meanAt(state.layerOf("probability", date), name, places)))));
     if (turn !== picks) return;
     byId("facts").hidden = false;
-    byId("facts-title").textContent = placeWords(coordinate);
-    byId("facts-text").textContent = `Class: ${kind || "none"}. All dates: ${here.map(([name, value]) => `${plain(name)} ${value === null ? "no data" : value.toFixed(2)}`).join(", ")}.`;
-    byId("chart-title").textContent = line ? `Probability of ${plain(wanted[0].name)} by date, mean along the line` : "Probability by date, here";
+    byId("facts").scrollTop = 0;
+    const whole = feature && fromList(coordinate, feature);
+    const thing = way ? "line" : feature?.getGeometry().getType().includes("Point") ? "point" : "area";
+    byId("facts").classList.toggle("of-line", whole);
+    byId("facts-title").textContent = whole ? `This ${thing}` : placeWords(coordinate);
+    byId("facts-text").hidden = whole;
+    byId("facts-text").textContent = `Here: ${kind || "no class"}; all dates: ${here.map(([name, value]) => `${plain(name)} ${value === null ? "no data" : value.toFixed(2)}`).join(", ")}`;
+    byId("line-title").textContent = whole ? `Its middle: ${placeWords(coordinate)}` : feature ? `This ${thing}:` : "";
+    byId("chart-title").textContent = way ? `Probability of ${plain(wanted[0].name)} by date, mean along this line` : "Probability by date, here";
     const series = Object.fromEntries(wanted.map(({ name }, at) => [plain(name), dated[at]]));
     drawChart(byId("chart"), dates, series, threshold, wanted.map((c) => (classes.length > 2 ? classColour(c) : "#ee6a24")));
-    lineFacts(feature, line ? dated[0] : null);
+    lineFacts(feature, way ? dated[0] : null);
+    requestAnimationFrame(showMore); // once the chart has its size
   } catch (error) {
     say(`The value cannot be read: ${error.message}`);
   }
+}
+
+/** Whether one looks at a feature as a whole, not at a place of it: links round to 0.1. */
+function fromList(coordinate, feature) {
+  const [x, y] = middleOf(feature.getGeometry());
+  return Math.hypot(x - coordinate[0], y - coordinate[1]) < 0.1;
 }
 
 /** The longest line of a geometry; null where it has none. */
@@ -103,8 +119,8 @@ function daysOf(feature, dated) {
   if (typeof seen !== "number" || !dated) return [];
   const days = state.site.dates.map((date, at) => ({ date, value: dated[at] })).filter(({ value }) => value !== null);
   const first = days.slice().sort((one, other) => other.value - one.value).slice(0, seen);
-  const words = (part) => part.map(({ date, value }) => `${date} (${value.toFixed(2)})`).join("\n") || "none";
-  const rows = [["seen on", words(days.filter((day) => first.includes(day)))]];
+  const words = (part) => part.map(({ date, value }) => `${date} (${value.toFixed(2)})`).join("\n");
+  const rows = [["seen on", words(days.filter((day) => first.includes(day))) || "no single date reaches the threshold"]];
   if (seen < days.length) rows.push(["not seen on", words(days.filter((day) => !first.includes(day)))]);
   return rows;
 }
@@ -112,14 +128,20 @@ function daysOf(feature, dated) {
 function lineFacts(feature, dated) {
   const hidden = feature && "dates_seen" in feature.getProperties() && dated ? HIDDEN : HIDDEN.slice(0, 2);
   const facts = Object.entries(feature?.getProperties() ?? {}).filter(([name, value]) => !hidden.includes(name) && value !== null && value !== "");
-  const rows = [...(feature ? daysOf(feature, dated) : []), ...facts.map(([name, value]) => [plain(name), wordsOf(name, value)])];
+  const rows = [...(feature ? daysOf(feature, dated) : []), ...facts.map(([name, value]) => [name === "p_mean" ? `mean ${dated ? "along the line" : "over it"} in the map of all dates` : plain(name), wordsOf(name, value)])];
   byId("facts-line").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", { textContent: value })]));
+}
+
+/** Show whether the card goes on below its edge. */
+function showMore() {
+  const { scrollHeight, scrollTop, clientHeight } = byId("facts");
+  byId("facts").classList.toggle("more", scrollHeight - scrollTop - clientHeight > 16);
 }
 
 function closeFacts() {
   picks++;
   byId("facts").hidden = true;
-  state.pick = state.chosen = null;
+  state.pick = state.chosen = state.line = null;
   site.mark(null, null);
   listQueue();
   keepLink();

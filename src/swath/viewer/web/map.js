@@ -26,7 +26,7 @@ class SiteMap {
     const marked = new vendor.VectorLayer({ source: this.marks, zIndex: 1000, style: markStyle(), updateWhileAnimating: true });
     this.map = new vendor.Map({
       target: "map",
-      controls: [new vendor.Zoom({ target: "zoom" }), new vendor.ScaleLine({ target: "scale", minWidth: 90 })],
+      controls: [new vendor.Zoom({ target: "zoom", duration: 0 }), new vendor.ScaleLine({ target: "scale", minWidth: 90 })],
       layers: [this.under, this.left, this.right, ...this.overlays, marked],
       view: new vendor.View({
         projection: this.projection, enableRotation: false, showFullExtent: true, smoothResolutionConstraint: false,
@@ -68,7 +68,7 @@ class SiteMap {
   show() {
     const { state } = this;
     const [left, right, under] = [state.layerOf(state.show, state.date), state.layerOf(...state.comparePair()), state.imageUnder()];
-    place(this.under, under && under !== left ? this.source(under) : null, 1);
+    place(this.under, under && (state.compare || under !== left) ? this.source(under) : null, 1);
     place(this.left, left ? this.source(left) : null, left?.kind === "colours" && left.id.startsWith("image") ? 1 : state.opacity);
     place(this.right, state.compare && right ? this.source(right) : null, right?.id.startsWith("image") ? 1 : state.opacity);
     for (const layer of this.overlays) layer.setVisible(state.on.has(layer.get("overlay").id));
@@ -89,9 +89,44 @@ class SiteMap {
     this.go(this.site.bounds);
   }
 
-  /** Fly to an extent, clear of the panel. */
+  /** Fly to an extent, clear of the panel, whatever flight is on; gives { center, resolution } of the end. */
   go(extent, closest = 0) {
-    this.map.getView().fit(extent, { padding: room(), minResolution: closest, duration: STILL ? 0 : 350 });
+    const view = this.map.getView();
+    view.cancelAnimations();
+    const from = { center: view.getCenter(), resolution: view.getResolution() };
+    view.fit(extent, { padding: room(), minResolution: closest });
+    const goal = { center: view.getCenter(), resolution: view.getResolution() };
+    if (!STILL) {
+      this.look(from);
+      this.goal = goal; // while the flight is on
+      view.animate({ ...goal, duration: 350 }, () => (this.goal = null));
+    }
+    return goal;
+  }
+
+  look({ center, resolution }) {
+    this.map.getView().setResolution(resolution);
+    this.map.getView().setCenter(center); // last: how far out one is, bounds it
+  }
+
+  /** End a flight where it leads to: what comes next counts from there. */
+  land() {
+    const { goal } = this;
+    this.map.getView().cancelAnimations();
+    if (goal) this.look(goal);
+  }
+
+  zoom(by) {
+    this.land();
+    this.map.getView().adjustZoom(by);
+  }
+
+  /** Whether the view is where a flight led to. */
+  isAt(goal) {
+    const view = this.map.getView();
+    const [x, y] = view.getCenter();
+    const { center, resolution } = goal;
+    return Math.hypot(x - center[0], y - center[1]) < resolution && Math.abs(view.getResolution() / resolution - 1) < 1e-3;
   }
 }
 
@@ -128,9 +163,12 @@ function grown([left, bottom, right, top], share) {
   return [left - x, bottom - y, right + x, top + y];
 }
 
-/** What the panel leaves free: top, right, bottom, left in pixels of the screen. */
-function room() {
+/** What panel and card leave free: top, right, bottom, left in pixels of the screen. `told`: whether the card is there. */
+function room(told = Boolean(state.pick)) {
   const box = document.getElementById("panel").getBoundingClientRect();
-  const told = innerWidth <= 720 && state.pick ? innerHeight * 0.46 : 0; // what is told of a place lies on top
-  return innerWidth > 720 ? [24, 64, 96, box.right + 16] : [told + 16, 16, innerHeight - document.querySelector(".dock").getBoundingClientRect().top + 12, 16];
+  const card = told && innerWidth - box.right > 700 ? 332 : 0;
+  if (innerWidth > 720) return [24, 64 + card, 96, box.right + 16];
+  const dock = innerHeight - document.querySelector(".dock").getBoundingClientRect().top + 12;
+  const top = 16 + (told ? innerHeight * 0.46 : 0);
+  return [innerHeight - dock - top > 80 ? top : 16, 16, dock, 16];
 }

@@ -62,6 +62,15 @@ class State {
     return layers.find((layer) => layer.id === show);
   }
 
+  /** Whether something of what is shown can let the image below shine through. */
+  fades() {
+    return this.show !== "image" || !["", "image"].includes(this.comparePair()[0]);
+  }
+
+  onProbability() {
+    return [this.show, this.comparePair()[0]].includes("probability");
+  }
+
   imageUnder() {
     return this.layerOf("image", this.date) ?? null;
   }
@@ -92,7 +101,7 @@ class State {
     }
     if (this.opacity < 1) words.set("opacity", this.opacity);
     if (this.target !== this.site.classes.find((c) => c.foreground).name) words.set("class", this.target);
-    if (this.chosen) words.set("line", this.chosen.get("key").slice(this.site.name.length + 1));
+    if (this.line) words.set("line", this.line);
     if (this.pick) words.set("pick", this.pick.map((value) => value.toFixed(1)).join(","));
     const center = view?.getCenter();
     if (center) words.set("at", [...center.map((value) => value.toFixed(1)), view.getResolution().toFixed(2)].join(","));

@@ -80,6 +80,7 @@ class LineTable {
     const go = element("button", { textContent: at + 1, title: "Go there" });
     const row = element("tr", { className: `line ${decided?.verdict ?? ""}` }, element("th", { scope: "row" }, go), ...this.columns.map((name) => element("td", { textContent: cellWords(name, feature) })));
     if (decided?.note) row.lastChild.append(element("small", { textContent: decided.note }));
+    row.dataset.key = feature.get("key");
     row.setAttribute("aria-current", feature.get("key") === this.state.chosen?.get("key"));
     row.addEventListener("click", () => choose(feature));
     return row;

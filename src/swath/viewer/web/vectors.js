@@ -4,6 +4,8 @@
 const MANY_FEATURES = 30000; // more are asked for by window, when one looks closely
 const CLOSE_M = 12; // metres a pixel of the screen
 
+const CASING = "#000000c0"; // of lines on probabilities, whose colours are much like theirs
+
 const strokes = new Map();
 
 function strokeStyle(colour, width, halo, dash, strong) {
@@ -11,7 +13,7 @@ function strokeStyle(colour, width, halo, dash, strong) {
   if (!strokes.has(key)) {
     const { Style, Stroke, Fill, Circle } = vendor;
     const styles = [];
-    if (halo) styles.push(new Style({ stroke: new Stroke({ color: halo, width: width + 2.5, lineCap: "round" }) }));
+    if (halo) styles.push(new Style({ stroke: new Stroke({ color: halo, width: width + (halo === CASING ? 1.6 : 2.5), lineCap: "round" }) }));
     const stroke = new Stroke({ color: colour, width, lineCap: "round", lineDash: dash ? [6, 6] : undefined });
     styles.push(new Style({ stroke, fill: new Fill({ color: `${colour}${strong ? "80" : "26"}` }), image: new Circle({ radius: 5, fill: new Fill({ color: colour }) }) }));
     strokes.set(key, styles);
@@ -43,7 +45,7 @@ function overlayStyle(overlay, index, state) {
     const colour = fixed ?? own ?? hex(along(LINE_RAMP, measure === null ? 1 : Math.round(measure * 20) / 20));
     const width = (resolution < 3 ? 3 : resolution < 12 ? 2.2 : 1.4) + (overlay.ranked ? 0.8 : 0);
     const verdict = state.verdicts.get(feature.get("key"))?.verdict;
-    const halo = overlay.ranked ? "#00000080" : resolution < 6 ? "#00000040" : null;
+    const halo = state.onProbability() ? CASING : overlay.ranked ? "#00000080" : resolution < 6 ? "#00000040" : null;
     return strokeStyle(verdict === "reject" ? "#8a8a8a" : verdict === "accept" ? "#46c37b" : colour, width, halo, verdict === "reject", overlay.role === "wrong");
   };
 }
