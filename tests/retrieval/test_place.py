@@ -133,3 +133,6 @@ def test_a_place_short_of_clear_dates_says_what_to_do(
     command = ["fetch", "--bbox", BBOX, *WHEN, "--api", world.api.url, "--dates", "9"]
     assert run([*command, "--out", str(tmp_path / "out")]) == 2
     assert "4 of 9 dates can be had; allow more cloud" in error_line(capsys)
+    # The images' folder lies in the maps' own: neither stays empty.
+    assert run(["map", *command[1:], "--out", str(tmp_path / "maps")]) == 2
+    assert not (tmp_path / "maps").exists()
