@@ -23,19 +23,6 @@ NEVER = r'(?:src|href)="(?:https?:)?//[^"]*\.(?:js|css|woff2?|png|svg)[?"]|fonts
 
 MOST_RESULTS_LINES = 300
 
-WIDE = {
-    "conflate.md",
-    "export.md",
-    "fetch.md",
-    "install.md",
-    "land-cover.md",
-    "lines.md",
-    "mapping.md",
-    "view.md",
-}
-WIDE |= {"doctor.md", "fine-tune.md", "gallery.md", "outputs.md", "reliability.md", "training.md"}
-"""Pages with lines of before there was a limit; fewer are better."""
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -93,7 +80,7 @@ def test_lines_of_prose_are_short() -> None:
     wide = [
         page.name for page in prose.pages() if prose.wrap(page.read_text("utf-8")) != page.read_text("utf-8")
     ]
-    assert set(wide) <= WIDE, "run: make format"
+    assert wide == [], "run: make format"
 
 
 def test_wrapping_keeps_what_is_no_prose() -> None:
