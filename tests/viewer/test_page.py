@@ -77,6 +77,7 @@ def look(page: "Page", row: int, col: int, resolution: float = 1.0) -> list[floa
     """Go close to a pixel: where it is on the screen."""
     x, y = place(row, col)
     page.evaluate(f"site.map.getView().setCenter([{x}, {y}]); site.map.getView().setResolution({resolution})")
+    page.evaluate("site.map.renderSync()")  # else the place on the screen may be that of the last frame
     page.wait_for_function("!site.map.getLoadingOrNotReady()")
     at: list[float] = page.evaluate(f"site.map.getPixelFromCoordinate([{x}, {y}])")
     return at
