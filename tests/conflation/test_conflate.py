@@ -71,6 +71,14 @@ def test_both_and_each_alone(maps: Maps, osm: Path, tmp_path: Path) -> None:
     assert first.distance(at((100, 80), (100, 81))) < 10
 
 
+def test_roads_beyond_the_data_are_not_counted(maps: Maps, tmp_path: Path) -> None:
+    """A road of 155 pixels that goes on for 500 beyond the grid: 155 and what the sampling needs."""
+    roads = gpd.GeoDataFrame({"highway": ["primary"]}, geometry=[at((80, 5), (80, 660))], crs=GRID.crs)
+    roads.to_file(tmp_path / "osm.gpkg")
+    found = swath.conflate(maps, tmp_path / "osm.gpkg")
+    assert found.osm_only["length_m"].sum() == pytest.approx(1550, abs=15)
+
+
 def test_files_for_mappers(maps: Maps, osm: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     swath.conflate(maps, osm, out)

@@ -15,7 +15,7 @@ from swath.labels.source import LabelSettings, read_labels_source
 from swath.legend import Legend, read_legend
 from swath.maps.sitemaps import SiteMaps, read_pmap
 from swath.metrics.linematch import Lines, sample_lines
-from swath.metrics.linepieces import LEAST_M, split_by_nearness
+from swath.metrics.linepieces import LEAST_M, split_by_nearness, split_where
 
 SURROUNDINGS = "surroundings"
 """The shipped legend of what is read of OpenStreetMap."""
@@ -96,6 +96,8 @@ def _seen(
     parts = _metres(wanted, grid)
     lines = _single(parts)
     number = np.repeat(np.arange(len(parts)), shapely.get_num_geometries(parts))
+    lines, whole = _within_data(maps, lines, grid)
+    number = number[whole]
     pieces, owner, near = split_by_nearness(lines, mapped)
     p_mean = _probability(maps, pieces, grid)
     keys = [
@@ -121,25 +123,40 @@ def _probability(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64
     """(n,) the mean of the fused PMap of all line classes along lines in metres; NaN where unknown."""
     if not len(lines):
         return np.zeros(0)
-    ids = [c.id for c in maps.legend.lines]
     points, weight, owner = sample_lines(lines, step_m=min(pixel_m(grid)))
+    scores = _scores_at(maps, points, grid)
+    sure = np.isfinite(scores)
+    known = np.bincount(owner[sure], weight[sure], len(lines))
+    total = np.bincount(owner[sure], (scores * weight)[sure], len(lines))
+    mean: NDArray[np.float64] = np.divide(total, known, out=np.full(len(lines), np.nan), where=known > 0)
+    return mean
+
+
+def _scores_at(maps: SiteMaps, points: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """(p,) the fused PMap of all line classes at points (p, 2) in metres; NaN where unknown."""
+    ids = [c.id for c in maps.legend.lines]
     left, _, _, top = grid.bounds
     x, y = (points / metres_per_unit(grid)).T
     cols = np.floor((x - left) / grid.resolution[0]).astype(np.int64)
     rows = np.floor((top - y) / grid.resolution[1]).astype(np.int64)
-    total, known = np.zeros(len(lines)), np.zeros(len(lines))
+    scores = np.full(len(points), np.nan)
     within = (cols >= 0) & (cols < grid.width)
     for strip in grid.window.strips(1024):
         here = within & (rows >= strip.row) & (rows < strip.row_end)
         if here.any():
             pmap, valid = read_pmap(maps.fused_path, strip)
             at = rows[here] - strip.row, cols[here]
-            sure = valid[at]
-            values = pmap[ids][:, at[0], at[1]].max(axis=0)
-            total += np.bincount(owner[here][sure], (values * weight[here])[sure], len(lines))
-            known += np.bincount(owner[here][sure], weight[here][sure], len(lines))
-    mean: NDArray[np.float64] = np.divide(total, known, out=np.full(len(lines), np.nan), where=known > 0)
-    return mean
+            scores[here] = np.where(valid[at], pmap[ids][:, at[0], at[1]].max(axis=0), np.nan)
+    return scores
+
+
+def _within_data(maps: SiteMaps, lines: Lines, grid: Grid) -> tuple[Lines, NDArray[np.int64]]:
+    """What of lines lies where the map has data, and the line that each piece is of."""
+    if not len(lines):
+        return lines, np.zeros(0, np.int64)
+    known = np.isfinite(_scores_at(maps, sample_lines(lines)[0], grid))
+    pieces, owner, inside = split_where(lines, known)
+    return pieces[inside], owner[inside]
 
 
 def _metres(frame: gpd.GeoDataFrame, grid: Grid) -> NDArray[np.object_]:
