@@ -1,12 +1,10 @@
 """A map beside OpenStreetMap: what only one has, what it may be instead, and the files for mappers."""
 
 import json
-import shutil
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import pyogrio
 import pytest
 import shapely
@@ -79,24 +77,6 @@ def test_roads_beyond_the_data_are_not_counted(maps: Maps, tmp_path: Path) -> No
     roads.to_file(tmp_path / "osm.gpkg")
     found = swath.conflate(maps, tmp_path / "osm.gpkg")
     assert found.osm_only["length_m"].sum() == pytest.approx(1550, abs=15)
-
-
-def test_lines_of_others_are_refused_in_one_line(
-    maps: Maps, osm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    copy = tmp_path / "maps"
-    shutil.copytree(maps.folder, copy)
-    path = copy / "here" / "roads.parquet"
-    lines = gpd.read_parquet(path)
-    for other in (
-        pd.DataFrame({"a": [1]}),
-        lines.assign(geometry=None).set_geometry("geometry"),
-        lines[["geometry"]],
-        lines.assign(geometry=lines.centroid),
-    ):
-        other.to_parquet(path)
-        assert cli.run(["conflate", str(copy), str(osm), "--out", str(tmp_path / "out")]) == 2
-        assert "map the site again" in capsys.readouterr().err
 
 
 def test_files_for_mappers(maps: Maps, osm: Path, tmp_path: Path) -> None:
