@@ -88,7 +88,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Dataset, Dataset]
     return datasets[0], datasets[1].resplit(["b"], ["c"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """Chromium of the system, without a screen."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
