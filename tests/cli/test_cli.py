@@ -28,6 +28,11 @@ def in_child(code: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def test_to_read_a_model_imports_no_compiler() -> None:
+    code = "import sys, swath; swath.load_model(); sys.exit('torch._dynamo' in sys.modules)"
+    assert in_child(code).returncode == 0
+
+
 def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code when `swath evaluate` runs into `error`."""
 

@@ -238,6 +238,8 @@ def _identify(scene: Scene, image: ImageSettings) -> str:
         "encoding": image.encoding,
         "masks": scene.masks,
     }
+    if image.encoding == "standardised":
+        fields["least_spread"] = image.least_spread
     return Decided("image", 2, fields).key
 
 
