@@ -311,7 +311,10 @@ def _read(path: Path, layer: str | None, box: Bounds | None) -> gpd.GeoDataFrame
         if path.suffix.lower() in PARQUET_SUFFIXES:
             frame = gpd.read_parquet(path)
             return frame if box is None else frame[frame.intersects(shapely.box(*box))]
-        return gpd.read_file(path.absolute(), layer=layer, bbox=box, fid_as_index=True)
+        frame = gpd.read_file(path.absolute(), layer=layer, bbox=box, fid_as_index=True)
+        if not isinstance(frame, gpd.GeoDataFrame):
+            raise ValueError("no geometry")
+        return frame
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
@@ -87,13 +88,14 @@ def _probability_table() -> NDArray[np.uint8]:
 
 def _vectors(path: Path, side_px: int) -> Picture:
     frame = open_vectors(path)
-    frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
+    frame = frame[np.isfinite(frame.bounds).all(axis=1)]  # without: what is empty, too
     if frame.empty:
         raise InputError(f"{path} has no features to show")
     left, bottom, right, top = frame.total_bounds
     size = max(right - left, top - bottom) / side_px or 1.0
     width, height = (max(1, round(span / size)) for span in (right - left, top - bottom))
-    shares = frame["p_mean"].to_numpy() if "p_mean" in frame else np.ones(len(frame))
+    given = frame["p_mean"] if "p_mean" in frame else pd.Series(1.0, frame.index)
+    shares = pd.to_numeric(given, errors="coerce").fillna(1.0).clip(0, 1).to_numpy()
     burnt = rasterize(
         zip(frame.geometry, 1 + np.rint(shares * 254).astype(int), strict=True),
         (height, width),
