@@ -114,12 +114,12 @@ def working(home: Path, reads: Iterable[Path], *, anew: bool) -> Iterator[WorkFo
     fresh = not home.parent.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        recover(home)
-        check_out(home, Kind.MAPS, reads, overwrite=True)
-        if anew:
-            for path in folder.iterdir():
-                _remove(path)
         try:
+            recover(home)
+            check_out(home, Kind.MAPS, reads, overwrite=True)
+            if anew:
+                for path in folder.iterdir():
+                    _remove(path)
             yield WorkFolder(folder, home, {} if anew else _existing(home))
         finally:
             shutil.rmtree(folder / "scratch", ignore_errors=True)
