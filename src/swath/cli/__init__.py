@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -207,6 +208,9 @@ def _complain(message: str, head: str = "error: ") -> int:
 
 def main() -> None:
     """The console script."""
+    if not sys.warnoptions:  # what libraries tell developers; workers read the variable
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
     try:
         code = run()
     except Exception:
