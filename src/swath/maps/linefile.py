@@ -8,6 +8,7 @@ import shapely
 from pandas.api.types import is_numeric_dtype
 
 from swath.errors import DatasetError, reason_of
+from swath.files import check_file
 
 NUMBERS = ("p_mean", "length_m")
 """Columns that, where they are there, hold numbers."""
@@ -19,8 +20,10 @@ def read_lines(path: Path, crs: str) -> gpd.GeoDataFrame:
     """The lines of `roads.parquet` in a CRS, one a row, with their `class`.
 
     Raises:
+        InputError: There is no such file, or it may not be read.
         DatasetError: Somebody else wrote the file: it cannot be read, or holds something else.
     """
+    check_file(path)
     try:
         lines = gpd.read_parquet(path)
         if problem := _problem(lines):
