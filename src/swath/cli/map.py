@@ -61,10 +61,16 @@ DatasetOption = Annotated[Path | None, typer.Option(help="Folder made by `swath 
 SplitOption = Annotated[
     SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
 ]
-SiteOption = Annotated[list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")]
+SiteOption = Annotated[
+    list[str] | None, typer.Option(metavar="SITE", help="Only this site of the split. Repeatable.")
+]
 DateOption = Annotated[
     list[dt.datetime] | None,
-    typer.Option(formats=["%Y-%m-%d"], help="Map this date of --dataset, not the last ones. Repeatable."),
+    typer.Option(
+        formats=["%Y-%m-%d"],
+        metavar="YYYY-MM-DD",
+        help="Map this date of --dataset, not the last ones. Repeatable.",
+    ),
 ]
 PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
