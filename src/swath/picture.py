@@ -31,7 +31,10 @@ def thumbnail(path: Path, side_px: int = SIDE_PX, rgb: Sequence[str] = ()) -> ND
         (4, h, w) uint8: red, green, blue and alpha; None where the file cannot be read.
     """
     try:
-        with rasterio.open(path.absolute(), driver="GTiff") as source:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            source = rasterio.open(path.absolute(), driver="GTiff")
+        with source:
             scale = max(1.0, max(source.shape) / side_px)
             shape = tuple(max(1, round(size / scale)) for size in source.shape)
             bands = [1, 2, 3] if source.count >= 3 else [1]
@@ -45,7 +48,8 @@ def thumbnail(path: Path, side_px: int = SIDE_PX, rgb: Sequence[str] = ()) -> ND
 
 def _colors(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     """(1 or 3, h, w), 0 = no data -> (4, h, w) uint8."""
-    shown = np.nan_to_num(np.real(pixels).astype(np.float32), posinf=0, neginf=0)
+    with np.errstate(over="ignore"):
+        shown = np.nan_to_num(np.real(pixels).astype(np.float32), posinf=0, neginf=0)
     known = (shown != 0).any(axis=0)
     if pixels.dtype != np.uint8 and known.any():
         low, high = np.percentile(shown[:, known], STRETCH)
