@@ -242,8 +242,9 @@ def geojson(frame: gpd.GeoDataFrame, step: float) -> dict[str, JsonValue]:
     frame["geometry"] = shapely.transform(frame.geometry.array, lambda xy: np.round(xy, digits))
     for name in frame.columns.difference(["geometry"]):
         if is_float_dtype(frame[name]):
-            numbers = frame[name].astype(float)
-            frame[name] = numbers.where(np.isfinite(numbers)).round(4)
+            with np.errstate(over="ignore"):
+                numbers = frame[name].astype(float).round(4)
+            frame[name] = numbers.where(np.isfinite(numbers))
         elif not is_numeric_dtype(frame[name]):
             values = frame[name].map(_hex) if frame[name].dtype == object else frame[name]
             frame[name] = values.astype(str).where(values.notna(), None)
