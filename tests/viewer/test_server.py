@@ -21,7 +21,6 @@ from swath.maps.sitemaps import SiteMaps
 from swath.viewer.decisions import NAME, read_decisions
 from viewer.conftest import GRID, serving
 
-
 JSON = "application/json"
 
 
@@ -254,21 +253,23 @@ def test_rude_requests_are_refused_and_not_told_of(town: SiteMaps, beside: Path,
         b"\x16\x03\x01 what?\r\n\r\n",
         head + b"Content-Length: 9000\r\n\r\n" + b"[" * 9000,
     )
-    with (tmp_path / "said").open("wb") as errors:
-        with serving(town.folder.parent, "--with", beside, errors=errors) as url:
-            port = urlsplit(url).port or 0
-            for request in rude:
-                with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-                    client.sendall(request)
-                    assert client.recv(100).startswith(b"HTTP/1.1 400")
-            with socket.create_connection(("127.0.0.1", port)) as client:  # which goes in the middle
-                client.sendall(head + b'Content-Length: 9000\r\n\r\n{"key"')
-            with Ask(port) as ask:
-                assert ask(f"/lines/0/1?feature={'9' * 30}")[0] == 400
-                for feature in ("1e3", "9" * 30, "1\n", "\u0661"):
-                    decision = {"key": "k", "site": "town", "overlay": "candidates", "feature": feature}
-                    body = json.dumps(decision).encode()
-                    assert ask("/decisions", "POST", body, Content_Type=JSON)[0] == 400
+    with (
+        (tmp_path / "said").open("wb") as errors,
+        serving(town.folder.parent, "--with", beside, errors=errors) as url,
+    ):
+        port = urlsplit(url).port or 0
+        for request in rude:
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(request)
+                assert client.recv(100).startswith(b"HTTP/1.1 400")
+        with socket.create_connection(("127.0.0.1", port)) as client:  # which goes in the middle
+            client.sendall(head + b'Content-Length: 9000\r\n\r\n{"key"')
+        with Ask(port) as ask:
+            assert ask(f"/lines/0/1?feature={'9' * 30}")[0] == 400
+            for feature in ("1e3", "9" * 30, "1\n", "\u0661"):
+                decision = {"key": "k", "site": "town", "overlay": "candidates", "feature": feature}
+                body = json.dumps(decision).encode()
+                assert ask("/decisions", "POST", body, Content_Type=JSON)[0] == 400
     assert (tmp_path / "said").read_text() == ""
 
 

@@ -107,7 +107,7 @@ class Overlay:
         frame = _read(self.path, self.layer, box).to_crs(grid.crs)
         frame = frame[placed(frame.geometry.values)]
         columns = [name for name in ("rank", "confidence", "p_mean", "probability") if name in frame]
-        if columns:
+        if columns and is_numeric_dtype(frame[columns[0]]):
             frame = frame.sort_values(columns[0], ascending=columns[0] == "rank", kind="stable")
         return frame.head(MOST_RANKED) if self.ranked else frame
 

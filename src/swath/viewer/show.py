@@ -18,7 +18,7 @@ from swath.grid import check_size
 from swath.labels.osm import HISTORY_SUFFIXES, OSM_SUFFIXES
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE
 from swath.maps.styles import LINE_RAMP, RAMP
-from swath.picture import png, ramp_color, thumbnail
+from swath.picture import picture_of, png, ramp_color
 from swath.scenes.raster import open_raster
 from swath.sentinel2 import TCI_BANDS
 from swath.viewer.overlay import SUFFIXES, open_vectors
@@ -50,10 +50,7 @@ def picture(path: Path, side_px: int) -> Picture:
         if source.count == 1 and source.colorinterp[0].name == "palette":
             table = np.array([source.colormap(1)[number] for number in range(256)], np.uint8)
             return _coloured(_bytes(source, side_px, Resampling.nearest), table)
-    shown = thumbnail(path, side_px, TCI_BANDS)
-    if shown is None:
-        raise InputError(f"{path} cannot be read as a picture")
-    return shown
+        return picture_of(source, side_px, TCI_BANDS)
 
 
 def write_picture(path: Path, shown: Picture) -> None:
