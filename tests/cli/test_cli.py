@@ -145,6 +145,12 @@ def test_bug_is_raised_and_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert child.stderr.endswith("and: swath evaluate m --labels l --out o\n")
 
 
+def test_what_libraries_tell_developers_is_not_printed() -> None:
+    code = "import warnings, swath.cli as c; c.run = lambda: warnings.warn('odd') or 0; c.main()"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stderr == ""
+
+
 def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert failing(KeyboardInterrupt(), monkeypatch) == 130
     assert capsys.readouterr().err == "interrupted\n"

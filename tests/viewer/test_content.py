@@ -8,6 +8,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 import shapely
@@ -19,6 +20,7 @@ from support.drawn_maps import write_maps
 from swath.errors import InputError
 from swath.grid import Grid
 from swath.maps.sitemaps import SiteMaps, read_bytes
+from swath.maps.styles import vector_layers
 from swath.picture import ramp_color
 from swath.viewer.layer import TILE_PX, Layer, read_layers
 from swath.viewer.overlay import Order, geojson, site_overlays, vector_files
@@ -204,6 +206,26 @@ def test_a_picture_has_the_ramps_colours(town: SiteMaps) -> None:
     lines = picture(town.gpkg_path, 200)
     assert max(lines.shape[1:]) == 200
     assert 0 < (lines[3] > 0).mean() < 1
+
+
+def test_odd_vectors_are_shown_or_refused(tmp_path: Path) -> None:
+    line, path = shapely.LineString([(0, 0), (100, 50)]), tmp_path / "odd.gpkg"
+    endless = shapely.LineString([(np.inf, 0), (1, 1)])
+    frame = gpd.GeoDataFrame({"p_mean": ["high", None, "0.5"]}, geometry=[line, endless, None], crs=32630)
+    frame.to_file(path)
+    assert picture(path, 20)[3].any()
+    frame.iloc[1:].to_file(path)
+    with pytest.raises(InputError, match=f"{path} has no features"):
+        picture(path, 20)
+    path.unlink()
+    pyogrio.write_dataframe(frame.drop(columns="geometry"), path)
+    with pytest.raises(InputError, match=f"{path}: .*no geometry"):
+        picture(path, 20)
+    broken = tmp_path / "here" / "roads.gpkg"
+    broken.parent.mkdir()
+    broken.write_bytes(b"")
+    with pytest.raises(InputError, match=f"{broken}: .*map the site again"):
+        vector_layers(broken.parent)
 
 
 def test_of_many_classes_the_first_is_shown_as_the_others(tmp_path: Path) -> None:

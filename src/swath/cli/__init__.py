@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -216,6 +217,9 @@ def _drop_unreadable() -> None:
 def main() -> None:
     """The console script."""
     _drop_unreadable()
+    if not sys.warnoptions:  # what libraries tell developers; workers read the variable
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
     try:
         code = run()
     except Exception:

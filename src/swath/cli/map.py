@@ -184,7 +184,7 @@ def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
 
     if run is None:
         run = STARTER
-        tell("starter weights (or your own: swath map RUN ...)")
+        tell("no RUN given: starter weights (or your own: swath map RUN ...)")
     return run, load_model(run)
 
 

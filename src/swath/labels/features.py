@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
+from numpy.typing import NDArray
 
 from swath.errors import InputError
 from swath.grid import LONLAT, Bounds, Grid, lonlat_parts, transform_bounds
@@ -194,7 +195,17 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
         return frames[0]
     crs = frames[0].crs
     frames = [frame.to_crs(crs) for frame in frames if not frame.empty] or frames[:1]
-    return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
+    both = geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
+    return both[~_repeated(both)]
+
+
+def _repeated(frame: geopandas.GeoDataFrame) -> NDArray[np.bool_]:
+    """(n,) whether a feature is in another layer, too: so it is where somebody copied one."""
+    places = pd.Series(shapely.to_wkb(frame.geometry.to_numpy()), frame.index)
+    again: NDArray[np.bool_] = places.duplicated(keep=False).to_numpy(copy=True)
+    rows = frame[again].drop(columns="geometry").astype(str).assign(place=places[again])
+    again[again] = rows.duplicated().to_numpy()
+    return again
 
 
 def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataFrame:
