@@ -16,8 +16,8 @@ INPUT_OFFSET, INPUT_SCALE = 0.2, 1.5
 """The network sees (spreads - 0.2) / 1.5: about mean 0 and deviation 1 over the places."""
 
 LEAST_SPREAD = 100.0
-"""Of the images that the weights will map: half of the least that a town to learn from has in red, and
-below it noise is taken for streets (docs/lab/starter.md). Nothing to learn from is stretched less by it."""
+"""Of the images that the weights will map: below it noise is taken for streets (docs/lab/starter.md).
+No band of the towns to learn from has so little."""
 
 PIXEL_M = 10
 
