@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 
 from swath.errors import InputError
 from swath.grid import Grid, Window, has_true_metres, transform_bounds, utm_crs
-from swath.progress import console
+from swath.progress import tell
 from swath.scenes.bandfiles import write_joined
 from swath.scenes.clouds import RESOLUTION_M, CloudModel, find_clouds
 from swath.scenes.levels import FROM_SCENE, Levels, fit_cells
@@ -62,11 +62,7 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
         return None
     _check_encoding(scene, image)
     if scene.dtype == "uint8":
-        console.print(
-            f"{scene.path}: an 8-bit image, read as a True Colour Image (1..255 = reflectance 0..0.3558)",
-            soft_wrap=True,
-            highlight=False,
-        )
+        tell(f"{scene.path}: an 8-bit image, read as a True Colour Image (1..255 = reflectance 0..0.3558)")
     plain = image.model_copy(update={"encoding": "reflectance"})
     # Open once: a block of the file holds several samples.
     with _reading(scene, grid, plain) as read:
