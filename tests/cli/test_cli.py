@@ -156,6 +156,28 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.parametrize("module", ["swath.cli", "swath.cli.build", "typer.main"])
+def test_interrupt_while_the_command_line_is_imported_is_one_line(module: str) -> None:
+    child = in_child(
+        "import os, runpy, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "runpy.run_module('swath', run_name='__main__')"
+    )
+    assert (child.returncode, child.stderr) == (130, "interrupted\n")
+
+
+def test_interrupt_before_a_command_begins_is_one_line() -> None:
+    child = in_child(
+        "import os, signal, typer\n"
+        "typer.main.get_command = lambda app: os.kill(os.getpid(), signal.SIGINT)\n"
+        "from swath.cli import main; main()"
+    )
+    assert (child.returncode, child.stderr) == (130, "interrupted\n")
+
+
 def test_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/mnt/report")
     assert failing(full, monkeypatch) == 2

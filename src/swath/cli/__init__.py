@@ -213,6 +213,9 @@ def main() -> None:
         os.environ["PYTHONWARNINGS"] = "ignore"
     try:
         code = run()
+    except KeyboardInterrupt:  # before a command began
+        _complain("interrupted", head="")
+        code = 130
     except Exception:
         traceback.print_exc()
         command = shlex.join(["swath", *sys.argv[1:]])
