@@ -88,6 +88,13 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["map", "/nowhere", "scene.tif", "--out", "m"], "/nowhere"),
         (["evaluate", "/nowhere", "--dataset", "/nowhere", "--out", "r"], "/nowhere"),
         (["evaluate", "/nowhere", "--out", "r"], "--labels"),
+        (["map", "", "--out", "m"], "an argument is empty"),
+        (["map", "scene.tif", "--out="], "an argument is empty"),
+        (["build", "sites.yaml", "--out", "d\n"], "not shown: 'd\\n'"),
+        (["show", "a.tif", "--out", "a\x1b.png"], "not shown: 'a\\x1b.png'"),
+        (["simulate", "roads.osm", "--out", "r" * 300], "File name too long); choose a shorter name"),
+        (["map", "/" + "z" * 6000, "--out", "m"], f"/{'z' * 149}...zzz"),
+        (["fetch", "--bbox", "1,1,2,2", "--between", "2024", "2023", "--out", "f"], "got 2024 and 2023"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(

@@ -107,8 +107,8 @@ def _stored(network: nn.Module, folder: Path) -> Scores:
         raise _damaged(path, error) from None
     try:
         scores = _SCORES.validate_python(read_json(folder / SCORES))
-    except ValidationError as error:
-        raise _damaged(folder / SCORES, error) from None
+    except ValidationError:
+        raise _damaged(folder / SCORES, ValueError("not a table of scores")) from None
     if scores.get(LOSS, 0.0) is None:
         raise DivergedError(f"{folder.name}: its loss was not finite, training has stopped there")
     return scores
