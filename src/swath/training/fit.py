@@ -181,10 +181,7 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         max_epochs=settings.epochs,
         gradient_clip_val=settings.clip,
         callbacks=callbacks,
-        logger=[
-            metrics_log(folder, steps),
-            TensorBoardLogger(folder, name="logs", version="tensorboard"),
-        ],
+        logger=[metrics_log(folder, steps), TensorBoardLogger(folder, name="logs", version="tensorboard")],
         log_every_n_steps=1,
         limit_val_batches=None if patches.source.validation else 0,
         num_sanity_val_steps=0,
