@@ -94,6 +94,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["show", "a.tif", "--out", "a\x1b.png"], "not shown: 'a\\x1b.png'"),
         (["simulate", "roads.osm", "--out", "r" * 300], "File name too long); choose a shorter name"),
         (["map", "/" + "z" * 6000, "--out", "m"], f"/{'z' * 149}...zzz"),
+        (["map", "/" + "z" * 6000, "--out", "m"], "choose a shorter name"),
         (["fetch", "--bbox", "1,1,2,2", "--between", "2024", "2023", "--out", "f"], "got 2024 and 2023"),
     ],
 )

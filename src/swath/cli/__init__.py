@@ -189,8 +189,8 @@ def _replace_unprintable() -> None:
 
 def _explained(error: Exception) -> str | None:
     """What to tell of an error that the user can mend; None for a bug."""
+    advice = "; choose a shorter name" if os.strerror(errno.ENAMETOOLONG) in str(error) else ""
     if isinstance(error, SwathError):
-        advice = "; choose a shorter name" if os.strerror(errno.ENAMETOOLONG) in str(error) else ""
         return str(error) + _ADVICE.get(error.remedy, advice)
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         return f"out of memory: {reason_of(error)}{_ADVICE[Remedy.LESS_MEMORY]}"
@@ -201,7 +201,7 @@ def _explained(error: Exception) -> str | None:
     if isinstance(error, OSError):
         if error.errno is None:
             return reason_of(error)
-        return f"{error.filename or 'the output'}: {error.strerror or reason_of(error)}"
+        return f"{error.filename or 'the output'}: {error.strerror or reason_of(error)}{advice}"
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return reason_of(error) if modules & _LIBRARIES else None
 
