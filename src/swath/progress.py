@@ -90,6 +90,8 @@ class _Count:
 
     def line(self) -> str:
         """Such as `warping 2019-03-11: 3 of 12, 27 %; 0:00:45, 0:02:01 left`."""
+        if not self.completed and self.seconds < 1:
+            return f"{self.description} begins"
         spent = timedelta(seconds=round(self.seconds))
         if not self.total:
             return f"{self.description}: {self.done} done; {spent}"
