@@ -20,6 +20,9 @@ from swath.errors import InputError, OutputError, reason_of
 
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
+_WRITERS = {"pyogrio", "rasterio", "pyarrow", "sqlite3"}
+"""Libraries whose errors do not always say which file it was."""
+
 _LEAST_FREE = 1 << 20
 """Bytes: with fewer, a disk is called full."""
 
@@ -68,6 +71,10 @@ def _blamed(path: Path, temporary: Path) -> Iterator[None]:
         if isinstance(named, str | os.PathLike) and Path(named) not in (temporary, path, *path.parents):
             raise
         raise OutputError(path, error.strerror or reason_of(error)) from None
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _WRITERS:
+            raise
+        raise OutputError(path, reason_of(error)) from None
 
 
 @contextmanager
@@ -173,6 +180,8 @@ def check_file(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise InputError(f"{path}: {kind}; expected a file")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: {os.strerror(errno.EACCES)}")
 
 
 def read_text(path: Path, most: int = MOST_TEXT) -> str:

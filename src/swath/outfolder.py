@@ -77,6 +77,7 @@ def check_out(path: Path, kind: Kind, reads: Iterable[Path] = (), *, overwrite: 
 
     Raises:
         OutputExistsError: It is there and may not be replaced.
+        OutputError: It is to be replaced, but the system lets nobody remove what is in it.
     """
     if not os.path.lexists(path):
         return
@@ -93,6 +94,9 @@ def check_out(path: Path, kind: Kind, reads: Iterable[Path] = (), *, overwrite: 
         raise OutputExistsError(path, f" and {why}", Remedy.ELSEWHERE)
     if not overwrite:
         raise OutputExistsError(path)
+    for home, folders, files in os.walk(path):
+        if (folders or files) and not os.access(home, os.W_OK | os.X_OK):
+            raise OutputError(path, f"nothing may be removed from {home}, which has no right to write")
 
 
 def check_out_file(path: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> None:

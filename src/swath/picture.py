@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetReader, MemoryFile
 
 SIDE_PX = 256
 """Longest side of a picture."""
@@ -31,21 +31,29 @@ def thumbnail(path: Path, side_px: int = SIDE_PX, rgb: Sequence[str] = ()) -> ND
         (4, h, w) uint8: red, green, blue and alpha; None where the file cannot be read.
     """
     try:
-        with rasterio.open(path.absolute(), driver="GTiff") as source:
-            scale = max(1.0, max(source.shape) / side_px)
-            shape = tuple(max(1, round(size / scale)) for size in source.shape)
-            bands = [1, 2, 3] if source.count >= 3 else [1]
-            if rgb and set(rgb) <= set(source.descriptions):
-                bands = [source.descriptions.index(name) + 1 for name in rgb]
-            pixels: NDArray[np.generic] = source.read(bands, out_shape=(len(bands), *shape))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            source = rasterio.open(path.absolute(), driver="GTiff")
+        with source:
+            return picture_of(source, side_px, rgb)
     except (RasterioError, OSError):
         return None
-    return _colors(pixels)
+
+
+def picture_of(source: DatasetReader, side_px: int, rgb: Sequence[str] = ()) -> NDArray[np.uint8]:
+    """The same of a raster that is open; raises what rasterio does where it breaks off."""
+    scale = max(1.0, max(source.shape) / side_px)
+    shape = tuple(max(1, round(size / scale)) for size in source.shape)
+    bands = [1, 2, 3] if source.count >= 3 else [1]
+    if rgb and set(rgb) <= set(source.descriptions):
+        bands = [source.descriptions.index(name) + 1 for name in rgb]
+    return _colors(source.read(bands, out_shape=(len(bands), *shape)))
 
 
 def _colors(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     """(1 or 3, h, w), 0 = no data -> (4, h, w) uint8."""
-    shown = np.nan_to_num(np.real(pixels).astype(np.float32), posinf=0, neginf=0)
+    with np.errstate(over="ignore"):
+        shown = np.nan_to_num(np.real(pixels).astype(np.float32), posinf=0, neginf=0)
     known = (shown != 0).any(axis=0)
     if pixels.dtype != np.uint8 and known.any():
         low, high = np.percentile(shown[:, known], STRETCH)

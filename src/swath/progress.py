@@ -37,6 +37,9 @@ console = Console(stderr=True, markup=False)
 
 _repeated = ContextVar("repeated", default=False)
 
+_log = {"told": 0.0, "counted": 0.0}
+"""When a log was told how far things are, and when something was last counted for it."""
+
 
 def speak(how: Verbosity) -> None:
     """Say nothing but errors, the usual, or what each step took as well."""
@@ -87,6 +90,8 @@ class _Count:
 
     def line(self) -> str:
         """Such as `warping 2019-03-11: 3 of 12, 27 %; 0:00:45, 0:02:01 left`."""
+        if not self.completed and self.seconds < 1:
+            return f"{self.description} begins"
         spent = timedelta(seconds=round(self.seconds))
         if not self.total:
             return f"{self.description}: {self.done} done; {spent}"
@@ -181,11 +186,17 @@ def _bar(count: _Count) -> Iterator[None]:
 
 @contextmanager
 def _heartbeat() -> Iterator[None]:
-    """Lines of a thread, which come even where one step takes long."""
+    """Lines of a thread, which come even where one step takes long.
+
+    Short counts in a row are one wait for who reads the log.
+    """
     over = threading.Event()
+    if time.perf_counter() - _log["counted"] > EVERY_S:
+        _log["told"] = time.perf_counter()
 
     def beat() -> None:
-        while not over.wait(EVERY_S):
+        while not over.wait(max(0.0, _log["told"] + EVERY_S - time.perf_counter())):
+            _log["told"] = time.perf_counter()
             if counts := _counts[-1:]:
                 tell(counts[0].line())
 
@@ -196,6 +207,7 @@ def _heartbeat() -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        _log["counted"] = time.perf_counter()
 
 
 speak(Verbosity(os.environ.get(_VERBOSITY, Verbosity.NORMAL)))

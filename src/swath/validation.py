@@ -6,7 +6,15 @@ from reprlib import Repr
 from typing import Annotated, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from swath.errors import InputError, SettingsError, printable
 from swath.files import MOST_DEPTH, parse_whole, read_json, read_text
@@ -31,6 +39,23 @@ class Frozen(BaseModel):
     """The base of all that users write: finite values that do not change, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_bool_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if _holds_bool(value) and _speaks_of(kind, {int, float}) and not _speaks_of(kind, {bool}):
+            raise ValueError("expected a number, got true or false")
+        return value
+
+
+def _holds_bool(value: object) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return isinstance(value, bool) or any(map(_holds_bool, parts))
+
+
+def _speaks_of(kind: object, types: set[type]) -> bool:
+    return any(kind is one for one in types) or any(_speaks_of(part, types) for part in get_args(kind))
 
 
 class Written(Frozen):

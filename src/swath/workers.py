@@ -237,13 +237,37 @@ class _Processes(_Team):
             )
         try:
             return self._pool.submit(function, item)
-        except BrokenProcessPool as error:  # since the last job
+        except (BrokenProcessPool, OSError) as error:  # since the last job
+            if not self._pool._broken:
+                raise
             failed: Future[R] = Future()
-            failed.set_exception(error)
+            failed.set_exception(BrokenProcessPool(str(error)))
             return failed
+
+    def _wait(self, going: Collection[Future[R]]) -> Collection[Future[R]]:
+        """Also end where a worker is lost and Python leaves a job: one handed in at just that moment."""
+        while not (done := wait(going, POLL_S, FIRST_COMPLETED).done):
+            if self._is_broken():
+                return list(going)
+        return done
+
+    def _result(self, future: Future[R]) -> R:
+        if not future.done():
+            raise BrokenProcessPool
+        return future.result()
+
+    def _is_broken(self) -> bool:
+        pool = self._pool
+        return pool is not None and bool(
+            pool._broken or any(one.exitcode is not None for one in [*pool._processes.values()])
+        )
 
     def close(self) -> None:
         if self._pool is not None:
+            if self._is_broken():
+                # Python would wait for one that it was starting when it found another one dead.
+                for process in [*self._pool._processes.values()]:
+                    process.kill()
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 

@@ -145,6 +145,12 @@ def test_bug_is_raised_and_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert child.stderr.endswith("and: swath evaluate m --labels l --out o\n")
 
 
+def test_what_libraries_tell_developers_is_not_printed() -> None:
+    code = "import warnings, swath.cli as c; c.run = lambda: warnings.warn('odd') or 0; c.main()"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child.stderr == ""
+
+
 def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert failing(KeyboardInterrupt(), monkeypatch) == 130
     assert capsys.readouterr().err == "interrupted\n"
@@ -299,3 +305,19 @@ def test_help_fits_narrow_terminals(
     lines = capsys.readouterr().out.splitlines()
     # Names of options and their values are not cut.
     assert max(len(line) for line in lines if "<" not in line and "://" not in line) <= 60
+
+
+def test_texts_of_a_raster_that_are_no_utf8_leave_no_trace(tmp_path: Path) -> None:
+    import rasterio
+    from affine import Affine
+
+    path = tmp_path / "a.tif"
+    where = {"crs": "EPSG:32630", "transform": Affine(10, 0, 0, 0, -10, 0)}
+    with rasterio.open(path, "w", "GTiff", 8, 8, 1, dtype="uint8", **where) as file:
+        file.update_tags(a="MARKER")
+    whole = path.read_bytes()
+    assert b">MARKER" in whole
+    path.write_bytes(whole.replace(b">MARKER", b"\xf4MARKER"))  # GDAL says that this is no attribute
+    command = [sys.executable, "-m", "swath", "show", str(path), "--out", str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

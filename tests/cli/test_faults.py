@@ -117,6 +117,7 @@ def test_update_loses_no_scene_that_was_put_into_the_maps(
     before = digests(maps)
     assert "is read" in refused(capsys, "update", maps, added)
     assert digests(maps) == before
+    assert not list(maps.glob(".work-*"))
 
 
 @pytest.mark.parametrize("size", [100, 4000, 16_000])

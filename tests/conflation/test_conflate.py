@@ -1,10 +1,12 @@
 """A map beside OpenStreetMap: what only one has, what it may be instead, and the files for mappers."""
 
 import json
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import pytest
 import shapely
@@ -77,6 +79,41 @@ def test_roads_beyond_the_data_are_not_counted(maps: Maps, tmp_path: Path) -> No
     roads.to_file(tmp_path / "osm.gpkg")
     found = swath.conflate(maps, tmp_path / "osm.gpkg")
     assert found.osm_only["length_m"].sum() == pytest.approx(1550, abs=15)
+
+
+def test_lines_of_others_are_refused_in_one_line(
+    maps: Maps, osm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "maps"
+    shutil.copytree(maps.folder, copy)
+    path = copy / "here" / "roads.parquet"
+    lines, whole = gpd.read_parquet(path), path.read_bytes()
+    for other in (
+        pd.DataFrame({"a": [1]}),
+        lines.assign(geometry=None).set_geometry("geometry"),
+        lines.drop(columns="class"),
+        lines.drop(columns="p_mean"),
+        lines.assign(p_mean="high"),
+        lines.assign(geometry=lines.centroid),
+        lines.assign(geometry=shapely.LineString()),
+        lines.set_crs(None, allow_override=True),
+        whole[:-100],
+        b"",
+    ):
+        path.write_bytes(other) if isinstance(other, bytes) else other.to_parquet(path)
+        assert cli.run(["conflate", str(copy), str(osm), "--out", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: {path}: ")
+        assert said.endswith("map the site again\n")
+
+
+def test_lines_in_another_system_or_in_parts_are_the_same(maps: Maps, osm: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "maps"
+    shutil.copytree(maps.folder, copy)
+    lines = gpd.read_parquet(copy / "here" / "roads.parquet")
+    lines.dissolve().to_crs("EPSG:4326").to_parquet(copy / "here" / "roads.parquet")
+    found, same = (swath.conflate(folder, osm).map_only["length_m"] for folder in (copy, maps))
+    assert found.sum() == pytest.approx(same.sum(), abs=1)
 
 
 def test_files_for_mappers(maps: Maps, osm: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import sqlite3
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from corpus.world import (
     MAP_DATASET,
     PLAN,
     REPORT,
+    SHOW,
     SIMULATE,
     TRAIN,
     UPDATE,
@@ -618,7 +620,101 @@ def weight_of(value: float) -> Spoil:
     return spoil
 
 
-KINDS = (numbers, yamls, names, odd_files, jsons, places, rasters, map_rasters, vectors, models)
+def _described(change: Callable[[dict[str, Any]], object]) -> Callable[[Any, Path], object]:
+    """A GeoParquet whose own description is changed."""
+
+    def make(roads: Any, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        roads.to_parquet(path)
+        table = pq.read_table(path)
+        geo = json.loads(table.schema.metadata[b"geo"])
+        change(geo)
+        pq.write_table(table.replace_schema_metadata({b"geo": json.dumps(geo)}), path)
+
+    return make
+
+
+def _numbered(roads: Any, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    roads.to_parquet(path)
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("geometry")
+    numbers = table.set_column(at, "geometry", pa.array(range(len(table))))
+    pq.write_table(numbers.replace_schema_metadata(table.schema.metadata), path)
+
+
+def _without_table(roads: Any, path: Path) -> None:
+    roads.to_file(path, layer="roads")
+    connection = sqlite3.connect(path)
+    connection.execute("drop table roads")
+    connection.commit()
+    connection.close()
+
+
+def _plain(roads: Any, path: Path) -> None:
+    import pyogrio
+
+    pyogrio.write_dataframe(roads[["highway"]], path)
+
+
+DAMAGED: dict[str, Callable[[Any, Path], object]] = {
+    "primary.parquet": _described(lambda geo: geo.update(primary_column="x")),
+    "system.parquet": _described(lambda geo: geo["columns"]["geometry"].update(crs={"a": 1})),
+    "numbers.parquet": _numbered,
+    "dropped.gpkg": _without_table,
+    "plain.gpkg": _plain,
+}
+"""Vector files that contradict themselves, or hold no places."""
+
+
+def damaged() -> Iterator[Case]:
+    """Damaged vectors wherever they are shown or read, and what stands in the place of decisions."""
+    for file, make in DAMAGED.items():
+        for command in (SHOW, [*REPORT, "--with", "FILE"], [*CONFLATE[:2], "FILE", *CONFLATE[3:]]):
+            given = [file if word == "FILE" else word for word in command]
+            yield Case(f"damaged-{file}-{command[0]}", given, roads_as(file, make))
+    for kind, odd in ODD_FILES.items():
+        if kind != "missing":
+            yield Case(f"decisions-{kind}", REPORT, replaced("maps/decisions.gpkg", odd))
+    two = saved_anew("image_2019-03-11.tif", lambda pixels, profile: profile.update(names=()) or pixels[:2])
+    yield Case("picture-of-two-bands", REPORT, two)
+    yield Case("show-extract", ["show", "a.osm", "--out", "out.png"], as_file("a.osm", "<osm/>"))
+    yield Case("show-huge", ["show", "huge.tif", "--out", "out.png"], _sparse)
+    yield Case("show-as-jpeg", ["show", "roads.geojson", "--out", "out.jpg"])
+    yield Case("show-json-of-nothing", ["show", "roads.geojson", "--json"])
+    yield Case(
+        "show-name", ["show", "\udcff.geojson", "--out", "out.png"], replaced("\udcff.geojson", Path.touch)
+    )
+
+
+def roads_as(file: str, make: Callable[[Any, Path], object]) -> Spoil:
+    """A few roads as another file."""
+
+    def spoil(folder: Path, url: str) -> None:
+        import geopandas
+
+        make(geopandas.read_file(folder / "roads.geojson")[:9], folder / file)
+
+    return spoil
+
+
+def _sparse(folder: Path, url: str) -> None:
+    """An image of 10^12 pixels, none of them written."""
+    import rasterio
+    from affine import Affine
+
+    side: dict[str, Any] = {"width": 10**6, "height": 10**6, "blockxsize": 16384, "blockysize": 16384}
+    side["transform"] = Affine(10, 0, 0, 0, -10, 0)
+    with rasterio.open(
+        folder / "huge.tif", "w", "GTiff", count=1, dtype="uint8", tiled=True, sparse_ok=True, **side
+    ):
+        pass
+
+
+KINDS = (numbers, yamls, names, odd_files, jsons, places, rasters, map_rasters, vectors, damaged, models)
 
 
 def cases() -> dict[str, Case]:

@@ -21,7 +21,7 @@ from corpus.world import make_world, remove
 MOST_MB = 700
 """That a command which refuses its input may take, beyond what its process had."""
 
-NOTES = ("no RUN given: using", "WARNING: ")
+NOTES = ("no RUN given: ", "WARNING: ")
 """How lines begin that are no errors."""
 
 

@@ -3,14 +3,16 @@
 import errno
 import math
 import os
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyogrio.errors import DataSourceError
 
 from support.limits import file_limit
-from swath.errors import OutputError
-from swath.files import finite, read_json, replacing, unwritten, write_bytes, write_json
+from swath.errors import InputError, OutputError
+from swath.files import check_file, finite, read_json, replacing, unwritten, write_bytes, write_json
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, np.float32("nan"), np.float64("-inf")])
@@ -42,9 +44,25 @@ def test_errors_of_the_system_blame_the_output(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("error", [DataSourceError("sqlite3_open failed"), sqlite3.OperationalError("I/O")])
+def test_errors_of_libraries_blame_the_output(error: Exception, tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=f"^{tmp_path / 'a.gpkg'}: .*{error}"),
+        replacing(tmp_path / "a.gpkg"),
+    ):
+        raise error
+
+
 def test_an_input_that_is_missing_is_not_said_of_the_output(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a"):
         (tmp_path / "far" / "input").read_bytes()
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read all
+    with pytest.raises(InputError, match=f"{tmp_path / 'a'}: Permission denied"):
+        check_file(tmp_path / "a")
 
 
 def test_what_is_not_as_it_was_written_has_a_likely_reason(tmp_path: Path) -> None:

@@ -218,6 +218,21 @@ def test_an_exchange_that_was_killed_is_undone_or_finished(tmp_path: Path) -> No
     assert names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("name", ["out", "out/figures"])
+def test_a_folder_that_may_not_change_stays_as_it_was(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may change it all the same: so who is asked is told what others are."""
+    out = make(tmp_path / "out")
+    monkeypatch.setattr(os, "access", lambda path, _: bool(Path(path).stat().st_mode & 0o200))
+    (tmp_path / name).chmod(0o555)
+    with pytest.raises(OutputError, match=f"out: cannot be written .*from {tmp_path / name}, "):
+        make(out, "new", overwrite=True)
+    (tmp_path / name).chmod(0o755)
+    assert names(tmp_path) == ["out"]
+    assert (out / "report.json").read_text() == "old"
+
+
 def test_an_exchange_that_fails_puts_the_old_folder_back(tmp_path: Path) -> None:
     out = make(tmp_path / "out")
     with pytest.raises(OutputError, match="out"):

@@ -17,34 +17,51 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     text = io.StringIO()
     monkeypatch.setattr(progress, "console", Console(file=text, markup=False, width=200))
     monkeypatch.setattr(progress, "EVERY_S", 0.01)
+    monkeypatch.setattr(progress, "_log", {"told": 0.0, "counted": -1e9})
     yield text
     speak(Verbosity.NORMAL)
+
+
+def told(log: io.StringIO, text: str) -> bool:
+    """Whether a line comes, which on a busy machine may take a moment."""
+    end = time.perf_counter() + 20
+    while text not in log.getvalue() and time.perf_counter() < end:
+        time.sleep(0.01)
+    return text in log.getvalue()
 
 
 def test_a_log_is_told_how_far_it_is_within_an_item_too(log: io.StringIO) -> None:
     for number in track(["a", "b"], "mapping tiles"):
         within(0.5)
-        time.sleep(0.05)
-        assert f"mapping tiles: {'ab'.index(number)} of 2, {25 if number == 'a' else 75} %; 0:00:00" in (
-            log.getvalue()
-        )
+        assert told(log, f"mapping tiles: {'ab'.index(number)} of 2, {25 if number == 'a' else 75} %; 0:00:")
     assert "left" in log.getvalue()
 
 
 def test_the_innermost_count_is_told_and_the_outer_goes_on_after_it(log: io.StringIO) -> None:
     for _ in track(range(1), "sites"):
-        for _ in track(iter("xyz"), "tiles"):
-            time.sleep(0.05)
-        assert "tiles: 2 done; " in log.getvalue()  # of what has no length no one knows the rest
-        assert "sites" not in log.getvalue()
-        time.sleep(0.05)
-    assert "sites: 0 of 1, 0 %; " in log.getvalue()
+        for item in track(iter("xyz"), "tiles"):
+            assert item != "z" or told(log, "tiles: 2 done; ")  # of what has no length no one knows the rest
+        assert told(log, "sites: 0 of 1, 0 %; ")
 
 
 def test_what_is_quick_leaves_no_line(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "EVERY_S", 30.0)
     assert list(track("abc", "quick")) == ["a", "b", "c"]
     assert log.getvalue() == ""
+
+
+def test_short_counts_in_a_row_are_told_as_one_long_one_is(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 0.2)
+    began = time.perf_counter()
+    for number in range(500):
+        for _ in track(range(2), f"date {number}"):
+            time.sleep(0.01)
+        if log.getvalue():
+            break
+    assert log.getvalue().startswith("date ")
+    assert time.perf_counter() - began >= 0.2
 
 
 def test_a_loop_that_is_broken_off_counts_no_more(log: io.StringIO) -> None:
@@ -67,15 +84,18 @@ def test_bars_within_a_bar_share_the_display(monkeypatch: pytest.MonkeyPatch) ->
     assert max(len(line) for line in screen.getvalue().replace("\r", "\n").splitlines()) < 100
 
 
-def test_quiet_says_nothing_and_verbose_what_each_step_took(log: io.StringIO) -> None:
+def test_quiet_says_nothing_and_verbose_what_each_step_took(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     speak(Verbosity.QUIET)
     tell("hello")
     for _ in track(range(2), "quiet"):
         time.sleep(0.03)
     assert log.getvalue() == ""
+    monkeypatch.setattr(progress, "EVERY_S", 30.0)
     speak(Verbosity.NORMAL)
     detail("not asked for")
     assert log.getvalue() == ""
     speak(Verbosity.VERBOSE)
     list(track("abc", "counting"))
-    assert log.getvalue() == "counting: 3 in 0.0 s\n"
+    assert log.getvalue().startswith("counting: 3 in ")

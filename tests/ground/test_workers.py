@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import process
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,46 @@ def test_a_job_whose_worker_is_killed_is_done_again(tmp_path: Path) -> None:
         done = dict(crew.run(die, [(tmp_path, 2)] * 5))
     assert len(list(tmp_path.iterdir())) == 2
     assert done == {(tmp_path, 2): 2}
+
+
+@pytest.mark.parametrize("moment", ["handing in the next", "handing in another", "starting another"])
+def test_a_worker_may_be_found_dead_at_any_moment(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11 leaves a job or a worker that it is about to note while its other thread gives up."""
+    pools: list[process.ProcessPoolExecutor] = []
+    jobs: list[object] = []
+
+    def strike() -> None:
+        for worker in [*pools[0]._processes.values()]:
+            worker.kill()
+        time.sleep(0.5)
+
+    class Started(dict[int, Any]):
+        def __setitem__(self, pid: int, worker: Any) -> None:
+            if len(self) == 1 and len(pools) == 1 and moment == "starting another":
+                strike()
+            super().__setitem__(pid, worker)
+
+    def pool(*given: Any, **named: Any) -> process.ProcessPoolExecutor:
+        pools.append(process.ProcessPoolExecutor(*given, **named))
+        pools[-1]._processes = Started()
+        return pools[-1]
+
+    def work_item(*given: Any) -> object:
+        jobs.append(given)
+        if len(jobs) == 2 and moment != "starting another":
+            strike()
+        return real(*given)
+
+    real = process._WorkItem
+    monkeypatch.setattr(process, "_WorkItem", work_item)
+    monkeypatch.setattr("swath.workers.ProcessPoolExecutor", pool)
+    monkeypatch.setattr("swath.workers.POLL_S", 0.5)
+    with open_crew(Workers(2), tmp_path) as crew:
+        for items in ([0], [1]) if moment == "handing in the next" else ([0, 1, 2],):
+            assert sorted(item for item, _ in crew.run(whose, items)) == items
+    assert len(pools) == 2
 
 
 def test_workers_that_die_every_time_are_given_up(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_few_rounds_lose_nothing_and_are_told_when_interrupted(
 
     real = Round.play
     monkeypatch.setattr(Round, "play", play)
-    asked = ["--rounds", "50", "--seed", "3", "--command", "fetch", "--json"]
+    asked = ["--rounds", "50", "--seed", "3", "--command", "fetch", "--command", "build", "--json"]
     assert swath(["lab", "faults", *asked]) == 130
     out, err = capsys.readouterr()
     found = FaultRounds.model_validate_json(out)
@@ -48,7 +48,7 @@ def test_few_rounds_lose_nothing_and_are_told_when_interrupted(
     assert err.splitlines()[-1] == "interrupted"
     assert not rounds[0].parent.exists()
     assert len(found.outcomes) == 10
-    assert {row.command for row in found.tallies} == {"fetch"}
+    assert {row.command for row in found.tallies} == {"fetch", "build"}
     assert any(outcome.struck for outcome in found.outcomes)
     assert type(found).model_validate(found.as_json()) == found
 

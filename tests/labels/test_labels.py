@@ -261,6 +261,16 @@ def test_all_layers_of_a_geopackage_count(tmp_path: Path, world: geopandas.GeoDa
     assert sorted(read_features(path, WET, GRID)["class_id"]) == [1, 2, 2, 2, 2]
 
 
+def test_a_layer_that_was_copied_counts_once(tmp_path: Path, world: geopandas.GeoDataFrame) -> None:
+    path = tmp_path / "world.gpkg"
+    for layer in ("roads", "roads copy"):
+        world.to_file(path, layer=layer)
+    renamed = world.assign(highway=world["highway"].replace("primary", "secondary"))
+    renamed.to_file(path, layer="another day")
+    got = read_features(path, ROADS, GRID)
+    assert sorted(got["highway"]) == ["primary", "residential", "secondary"]
+
+
 def test_broken_and_mixed_geometry_is_mended(tmp_path: Path) -> None:
     bow = Polygon([at(2, 2), at(8, 8), at(8, 2), at(2, 8)])  # crosses itself
     many = MultiPolygon([box(*at(20, 1), *at(15, 5)), box(*at(20, 50), *at(15, 55))])

@@ -14,7 +14,7 @@ import rasterio
 
 from support.overpass_server import Server, answer
 from swath.cli import run
-from swath.errors import InputError, RemoteError, SettingsError
+from swath.errors import InputError, RemoteError, SettingsError, UnreachableError
 from swath.grid import Bounds, Grid
 from swath.labels.overpass import FIRST_DAY, SERVERS, Query, fetch, plan_queries
 from swath.labels.source import Labelled, LabelSettings, read_labels_source
@@ -227,9 +227,12 @@ def test_a_cut_connection_is_tried_again(server: Server, tmp_path: Path) -> None
 
 def test_nobody_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    queries = plan_queries("http://127.0.0.1:9/api", GRID.lonlat_bounds, ROADS, DAY)
-    with pytest.raises(RemoteError, match="refused; gave up after 6 tries"):
-        fetch(queries, tmp_path, wait=Waits())
+    waits = Waits()
+    for url in ("http://127.0.0.1:9/api", "http://overpass.invalid/"):
+        queries = plan_queries(url, GRID.lonlat_bounds, ROADS, DAY)
+        with pytest.raises(UnreachableError, match=f"{url} cannot be reached .*no network"):
+            fetch(queries, tmp_path, wait=waits)
+    assert not waits
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,11 @@ import rasterio
 from mapping.test_resume import GRID, digests, draw_day, go, write_days
 from support.saved_runs import save_mixed_run, save_run
 from swath.cli import run as swath
+from swath.errors import DatasetError
+from swath.evaluation.evaluate import evaluate_labels
 from swath.files import read_json, write_json
 from swath.grid import Window
+from swath.labels.source import LabelSettings
 from swath.mapping.jobs import PmapJob
 from swath.maps.sitemaps import read_bytes, read_maps
 
@@ -258,6 +261,8 @@ def test_what_cannot_be_added(
     content = first.read_bytes()
     first.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert "a file differs from what swath wrote" in complaint(days[2])
+    with pytest.raises(DatasetError, match=f"{first}: a file differs"):
+        evaluate_labels(out, LabelSettings(path="labels.tif"))
     first.write_bytes(b"rubbish")
     assert "not readable" in complaint(days[2])
     first.write_bytes(content)

@@ -194,3 +194,7 @@ def test_rasters_that_are_not_what_the_item_says_are_one_line(tmp_path: Path) ->
             read_maps(tmp_path)
     write_raster(maps.fused_path, codes[:1], GRID, nodata=255, names=("road",))  # as of format 7
     assert read_maps(tmp_path)[0].pmap().shape == (2, *GRID.shape)
+    with rasterio.open(maps.classes_path, "r+") as target:
+        target.crs = rasterio.CRS()
+    with pytest.raises(DatasetError, match=f"{maps.classes_path}: no coordinate system"):
+        read_maps(tmp_path)

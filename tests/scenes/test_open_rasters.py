@@ -79,3 +79,11 @@ def test_a_missing_or_broken_file_is_told(tmp_path: Path) -> None:
     broken.write_bytes(b"II*\0 no image")
     with pytest.raises(InputError, match="not readable as a raster"):
         rasters.read(broken, WINDOWS[0])
+
+
+def test_of_a_file_that_is_damaged_the_cause_is_told(tmp_path: Path) -> None:
+    (path,) = _files(tmp_path, 1)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000] + b"\xff" * 9000 + whole[10_000:])
+    with pytest.raises(InputError, match=r"0\.tif: not readable as a raster \(.*IReadBlock failed.*anew$"):
+        read_raster(path)

@@ -14,11 +14,20 @@ from pathlib import Path
 
 import pytest
 
+from support.limits import file_limit
 from support.tiny_training import STAGE, TINY
 from swath.cli import run as swath
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
-from swath.errors import BusyError, DatasetError, InputError, OutputExistsError, Remedy, WorkerError
+from swath.errors import (
+    BusyError,
+    DatasetError,
+    InputError,
+    OutputError,
+    OutputExistsError,
+    Remedy,
+    WorkerError,
+)
 from swath.files import sha256
 from swath.locks import locked
 from swath.models.trained import WEIGHTS
@@ -56,6 +65,12 @@ def test_a_stopped_training_is_not_advised_away(plan: TrainPlan, stopped: Path) 
     with pytest.raises(OutputExistsError) as caught:
         train(plan, stopped)
     assert caught.value.remedy == Remedy.OVERWRITE
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(plan: TrainPlan, tmp_path: Path) -> None:
+    with file_limit(1024), pytest.raises(OutputError, match=f"{tmp_path / 'out'}/run.json: cannot"):
+        train(plan, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_stands_until_the_one_that_replaces_it_is_whole(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import geopandas as gpd
 import numpy as np
@@ -66,10 +66,10 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(*arguments: object) -> Iterator[str]:
-    """`swath view` in a process of its own: the address of its page."""
+def serving(*arguments: object, errors: IO[bytes] | None = None) -> Iterator[str]:
+    """`swath view` in a process of its own: the address of its page. What it complains of: into `errors`."""
     command = [sys.executable, "-m", "swath", "view", *map(str, arguments), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
         assert process.stdout is not None
         try:
             yield json.loads(process.stdout.readline())["url"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 import shapely
@@ -19,11 +20,12 @@ from support.drawn_maps import write_maps
 from swath.errors import InputError
 from swath.grid import Grid
 from swath.maps.sitemaps import SiteMaps, read_bytes
+from swath.maps.styles import vector_layers
 from swath.picture import ramp_color
 from swath.viewer.layer import TILE_PX, Layer, read_layers
 from swath.viewer.overlay import Order, geojson, site_overlays, vector_files
 from swath.viewer.pictures import embed, plan_factors, plan_levels
-from swath.viewer.place import Place
+from swath.viewer.place import Place, read_exhibition
 from swath.viewer.scores import read_scores
 from swath.viewer.show import blocks, picture
 
@@ -126,6 +128,37 @@ def test_geojson_has_plain_values() -> None:
     assert feature["properties"] == {"share": 0.25, "day": "2019-03-11", "none": None, "n": 3}
 
 
+def test_numbers_that_are_none_and_bytes_have_a_text() -> None:
+    table = {"c": [np.inf, -1e308, 0.5], "bin": [b"\0\xff", None, b""], "list": [[1], None, [2, 3]]}
+    points = gpd.GeoDataFrame(table, geometry=[shapely.Point(0, 0)] * 3)
+    features = json.loads(json.dumps(geojson(points, 1.0), allow_nan=False))["features"]
+    found = [tuple(feature["properties"].values()) for feature in features]
+    assert found == [(None, "00ff", "[1]"), (None, None, None), (0.5, "", "[2, 3]")]
+
+
+def test_features_without_a_place_are_not_shown(town: SiteMaps, tmp_path: Path) -> None:
+    left, bottom, _, _ = town.grid.bounds
+    here = shapely.LineString([(left, bottom), (left + 900, bottom + 900)])
+    lost = shapely.LineString([(np.inf, 0), (left, bottom)])
+    table = {"confidence": ["high", None, None, None], "p_mean": ["x", None, "0.5", "0.5"]}
+    shapes = [here, lost, None, shapely.LineString()]
+    gpd.GeoDataFrame(table, geometry=shapes, crs=town.grid.crs).to_file(tmp_path / "odd.gpkg")
+    (overlay,) = site_overlays(town, [tmp_path / "odd.gpkg"])[1:]
+    assert len(overlay.read(town.grid)) == 1
+    assert picture(tmp_path / "odd.gpkg", 50)[3].any()
+
+
+def test_a_file_that_shows_nothing_is_named(
+    town: SiteMaps, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    far = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(100, -40)], crs=4326)
+    far.to_file(tmp_path / "far.geojson")
+    read_exhibition([town.folder.parent], [tmp_path])
+    assert capsys.readouterr().err.startswith(
+        f"{tmp_path / 'far.geojson'}: no feature of it lies in the maps"
+    )
+
+
 def test_scores_put_test_first_and_the_fused_map_above_the_controls(tmp_path: Path) -> None:
     def row(model: str, split: str, site: str, rule: str, iou: float | None) -> dict[str, object]:
         return {"model": model, "split": split, "site": site, "class": "road", "threshold_rule": rule,
@@ -152,9 +185,11 @@ def test_scores_put_test_first_and_the_fused_map_above_the_controls(tmp_path: Pa
         ("mean", "0.500", "0.300"),
         ("vote", "0.500", "–"),
     )
-    (tmp_path / "report.json").write_text("[1]")
-    with pytest.raises(InputError, match="no report"):
-        read_scores(tmp_path)
+    text = {"rows": [row("fused", "test", "all", "half", None) | {"iou": "high"}]}
+    for wrong in ([1], text):
+        (tmp_path / "report.json").write_text(json.dumps(wrong))
+        with pytest.raises(InputError, match="no report"):
+            read_scores(tmp_path)
 
 
 def test_a_picture_has_the_ramps_colours(town: SiteMaps) -> None:
@@ -171,6 +206,26 @@ def test_a_picture_has_the_ramps_colours(town: SiteMaps) -> None:
     lines = picture(town.gpkg_path, 200)
     assert max(lines.shape[1:]) == 200
     assert 0 < (lines[3] > 0).mean() < 1
+
+
+def test_odd_vectors_are_shown_or_refused(tmp_path: Path) -> None:
+    line, path = shapely.LineString([(0, 0), (100, 50)]), tmp_path / "odd.gpkg"
+    endless = shapely.LineString([(np.inf, 0), (1, 1)])
+    frame = gpd.GeoDataFrame({"p_mean": ["high", None, "0.5"]}, geometry=[line, endless, None], crs=32630)
+    frame.to_file(path)
+    assert picture(path, 20)[3].any()
+    frame.iloc[1:].to_file(path)
+    with pytest.raises(InputError, match=f"{path} has no features"):
+        picture(path, 20)
+    path.unlink()
+    pyogrio.write_dataframe(frame.drop(columns="geometry"), path)
+    with pytest.raises(InputError, match=f"{path}: .*no geometry"):
+        picture(path, 20)
+    broken = tmp_path / "here" / "roads.gpkg"
+    broken.parent.mkdir()
+    broken.write_bytes(b"")
+    with pytest.raises(InputError, match=f"{broken}: .*map the site again"):
+        vector_layers(broken.parent)
 
 
 def test_of_many_classes_the_first_is_shown_as_the_others(tmp_path: Path) -> None:

@@ -7,15 +7,21 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+import geopandas as gpd
 import pytest
+import shapely
 
 from swath.cli import run as swath
 from swath.maps.sitemaps import SiteMaps
+from swath.viewer.decisions import NAME, read_decisions
 from viewer.conftest import GRID, serving
+
+JSON = "application/json"
 
 
 @pytest.fixture(scope="module")
@@ -181,11 +187,17 @@ def test_fifty_clients_get_what_they_ask_for(port: int, town: SiteMaps) -> None:
 def test_bad_input_is_one_line(town: SiteMaps, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maps = str(town.folder.parent)
     (tmp_path / "text.geojson").write_text("no vectors")
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(maps, spoilt)
+    (spoilt / NAME).unlink(missing_ok=True)
+    (spoilt / NAME).symlink_to(tmp_path / "text.geojson")
     for arguments in (
         ["view", str(tmp_path)],
         ["view", maps, "--with", str(tmp_path / "nothing")],
         ["view", maps, "--with", str(tmp_path / "text.geojson")],
         ["view", maps, "--host", "203.0.113.7", "--port", "1"],
+        ["view", maps, "--host", ""],
+        ["view", str(spoilt)],
         ["report", maps, "--out", maps + "/index.html"],
         ["report", str(tmp_path), "--out", str(tmp_path / "page.html")],
         ["show", str(tmp_path / "text.geojson")],
@@ -196,6 +208,69 @@ def test_bad_input_is_one_line(town: SiteMaps, tmp_path: Path, capsys: pytest.Ca
         assert complaint.startswith("error: ")
         assert "\n" not in complaint
     assert not (tmp_path / "page.html").exists()
+
+
+def test_two_servers_keep_all_decisions(town: SiteMaps, tmp_path: Path) -> None:
+    maps, lines, said = tmp_path / "maps", tmp_path / "lines.geojson", tmp_path / "said"
+    shutil.copytree(town.folder.parent, maps)
+    (maps / NAME).unlink(missing_ok=True)
+    left, _, _, top = GRID.bounds
+    ends = [shapely.LineString([(left + 50, top - y), (left + 900, top - y)]) for y in range(50, 2450, 100)]
+    gpd.GeoDataFrame({"rank": range(24)}, geometry=ends, crs=GRID.crs).to_crs(4326).to_file(lines)
+    answers: list[int] = []
+
+    def decide(url: str, feature: object) -> None:
+        decision = {"key": f"k{feature}", "site": "town", "overlay": "lines", "feature": str(feature)}
+        with Ask(urlsplit(url).port or 0) as ask:
+            answers.append(ask("/decisions", "POST", json.dumps(decision).encode(), Content_Type=JSON)[0])
+
+    with said.open("wb") as errors, ExitStack() as stack:
+        urls = [stack.enter_context(serving(maps, "--with", lines, errors=errors)) for _ in range(2)]
+        clicks = [threading.Thread(target=decide, args=(urls[at % 2], at)) for at in range(24)]
+        for click in clicks:
+            click.start()
+        for click in clicks:
+            click.join()
+        assert answers == [204] * 24
+        assert sorted(read_decisions(maps)["key"]) == sorted(f"k{at}" for at in range(24))
+        # What is no file of decisions stays as it is; maps that went are not made anew.
+        (maps / NAME).write_text("mine")
+        decide(urls[0], 0)
+        assert (maps / NAME).read_text() == "mine"
+        shutil.rmtree(maps)
+        decide(urls[0], 0)
+        assert answers[24:] == [503, 503]
+        with Ask(urlsplit(urls[0]).port or 0) as ask:
+            assert [ask(path)[0] for path in ("/lines/0/0", "/maps/0/pmap.tif")] == [404, 404]
+        assert not maps.exists()
+    assert said.read_text() == ""
+
+
+def test_rude_requests_are_refused_and_not_told_of(town: SiteMaps, beside: Path, tmp_path: Path) -> None:
+    head = b"POST /decisions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    rude = (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+        b"\x16\x03\x01 what?\r\n\r\n",
+        head + b"Content-Length: 9000\r\n\r\n" + b"[" * 9000,
+    )
+    with (
+        (tmp_path / "said").open("wb") as errors,
+        serving(town.folder.parent, "--with", beside, errors=errors) as url,
+    ):
+        port = urlsplit(url).port or 0
+        for request in rude:
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+                client.sendall(request)
+                assert client.recv(100).startswith(b"HTTP/1.1 400")
+        with socket.create_connection(("127.0.0.1", port)) as client:  # which goes in the middle
+            client.sendall(head + b'Content-Length: 9000\r\n\r\n{"key"')
+        with Ask(port) as ask:
+            assert ask(f"/lines/0/1?feature={'9' * 30}")[0] == 400
+            for feature in ("1e3", "9" * 30, "1\n", "\u0661"):
+                decision = {"key": "k", "site": "town", "overlay": "candidates", "feature": feature}
+                body = json.dumps(decision).encode()
+                assert ask("/decisions", "POST", body, Content_Type=JSON)[0] == 400
+    assert (tmp_path / "said").read_text() == ""
 
 
 def test_two_folders_are_one_page(town: SiteMaps, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import errno
 import io
 import os
 import shlex
+import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -205,8 +207,19 @@ def _complain(message: str, head: str = "error: ") -> int:
     return 2
 
 
+def _drop_unreadable() -> None:
+    """Keep from stderr that rasterio cannot decode what GDAL says of a file whose texts are no UTF-8."""
+    shown, ignored = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda kind, *rest: None if kind is UnicodeDecodeError else shown(kind, *rest)
+    sys.unraisablehook = lambda what: None if what.exc_type is UnicodeDecodeError else ignored(what)
+
+
 def main() -> None:
     """The console script."""
+    _drop_unreadable()
+    if not sys.warnoptions:  # what libraries tell developers; workers read the variable
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"
     try:
         code = run()
     except Exception:
@@ -216,4 +229,5 @@ def main() -> None:
             f"this is a bug of swath {__version__}; please report the lines above, and: {command}", err=True
         )
         code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late to be told of by another exit code
     sys.exit(code)

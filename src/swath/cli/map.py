@@ -61,10 +61,16 @@ DatasetOption = Annotated[Path | None, typer.Option(help="Folder made by `swath 
 SplitOption = Annotated[
     SplitChoice, typer.Option(help="Which sites of --dataset, as the run had split them.")
 ]
-SiteOption = Annotated[list[str] | None, typer.Option(help="Only this site of the split. Repeatable.")]
+SiteOption = Annotated[
+    list[str] | None, typer.Option(metavar="SITE", help="Only this site of the split. Repeatable.")
+]
 DateOption = Annotated[
     list[dt.datetime] | None,
-    typer.Option(formats=["%Y-%m-%d"], help="Map this date of --dataset, not the last ones. Repeatable."),
+    typer.Option(
+        formats=["%Y-%m-%d"],
+        metavar="YYYY-MM-DD",
+        help="Map this date of --dataset, not the last ones. Repeatable.",
+    ),
 ]
 PrecisionOption = Annotated[
     Literal["auto", "fp32", "bf16"], typer.Option(help="auto: bf16 where the hardware has it.")
@@ -178,7 +184,7 @@ def load_run(run: Path | None) -> "tuple[Path, TrainedModel]":
 
     if run is None:
         run = STARTER
-        tell("starter weights (or your own: swath map RUN ...)")
+        tell("no RUN given: starter weights (or your own: swath map RUN ...)")
     return run, load_model(run)
 
 

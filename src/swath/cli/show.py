@@ -23,9 +23,14 @@ def command(
     from rich.console import Console
     from rich.segment import Segments
 
+    from swath.errors import SettingsError
     from swath.outfolder import check_out_file
     from swath.viewer.show import blocks, picture, write_picture
 
+    if as_json and out is None:
+        raise SettingsError("--json says what was written; name a PNG file with --out")
+    if out is not None and out.suffix.lower() != ".png":
+        raise SettingsError(f"--out {out}: a picture is written as PNG; name it *.png")
     if out is None:
         side = width or max(8, min(shutil.get_terminal_size().columns, 120))
         Console(color_system="truecolor").print(Segments(blocks(picture(file, side))), end="")

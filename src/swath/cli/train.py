@@ -44,11 +44,13 @@ def command(
     ] = None,
     validation: Annotated[
         list[str] | None,
-        typer.Option(help="Site to choose by, instead of the dataset's split. Repeatable."),
+        typer.Option(metavar="SITE", help="Site to choose by, instead of the dataset's split. Repeatable."),
     ] = None,
     test: Annotated[
         list[str] | None,
-        typer.Option(help="Site to leave for the test, instead of the dataset's. Repeatable."),
+        typer.Option(
+            metavar="SITE", help="Site to leave for the test, instead of the dataset's. Repeatable."
+        ),
     ] = None,
     start_from: Annotated[
         Path | None,

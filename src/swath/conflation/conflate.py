@@ -9,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.conflation.candidates import confidence, false_friends
+from swath.errors import DatasetError
 from swath.grid import Grid
 from swath.groundsize import metres_per_unit, pixel_m
 from swath.labels.source import LabelSettings, read_labels_source
@@ -69,6 +70,8 @@ def conflate(maps: SiteMaps, features: gpd.GeoDataFrame, source: str, attributio
     """Lay the roads of a map beside features that have `class_id` of the legend `surroundings`."""
     grid, legend = maps.grid, read_legend(SURROUNDINGS)
     roads = maps.roads()
+    if "p_mean" not in roads:
+        raise DatasetError(f"{maps.parquet_path}: expected a column p_mean; map the site again")
     mapped = _metres(roads, grid)
     ways = features[features["class_id"] == 1]
     drawn = _single(_metres(ways, grid))

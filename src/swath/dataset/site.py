@@ -80,10 +80,10 @@ class Site:
 
     def __repr__(self) -> str:
         """One line: where, how large, when, for what."""
-        return (
-            f"Site({self.name}: {self.grid.height} x {self.grid.width} px, {len(self.dates)} dates "
-            f"{self.dates[0]}..{self.dates[-1]}, {'+'.join(self.splits)})"
-        )
+        first, count = self.dates[0], len(self.dates)
+        days = f"{count} dates {first}..{self.dates[-1]}" if count > 1 else str(first)
+        size = f"{self.grid.height} x {self.grid.width} px"
+        return f"Site({self.name}: {size}, {days}, {'+'.join(self.splits)})"
 
     def _repr_html_(self) -> str:
         """The same with its newest image, for notebooks."""

@@ -32,6 +32,7 @@ from swath.evaluation.row import best_control, paired_of, rows_of
 from swath.evaluation.truth import WHOLE, Truth, truth_of_file, truths_of_dataset
 from swath.labels.source import LabelSettings
 from swath.legend import IGNORE, LegendClass
+from swath.mapping.workfolder import check_sound
 from swath.maps.sitemaps import SiteMaps, read_maps
 from swath.metrics.histogram import threshold
 from swath.progress import tell, track
@@ -95,12 +96,12 @@ def evaluate(maps_folder: Path, dataset: Dataset, *, seed: int = 0) -> Evaluatio
         seed: Of the resampling behind the intervals.
 
     Raises:
-        DatasetError: No maps, a site that the dataset lacks, a file of it that was changed, or no
+        DatasetError: No maps, a site that the dataset lacks, a file of either that was changed, or no
             labelled pixel under the maps.
         GridError: A map is not on its site's grid.
         InputError: The legends differ, or a file is unreadable.
     """
-    maps = read_maps(maps_folder)
+    maps = _read_sound(maps_folder)
     dataset.check_bytes({site.site for site in maps})
     pairs = tuple(zip(maps, truths_of_dataset(maps, dataset), strict=True))
     against = {"dataset": str(dataset.root), "maps": str(maps_folder)}
@@ -120,15 +121,23 @@ def evaluate_labels(maps_folder: Path, labels: LabelSettings, *, seed: int = 0) 
         seed: Of the resampling behind the intervals.
 
     Raises:
-        DatasetError: No maps, or no labelled pixel under the map.
+        DatasetError: No maps, a file of them that was changed, or no labelled pixel under the map.
         GridError: No map lies on the label's grid, or several do.
         InputError: Not such a label file.
         SettingsError: A crosswalk that is unknown, or of another legend.
     """
-    pair = truth_of_file(read_maps(maps_folder), labels)
+    pair = truth_of_file(_read_sound(maps_folder), labels)
     _tell_missing(pair[1], labels)
     against = {"labels": str(labels.path), "maps": str(maps_folder)}
     return _evaluate((pair,), against, pair[0].attribution, seed)
+
+
+def _read_sound(folder: Path) -> tuple[SiteMaps, ...]:
+    """The maps, once what is scored of them has the bytes that swath wrote; QGIS may have changed others."""
+    maps = read_maps(folder)
+    for site in maps:
+        check_sound(site.folder, [path.name for path in (*site.raster_paths, site.parquet_path)])
+    return maps
 
 
 def _tell_missing(truth: Truth, labels: LabelSettings) -> None:

@@ -1,8 +1,6 @@
 """Vector features: read from any usual format, chosen by a legend, brought to a grid."""
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -11,11 +9,9 @@ import numpy as np
 import pandas as pd
 import pyogrio
 import shapely
-from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
-from shapely.errors import GEOSException
+from numpy.typing import NDArray
 
-from swath.errors import GridError, InputError, reason_of
-from swath.files import check_file
+from swath.errors import InputError
 from swath.grid import LONLAT, Bounds, Grid, lonlat_parts, transform_bounds
 from swath.labels.coast import find_sea
 from swath.labels.geofabrik import ZIP_SUFFIX, read_geofabrik
@@ -27,7 +23,7 @@ from swath.labels.osm import (
     read_extract,
 )
 from swath.labels.tags import tag_columns
-from swath.labels.vectorfile import check_vector_file
+from swath.labels.vectorfile import placed, reading_vectors
 from swath.legend import COAST, Geometry, Legend
 
 WORLD: Bounds = (-180.0, -90.0, 180.0, 90.0)
@@ -36,8 +32,6 @@ PARQUET_SUFFIXES = (".parquet", ".geoparquet")
 
 _GEOMETRIES: dict[int, Geometry] = {1: "line", 2: "area"}
 """By topological dimension."""
-
-_READING_ERRORS = (DataSourceError, DataLayerError, FeatureError, GEOSException, ValueError, OSError)
 
 _TRULY_NONE = "if there are none on the ground either, give the site a `coverage:`"
 
@@ -140,7 +134,7 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
     if as_of is not None:
         raise InputError(f"{path}: as_of needs a full-history OpenStreetMap file (.osh.pbf)")
     if name.endswith(ZIP_SUFFIX):
-        with _readable(path):
+        with reading_vectors(path):
             features = read_geofabrik(path, legend, box or WORLD)
         return FeatureSource(features, origin, attribution=ATTRIBUTION)
     frame = read_table(path, box)
@@ -156,41 +150,28 @@ def read_near(path: Path, legend: Legend, box: Bounds | None, as_of: dt.date | N
     return FeatureSource(features, origin, knows_place=frame.empty and read_table(path, None).empty)
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what libraries raise over a file into one line."""
-    check_file(path)
-    try:
-        yield
-    except (*_READING_ERRORS, GridError) as e:
-        raise InputError(f"{path}: not readable as vector features ({reason_of(e)})") from None
-
-
 def read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     """All features of a vector file, or those that touch a box in degrees, as 2D geometry."""
     suffix = path.suffix.lower()
-    with _readable(path):
+    with reading_vectors(path):
         if suffix not in (*OGR_SUFFIXES, *PARQUET_SUFFIXES):
             known = (*PARQUET_SUFFIXES, *OGR_SUFFIXES, ZIP_SUFFIX, *OSM_SUFFIXES, *HISTORY_SUFFIXES)
             raise InputError(f"{path}: unknown kind of vector file; known are {', '.join(known)}")
         frame = geopandas.read_parquet(path) if suffix in PARQUET_SUFFIXES else _read_layers(path, box)
-    if frame.crs is None:
-        raise InputError(f"{path}: the features have no coordinate system; assign one first")
-    frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
-    shapes = frame.geometry.values
-    frame = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
-    if box is not None:
-        with _readable(path):
+        if frame.crs is None:
+            raise InputError(f"{path}: the features have no coordinate system; assign one first")
+        frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
+        frame = frame[placed(frame.geometry.values)].copy()
+        if box is not None:
             boxes = [transform_bounds(part, LONLAT, frame.crs.to_wkt()) for part in lonlat_parts(box)]
-        near = shapely.union_all([shapely.box(*part) for part in boxes])
-        frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
-    frame["geometry"] = shapely.force_2d(frame.geometry.values)
+            near = shapely.union_all([shapely.box(*part) for part in boxes])
+            frame = frame[shapely.intersects(shapely.envelope(frame.geometry.values), near)].copy()
+        frame["geometry"] = shapely.force_2d(frame.geometry.values)
     return frame
 
 
 def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
     """All layers with geometry of a file, in the CRS of the first, near a box in degrees."""
-    check_vector_file(path)
     path = path.absolute()  # what GDAL takes for the name of something else is a file all the same
     layers = [name for name, kind in pyogrio.list_layers(path) if kind is not None]
     if not layers:
@@ -214,7 +195,17 @@ def _read_layers(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
         return frames[0]
     crs = frames[0].crs
     frames = [frame.to_crs(crs) for frame in frames if not frame.empty] or frames[:1]
-    return geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
+    both = geopandas.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=crs)
+    return both[~_repeated(both)]
+
+
+def _repeated(frame: geopandas.GeoDataFrame) -> NDArray[np.bool_]:
+    """(n,) whether a feature is in another layer, too: so it is where somebody copied one."""
+    places = pd.Series(shapely.to_wkb(frame.geometry.to_numpy()), frame.index)
+    again: NDArray[np.bool_] = places.duplicated(keep=False).to_numpy(copy=True)
+    rows = frame[again].drop(columns="geometry").astype(str).assign(place=places[again])
+    again[again] = rows.duplicated().to_numpy()
+    return again
 
 
 def _choose(frame: geopandas.GeoDataFrame, legend: Legend) -> geopandas.GeoDataFrame:

@@ -16,6 +16,7 @@ import math
 import os
 import random
 import re
+import socket
 import time
 import urllib.error
 import urllib.parse
@@ -25,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swath.errors import RemoteError, SettingsError, reason_of
+from swath.errors import RemoteError, SettingsError, UnreachableError, reason_of
 from swath.files import replacing
 from swath.grid import Bounds, lonlat_parts
 from swath.legend import Legend
@@ -147,6 +148,7 @@ def fetch(
 
     Raises:
         RemoteError: The server refuses the query, does not recover, or sends no OpenStreetMap data.
+        UnreachableError: There is no server, or no network.
     """
     if cache is None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -223,6 +225,10 @@ def _receive_or_tell(query: Query, path: Path) -> None:
     except urllib.error.HTTPError:
         raise
     except (urllib.error.URLError, gzip.BadGzipFile, ConnectionError, TimeoutError) as error:
+        cause = getattr(error, "reason", None)
+        if isinstance(cause, socket.gaierror | ConnectionRefusedError):  # waiting brings no network
+            why = reason_of(cause)
+            raise UnreachableError(f"{query.server} cannot be reached ({why}): no network?") from None
         raise _BusyError(reason_of(getattr(error, "reason", error))) from None
 
 

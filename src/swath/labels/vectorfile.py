@@ -7,10 +7,18 @@ servers that are then read: so a file's first bytes are looked at before GDAL do
 import json
 import mmap
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.errors import GEOSException
+
+from swath.errors import GridError, InputError, reason_of
 from swath.files import check_file
 
 _GEOPACKAGE = (b"GPKG", b"GP10", b"GP11")
@@ -19,18 +27,48 @@ _SHAPE_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".sbn", ".sbx", ".qix")
 # A value, not a key: an address that a GeoJSON's coordinate system is fetched from has such a type.
 _FETCHED = re.compile(rb'"(?:link|url)"(?!\s*:)|\\u00[2-7]', re.IGNORECASE)
 
+_DAMAGED = (LookupError, TypeError, AttributeError)
+"""What comes of a file whose description of itself is wrong."""
+
+_REFUSALS = (RuntimeError, GEOSException, GridError, ValueError, OSError, *_DAMAGED)
+"""Pyogrio's and PROJ's are RuntimeErrors."""
+
 _PIPELINE = re.compile(rb"gdal_streamed_alg", re.IGNORECASE)
 """What makes a JSON file a list of steps for GDAL."""
 
 
-def check_vector_file(path: Path) -> None:
-    """Check that a file is what its suffix says, and names no other.
+@contextmanager
+def reading_vectors(path: Path) -> Iterator[None]:
+    """A block that reads a vector file: what libraries raise over it is one line, and they do not warn.
 
     Raises:
-        InputError: It is no file.
-        ValueError: It is of another format, or says that something is to be fetched.
+        InputError: It is no file, or of another format than its suffix says, names other files, or
+            cannot be read.
     """
     check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if path.suffix.lower() in _STARTS:
+                _check_format(path)
+            yield
+    except UnicodeEncodeError:
+        raise InputError(f"{path}: a name that is not UTF-8; rename the file or folder") from None
+    except _REFUSALS as error:
+        kind = f"{type(error).__name__}: " if isinstance(error, _DAMAGED) else ""
+        raise InputError(f"{path}: not readable as vector features ({kind}{reason_of(error)})") from None
+
+
+def placed(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """(N,) whether geometries lie somewhere: they are there, not empty, and all coordinates are numbers."""
+    points, owners = shapely.get_coordinates(shapes, return_index=True)
+    lost = np.bincount(owners[~np.isfinite(points).all(axis=1)], minlength=len(shapes)) > 0
+    found: NDArray[np.bool_] = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes) | lost)
+    return found
+
+
+def _check_format(path: Path) -> None:
+    """Raise `ValueError` for a file of another format than its suffix says, or with something to fetch."""
     suffix = path.suffix.lower()
     with path.open("rb") as stream:
         start = stream.read(1024)

@@ -15,7 +15,7 @@ from swath.mapping.options import DEFAULTS, MapOptions
 from swath.mapping.predict import Predictor
 from swath.mapping.sources import Source, scene_source
 from swath.mapping.stages import Making, MappedSite, Stages, finish
-from swath.mapping.workfolder import WorkFolder, matches, working
+from swath.mapping.workfolder import WorkFolder, check_sound, working
 from swath.maps.changes import count_changes, write_changes
 from swath.maps.manifest import CLASSES_NAME, Manifest, Mapped, read_manifest
 from swath.maps.maps import Maps
@@ -146,11 +146,7 @@ def _choose_site(sites: Sequence[SiteMaps], scene: Scene, name: str | None) -> S
 def _sound_grid(maps: SiteMaps) -> Grid:
     """The grid of maps whose files are as they were written."""
     manifest = read_manifest(maps.folder)
-    if not matches(maps.folder, {name: output.key for name, output in manifest.outputs.items()}):
-        raise DatasetError(
-            f"{maps.folder}: a file differs from what swath wrote; to redo only that, map the site again",
-            Remedy.MAP_RESUME,
-        )
+    check_sound(maps.folder)
     return manifest.grid
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from swath.errors import DatasetError, InputError
+from swath.errors import DatasetError, InputError, Remedy
 from swath.files import read_json, sha256, write_json
 from swath.locks import locked
 from swath.maps.manifest import MANIFEST_NAME, Manifest, Output, read_manifest, write_manifest
@@ -114,12 +114,12 @@ def working(home: Path, reads: Iterable[Path], *, anew: bool) -> Iterator[WorkFo
     fresh = not home.parent.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
-        recover(home)
-        check_out(home, Kind.MAPS, reads, overwrite=True)
-        if anew:
-            for path in folder.iterdir():
-                _remove(path)
         try:
+            recover(home)
+            check_out(home, Kind.MAPS, reads, overwrite=True)
+            if anew:
+                for path in folder.iterdir():
+                    _remove(path)
             yield WorkFolder(folder, home, {} if anew else _existing(home))
         finally:
             shutil.rmtree(folder / "scratch", ignore_errors=True)
@@ -135,6 +135,21 @@ def matches(home: Path, keys: Mapping[str, str]) -> bool:
     if {name: output.key for name, output in outputs.items()} != dict(keys):
         return False
     return all(_is_sound(home / name, output) for name, output in outputs.items())
+
+
+def check_sound(home: Path, names: Iterable[str] | None = None) -> None:
+    """Check that the outputs of a finished folder, or those of `names`, have the bytes that were written.
+
+    Raises:
+        DatasetError: A file was changed, or is missing.
+    """
+    outputs = _existing(home)
+    for name in outputs if names is None else outputs.keys() & {*names}:
+        if not _is_sound(home / name, outputs[name]):
+            raise DatasetError(
+                f"{home / name}: a file differs from what swath wrote; to redo only that, map the site again",
+                Remedy.MAP_RESUME,
+            )
 
 
 def _existing(home: Path) -> dict[str, Output]:

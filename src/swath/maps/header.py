@@ -27,7 +27,9 @@ def check_headers(pmaps: Iterable[Path], classes: Path, legend: Legend) -> None:
     for path, counts in [(classes, {1}), *((path, bands) for path in pmaps)]:
         with open_raster(path) as source:
             kinds = set(source.dtypes)
-            if source.count not in counts or kinds != {"uint8"}:
+            if source.crs is None:
+                what = "no coordinate system"
+            elif source.count not in counts or kinds != {"uint8"}:
                 what = f"{source.count} bands of {', '.join(sorted(kinds))}; expected {max(counts)} of uint8"
             elif (source.shape, source.transform) != (shape, transform):
                 what = "it lies on another grid than classes.tif"

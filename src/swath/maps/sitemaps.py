@@ -134,13 +134,13 @@ class SiteMaps(BaseModel):
         `class`, `p_mean` (the mean of the fused PMap, 0..1) and `length_m`.
 
         Raises:
-            DatasetError: The legend has no class of lines; see `landcover`.
+            DatasetError: The legend has no class of lines (see `landcover`), or the file is another's.
         """
-        import geopandas as gpd
+        from swath.maps.linefile import read_lines
 
         if not self.legend.lines:
             raise DatasetError(f"{self.folder} maps no lines ({', '.join(self.legend.names)}); see landcover")
-        return gpd.read_parquet(self.parquet_path)
+        return read_lines(self.parquet_path, self.grid.crs)
 
     def landcover(self) -> "gpd.GeoDataFrame":
         """The classes as polygons that cover the map: `class`, `class_id`, `p_mean`, `area_ha`.

@@ -7,7 +7,9 @@ from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pyogrio
+from pyogrio.errors import DataSourceError
 
+from swath.errors import InputError, reason_of
 from swath.legend import Legend, LegendClass
 from swath.maps.images import image_paths
 from swath.maps.sitemaps import SiteMaps
@@ -79,14 +81,19 @@ def raster_style(path: Path, maps: SiteMaps) -> ET.Element:
 
 
 def vector_layers(folder: Path) -> list[tuple[Path, str]]:
-    """The files and layers of MAPS/<site> that hold the map as lines or areas."""
-    packages = [path for path in (folder / "roads.gpkg", folder / "landcover.gpkg") if path.is_file()]
-    return [
-        (path, name)
-        for path in packages
-        for name, kind in pyogrio.list_layers(path)
-        if kind is not None and "Point" not in kind
-    ]
+    """The files and layers of MAPS/<site> that hold the map as lines or areas.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    found = []
+    for path in (folder / "roads.gpkg", folder / "landcover.gpkg"):
+        try:
+            layers = pyogrio.list_layers(path) if path.is_file() else ()
+        except DataSourceError as error:
+            raise InputError(f"{path}: not readable ({reason_of(error)}); map the site again") from None
+        found += [(path, name) for name, kind in layers if kind is not None and "Point" not in kind]
+    return found
 
 
 def vector_style(package: Path, layer: str, legend: Legend) -> ET.Element:

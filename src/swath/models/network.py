@@ -8,20 +8,21 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional
 
 from swath.grid import Window
+from swath.validation import Frozen
 
 
-class NetworkSizes(BaseModel):
+class NetworkSizes(Frozen):
     """Whole numbers that a network leaves to choose; each architecture has its own.
 
     Further keys are not looked at, so that one table of settings serves all architectures.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
 
 class ImageNetwork(nn.Module, ABC):

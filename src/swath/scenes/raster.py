@@ -195,7 +195,9 @@ def _as_input_error(path: Path) -> Iterator[None]:
         with rasterio.Env():
             yield
     except RasterioError as error:
-        raise InputError(f"{path}: not readable as a raster ({reason_of(error)})") from None
+        # Where rasterio only says that GDAL said something, that is the cause.
+        why = reason_of(error.__cause__ or error)
+        raise InputError(f"{path}: not readable as a raster ({why}); get or write it anew") from None
 
 
 def rasterio_window(window: Window) -> RasterioWindow:

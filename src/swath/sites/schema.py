@@ -190,6 +190,10 @@ class SitesFile(Frozen):
             raise ValueError("a sites file needs at least one site")
         if "all" in self.sites:
             raise ValueError("a site cannot be called 'all': reports use it for all sites together")
+        folders: dict[str, str] = {}
+        for name in self.sites:
+            if (other := folders.setdefault(name.lower(), name)) != name:
+                raise ValueError(f"sites {other} and {name} would share a folder where case does not count")
         return self
 
 

@@ -108,9 +108,16 @@ def _make(folder: Path, plan: TrainPlan) -> None:
     try:
         begun.mkdir()
         with locked(begun):
-            mark(begun, Kind.RUN, HOLDS)
-            write_json(begun / RUN_FILE, plan.decided.json())
-            begun.rename(folder)  # fails where another process has made its own
+            try:
+                mark(begun, Kind.RUN, HOLDS)
+                write_json(begun / RUN_FILE, plan.decided.json())
+                begun.rename(folder)  # fails where another process has made its own
+            except BaseException:
+                remove(begun)
+                raise
+    except OutputError as error:
+        error.args = (str(error).replace(str(begun), str(folder)),)
+        raise
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             raise BusyError(folder) from None

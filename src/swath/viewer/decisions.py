@@ -1,6 +1,7 @@
 """What people decided on the lines that they looked at: a GeoPackage beside the maps."""
 
 import datetime as dt
+import os
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -10,8 +11,11 @@ import pandas as pd
 import pyogrio
 from pydantic import Field
 
+from swath.errors import InputError
 from swath.files import replacing
 from swath.grid import LONLAT
+from swath.labels.vectorfile import reading_vectors
+from swath.locks import locked
 from swath.validation import Frozen
 
 NAME = "decisions.gpkg"
@@ -36,18 +40,31 @@ class Decision(Frozen):
     key: str = Field(max_length=500)
     site: str = Field(max_length=200)
     overlay: str = Field(max_length=200)
-    feature: str = Field(max_length=50, pattern=r"-?\d+")
+    feature: str = Field(max_length=50, pattern=r"^-?[0-9]{1,18}$")
     verdict: Literal["accept", "reject", ""] = ""
     note: str = Field("", max_length=2000)
 
 
 def read_decisions(folder: Path) -> gpd.GeoDataFrame:
-    """All decisions that are kept in a MAPS folder, in longitude and latitude; none if there are none."""
+    """All decisions that are kept in a MAPS folder, in longitude and latitude; none if there are none.
+
+    Raises:
+        InputError: Something else has the file's name: it is never replaced.
+    """
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return gpd.GeoDataFrame({name: pd.Series(dtype=str) for name in COLUMNS}, geometry=[], crs=LONLAT)
-    frame = pyogrio.read_dataframe(path, layer=LAYER)
-    return frame.fillna({"note": "", "verdict": ""})
+    try:
+        if path.is_symlink():
+            raise InputError(f"{path}: a link; expected a file")
+        with reading_vectors(path):
+            frame = pyogrio.read_dataframe(path, layer=LAYER)
+            if not {*COLUMNS, "geometry"} <= set(frame.columns):
+                raise ValueError("it has other columns")
+    except InputError as error:
+        raise InputError(f"{error}; swath view keeps decisions there: mend it or move it") from None
+    frame[[*COLUMNS]] = frame[[*COLUMNS]].astype(object).fillna("").astype(str)
+    return frame
 
 
 def keep_decision(folder: Path, decision: Decision, feature: gpd.GeoDataFrame) -> None:
@@ -57,11 +74,16 @@ def keep_decision(folder: Path, decision: Decision, feature: gpd.GeoDataFrame) -
         folder: MAPS.
         decision: What was decided.
         feature: The feature's one row, in any CRS; its columns are not kept.
+
+    Raises:
+        InputError: As of `read_decisions`.
+        BusyError: The maps were taken away.
+        OutputError: It cannot be written.
     """
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     row = {**decision.model_dump(), "decided": now}
     new = gpd.GeoDataFrame([row], geometry=feature.geometry.to_list(), crs=feature.crs).to_crs(LONLAT)
-    with _WRITING:
+    with _WRITING, locked(folder, wait=True):  # of this process, and of others
         before = read_decisions(folder)
         others = before[before["key"] != decision.key]
         kept = new if others.empty else pd.concat([others, new], ignore_index=True)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import JsonValue
 from rasterio.io import DatasetReader
 
+from swath.errors import InputError
 from swath.grid import Bounds
 from swath.maps.images import image_paths
 from swath.maps.sitemaps import PMAP_SCALE, SiteMaps
@@ -101,6 +102,11 @@ def _read(path: Path, kind: Kind, date: dt.date | None = None, names: tuple[str,
             scale, offset = source.scales[bands[0] - 1], source.offsets[bands[0] - 1]
             scale = 1 / PMAP_SCALE if scale == 1 else scale
         elif kind == "colours":
+            if source.count < 3 or source.dtypes[0] != "uint8":
+                raise InputError(
+                    f"{path}: {source.count} bands of {source.dtypes[0]}; expected red, green and blue of "
+                    "uint8; remove it, or map again"
+                )
             bands, labels = (1, 2, 3), tuple(text or "" for text in source.descriptions[:3])
         box = source.bounds
         return Layer(

@@ -1,8 +1,7 @@
 """Vectors on top of the page's maps: the map's own lines, and whatever files are shown beside them."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,14 +13,12 @@ import pyogrio
 import shapely
 from pandas.api.types import is_float_dtype, is_numeric_dtype
 from pydantic import JsonValue
-from pyogrio.errors import DataLayerError, DataSourceError, FeatureError
-from shapely.errors import GEOSException
+from pyogrio.errors import FeatureError
 
-from swath.errors import InputError, reason_of
-from swath.files import check_file
+from swath.errors import InputError
 from swath.grid import Bounds, Grid, transform_bounds
 from swath.labels.features import OGR_SUFFIXES, PARQUET_SUFFIXES
-from swath.labels.vectorfile import check_vector_file
+from swath.labels.vectorfile import placed, reading_vectors
 from swath.maps.sitemaps import SiteMaps
 from swath.maps.styles import STYLES_TABLE, vector_layers
 
@@ -108,9 +105,9 @@ class Overlay:
         """
         box = transform_bounds(bounds or grid.bounds, grid.crs, self.crs)
         frame = _read(self.path, self.layer, box).to_crs(grid.crs)
-        frame = frame[~(frame.geometry.is_empty | frame.geometry.isna())]
+        frame = frame[placed(frame.geometry.values)]
         columns = [name for name in ("rank", "confidence", "p_mean", "probability") if name in frame]
-        if columns:
+        if columns and is_numeric_dtype(frame[columns[0]]):
             frame = frame.sort_values(columns[0], ascending=columns[0] == "rank", kind="stable")
         return frame.head(MOST_RANKED) if self.ranked else frame
 
@@ -124,7 +121,7 @@ class Overlay:
         if self.path.suffix.lower() in PARQUET_SUFFIXES:
             frame = _read(self.path, self.layer, box)
             return frame.loc[order.numbers(frame)].to_crs(grid.crs)
-        with _readable(self.path):
+        with reading_vectors(self.path):
             # Values first, places of the few alone: of a whole scene that is ten times faster.
             table = pyogrio.read_dataframe(
                 self.path.absolute(),
@@ -150,7 +147,7 @@ class Overlay:
             frame = _read(self.path, self.layer, None)
             return frame[frame.index == number].to_crs(grid.crs)
         path = self.path.absolute()
-        with _readable(self.path):
+        with reading_vectors(self.path):
             try:
                 frame = pyogrio.read_dataframe(path, layer=self.layer, fids=[number], fid_as_index=True)
             except FeatureError:  # there is none
@@ -235,8 +232,7 @@ def open_vectors(path: Path) -> gpd.GeoDataFrame:
     Raises:
         InputError: The file cannot be read.
     """
-    layers = _layers_of(path)
-    return _read(path, layers[0] if layers else None, None)
+    return _read(path, _layers_of(path)[0], None)
 
 
 def geojson(frame: gpd.GeoDataFrame, step: float) -> dict[str, JsonValue]:
@@ -246,12 +242,19 @@ def geojson(frame: gpd.GeoDataFrame, step: float) -> dict[str, JsonValue]:
     frame["geometry"] = shapely.transform(frame.geometry.array, lambda xy: np.round(xy, digits))
     for name in frame.columns.difference(["geometry"]):
         if is_float_dtype(frame[name]):
-            frame[name] = frame[name].astype(float).round(4)
+            with np.errstate(over="ignore"):
+                numbers = frame[name].astype(float).round(4)
+            frame[name] = numbers.where(np.isfinite(numbers))
         elif not is_numeric_dtype(frame[name]):
-            frame[name] = frame[name].astype(str).where(frame[name].notna(), None)
+            values = frame[name].map(_hex) if frame[name].dtype == object else frame[name]
+            frame[name] = values.astype(str).where(values.notna(), None)
     collection: dict[str, JsonValue] = json.loads(frame.to_json(na="null", to_wgs84=False, drop_id=False))
     collection.pop("crs", None)
     return collection
+
+
+def _hex(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
@@ -273,11 +276,15 @@ def _title(name: str) -> str:
 
 
 def _layers_of(path: Path) -> list[str | None]:
-    """The layers of a vector file; None: the only one of a format without names."""
+    """The layers of a vector file that have places; None: the only one of a format without names."""
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return [None]
-    with _readable(path):
-        return [name for name, _ in pyogrio.list_layers(path.absolute()) if name != STYLES_TABLE]
+    with reading_vectors(path):
+        layers = pyogrio.list_layers(path.absolute())
+        names = [name for name, kind in layers if kind is not None and name != STYLES_TABLE]
+        if not names:
+            raise ValueError("there is no geometry in it")
+    return names
 
 
 def _describe(path: Path, layer: str | None, title: str, *, own: bool = False) -> Overlay | None:
@@ -287,7 +294,7 @@ def _describe(path: Path, layer: str | None, title: str, *, own: bool = False) -
         columns, count, crs = list(frame.columns), len(frame), frame.crs
         kind = ""
     else:
-        with _readable(path):
+        with reading_vectors(path):
             facts = pyogrio.read_info(path.absolute(), layer=layer, force_feature_count=True)
         if facts["geometry_type"] is None:
             return None
@@ -307,20 +314,11 @@ def _describe(path: Path, layer: str | None, title: str, *, own: bool = False) -
 
 
 def _read(path: Path, layer: str | None, box: Bounds | None) -> gpd.GeoDataFrame:
-    with _readable(path):
+    with reading_vectors(path):
         if path.suffix.lower() in PARQUET_SUFFIXES:
             frame = gpd.read_parquet(path)
-            return frame if box is None else frame[frame.intersects(shapely.box(*box))]
-        return gpd.read_file(path.absolute(), layer=layer, bbox=box, fid_as_index=True)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """A block that reads a vector file; what GDAL or Arrow say becomes an InputError."""
-    check_file(path)
-    try:
-        if path.suffix.lower() in OGR_SUFFIXES:
-            check_vector_file(path)
-        yield
-    except (DataSourceError, DataLayerError, GEOSException, OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as vector features ({reason_of(error)})") from None
+            frame = frame if box is None else frame[frame.intersects(shapely.box(*box))]
+        else:
+            frame = gpd.read_file(path.absolute(), layer=layer, bbox=box, fid_as_index=True)
+        frame = frame[placed(frame.geometry.values)]
+        return frame if frame.geometry.name == "geometry" else frame.rename_geometry("geometry")

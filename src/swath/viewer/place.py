@@ -9,6 +9,7 @@ from pyproj import CRS
 
 from swath.errors import DatasetError
 from swath.maps.sitemaps import FUSED_BY, SiteMaps, read_maps
+from swath.progress import tell
 from swath.viewer.layer import Layer, change_days, day_label, read_layers
 from swath.viewer.overlay import Overlay, site_overlays, vector_files
 from swath.viewer.scores import ERRORS, REPORT, ScoreTable, read_scores
@@ -109,6 +110,10 @@ def read_exhibition(folders: Sequence[Path], beside: Sequence[Path] = ()) -> Exh
     places = tuple(
         Place(name, maps, read_layers(maps), site_overlays(maps, vectors)) for name, maps in named.items()
     )
+    shown = {overlay.path for place in places for overlay in place.overlays}
+    for path in vectors:
+        if path not in shown:
+            tell(f"{path}: no feature of it lies in the maps; it is not shown")
     return Exhibition(places, tuple(table for path in reports for table in read_scores(path)))
 
 

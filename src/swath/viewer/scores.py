@@ -113,7 +113,9 @@ def _score(row: dict[str, JsonValue], key: str) -> float | None:
     if distance.isdigit():
         by_distance = row.get(name)
         value = by_distance.get(distance) if isinstance(by_distance, dict) else None
-    return float(value) if isinstance(value, int | float) else None
+    if not isinstance(value, int | float | None):
+        raise TypeError(key)
+    return None if value is None else float(value)
 
 
 def _words(value: float | None) -> str:

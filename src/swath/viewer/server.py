@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue, ValidationError
 
-from swath.errors import SettingsError, SwathError
+from swath.errors import SettingsError, SwathError, reason_of
 from swath.extras import optional_import
 from swath.grid import Bounds
 from swath.validation import first_problem
@@ -25,8 +25,8 @@ with optional_import("swath view", "view"):
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.requests import Request
-    from starlette.responses import HTMLResponse, JSONResponse, Response
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
@@ -52,14 +52,17 @@ class Gallery:
     def __init__(self, folders: Sequence[Path], beside: Sequence[Path] = ()) -> None:
         self.shown: Exhibition = read_exhibition(folders, beside)
         self.folders = tuple(folders)
+        for folder in folders:
+            read_decisions(folder)  # what cannot be kept on is said at once
         self._sites = [self._site(number, place) for number, place in enumerate(self.shown.places)]
 
     def application(self, hosts: Sequence[str]) -> Starlette:
         """The ASGI application, for requests that name one of `hosts`."""
-        files = [
-            Mount(f"/maps/{number}", StaticFiles(directory=place.maps.folder))
-            for number, place in enumerate(self.shown.places)
-        ]
+        files = []
+        for number, place in enumerate(self.shown.places):
+            content = StaticFiles(directory=place.maps.folder)
+            content.config_checked = True  # maps that were taken away are not found, no failure of ours
+            files.append(Mount(f"/maps/{number}", content))
         routes = [
             Route("/", self.page),
             Route("/lines/{place:int}/{overlay:int}", self.lines),
@@ -67,7 +70,8 @@ class Gallery:
             *files,
         ]
         middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))]
-        return Starlette(routes=routes, middleware=middleware)
+        refusals = dict.fromkeys((SwathError, OSError, ClientDisconnect), _refuse)
+        return Starlette(routes=routes, middleware=middleware, exception_handlers=refusals)
 
     async def page(self, _: Request) -> Response:
         """The page, with addresses in the place of pixels and features."""
@@ -161,6 +165,11 @@ class Gallery:
         return place.overlays[number]
 
 
+async def _refuse(_: Request, error: Exception) -> Response:
+    """What is wrong with files is said to the page; who went away hears nothing."""
+    return PlainTextResponse(reason_of(error), 400 if isinstance(error, ClientDisconnect) else 503)
+
+
 def _order(query: Mapping[str, str]) -> Order:
     most = _number(query.get("most", "500"), int)
     if not 0 < most <= MOST_RANKED:
@@ -171,7 +180,10 @@ def _order(query: Mapping[str, str]) -> Order:
 
 def _number(text: str, kind: Callable[[str], Number]) -> Number:
     try:
-        return kind(text)
+        value = kind(text)
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError
+        return value
     except ValueError:
         raise HTTPException(400, f"{text[:50]!r} is no number") from None
 
@@ -202,18 +214,26 @@ def serve(
     Raises:
         SettingsError: There is no such address here, or the port is taken.
     """
+    if not host:  # the system would take it for all addresses
+        raise SettingsError("the host is empty; expected a name or an address of this machine")
     open_to_all = host in ("0.0.0.0", "::")
     local = host in (LOOPBACK, "localhost", "::1")
     hosts = ["*"] if open_to_all or not local else [LOOPBACK, "localhost", "[::1]", "::1"]
     config = uvicorn.Config(
-        gallery.application(hosts), log_level="warning", access_log=False, timeout_keep_alive=IDLE_S
+        gallery.application(hosts),
+        http="h11",  # refuses what has two hosts
+        ws="none",
+        log_level="error",
+        access_log=False,
+        timeout_keep_alive=IDLE_S,
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or reason_of(error)
         raise SettingsError(
-            f"cannot listen at {host}, port {port} ({error.strerror}); choose another port or host"
+            f"cannot listen at {host}, port {port} ({why}); choose another port or host"
         ) from None
     shown = LOOPBACK if open_to_all else f"[{host}]" if ":" in host else host
     if ready is not None:

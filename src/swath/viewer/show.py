@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
@@ -11,11 +12,13 @@ from rasterio.io import DatasetReader
 from rich.segment import Segment
 from rich.style import Style
 
-from swath.errors import InputError
+from swath.errors import GridError, InputError
 from swath.files import write_bytes
+from swath.grid import check_size
+from swath.labels.osm import HISTORY_SUFFIXES, OSM_SUFFIXES
 from swath.maps.sitemaps import PMAP_NODATA, PMAP_SCALE
 from swath.maps.styles import LINE_RAMP, RAMP
-from swath.picture import png, ramp_color, thumbnail
+from swath.picture import picture_of, png, ramp_color
 from swath.scenes.raster import open_raster
 from swath.sentinel2 import TCI_BANDS
 from swath.viewer.overlay import SUFFIXES, open_vectors
@@ -31,20 +34,23 @@ def picture(path: Path, side_px: int) -> Picture:
     their first; vectors their lines and areas, coloured by probability where they have one.
 
     Raises:
-        InputError: It is neither a raster nor a vector file.
+        InputError: It is neither a raster nor a vector file, or has more pixels than any machine holds.
     """
     if path.suffix.lower() in SUFFIXES:
         return _vectors(path, side_px)
+    if path.name.lower().endswith((*OSM_SUFFIXES, *HISTORY_SUFFIXES)):
+        raise InputError(f"{path}: an extract of OpenStreetMap; expected GeoTIFF, or {', '.join(SUFFIXES)}")
     with open_raster(path) as source:
+        try:
+            check_size(*source.shape)
+        except GridError as error:
+            raise InputError(f"{path}: {error}") from None
         if "PROBABILITY" in source.tags() and source.nodata == PMAP_NODATA:
             return _coloured(_bytes(source, side_px, Resampling.average), _probability_table())
         if source.count == 1 and source.colorinterp[0].name == "palette":
             table = np.array([source.colormap(1)[number] for number in range(256)], np.uint8)
             return _coloured(_bytes(source, side_px, Resampling.nearest), table)
-    shown = thumbnail(path, side_px, TCI_BANDS)
-    if shown is None:
-        raise InputError(f"{path} cannot be read as a picture")
-    return shown
+        return picture_of(source, side_px, TCI_BANDS)
 
 
 def write_picture(path: Path, shown: Picture) -> None:
@@ -87,13 +93,13 @@ def _probability_table() -> NDArray[np.uint8]:
 
 def _vectors(path: Path, side_px: int) -> Picture:
     frame = open_vectors(path)
-    frame = frame[~(frame.geometry.isna() | frame.geometry.is_empty)]
     if frame.empty:
         raise InputError(f"{path} has no features to show")
     left, bottom, right, top = frame.total_bounds
     size = max(right - left, top - bottom) / side_px or 1.0
     width, height = (max(1, round(span / size)) for span in (right - left, top - bottom))
-    shares = frame["p_mean"].to_numpy() if "p_mean" in frame else np.ones(len(frame))
+    given = frame["p_mean"] if "p_mean" in frame else pd.Series(1.0, frame.index)
+    shares = pd.to_numeric(given, errors="coerce").fillna(1.0).clip(0, 1).to_numpy(float)
     burnt = rasterize(
         zip(frame.geometry, 1 + np.rint(shares * 254).astype(int), strict=True),
         (height, width),
