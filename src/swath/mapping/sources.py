@@ -22,7 +22,7 @@ from swath.progress import tell, track
 from swath.scenes.checked import writing_checked
 from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
-from swath.scenes.warp import plain_scene, read_on_grid, scene_levels
+from swath.scenes.warp import check_scene, plain_scene, read_on_grid, scene_levels
 from swath.sentinel2 import NODATA, ImageSettings, Level
 from swath.sites.schema import SplitName
 from swath.sites.series import SceneSeries, plan_loose_series
@@ -185,7 +185,9 @@ def scene_series(
 
 
 def warped_series(series: SceneSeries, image: ImageSettings) -> Series:
-    """Scenes that have the bands of `image`, to be warped onto the grid of their series."""
+    """Scenes, to be warped onto the grid of their series; `InputError` if one cannot give such images."""
+    for scene in series.scenes:  # all of them before the first is mapped
+        check_scene(scene, image)
     sources = tuple(scene_source(scene, series.grid, image) for scene in series.scenes)
     return Series(series.name, series.grid, sources)
 

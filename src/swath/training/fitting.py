@@ -22,13 +22,7 @@ from swath.models.device import autocast
 from swath.models.network import FusionNetwork, ImageNetwork
 from swath.models.registry import architecture
 from swath.models.spec import ModelSpec
-from swath.models.trained import (
-    TrainedModel,
-    build_fcn,
-    build_fusion,
-    build_series,
-    to_memory_format,
-)
+from swath.models.trained import TrainedModel, build_fcn, build_fusion, build_series, to_memory_format
 from swath.training.budget import Rates, stage_of, steps_within, with_steps
 from swath.training.calibration import calibrate
 from swath.training.callbacks import After
