@@ -156,6 +156,11 @@ class ImageSettings(Frozen):
     least_spread: float = Field(default=50.0, gt=0, le=10_000)
 
     @property
+    def own_stretch(self) -> dict[str, float]:
+        """`least_spread` where it is another than usual: part of what names a map."""
+        return self.model_dump(include={"least_spread"}, exclude_defaults=True)
+
+    @property
     def required(self) -> tuple[str, ...]:
         """The bands that every image must have."""
         return tuple(band for band in self.bands if band not in self.optional)

@@ -239,9 +239,8 @@ def _identify(scene: Scene, image: ImageSettings) -> str:
         "bands": list(scene.band_indexes(image.bands, image.optional)),
         "encoding": image.encoding,
         "masks": scene.masks,
+        **image.own_stretch,
     }
-    if image.encoding == "standardised":
-        fields["least_spread"] = image.least_spread
     return Decided("image", 2, fields).key
 
 
