@@ -246,7 +246,9 @@ def test_two_servers_keep_all_decisions(town: SiteMaps, tmp_path: Path) -> None:
     assert said.read_text() == ""
 
 
-def test_rude_requests_are_refused_and_not_told_of(town: SiteMaps, beside: Path, tmp_path: Path) -> None:
+def test_rude_requests_are_refused_and_leave_a_line_at_most(
+    town: SiteMaps, beside: Path, tmp_path: Path
+) -> None:
     head = b"POST /decisions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     rude = (
         b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
@@ -264,13 +266,18 @@ def test_rude_requests_are_refused_and_not_told_of(town: SiteMaps, beside: Path,
                 assert client.recv(100).startswith(b"HTTP/1.1 400")
         with socket.create_connection(("127.0.0.1", port)) as client:  # which goes in the middle
             client.sendall(head + b'Content-Length: 9000\r\n\r\n{"key"')
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:  # and one that breaks off
+            client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")
+            client.recv(100)
         with Ask(port) as ask:
             assert ask(f"/lines/0/1?feature={'9' * 30}")[0] == 400
+            assert ask(f"/lines/0/{'9' * 5000}")[0] == 404
             for feature in ("1e3", "9" * 30, "1\n", "\u0661"):
                 decision = {"key": "k", "site": "town", "overlay": "candidates", "feature": feature}
                 body = json.dumps(decision).encode()
                 assert ask("/decisions", "POST", body, Content_Type=JSON)[0] == 400
-    assert (tmp_path / "said").read_text() == ""
+    said = (tmp_path / "said").read_text()
+    assert [line for line in said.splitlines() if not line.startswith("a request failed: ")] == []
 
 
 def test_two_folders_are_one_page(town: SiteMaps, tmp_path: Path) -> None:

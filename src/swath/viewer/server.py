@@ -1,5 +1,6 @@
 """The live page: a small server for this machine, which gives maps away by HTTP range requests."""
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 from swath.errors import SettingsError, SwathError, reason_of
 from swath.extras import optional_import
 from swath.grid import Bounds
+from swath.progress import tell
 from swath.validation import first_problem
 from swath.viewer.decisions import NAME, Decision, keep_decision, read_decisions
 from swath.viewer.overlay import MOST_RANKED, Order, Overlay, geojson
@@ -29,6 +31,7 @@ with optional_import("swath view", "view"):
     from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK = "127.0.0.1"
 
@@ -65,7 +68,7 @@ class Gallery:
             files.append(Mount(f"/maps/{number}", content))
         routes = [
             Route("/", self.page),
-            Route("/lines/{place:int}/{overlay:int}", self.lines),
+            Route("/lines/{place}/{overlay}", self.lines),
             Route("/decisions", self.decide, methods=["POST"]),
             *files,
         ]
@@ -108,8 +111,8 @@ class Gallery:
         With `feature` the one of that number. With `sort` the first in that column's order: `falling`,
         `most`, and within `low` and `high` of another `column`.
         """
-        place = self._place(request.path_params["place"])
-        overlay = self._overlay(place, request.path_params["overlay"])
+        place = self._place(_index(request.path_params["place"]))
+        overlay = self._overlay(place, _index(request.path_params["overlay"]))
         query = request.query_params
         box = _bounds(query.get("bbox"))
         try:
@@ -165,6 +168,18 @@ class Gallery:
         return place.overlays[number]
 
 
+def _in_a_line(app: ASGIApp) -> ASGIApp:
+    """An application whose failures, such as of a request that is broken off midway, are a line each."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            tell(f"a request failed: {type(error).__name__}: {reason_of(error)}")
+
+    return told
+
+
 async def _refuse(_: Request, error: Exception) -> Response:
     """What is wrong with files is said to the page; who went away hears nothing."""
     return PlainTextResponse(reason_of(error), 400 if isinstance(error, ClientDisconnect) else 503)
@@ -176,6 +191,11 @@ def _order(query: Mapping[str, str]) -> Order:
         raise HTTPException(400, f"most is 1 to {MOST_RANKED}")
     low, high = (_number(query.get(name, end), float) for name, end in (("low", "-inf"), ("high", "inf")))
     return Order(query["sort"], query.get("falling") == "1", most, query.get("column"), low, high)
+
+
+def _index(text: str) -> int:
+    """A number in an address; -1 where it is none, or longer than there can be."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
 
 
 def _number(text: str, kind: Callable[[str], Number]) -> Number:
@@ -220,10 +240,10 @@ def serve(
     local = host in (LOOPBACK, "localhost", "::1")
     hosts = ["*"] if open_to_all or not local else [LOOPBACK, "localhost", "[::1]", "::1"]
     config = uvicorn.Config(
-        gallery.application(hosts),
+        _in_a_line(gallery.application(hosts)),
         http="h11",  # refuses what has two hosts
         ws="none",
-        log_level="error",
+        log_level="critical",  # what fails is told by `_in_a_line`
         access_log=False,
         timeout_keep_alive=IDLE_S,
     )
