@@ -238,7 +238,7 @@ def test_temporary_maps_live_as_long_as_what_refers_to_them(
         ({"grid": SQUARE, "dates": DAYS[:2]}, "3 images, but there are 2 dates"),
         ({"grid": SQUARE, "dates": ["2019-03-11"] * 3}, "two images of one day"),
         ({"grid": SQUARE, "dates": ["March", *DAYS[1:]]}, "not a date"),
-        ({"grid": GRID, "dates": DAYS}, "are 96 x 96 px, but their grid is 100 x 120"),
+        ({"grid": GRID, "dates": DAYS}, "are 96 x 96 px, but their grid is 120 x 100"),
         ({"grid": SQUARE, "dates": DAYS, "bands": ["B04"]}, "3 bands, but the names are B04"),
         ({"grid": SQUARE, "dates": DAYS, "bands": ["B02", "B03", "x"]}, "no band B04"),
         ({"grid": SQUARE, "dates": DAYS, "name": "a/b"}, "name becomes a folder"),
