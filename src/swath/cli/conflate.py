@@ -25,7 +25,11 @@ def command(
     out: OutOption,
     date: Annotated[
         dt.datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The day whose OpenStreetMap Overpass is asked for."),
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="The day whose OpenStreetMap Overpass is asked for.",
+        ),
     ] = None,
     site: Annotated[str | None, typer.Option(help="Which site of MAPS, if it has several.")] = None,
     overwrite: OverwriteOption = False,

@@ -37,6 +37,7 @@ def command(
         dt.datetime | None,
         typer.Option(
             formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
             help="For --bbox and --aoi: fetch OpenStreetMap of this day, too, as labels.",
         ),
     ] = None,

@@ -31,6 +31,7 @@ Role = Literal[
     "both",
     "new",
     "gone",
+    "changes",
     "found",
     "missed",
     "false",
@@ -57,6 +58,9 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ("openstreetmap", "osm"),
 )
 """Part of a layer's name -> what it is; the first that fits."""
+
+CANDIDATES = "candidates.geojson"
+"""What `swath conflate` calls the list for mappers, beside its conflation.gpkg."""
 
 _RANKS = ("rank", "confidence")
 """Columns that say which feature to look at first."""
@@ -260,7 +264,9 @@ def _hex(value: object) -> object:
 def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
     overlays = []
     for file in vector_files(path):
-        layers = _layers_of(file)
+        # The candidates are a layer of the comparison, and a list of their own beside it.
+        twice = file.with_name(CANDIDATES) in vector_files(path) and file.stem == "conflation"
+        layers = [name for name in _layers_of(file) if not (twice and name == "map_only")]
         for layer in layers:
             telling = layer and (len(layers) > 1 or layer in dict(_ROLES))
             overlay = _describe(file, layer, _title(layer if layer and telling else file.stem))
@@ -271,7 +277,7 @@ def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
 
 def _title(name: str) -> str:
     """A layer's name as people write it."""
-    words = name.replace("_", " ")
+    words = name.replace("_", " ").replace("osm", "OpenStreetMap")
     return words[:1].upper() + words[1:]
 
 
@@ -306,6 +312,8 @@ def _describe(path: Path, layer: str | None, title: str, *, own: bool = False) -
     role: Role = (
         ("areas" if "Polygon" in kind else "roads")
         if own
+        else "changes"
+        if "p_change" in columns
         else next((role for part, role in _ROLES if part in name), "other")
     )
     ranked = not own and any(column in columns for column in _RANKS)

@@ -223,6 +223,7 @@ def serve(
         gallery.application(hosts),
         http="h11",  # refuses what has two hosts
         ws="none",
+        lifespan="off",  # there is none; a second Ctrl-C would be told of as its failure
         log_level="error",
         access_log=False,
         timeout_keep_alive=IDLE_S,
