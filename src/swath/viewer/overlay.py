@@ -203,7 +203,8 @@ def site_overlays(maps: SiteMaps, beside: Sequence[Path]) -> tuple[Overlay, ...]
     """
     grid = maps.grid
     own = [_describe(path, layer, _title(layer), own=True) for path, layer in vector_layers(maps.folder)]
-    others = [overlay for path in beside for overlay in _overlays_of(path, grid)]
+    files = [file for path in beside for file in vector_files(path)]
+    others = [overlay for file in files for overlay in _overlays_of(file, grid, files)]
     named: dict[str, Overlay] = {}
     for overlay in (*own, *others):
         if overlay is not None:
@@ -261,17 +262,15 @@ def _hex(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
-    overlays = []
-    for file in vector_files(path):
-        # The candidates are a layer of the comparison, and a list of their own beside it.
-        twice = file.with_name(CANDIDATES) in vector_files(path) and file.stem == "conflation"
-        layers = [name for name in _layers_of(file) if not (twice and name == "map_only")]
-        for layer in layers:
-            telling = layer and (len(layers) > 1 or layer in dict(_ROLES))
-            overlay = _describe(file, layer, _title(layer if layer and telling else file.stem))
-            if overlay is not None and not overlay.read(grid).empty:
-                overlays.append(overlay)
+def _overlays_of(file: Path, grid: Grid, beside: Sequence[Path]) -> list[Overlay]:
+    """The layers of a file that reach into the site; the candidates, shown `beside`, not once more."""
+    overlays, twice = [], file.with_name(CANDIDATES) in beside
+    layers = [layer for layer in _layers_of(file) if not (twice and layer == "map_only")]
+    for layer in layers:
+        telling = layer and (len(layers) > 1 or layer in dict(_ROLES))
+        overlay = _describe(file, layer, _title(layer if layer and telling else file.stem))
+        if overlay is not None and not overlay.read(grid).empty:
+            overlays.append(overlay)
     return overlays
 
 
