@@ -22,8 +22,8 @@ make lock         # write constraints.txt and this page from what is installed
 All packages that `swath[dev]` installs, direct and not, with the licences that they declare. A test
 refuses any that is not among those that may be used together with Apache-2.0: permissive ones, and
 the Mozilla Public License, whose files swath neither contains nor changes. swath's own wheel holds
-none of them. On Linux torch may bring NVIDIA's CUDA libraries, under NVIDIA's own licence and in
-versions that torch itself fixes; its build for CPUs does not.
+none of them. On Linux torch may bring NVIDIA's CUDA libraries, under NVIDIA's own licence, and
+Triton (MIT), in versions that torch itself fixes; its build for CPUs does not. They are not listed.
 
 """
 
@@ -40,18 +40,21 @@ FAMILIES = {
 }
 """Licences that may be used together with Apache-2.0, and how packages write them."""
 
+OF_CUDA = re.compile(r"(cuda|nvidia)-|triton$")
+"""What torch's build for NVIDIA GPUs brings, in versions that it fixes: the page names it apart."""
+
 REFUSED = re.compile(r"\b(a?gpl|lgpl|sspl|gnu|busl|commercial|proprietary)", re.IGNORECASE)
 
 
 def dependencies() -> dict[str, Distribution]:
-    """Every package that `swath[dev]` installs on this system, by name."""
+    """Every package that `swath[dev]` installs on this system, by name; not those of CUDA."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     found: dict[str, Distribution] = {}
     todo, seen = [Requirement("swath[dev]")], set()
     while todo:
         requirement = todo.pop()
         name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
-        if (name, extras) in seen:
+        if (name, extras) in seen or OF_CUDA.match(name):
             continue
         seen.add((name, extras))
         if name == "swath":

@@ -4,9 +4,10 @@ Nothing heavy is imported here: a name brings in what it needs when it is first 
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from swath.version import __version__
+
+TYPE_CHECKING = False  # for type checkers, who go by the name: typing takes longer than all else here
 
 if TYPE_CHECKING:
     from swath.dataset.site import Dataset

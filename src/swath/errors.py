@@ -6,7 +6,9 @@ one line with the advice that goes with its `Remedy`, and exits with 2. Anything
 `SwathError` is a bug and exits with 1.
 """
 
+import re
 import unicodedata
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -73,6 +75,19 @@ def printable(text: str) -> str:
     return "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c) in _ACTING else c for c in line
     )
+
+
+def brief(text: str, most: int = 1500) -> str:
+    """A message of bounded length: of long words (paths), and of a long whole, the middle is left out."""
+    words = re.sub(r"\S{301,}", lambda word: f"{word[0][:150]}...{word[0][-100:]}", text)
+    return words if len(words) <= most else f"{words[: most - 500]} ... {words[-490:]}"
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Names with commas between; of many only the first, and how many more there are."""
+    every = [*names]
+    more = f" and {len(every) - most} more" if len(every) > most + 1 else ""
+    return ", ".join(every[:most] if more else every) + more
 
 
 def reason_of(error: BaseException) -> str:

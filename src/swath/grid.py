@@ -372,7 +372,8 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds:
         what = f"nobody knows how {' and '.join(names)} lie to each other; georeference it"
         raise GridError(what) from None
     if not all(math.isfinite(value) for value in (left, bottom, right, top)):
-        raise GridError(f"the bounds {bounds} in {source} lie outside {target}")
+        here, there = (CRS.from_user_input(crs).name for crs in (source, target))
+        raise GridError(f"the bounds {bounds} in {here} lie outside {there}")
     if right < left:  # degrees, across the 180th meridian
         right += 360
     return left, bottom, right, top

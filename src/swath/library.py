@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
+from swath.errors import SettingsError
 from swath.extras import need_extras, optional_import
 from swath.labels.source import LabelSettings
 from swath.mapping.request import find_model
@@ -286,6 +287,8 @@ def conflate(
     from swath.outfolder import Kind, check_out
 
     opened = maps if isinstance(maps, Maps) else open_maps(maps)
+    if date is not None and Path(osm).exists():
+        raise SettingsError(f"{osm} is a file, read as it is; a date is for an Overpass server")
     reads = [opened.folder, *([Path(osm)] if date is None else [])]
     if out is not None:
         check_out(Path(out), Kind.CONFLATION, reads, overwrite=overwrite)

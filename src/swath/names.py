@@ -9,7 +9,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from swath.errors import InputError, SettingsError, printable
 
-SITE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+SITE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 """Names that become folders."""
 
 SiteName = Annotated[str, StringConstraints(pattern=rf"^{SITE_NAME.pattern}$")]

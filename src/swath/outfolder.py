@@ -79,12 +79,13 @@ def check_out(path: Path, kind: Kind, reads: Iterable[Path] = (), *, overwrite: 
         OutputExistsError: It is there and may not be replaced.
         OutputError: It is to be replaced, but the system lets nobody remove what is in it.
     """
-    if not os.path.lexists(path):
+    there = next((part for part in (path, *path.parents) if os.path.lexists(part)), Path())
+    if not there.is_dir():
+        raise OutputExistsError(there, " and is no folder", Remedy.ELSEWHERE)
+    if there != path:
         return
-    if not path.is_dir():
-        raise OutputExistsError(path, " and is no folder", Remedy.ELSEWHERE)
     why = "is or holds the current folder" if within(Path.cwd(), path) else ""
-    if path.is_mount():
+    if path.resolve().is_mount():  # of `.` Python says that it is one
         why = "is where a disk is mounted, which cannot be exchanged for another folder"
     if any(path.iterdir()):
         why = why or clash(path, reads) or _foreign(path, kind)
@@ -145,7 +146,7 @@ def _foreign(folder: Path, kind: Kind) -> str:
     try:
         known = read_model(folder / MARK, Mark)
     except (InputError, ValidationError):
-        return f"was not made by swath (it has no {MARK})"
+        return _unmarked(folder)
     if known.kind != kind:
         return f"holds a {known.kind}, not a {kind}"
     holds = {*known.holds, MARK}
@@ -155,6 +156,18 @@ def _foreign(folder: Path, kind: Kind) -> str:
         if not ours:
             return f"holds {name}, which swath did not write"
     return ""
+
+
+def _unmarked(folder: Path) -> str:
+    """What a folder without a mark is, as far as one sees."""
+    if os.path.lexists(folder / MARK):
+        return f"its {MARK}, which says what swath wrote, is damaged"
+    for part in sorted(folder.iterdir()):
+        if part.name.startswith(".work-"):
+            return f"holds {part.name}, unfinished maps, with which swath map goes on"
+        if (part / MARK).is_file():
+            return f"holds {part.name}, which swath made"
+    return f"was not made by swath (it has no {MARK})"
 
 
 def _is_held(name: str, holds: set[str]) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from swath.errors import InputError
 from swath.validation import Frozen
@@ -146,11 +146,19 @@ class ImageSettings(Frozen):
             less as well (see `swath.scenes.levels`).
         optional: Bands that an image may lack. It then has 0 in them, which no measured pixel has,
             and the network sees their mean.
+        least_spread: Reflectance x 10000: no band is stretched more by `standardised` than one of this
+            spread, so that even ground, such as open water or closed forest, stays even.
     """
 
     bands: tuple[str, ...] = TCI_BANDS
     encoding: Encoding = "tci"
     optional: tuple[str, ...] = ()
+    least_spread: float = Field(default=50.0, gt=0, le=10_000)
+
+    @property
+    def own_stretch(self) -> dict[str, float]:
+        """`least_spread` where it is another than usual: part of what names a map."""
+        return self.model_dump(include={"least_spread"}, exclude_defaults=True)
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -178,6 +178,8 @@ def first_problem(
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where!r}{_known(model, problem['loc'])}"
     message = printable(problem["msg"].removeprefix("Value error, "))
+    if problem["type"] == "model_type":
+        message = "expected keys and their values"
     got = _BRIEF.repr(problem["input"])
     shown = len(got) <= 80 and "..." not in got and problem["type"] != "missing" and not secret
     tail = f" (got {got})" if shown else ""

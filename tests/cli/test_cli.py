@@ -28,6 +28,11 @@ def in_child(code: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def test_to_read_a_model_imports_no_compiler() -> None:
+    code = "import sys, swath; swath.load_model(); sys.exit('torch._dynamo' in sys.modules)"
+    assert in_child(code).returncode == 0
+
+
 def failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code when `swath evaluate` runs into `error`."""
 
@@ -88,6 +93,14 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["map", "/nowhere", "scene.tif", "--out", "m"], "/nowhere"),
         (["evaluate", "/nowhere", "--dataset", "/nowhere", "--out", "r"], "/nowhere"),
         (["evaluate", "/nowhere", "--out", "r"], "--labels"),
+        (["map", "", "--out", "m"], "an argument is empty"),
+        (["map", "scene.tif", "--out="], "an argument is empty"),
+        (["build", "sites.yaml", "--out", "d\n"], "not shown: 'd\\n'"),
+        (["show", "a.tif", "--out", "a\x1b.png"], "not shown: 'a\\x1b.png'"),
+        (["simulate", "roads.osm", "--out", "r" * 300], "File name too long); choose a shorter name"),
+        (["map", "/" + "z" * 6000, "--out", "m"], f"/{'z' * 149}...zzz"),
+        (["map", "/" + "z" * 6000, "--out", "m"], "choose a shorter name"),
+        (["fetch", "--bbox", "1,1,2,2", "--between", "2024", "2023", "--out", "f"], "got 2024 and 2023"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(
@@ -154,6 +167,28 @@ def test_what_libraries_tell_developers_is_not_printed() -> None:
 def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert failing(KeyboardInterrupt(), monkeypatch) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("module", ["swath.cli", "swath.cli.build", "typer.main"])
+def test_interrupt_while_the_command_line_is_imported_is_one_line(module: str) -> None:
+    child = in_child(
+        "import os, runpy, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "runpy.run_module('swath', run_name='__main__')"
+    )
+    assert (child.returncode, child.stderr) == (130, "interrupted\n")
+
+
+def test_interrupt_before_a_command_begins_is_one_line() -> None:
+    child = in_child(
+        "import os, signal, typer\n"
+        "typer.main.get_command = lambda app: os.kill(os.getpid(), signal.SIGINT)\n"
+        "from swath.cli import main; main()"
+    )
+    assert (child.returncode, child.stderr) == (130, "interrupted\n")
 
 
 def test_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pystac
 import pytest
+import rasterio.shutil
 import shapely
 import torch
 from affine import Affine
@@ -26,6 +27,7 @@ from swath.maps.images import image_paths
 from swath.maps.sitemaps import read_grid, read_maps, read_pmap
 from swath.models.head import complementary
 from swath.models.trained import load_model
+from swath.outfolder import Kind, check_out
 from swath.scaling import Scaling
 from swath.sentinel2 import ImageSettings, valid_mask
 
@@ -312,7 +314,7 @@ def test_an_image_without_data_is_told(
     empty = np.full((3, *GRID.shape), np.nan, np.float32)
     path = write_scene(tmp_path / "2019-03-07.tif", empty, GRID, ("B04", "B03", "B02"), nodata=None)
     scene_series("x", [path], None, ImageSettings()).sources[0].prepare(tmp_path / "scratch")
-    assert f"{path}: the image has no data inside the map's grid" in capsys.readouterr().err
+    assert capsys.readouterr().err.count(f"{path}: the image has no data inside the map's grid") == 1
 
 
 def test_the_command_says_what_is_wrong(
@@ -346,6 +348,60 @@ def test_the_command_says_what_is_wrong(
     assert "exists already" in complaint(*data, out=maps_folder)
     assert "no acquisition of 1999-01-01" in complaint(*data, "--date", "1999-01-01")
     assert not (tmp_path / "o").exists()
+
+
+def test_all_dates_are_judged_before_the_first_is_mapped(
+    write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bands, out = ("B04", "B03", "B02"), tmp_path / "maps"
+    random = np.random.default_rng(2).integers(300, 3000, (3, *GRID.shape))
+    save_run(tmp_path / "run", {}, image=ImageSettings(encoding="reflectance"))
+    good = write_scene(tmp_path / "2019-03-07.tif", random.astype("uint16"), GRID, bands)
+    for name, image, words in (
+        ("2019-03-08.tif", (random // 12).astype("uint8"), "an 8-bit image cannot give reflectance"),
+        ("2019-03-09.tif", (random / 1e4).astype("float32"), "half of its pixels are at most 0"),
+    ):
+        bad = write_scene(tmp_path / name, image, GRID, bands)
+        assert swath(["map", str(tmp_path / "run"), str(good), str(bad), "--out", str(out)]) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+        assert not out.exists()
+
+
+def test_a_block_that_breaks_off_late_leaves_what_is_finished_and_says_so(
+    run_folder: Path, write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bands, grid = ("B04", "B03", "B02"), Grid(GRID.crs, GRID.transform, (512, 512))
+    image = np.random.default_rng(2).integers(1, 256, (3, *grid.shape)).astype(np.uint8)
+    paths = [write_scene(tmp_path / f"2019-03-0{day}.tif", image, grid, bands) for day in (7, 8)]
+    rasterio.shutil.copy(paths[1], tmp_path / "small.tif", driver="GTiff", compress="deflate")
+    whole = (tmp_path / "small.tif").read_bytes()
+    out = tmp_path / "maps"
+    command = ["map", str(run_folder), *map(str, paths), "--name", "x", "--out", str(out), "--no-page"]
+    middle = len(whole) // 2
+    paths[1].write_bytes(whole[:middle] + bytes(5000) + whole[middle + 5000 :])
+    assert swath(command) == 2
+    assert f"what is finished stays in {out / '.work-x'}" in capsys.readouterr().err
+    with pytest.raises(OutputExistsError, match=r"holds \.work-x, unfinished maps"):
+        check_out(out, Kind.DATASET, overwrite=True)
+    paths[1].write_bytes(whole)
+    assert swath(command) == 0
+    assert [path.name for path in out.iterdir()] == ["x"]
+    with pytest.raises(OutputExistsError, match="holds x, which swath made"):
+        check_out(out, Kind.DATASET, overwrite=True)
+
+
+def test_a_place_for_maps_that_is_no_folder_is_refused(
+    run_folder: Path, write_scene: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = np.full((3, *GRID.shape), 90, np.uint8)
+    scene = write_scene(tmp_path / "2019-03-07.tif", image, GRID, ("B04", "B03", "B02"))
+    (tmp_path / "link").symlink_to("nowhere")
+    for out in (tmp_path / "link", scene, Path("/dev/null"), scene / "maps"):
+        assert swath(["map", str(run_folder), str(scene), "--out", str(out)]) == 2
+        there = out.parent if out.name == "maps" else out
+        assert f"{there} exists already and is no folder; choose another" in capsys.readouterr().err
 
 
 def test_maps_are_read_without_torch() -> None:

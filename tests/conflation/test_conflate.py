@@ -1,5 +1,6 @@
 """A map beside OpenStreetMap: what only one has, what it may be instead, and the files for mappers."""
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from affine import Affine
 import swath
 from support.drawn_maps import write_maps
 from swath import cli
-from swath.errors import OutputExistsError
+from swath.errors import OutputExistsError, SettingsError
 from swath.grid import Grid
 from swath.legend import read_legend
 from swath.maps.maps import Maps, open_maps
@@ -114,6 +115,11 @@ def test_lines_in_another_system_or_in_parts_are_the_same(maps: Maps, osm: Path,
     lines.dissolve().to_crs("EPSG:4326").to_parquet(copy / "here" / "roads.parquet")
     found, same = (swath.conflate(folder, osm).map_only["length_m"] for folder in (copy, maps))
     assert found.sum() == pytest.approx(same.sum(), abs=1)
+
+
+def test_a_date_belongs_to_a_server(maps: Maps, osm: Path) -> None:
+    with pytest.raises(SettingsError, match="is a file, read as it is; a date is for an Overpass server"):
+        swath.conflate(maps, osm, date=dt.date(2020, 1, 1))
 
 
 def test_files_for_mappers(maps: Maps, osm: Path, tmp_path: Path) -> None:

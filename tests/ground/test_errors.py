@@ -3,7 +3,7 @@
 import pickle
 
 from swath import cli
-from swath.errors import Remedy, WorkerError, reason_of
+from swath.errors import Remedy, WorkerError, brief, listed, reason_of
 
 
 def test_the_command_line_has_an_advice_for_every_remedy() -> None:
@@ -14,6 +14,14 @@ def test_a_remedy_comes_whole_from_a_worker() -> None:
     error = WorkerError("they died", Remedy.LESS_MEMORY)
     back = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(back), back.remedy) == ("they died", Remedy.LESS_MEMORY)
+
+
+def test_messages_have_an_end() -> None:
+    assert brief("a short one") == "a short one"
+    assert brief(f"no file {'z' * 6000}") == f"no file {'z' * 150}...{'z' * 100}"
+    assert len(brief("word " * 1000)) < 1500
+    assert listed(map(str, range(13))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    assert listed(map(str, range(300))).endswith(", 10, 11 and 288 more")
 
 
 def test_the_reason_of_an_error_is_a_line() -> None:

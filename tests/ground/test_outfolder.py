@@ -85,6 +85,17 @@ def test_a_place_that_cannot_be_exchanged_is_told_before_the_work() -> None:
         check_out(Path("/proc"), Kind.REPORT, overwrite=True)
 
 
+def test_the_current_folder_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputExistsError, match="and is or holds the current folder"):
+        check_out(Path(), Kind.REPORT, overwrite=False)
+
+
+def test_a_damaged_mark_is_called_so(tmp_path: Path) -> None:
+    (make(tmp_path / "out") / MARK).write_text("{")
+    assert f"its {MARK}, which says what swath wrote, is damaged" in refusal(tmp_path / "out")
+
+
 def test_another_kind_is_not_replaced(tmp_path: Path) -> None:
     assert "holds a report, not a dataset" in refusal(make(tmp_path / "out"), kind=Kind.DATASET)
 

@@ -86,6 +86,13 @@ def test_a_corine_window_of_100_m(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("text", ["", "- a", "7"])
+def test_a_crosswalk_that_is_no_table_is_named_in_plain_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "codes.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=r"codes\.yaml: the file: expected keys and their values"):
+        read_crosswalk("codes.yaml", tmp_path)
+
+
 def test_ids_of_the_legend_need_no_crosswalk_and_unknown_codes_are_named(tmp_path: Path) -> None:
     ids = np.full(GRID.shape, WATER, np.uint8)
     ids[0] = IGNORE

@@ -13,7 +13,7 @@ from shapely import LineString, MultiPolygon, Point, Polygon, box
 from swath.errors import InputError, MissingExtraError
 from swath.grid import Grid, Window
 from swath.labels.burn import Widening, burn, burn_mask, reach_px, widen
-from swath.labels.features import read_features, read_polygons
+from swath.labels.features import cut_features, read_features, read_polygons
 from swath.legend import Legend, read_legend
 from swath.validation import parse_yaml
 
@@ -55,6 +55,12 @@ def features(*rows: tuple[int, object]) -> geopandas.GeoDataFrame:
 
 def covered(mask: np.ndarray) -> set[tuple[int, int]]:
     return {(int(r), int(c)) for r, c in np.argwhere(mask)}
+
+
+def test_a_coordinate_that_lies_nowhere_is_no_warning() -> None:
+    nowhere = LineString([(1e308, 1e308), at(5, 5)])
+    roads = table(highway=["primary", "service"], geometry=[nowhere, line((1, 1), (1, 9))])
+    assert "service" in set(cut_features(roads, GRID.bounds)["highway"])
 
 
 # --- burning ---------------------------------------------------------------------------------

@@ -284,10 +284,14 @@ def test_a_model_that_means_something_else_now_adds_nothing(
     spec["scores"] = {"fcn": {"loss": 0.5}}  # which decides no pixel
     write_json(edited / "model.json", spec)
     before = digests(maps)
-    spec["scaling"]["scale"] = [2 * value for value in spec["scaling"]["scale"]]
-    write_json(edited / "model.json", spec)
-    assert update(maps, days[1], "--run", str(edited)) == 2
-    line = capsys.readouterr().err
-    assert "model.json was changed" in line
-    assert "swath map --resume" in line
-    assert digests(maps) == before
+    wide = [2 * value for value in spec["scaling"]["scale"]]
+    for other in (
+        {"scaling": spec["scaling"] | {"scale": wide}},
+        {"image": spec["image"] | {"least_spread": 99.0}},
+    ):
+        write_json(edited / "model.json", spec | other)
+        assert update(maps, days[1], "--run", str(edited)) == 2
+        line = capsys.readouterr().err
+        assert "model.json was changed" in line
+        assert "swath map --resume" in line
+        assert digests(maps) == before

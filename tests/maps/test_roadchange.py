@@ -22,7 +22,7 @@ from swath.legend import read_legend
 from swath.maps.compare import choose_sides
 from swath.maps.manifest import Manifest, Output, Settings, write_manifest
 from swath.maps.rasters import classify
-from swath.maps.roadchange import Side, _together, changed_km, road_changes
+from swath.maps.roadchange import Side, _together, changed_km, least_change, road_changes
 from swath.maps.sitemaps import SiteMaps, encode_pmap
 from swath.maps.vectors import write_vectors
 from swath.scenes.raster import write_raster
@@ -109,7 +109,8 @@ def test_new_and_vanished_roads_are_found_with_their_dates(root: Path, tmp_path:
         right = rows.length[rows.distance(line) < 20].sum()
         # Where it crosses other roads, or runs beside one, nothing is new.
         recall, precision = min(1, right / line.length), right / rows.length.sum()
-        assert 2 * precision * recall / (precision + recall) > 0.8
+        # A hazy day makes all scores swing more.
+        assert 2 * precision * recall / (precision + recall) > (0.8 if newer == "new" else 0.7)
         assert (rows["p_change"].abs() > 0.35).all()
         if newer == "new":
             assert rows["first_seen"].unique().tolist() == [str(days[0])]
@@ -144,6 +145,28 @@ def test_two_hazy_days_of_three_are_needed_to_take_a_road_away(tmp_path: Path) -
     levels = (0.8, 0.05, 0.75)
     new = site(tmp_path / "new" / "here", {date: wide(v, 9) for v, date in zip(levels, LATE, strict=True)})
     assert len(road_changes(Side(old, 0.35), Side(new, 0.35))) == 0
+
+
+def test_what_roads_swing_by_decides_how_much_is_a_change() -> None:
+    rise = np.array([-0.9, 0.0, 0.01, 0.03, 0.9, np.nan], np.float32)  # median 0.01, upper quartile 0.03
+    assert least_change(rise) == 0.25
+    assert least_change(3 * rise) == pytest.approx(0.03 + 6 * 0.06, abs=1e-6)
+    assert least_change(9 * rise) == least_change(rise[5:]) == 0.6
+
+
+def test_a_street_across_does_not_hide_a_new_road(tmp_path: Path) -> None:
+    across = wide(0.03, 1)
+    across[:, 10::12] = 0.9  # the score along the road is 0.9 within 10 m of a quarter of its points
+    old = site(tmp_path / "old" / "here", dict.fromkeys(EARLY, across))
+    built = np.maximum(across, wide(0.9, 2))
+    new = site(tmp_path / "new" / "here", dict.fromkeys(LATE, built))
+    found = road_changes(Side(old, 0.35), Side(new, 0.35))
+    assert set(found["change"]) == {"new"}
+    assert (
+        found.union_all()
+        .buffer(20)
+        .contains(shapely.LineString([(600_200, 5_329_200), (601_800, 5_329_200)]))
+    )
 
 
 def test_a_short_change_counts_with_what_lies_near_it() -> None:

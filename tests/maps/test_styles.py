@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -48,7 +49,7 @@ def test_every_raster_has_a_style(town: SiteMaps) -> None:
 
 
 def test_the_geopackage_has_its_styles(town: SiteMaps) -> None:
-    with sqlite3.connect(town.gpkg_path) as package:
+    with closing(sqlite3.connect(town.gpkg_path)) as package:
         (row,) = package.execute(
             "SELECT s.f_table_name, s.styleQML FROM layer_styles s JOIN gpkg_geometry_columns g "
             "ON g.table_name = s.f_table_name AND g.column_name = s.f_geometry_column WHERE s.useAsDefault"

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from conftest import PROJECT
 from swath.cli import run
+from swath.models.spec import ModelSpec
 from swath.models.starter import STARTER
 from swath.models.trained import WEIGHTS, TrainedModel, load_model, save_model
 
@@ -32,6 +33,14 @@ def test_they_were_trained_on_data_of_stated_licence_only() -> None:
     card = (STARTER / "README.md").read_text("utf-8")
     for site in spec.splits["train"]:
         assert site in card.lower()
+
+
+def test_they_stretch_even_ground_less_than_models_that_say_nothing_of_it() -> None:
+    spec = load_model(STARTER).spec
+    assert spec.image.least_spread == 100
+    image = spec.image.model_dump(mode="json", exclude={"least_spread"})
+    said = spec.model_dump(mode="json") | {"image": image}
+    assert ModelSpec.model_validate(said).image.least_spread == 50
 
 
 def test_half_precision_survives_saving(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def test_boxes() -> None:
             Place.of_box(bounds)
     with pytest.raises(SettingsError, match="becomes a folder"):
         Place.of_box((4.78, 45.7, 4.93, 45.8), "a/b")
+    with pytest.raises(SettingsError, match="becomes a folder"):
+        Place.of_box((4.78, 45.7, 4.93, 45.8), "-")
 
 
 def test_days() -> None:
@@ -39,6 +41,8 @@ def test_days() -> None:
     for text in ("", "march", "2024-13", "2024-02-30", "24-03", "2024-00", "0000"):
         with pytest.raises(SettingsError, match="expected a day as 2024, 2024-03 or 2024-03-15"):
             parse_days(text, "2024")
+    with pytest.raises(SettingsError, match="first day and then the last; got 2024 and 2023-05"):
+        parse_days("2024", "2023-05")
     with pytest.raises(SettingsError, match="is after end"):
         check_wanted(start=dt.date(2024, 2, 1), end=dt.date(2024, 1, 1))
 
@@ -110,7 +114,10 @@ def test_a_box_fetches_what_the_starter_reads(
         (["fetch", "--bbox", "1,2,3", *WHEN], "west,south,east,north in degrees"),
         (["fetch", "--bbox", "1,3,2,2", *WHEN], "bounds must be (west, south, east, north)"),
         (["fetch", "--bbox", BBOX, "--between", "spring", "fall"], "got 'spring'"),
-        (["fetch", "--bbox", BBOX, "--between", "2024", "2023"], "start 2024-01-01 is after end 2023-12-31"),
+        (
+            ["fetch", "--bbox", BBOX, "--between", "2024", "2023"],
+            "first day and then the last; got 2024 and 2023",
+        ),
         (["fetch", "--bbox", BBOX, *WHEN, "--api", "erth"], "api 'erth' is neither a URL nor one of"),
         (["map", "--bbox", BBOX], "a place needs its days"),
         (["map", "x.tif", "--bbox", BBOX, *WHEN], "takes either SCENES, a place or --dataset"),

@@ -15,7 +15,6 @@ from swath.grid import Grid, Window
 from swath.mapping.sources import scene_series
 from swath.scenes.levels import (
     CELL_PX,
-    LEAST_SPREAD,
     SAMPLE_PX,
     SAMPLES,
     STRIP_EVERY,
@@ -108,8 +107,16 @@ def test_what_a_factor_and_an_offset_change_goes_away(gain: float, offset: float
 def test_an_even_scene_is_not_stretched_into_noise() -> None:
     water = np.random.default_rng(1).normal(600, 3, (1, 4000)).astype(np.float32)
     (gain,), _ = fit_levels(water, RED)
-    assert gain == STANDARD_SPREAD / LEAST_SPREAD
+    assert gain == STANDARD_SPREAD / 50
     assert stored(water).std() < 0.1 * STANDARD_SPREAD
+
+
+def test_a_model_may_leave_even_ground_more_even_and_changes_no_other() -> None:
+    canopy = np.random.default_rng(1).normal([[600], [2000]], [[40], [400]], (2, 4000)).astype(np.float32)
+    even = STANDARDISED.model_copy(update={"least_spread": 100.0})
+    (red, near), (before, same) = fit_levels(canopy, even)[0], fit_levels(canopy, STANDARDISED)[0]
+    assert (red, before) == (STANDARD_SPREAD / 100, STANDARD_SPREAD / 50)
+    assert near == same < 3
 
 
 def test_a_cloud_over_a_tenth_moves_the_rest_little() -> None:

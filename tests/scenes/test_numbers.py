@@ -101,6 +101,24 @@ def test_another_unit_is_refused_whatever_a_few_pixels_say(
     assert "scale and offset" in str(error.value)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-1900, -1200), (-5, -4)])
+def test_numbers_below_zero_are_no_reflectance(
+    tmp_path: Path, write_scene: WriteScene, low: int, high: int
+) -> None:
+    image = np.random.default_rng(4).integers(low, high, (3, *GRID.shape)).astype("float32")
+    path = write_scene(tmp_path / "2020-01-01.tif", image, GRID, BANDS, nodata=None)
+    with pytest.raises(InputError, match="half of its pixels are at most -"):
+        read_on_grid(read_scene(path), GRID, REFLECTANCE)
+
+
+def test_a_scale_below_zero_is_refused(tmp_path: Path, write_scene: WriteScene) -> None:
+    path = write_scene(tmp_path / "2020-01-01.tif", LAND.astype("int16"), GRID, BANDS, nodata=None)
+    with rasterio.open(path, "r+") as file:
+        file.scales = (-1e-4,) * 3
+    with pytest.raises(InputError, match=r"declares the scale -0\.0001"):
+        read_on_grid(read_scene(path), GRID, REFLECTANCE)
+
+
 def test_dark_water_may_be_declared(tmp_path: Path, write_scene: WriteScene) -> None:
     water = np.full((3, *GRID.shape), 150, "uint16")
     path = write_scene(tmp_path / "2020-01-01.tif", water, GRID, BANDS, nodata=None)

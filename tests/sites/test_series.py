@@ -191,6 +191,15 @@ def test_dates_that_overlap_in_part_are_mapped_whole(
     assert "it is where all of them do: 14 %" in capsys.readouterr().err.replace("14%", "14 %")
 
 
+def test_one_image_overlaps_with_none(
+    tmp_path: Path, write_scene: WriteScene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = Grid("EPSG:4326", Affine(1e-5, 0, -1.7, 0, -1e-5, 48.1), (1, 1))
+    path = write_scene(tmp_path / "2020-01-01.tif", np.ones((3, 1, 1), "uint16"), tiny, RGB)
+    plan_loose_series("here", [SceneSettings(path=str(path))], RGB)
+    assert capsys.readouterr().err == ""
+
+
 def test_metres_that_are_none_on_the_ground(tmp_path: Path, write_scene: WriteScene) -> None:
     mercator = Grid("EPSG:3857", Affine(10, 0, -184_000, 0, -10, 6_130_000), (60, 60))
     write_scene(tmp_path / "2020-01-01.tif", pattern(mercator), mercator, RGB)

@@ -160,6 +160,12 @@ def test_a_damaged_file_is_one_line_on_resume(
         train(plan, stopped, resume=True)
 
 
+def test_scores_of_another_shape_are_said_in_plain_words(plan: TrainPlan, stopped: Path) -> None:
+    (stopped / "fcn" / "scores.json").write_text("[]")
+    with pytest.raises(InputError, match=r"scores\.json is damaged \(not a table of scores\)"):
+        train(plan, stopped, resume=True)
+
+
 def test_an_empty_checkpoint_is_no_interrupt(
     plan: TrainPlan, stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,10 @@ SPREADS = (-5.0, 15.0)
 INPUT_OFFSET, INPUT_SCALE = 0.2, 1.5
 """The network sees (spreads - 0.2) / 1.5: about mean 0 and deviation 1 over the places."""
 
+LEAST_SPREAD = 100.0
+"""Of the images that the weights will map: below it noise is taken for streets (docs/lab/starter.md).
+No band of the towns to learn from has so little."""
+
 PIXEL_M = 10
 
 FAR_M = 999.0
@@ -92,7 +96,9 @@ class Recipe(Learning):
         offset, scale = STANDARD_MEDIAN + STANDARD_SPREAD * INPUT_OFFSET, STANDARD_SPREAD * INPUT_SCALE
         return ModelSpec(
             name=MODEL,
-            image=ImageSettings(bands=bands, encoding="standardised", optional=("B08",)),
+            image=ImageSettings(
+                bands=bands, encoding="standardised", optional=("B08",), least_spread=LEAST_SPREAD
+            ),
             legend=read_legend("roads"),
             scaling=Scaling(offset=(offset,) * len(bands), scale=(scale,) * len(bands)),
             finer=self.finer,

@@ -8,13 +8,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
-from swath.audit.quality import (
-    Completeness,
-    LineGround,
-    SiteCheck,
-    completeness,
-    empty_share,
-)
+from swath.audit.quality import Completeness, LineGround, SiteCheck, completeness, empty_share
 from swath.audit.response import EDGE_PX, MARGIN_PX, Moments, far_inside, responses, stretched
 from swath.audit.shift import LagSums, Shift, best_lag, find_shift, window_moments, window_sums
 from swath.audit.view import View, count_labels, plan_windows, read_outlines, read_view
@@ -96,18 +90,13 @@ def _compare(acquisition: Acquisition, views: Sequence[View]) -> _Compared | Non
         window_sums(score, view.drawn, mask) for score, view, mask in zip(scores, views, counted, strict=True)
     ]
     sums = LagSums(
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.template for part in parts]),
+        np.concatenate([part.score for part in parts]), np.concatenate([part.template for part in parts])
     )
     return _Compared(tuple(scores), tuple(valid), sums)
 
 
 def _completeness(
-    shown: Sequence[_Compared],
-    views: Sequence[View],
-    shift: Shift | None,
-    legend: Legend,
-    seed: int,
+    shown: Sequence[_Compared], views: Sequence[View], shift: Shift | None, legend: Legend, seed: int
 ) -> Completeness | None:
     """Completeness of the lines, on the mean score of the dates; None where there are no lines."""
     if shift is None or not any(c.geometry == "line" for c in legend.classes):

@@ -181,12 +181,7 @@ def peaks(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
         if determinant > 0 and xx < 0:
             east = (xy * y - 2 * yy * x) / determinant
             south = (xy * x - 2 * xx * y) / determinant
-        tops.append(
-            (
-                col + 1 - SEARCH_PX + np.clip(east, -1, 1),
-                row + 1 - SEARCH_PX + np.clip(south, -1, 1),
-            )
-        )
+        tops.append((col + 1 - SEARCH_PX + np.clip(east, -1, 1), row + 1 - SEARCH_PX + np.clip(south, -1, 1)))
     return np.array(tops)
 
 

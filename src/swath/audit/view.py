@@ -71,12 +71,7 @@ def plan_view(site: Site) -> Window:
     row, col = divmod(int(foreground.argmax()), foreground.shape[1])
     rich = _window(row, col, site.grid.window)
     height, width = min(VIEW_PX, rich.height), min(VIEW_PX, rich.width)
-    return Window(
-        rich.row + (rich.height - height) // 2,
-        rich.col + (rich.width - width) // 2,
-        height,
-        width,
-    )
+    return Window(rich.row + (rich.height - height) // 2, rich.col + (rich.width - width) // 2, height, width)
 
 
 def read_outlines(site: Site, legend: Legend) -> geopandas.GeoSeries | None:

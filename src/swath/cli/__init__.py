@@ -7,6 +7,7 @@ a traceback, and the command to report), 130 interrupted.
 import errno
 import io
 import os
+import re
 import shlex
 import signal
 import sys
@@ -14,6 +15,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +44,7 @@ from swath.cli import (
 )
 from swath.cli import map as map_
 from swath.cli.verbosity import add_verbosity, speak_normally
-from swath.errors import Remedy, SwathError, printable, reason_of
+from swath.errors import Remedy, SettingsError, SwathError, brief, printable, reason_of
 
 app = typer.Typer(
     name="swath",
@@ -133,12 +135,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     tail = ""
     try:
+        _check_arguments(given)
         code = command.main(args=given, prog_name="swath", standalone_mode=False, obj=given)
         sys.stdout.flush()
     except _UsageError as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "swath"
-        return _complain(f"{error.format_message()} Try '{where} --help'.")  # type: ignore[attr-defined]
+        said = brief(error.format_message())  # type: ignore[attr-defined]
+        return _complain(f"{said} Try '{where} --help'.")
     except (KeyboardInterrupt, typer.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # of which typer makes an interrupt
             return _complain("a file, or the input, ended before its time")
@@ -154,12 +158,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         message = _explained(error)
         if message is None:
             raise
+        message = brief(printable(message))
         if isinstance(error, SwathError) and error.remedy == Remedy.RESUME:
             message += f": {_resumed(given)}"
         return _complain(message)
     if code == 130:
         _complain(f"interrupted{tail}", head="")
     return code if isinstance(code, int) else 0
+
+
+def _check_arguments(given: Sequence[str]) -> None:
+    """Raise `SettingsError` where an argument cannot be one, whatever it means."""
+    for before, argument in pairwise(("", *given)):
+        if re.fullmatch("(--[a-z-]+=)?", argument):
+            raise SettingsError("an argument is empty, such as a path; give a value, or leave it out")
+        if (before == "--out" or argument.startswith("--out=")) and re.search(
+            r"[\0-\x1f\x7f-\x9f]", argument
+        ):
+            raise SettingsError(f"--out has a character that is not shown: {argument!r}; leave it out")
 
 
 def _replace_unprintable() -> None:
@@ -174,8 +190,9 @@ def _replace_unprintable() -> None:
 
 def _explained(error: Exception) -> str | None:
     """What to tell of an error that the user can mend; None for a bug."""
+    advice = "; choose a shorter name" if os.strerror(errno.ENAMETOOLONG) in str(error) else ""
     if isinstance(error, SwathError):
-        return str(error) + _ADVICE.get(error.remedy, "")
+        return str(error) + _ADVICE.get(error.remedy, advice)
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         return f"out of memory: {reason_of(error)}{_ADVICE[Remedy.LESS_MEMORY]}"
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
@@ -185,7 +202,7 @@ def _explained(error: Exception) -> str | None:
     if isinstance(error, OSError):
         if error.errno is None:
             return reason_of(error)
-        return f"{error.filename or 'the output'}: {error.strerror or reason_of(error)}"
+        return f"{error.filename or 'the output'}: {error.strerror or reason_of(error)}{advice}"
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     return reason_of(error) if modules & _LIBRARIES else None
 
@@ -222,6 +239,9 @@ def main() -> None:
         os.environ["PYTHONWARNINGS"] = "ignore"
     try:
         code = run()
+    except KeyboardInterrupt:  # before a command began
+        _complain("interrupted", head="")
+        code = 130
     except Exception:
         traceback.print_exc()
         command = shlex.join(["swath", *sys.argv[1:]])

@@ -290,12 +290,11 @@ def _fetched(place: place_.PlaceArguments, arguments: Arguments, out: Path) -> "
 
 
 def _given(request: "Request", site: str) -> int:
-    """How many dates of a site of a dataset the model could choose from; 0: nothing was to choose."""
+    """How many dates of a dataset's site the model could choose from; 0: nothing was to choose."""
     from swath.dataset.site import Dataset
 
-    dataset = request.scenes
-    chosen = isinstance(dataset, Dataset) and not request.dates
-    return len(dataset.site(site).acquisitions) if chosen else 0  # type: ignore[union-attr]
+    free = isinstance(request.scenes, Dataset) and not request.dates
+    return len(request.scenes.site(site).acquisitions) if free else 0  # type: ignore[union-attr]
 
 
 def _publish(out: Path, request: "Request", model: "TrainedModel") -> Path:
@@ -354,10 +353,7 @@ def class_km2(maps: "SiteMaps") -> dict[str, float]:
 
 
 def lines(mapped: "MappedSite", given: int = 0) -> list[str]:
-    """What is printed of a site: what was mapped, how much of it there is, and what to open.
-
-    `given`: how many dates there were, where the model chose as many as it learnt from.
-    """
+    """What is printed of a site, of which the model had so many dates to choose from (0: no choice)."""
     from swath.maps.sitemaps import FUSED_BY
     from swath.maps.vectors import line_km
 
@@ -367,9 +363,8 @@ def lines(mapped: "MappedSite", given: int = 0) -> list[str]:
     packages = [path for path in maps.vector_paths if path.suffix == ".gpkg"]
     if mapped.new_files:
         number = len(maps.dates)
-        made = counted(number, "date")
-        if given > number:
-            made = f"{number} of {given} dates (as many as the run learnt from; --date takes others)"
+        of = f"{number} of {given} dates (as many as the run learnt from; --date takes others)"
+        made = of if given > number else counted(number, "date")
         made += f" fused by {FUSED_BY[maps.fusion]}" if number > 1 else ""
         made += f"; {mapped.seconds:.1f} s"
         made += f" ({mapped.mpx_per_s:.2f} Mpx/s)"

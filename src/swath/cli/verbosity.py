@@ -72,9 +72,8 @@ def _name(argument: Any) -> None:
 
 
 def _add(command: Any, options: list[Any]) -> None:
-    for argument in command.params:
-        if argument.param_type_name == "argument":
-            _name(argument)
+    for argument in (one for one in command.params if one.param_type_name == "argument"):
+        _name(argument)
     command.params.extend(options)
     for below in getattr(command, "commands", {}).values():
         _add(below, options)

@@ -7,13 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
 from swath.scenes.paintedclouds import SHADE, cloud_cover, cloud_over
-from swath.sentinel2 import (
-    CLOUD_REFLECTANCE,
-    QUANTIFICATION,
-    STANDARD_MEDIAN,
-    STANDARD_SPREAD,
-    Encoding,
-)
+from swath.sentinel2 import CLOUD_REFLECTANCE, QUANTIFICATION, STANDARD_MEDIAN, STANDARD_SPREAD, Encoding
 
 A = TypeVar("A", bound=np.generic)
 
@@ -24,10 +18,7 @@ BLACK_WHITE: dict[Encoding, tuple[float, float]] = {
     "tci": (0.0, 255.0),
     "reflectance": (0.0, CLOUD_REFLECTANCE * QUANTIFICATION),
     "dos": (0.0, CLOUD_REFLECTANCE * QUANTIFICATION),
-    "standardised": (
-        STANDARD_MEDIAN - 4.0 * STANDARD_SPREAD,
-        STANDARD_MEDIAN + 14.0 * STANDARD_SPREAD,
-    ),
+    "standardised": (STANDARD_MEDIAN - 4.0 * STANDARD_SPREAD, STANDARD_MEDIAN + 14.0 * STANDARD_SPREAD),
 }
 """Encoding -> the numbers of no light and of a thick cloud in it. A standardised scene has its own;
 in towns black lies 2 to 8 spreads below the median and white 5 to 37 above it, the least in the

@@ -54,6 +54,7 @@ def build_dataset(
         bands=shown,
         encoding=encoding or settings.image.encoding,
         optional=tuple(band for band in settings.image.optional if band in shown),
+        least_spread=settings.image.least_spread,
     )
     settings = settings.model_copy(update={"image": image, "finer": finer or settings.finer})
     check_out(out, Kind.DATASET, [sites_file], overwrite=overwrite)

@@ -50,8 +50,7 @@ def _collection(site: Site, dataset: Dataset) -> pystac.Collection:
         id=site.name,
         description=f"Image series and labels of {site.name}",
         extent=pystac.Extent(
-            pystac.SpatialExtent([list(site.grid.bbox)]),
-            pystac.TemporalExtent([[first, last]]),
+            pystac.SpatialExtent([list(site.grid.bbox)]), pystac.TemporalExtent([[first, last]])
         ),
         license="other",
         providers=[pystac.Provider(name=dataset.attribution)],

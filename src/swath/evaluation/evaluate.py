@@ -19,14 +19,7 @@ from swath.evaluation.errorareas import error_areas
 from swath.evaluation.errorlines import ErrorLines, error_lines, longest_missed
 from swath.evaluation.evidence import choose_edges, gather, plan_block_px
 from swath.evaluation.lines import line_rows
-from swath.evaluation.measurement import (
-    POOLED,
-    RESAMPLES,
-    SiteEvidence,
-    Unit,
-    measure_split,
-    pooled_counts,
-)
+from swath.evaluation.measurement import POOLED, RESAMPLES, SiteEvidence, Unit, measure_split, pooled_counts
 from swath.evaluation.report import ModelOfSite, Report
 from swath.evaluation.row import best_control, paired_of, rows_of
 from swath.evaluation.truth import WHOLE, Truth, truth_of_file, truths_of_dataset
@@ -173,10 +166,7 @@ def _block_px(pairs: Pairs) -> int:
 
 
 def _evaluate(
-    pairs: tuple[tuple[SiteMaps, Truth], ...],
-    against: Mapping[str, str],
-    attribution: str,
-    seed: int,
+    pairs: tuple[tuple[SiteMaps, Truth], ...], against: Mapping[str, str], attribution: str, seed: int
 ) -> Evaluation:
     legend = pairs[0][1].legend
     many = len(legend.classes) > 2

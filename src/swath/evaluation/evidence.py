@@ -14,15 +14,7 @@ from swath.evaluation.truth import Truth
 from swath.grid import Grid
 from swath.legend import IGNORE, LegendClass
 from swath.maps.sitemaps import SiteMaps
-from swath.metrics.histogram import (
-    BINS,
-    HALF,
-    Blocks,
-    block_histogram,
-    confusion,
-    plan_blocks,
-    selected,
-)
+from swath.metrics.histogram import BINS, HALF, Blocks, block_histogram, confusion, plan_blocks, selected
 from swath.metrics.scores import best_edge, expected_edge
 from swath.metrics.tolerance import centre_line, match_counts
 

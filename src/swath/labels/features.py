@@ -259,7 +259,8 @@ def _with_sea(
 
 def cut_features(frame: geopandas.GeoDataFrame, box: Bounds) -> geopandas.GeoDataFrame:
     """The parts inside a box, each of the dimension it had; what only touches it is dropped."""
-    parts = shapely.intersection(shapely.make_valid(frame.geometry.values), shapely.box(*box))
+    with np.errstate(all="ignore"):  # coordinates that lie nowhere
+        parts = shapely.intersection(shapely.make_valid(frame.geometry.values), shapely.box(*box))
     cut = frame.set_geometry(geopandas.GeoSeries(parts, index=frame.index, crs=frame.crs))
     cut["_dimension"] = shapely.get_dimensions(frame.geometry.values)
     # An intersection may mix: a polygon that also touches the box with a point.

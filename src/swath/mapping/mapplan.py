@@ -180,6 +180,7 @@ def _keys(
             fcn=fcn,
             model=spec.name,
             scaling=spec.scaling.model_dump(mode="json"),
+            **spec.image.own_stretch,
             **how,
         )
     fused = make_key(

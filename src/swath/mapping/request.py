@@ -232,4 +232,4 @@ def run_of(model: TrainedModel) -> Path:
 
 def folder_name(path: Path) -> str:
     """The name of a site whose images lie beside `path`."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", path.absolute().parent.name).strip("_")[:100] or UNNAMED
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", path.absolute().parent.name).strip("_-")[:100] or UNNAMED

@@ -22,7 +22,7 @@ from swath.progress import tell, track
 from swath.scenes.checked import writing_checked
 from swath.scenes.raster import open_raster, plan_source_window, rasterio_window, read_raster, tiff_profile
 from swath.scenes.scene import Scene, SceneSettings
-from swath.scenes.warp import plain_scene, read_on_grid, scene_levels
+from swath.scenes.warp import check_scene, plain_scene, read_on_grid, scene_levels
 from swath.sentinel2 import NODATA, ImageSettings, Level
 from swath.sites.schema import SplitName
 from swath.sites.series import SceneSeries, plan_loose_series
@@ -184,7 +184,9 @@ def scene_series(
 
 
 def warped_series(series: SceneSeries, image: ImageSettings) -> Series:
-    """Scenes that have the bands of `image`, to be warped onto the grid of their series."""
+    """Scenes, to be warped onto the grid of their series; `InputError` if one cannot give such images."""
+    for scene in series.scenes:  # all of them before the first is mapped
+        check_scene(scene, image)
     sources = tuple(scene_source(scene, series.grid, image) for scene in series.scenes)
     return Series(series.name, series.grid, sources)
 
@@ -236,6 +238,7 @@ def _identify(scene: Scene, image: ImageSettings) -> str:
         "bands": list(scene.band_indexes(image.bands, image.optional)),
         "encoding": image.encoding,
         "masks": scene.masks,
+        **image.own_stretch,
     }
     return Decided("image", 2, fields).key
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from swath.errors import DatasetError, InputError, Remedy
+from swath.errors import DatasetError, InputError, Remedy, SwathError
 from swath.files import read_json, sha256, write_json
 from swath.locks import locked
 from swath.maps.manifest import MANIFEST_NAME, Manifest, Output, read_manifest, write_manifest
@@ -121,12 +121,21 @@ def working(home: Path, reads: Iterable[Path], *, anew: bool) -> Iterator[WorkFo
                 for path in folder.iterdir():
                     _remove(path)
             yield WorkFolder(folder, home, {} if anew else _existing(home))
+        except SwathError as error:
+            if _holds_files(folder):
+                error.args = (f"{error}; what is finished stays in {folder}, for the same command to go on",)
+            raise
         finally:
-            shutil.rmtree(folder / "scratch", ignore_errors=True)
-            if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
+            if folder.is_dir() and not _holds_files(folder):
                 shutil.rmtree(folder)
                 if fresh and not any(home.parent.iterdir()):
                     home.parent.rmdir()
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether anything is worth to be kept in a work folder, from which what is not kept goes."""
+    shutil.rmtree(folder / "scratch", ignore_errors=True)
+    return any(path.is_file() for path in folder.rglob("*"))
 
 
 def matches(home: Path, keys: Mapping[str, str]) -> bool:

@@ -102,10 +102,7 @@ def block_sums(mask: NDArray[np.bool_], px: int) -> NDArray[np.int64]:
 
 
 def block_histogram(
-    bins: NDArray[np.uint16],
-    positive: NDArray[np.bool_],
-    scored: NDArray[np.bool_],
-    blocks: Blocks,
+    bins: NDArray[np.uint16], positive: NDArray[np.bool_], scored: NDArray[np.bool_], blocks: Blocks
 ) -> NDArray[np.uint32]:
     """Count the scored pixels of each block by bin and truth.
 

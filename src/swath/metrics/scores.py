@@ -48,9 +48,7 @@ def matrix_scores(matrix: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]
     }
 
 
-def precision_recall_curve(
-    counts: NDArray[np.generic],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def precision_recall_curve(counts: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Precision and recall (..., `BINS`) at every threshold, from the strictest to the loosest.
 
     Precision is 1 while nothing is predicted; recall is NaN where no pixel has the label.

@@ -1,7 +1,7 @@
 """A trained model: its networks and everything needed to use them, as safetensors and JSON."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from swath.errors import InputError, ModelError
 from swath.files import check_file, read_json, sha256, write_bytes, write_json
@@ -215,6 +216,18 @@ def _build(spec: ModelSpec, weights: Collection[str]) -> TrainedModel:
     return TrainedModel(spec, build_fcn(spec), build_fusion(spec) if fused else None)
 
 
+class _Undrawn(TorchFunctionMode):
+    """Fresh weights as they are: to draw them on the meta device torch imports its compiler, for seconds."""
+
+    def __torch_function__(
+        self, func: Callable[..., object], _: object, args: tuple[object, ...] = (), kwargs: object = None
+    ) -> object:
+        given = kwargs if isinstance(kwargs, dict) else {}
+        if func in (nn.init.normal_, Tensor.normal_):
+            return given.get("tensor", *args[:1])
+        return func(*args, **given)
+
+
 def _load_weights(folder: Path, spec: ModelSpec) -> dict[str, Tensor]:
     """Read the weights, once the file's header says that they are those of the spec's networks."""
     path = folder / WEIGHTS
@@ -223,7 +236,7 @@ def _load_weights(folder: Path, spec: ModelSpec) -> dict[str, Tensor]:
         with safe_open(path, "pt") as file:
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         # On this device tensors have shapes, and take no memory.
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             networks = _build(spec, shapes).networks
         expected = {
             f"{name}.{key}": tuple(value.shape)

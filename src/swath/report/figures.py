@@ -143,12 +143,7 @@ def _composite(site: str, maps: SiteMaps, target: LegendClass, view: Window) -> 
 
 
 def _fused_truth_errors(
-    site: str,
-    maps: SiteMaps,
-    target: LegendClass,
-    labels: NDArray[np.uint8],
-    view: Window,
-    edge: int,
+    site: str, maps: SiteMaps, target: LegendClass, labels: NDArray[np.uint8], view: Window, edge: int
 ) -> list[Picture]:
     pmap, valid = read_pmap(maps.fused_path, view)
     score = class_score(pmap, target.id)

@@ -50,14 +50,10 @@ def render(
     shared["sites"] = {site: sites[site] for split in report.shown_splits for site in report.splits[split]}
     if report.class_maps:
         return environment.get_template("many-classes.html.j2").render(
-            **shared,
-            shown=report.headline_model,
-            colors={c.name: c.color for c in legend.classes},
+            **shared, shown=report.headline_model, colors={c.name: c.color for c in legend.classes}
         )
     return environment.get_template("two-classes.html.j2").render(
-        **shared,
-        tables={name: report.table(name) for name in report.classes},
-        rows=report.best_rows(),
+        **shared, tables={name: report.table(name) for name in report.classes}, rows=report.best_rows()
     )
 
 

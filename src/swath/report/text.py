@@ -43,11 +43,7 @@ def place_text(lat: float, lon: float) -> str:
 def markdown(table: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table; the first row is its head."""
     head, *body = table
-    return [
-        f"| {' | '.join(head)} |",
-        f"|{'---|' * len(head)}",
-        *(f"| {' | '.join(row)} |" for row in body),
-    ]
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in body)]
 
 
 def plain(table: Table, width: int) -> str:

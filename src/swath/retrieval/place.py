@@ -66,7 +66,7 @@ class Place:
         east, north = boxes[:, 2:].max(axis=0).tolist()
         if not (west < east and south < north):
             raise InputError(f"{path}: its features span no area; expected polygons, or what lies apart")
-        named = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem).strip("_")[:100]
+        named = re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem).strip("_-")[:100]
         return cls.of_box(geojson_bbox((west, south, east, north)), name or named or None)
 
     def as_sites(
@@ -98,9 +98,12 @@ def parse_days(first: str, last: str) -> tuple[dt.date, dt.date]:
     """The first and the last day of a span that is written as years, months or days.
 
     Raises:
-        SettingsError: One of them is none of these.
+        SettingsError: One of them is none of these, or the last comes first.
     """
-    return _parse_day(first, end=False), _parse_day(last, end=True)
+    start, end = _parse_day(first, end=False), _parse_day(last, end=True)
+    if start > end:
+        raise SettingsError(f"expected the first day and then the last; got {first} and {last}")
+    return start, end
 
 
 def _parse_day(text: str, *, end: bool) -> dt.date:

@@ -29,9 +29,6 @@ DARK_PERCENT = 1
 IQR_OF_NORMAL = 1.349
 """Between the quartiles of a normal distribution lie so many of its standard deviations."""
 
-LEAST_SPREAD = 50.0
-"""Reflectance x 10000: no scene is stretched more than one of this spread, such as open water."""
-
 SAMPLES = 256
 SAMPLE_PX = 32
 """Where a scene is large, its levels are those of so many windows of this side."""
@@ -127,11 +124,11 @@ def fit_levels(values: Reflectance, image: ImageSettings) -> tuple[NDArray[np.fl
 
     `dos` moves each band so that its first percentile lies at `DARK_LEVEL`: even haze goes away.
     `standardised` moves and stretches it so that its median lies at `STANDARD_MEDIAN` and its
-    spread, the quartiles' distance over that of a normal distribution of deviation 1, is
-    `STANDARD_SPREAD`: whatever changes a band by a factor and an offset goes away, be it the sun,
-    even haze, the product's level or the sensor's calibration. Quartiles, since a lake over less
-    than a quarter of the scene moves them little; clouds are overlooked, unless there is hardly
-    anything else.
+    spread, the quartiles' distance over that of a normal distribution of deviation 1 and at least
+    `image.least_spread`, is `STANDARD_SPREAD`: whatever changes a band by a factor and an offset
+    goes away, be it the sun, even haze, the product's level or the sensor's calibration. Quartiles,
+    since a lake over less than a quarter of the scene moves them little; clouds are overlooked,
+    unless there is hardly anything else.
 
     Returns:
         (C,) gains and (C,) offsets; without pixels they change nothing.
@@ -148,7 +145,7 @@ def fit_levels(values: Reflectance, image: ImageSettings) -> tuple[NDArray[np.fl
     clear = overlook_clouds(values, image.bands)
     values = clear if clear.size else values
     low, middle, high = np.percentile(values, (25, 50, 75), axis=1).astype(np.float64)
-    gains = STANDARD_SPREAD / np.maximum((high - low) / IQR_OF_NORMAL, LEAST_SPREAD)
+    gains = STANDARD_SPREAD / np.maximum((high - low) / IQR_OF_NORMAL, image.least_spread)
     return gains, STANDARD_MEDIAN - middle * gains
 
 

@@ -101,15 +101,17 @@ def has_scale(source: DatasetReader) -> bool:
 
 
 def _judge(source: DatasetReader, indexes: Sequence[int]) -> str:
+    if (scale := min(source.scales[index - 1] for index in indexes)) <= 0:
+        return f"it declares the scale {scale:g}, by which what is brighter is a lower number"
     brightest = np.concatenate(
         [_brightest(source, indexes, w) for w in plan_samples(Window(0, 0, source.height, source.width))]
     )
     if not brightest.size:
         return ""
     half, most = np.percentile(brightest, (50, MOST_PERCENT))
-    if 0 < half < BRIGHTEST:
+    if half < BRIGHTEST:
         return f"half of its pixels are at most {half:.3g} in every band"
-    if not has_scale(source) and len(brightest) >= LEAST_PIXELS and 0 < most <= EIGHT_BIT:
+    if not has_scale(source) and len(brightest) >= LEAST_PIXELS and most <= EIGHT_BIT:
         return f"{MOST_PERCENT} % of its pixels are at most {most:.3g} in every band"
     return ""
 

@@ -80,6 +80,11 @@ def grid_of(source: DatasetReader, path: Path, what: str) -> Grid:
     except GridError as error:
         raise InputError(f"{path}: {error}") from None
     system = CRS.from_user_input(grid.crs)
+    if not (system.is_geographic or system.is_projected):
+        raise InputError(
+            f"{path}: the coordinate system of the {what}, {system.name}, is none of maps; expected "
+            "degrees or a projection; georeference it anew"
+        )
     slack = grid.resolution[1]
     if system.is_geographic and not (south >= -90 - slack and north <= 90 + slack and east - west <= 361):
         raise InputError(
@@ -153,8 +158,11 @@ def _open(path: Path) -> DatasetReader:
 
 def driver_of(path: Path) -> str:
     """GDAL's driver for a file: of the other formats some name further files, or servers, as a VRT does."""
-    with path.open("rb") as stream:
-        return "JP2OpenJPEG" if stream.read(8).startswith(JP2_STARTS) else "GTiff"
+    try:
+        with path.open("rb") as stream:
+            return "JP2OpenJPEG" if stream.read(8).startswith(JP2_STARTS) else "GTiff"
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _check_beside(path: Path) -> None:
@@ -165,7 +173,7 @@ def _check_beside(path: Path) -> None:
     """
     for suffix in (".ovr", ".msk", ".ovr.msk", ".msk.ovr", ".aux.xml"):
         beside = path.with_name(path.name + suffix)
-        if beside.exists():
+        if os.access(beside, os.F_OK):  # not of a name that is too long
             check_file(beside)
             with beside.open("rb") as stream:
                 start = stream.read(4)

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 from rasterio.enums import ColorInterp
 from rasterio.io import DatasetReader
 
-from swath.errors import InputError, Remedy
+from swath.errors import InputError, Remedy, listed
 from swath.grid import Grid
 from swath.scenes.clouds import CLOUD_MODEL, CloudModel
 from swath.scenes.raster import grid_of, open_raster
@@ -160,7 +160,7 @@ class Scene:
                 remedy = None
             raise InputError(
                 f"{self.path}: no band {', '.join(missing)}; the {what} has "
-                f"{', '.join(band or '(no name)' for band in self.bands)}, wanted are "
+                f"{listed(band or '(no name)' for band in self.bands)}, wanted are "
                 f"{', '.join(wanted)}{advice}",
                 remedy,
             )
@@ -306,5 +306,5 @@ def _band_names(source: DatasetReader, path: Path, bands: tuple[str, ...] | None
         names = tuple(found) if len(found) == 1 else names
     known = [name for name in names if name in BANDS]
     if len(set(known)) != len(known):
-        raise InputError(f"{path}: a band is named twice: {', '.join(names)}")
+        raise InputError(f"{path}: a band is named twice: {listed(names)}")
     return names

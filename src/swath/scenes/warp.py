@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 
 from swath.errors import InputError
 from swath.grid import Grid, Window, has_true_metres, transform_bounds, utm_crs
-from swath.progress import console
+from swath.progress import tell
 from swath.scenes.bandfiles import write_joined
 from swath.scenes.clouds import RESOLUTION_M, CloudModel, find_clouds
 from swath.scenes.levels import FROM_SCENE, Levels, fit_cells
@@ -60,13 +60,9 @@ def scene_levels(scene: Scene, grid: Grid, image: ImageSettings) -> Levels | Non
     """
     if image.encoding not in FROM_SCENE:
         return None
-    _check_encoding(scene, image)
+    check_scene(scene, image)
     if scene.dtype == "uint8":
-        console.print(
-            f"{scene.path}: an 8-bit image, read as a True Colour Image (1..255 = reflectance 0..0.3558)",
-            soft_wrap=True,
-            highlight=False,
-        )
+        tell(f"{scene.path}: an 8-bit image, read as a True Colour Image (1..255 = reflectance 0..0.3558)")
     plain = image.model_copy(update={"encoding": "reflectance"})
     # Open once: a block of the file holds several samples.
     with _reading(scene, grid, plain) as read:
@@ -118,13 +114,13 @@ def reading(
     Raises:
         InputError: As `read_on_grid`, here and for each part.
     """
-    _check_encoding(scene, image)
+    check_scene(scene, image)
     with _reading(scene, grid, image) as read:
         yield read
 
 
-def _check_encoding(scene: Scene, image: ImageSettings) -> None:
-    """Raise `InputError` where an 8-bit image is to give what it cannot."""
+def check_scene(scene: Scene, image: ImageSettings) -> None:
+    """Raise `InputError` where a scene's type, or the unit of its numbers, cannot give an encoding."""
     scene.band_indexes(image.required)
     others = set(scene.bands).intersection(image.bands) - set(TCI_BANDS)
     if scene.dtype == "uint8" and image.encoding != "tci" and (others or image.encoding not in FROM_TCI):
@@ -132,6 +128,9 @@ def _check_encoding(scene: Scene, image: ImageSettings) -> None:
             f"{scene.path}: an 8-bit image cannot give reflectance{f' of {min(others)}' if others else ''}; "
             "use `encoding: tci`, or `standardised` with B04, B03 and B02, or give reflectance x 10000"
         )
+    if scene.dtype != "uint8" and not (scene.unit_known or scene.product or scene.parts):
+        indexes = scene.band_indexes(image.bands, image.optional)
+        check_unit(scene.path, [index for index in indexes if index], scene.path)
 
 
 @contextmanager
@@ -142,9 +141,6 @@ def _reading(
     with plain_scene(scene, grid, image) as plain:
         plain.band_indexes(image.required)
         with open_raster(plain.path) as source:
-            if plain.dtype != "uint8" and not plain.unit_known:
-                indexes = plain.band_indexes(image.bands, image.optional)
-                check_unit(plain.path, [index for index in indexes if index], scene.path)
             yield partial(_read_part, source, plain, image)
 
 

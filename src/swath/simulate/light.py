@@ -68,12 +68,7 @@ def skylight(day: Day, light: Light) -> NDArray[np.float32]:
 
 
 def illuminate(
-    ground: Ground,
-    window: Window,
-    day: Day,
-    climate: Climate,
-    bands: tuple[int, ...],
-    parameters: Parameters,
+    ground: Ground, window: Window, day: Day, climate: Climate, bands: tuple[int, ...], parameters: Parameters
 ) -> NDArray[np.float32]:
     """What the ground, painted on a window of cells, reflects on a day.
 

@@ -25,13 +25,7 @@ from swath.simulate.openstreetmap import read_layout
 from swath.simulate.parameters import Parameters
 from swath.simulate.render import Renderer
 from swath.simulate.series import at_date, dated_roads
-from swath.sites.schema import (
-    RegionSettings,
-    SiteSettings,
-    SitesFile,
-    SplitName,
-    write_sites_file,
-)
+from swath.sites.schema import RegionSettings, SiteSettings, SitesFile, SplitName, write_sites_file
 from swath.validation import MOST_SEED
 
 ATTRIBUTION = f"Simulated imagery, made by swath over real roads: {OSM_ATTRIBUTION}"

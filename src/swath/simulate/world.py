@@ -144,9 +144,7 @@ def write_world(
     """
     sites = {
         name: SiteSettings(
-            scenes=(SceneSettings(path=f"{name}/*.tif"),),
-            split=split,
-            labels=f"{name}/roads.geojson",
+            scenes=(SceneSettings(path=f"{name}/*.tif"),), split=split, labels=f"{name}/roads.geojson"
         )
         for name, split in splits.items()
     }

@@ -268,7 +268,7 @@ def _tell_partial(name: str, scenes: Sequence[Scene], grid: Grid) -> None:
         width, height = min(east, right) - max(west, left), min(north, top) - max(south, bottom)
         shares.append((width * height / ((right - left) * (top - bottom)), scene.date))
     few = [share for share in shares if share[0] < LEAST_SHARED]
-    if few:
+    if few and len(scenes) > 1:
         share, date = min(few)
         tell(
             f"{name}: its dates overlap in part; the map covers what any of them does, {len(few)} of "

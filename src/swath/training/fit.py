@@ -107,8 +107,8 @@ def _stored(network: nn.Module, folder: Path) -> Scores:
         raise _damaged(path, error) from None
     try:
         scores = _SCORES.validate_python(read_json(folder / SCORES))
-    except ValidationError as error:
-        raise _damaged(folder / SCORES, error) from None
+    except ValidationError:
+        raise _damaged(folder / SCORES, ValueError("not a table of scores")) from None
     if scores.get(LOSS, 0.0) is None:
         raise DivergedError(f"{folder.name}: its loss was not finite, training has stopped there")
     return scores
@@ -181,10 +181,7 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         max_epochs=settings.epochs,
         gradient_clip_val=settings.clip,
         callbacks=callbacks,
-        logger=[
-            metrics_log(folder, steps),
-            TensorBoardLogger(folder, name="logs", version="tensorboard"),
-        ],
+        logger=[metrics_log(folder, steps), TensorBoardLogger(folder, name="logs", version="tensorboard")],
         log_every_n_steps=1,
         limit_val_batches=None if patches.source.validation else 0,
         num_sanity_val_steps=0,

@@ -22,13 +22,7 @@ from swath.models.device import autocast
 from swath.models.network import FusionNetwork, ImageNetwork
 from swath.models.registry import architecture
 from swath.models.spec import ModelSpec
-from swath.models.trained import (
-    TrainedModel,
-    build_fcn,
-    build_fusion,
-    build_series,
-    to_memory_format,
-)
+from swath.models.trained import TrainedModel, build_fcn, build_fusion, build_series, to_memory_format
 from swath.progress import tell
 from swath.training.budget import Rates, stage_of, steps_within, with_steps
 from swath.training.calibration import calibrate
@@ -113,16 +107,12 @@ def _describe(source: PatchSource) -> ModelSpec:
     )
 
 
-def _fit_text(settings: TrainSettings, plan: TrainPlan, end_s: float) -> str:
+def _fit_text(settings: TrainSettings, plan: TrainPlan) -> str:
     """How many steps a budget of minutes came to, and whether that is worth it."""
     steps = [stage_of(settings, name).steps for name in plan.budgeted]
-    text = f"{' + '.join(f'{number:,}' for number in steps)} steps fit"
-    text += " (U-Net + fusion)" if len(steps) > 1 else ""
-    if end_s >= 60:
-        text += f", beside {end_s / 60:.0f} to judge the result"
-    if sum(steps) >= FEWEST:
-        return text
-    return f"{text}; too few to improve on {'the start' if plan.start else 'anything'}; give more minutes"
+    text = f"{' + '.join(map(str, steps))} steps fit{' (U-Net + fusion)' if len(steps) > 1 else ''}"
+    few = f"; too few to improve on {'the start' if plan.start else 'anything'}; give more minutes"
+    return text + (few if sum(steps) < FEWEST else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +200,7 @@ class Fitting:
         steps = steps_within(left, plan.settings, known.rates)
         settings = with_steps(plan.settings, steps, stages, known.rates)
         write_json(kept, settings.model_dump(mode="json"))
-        tell(f"{budget.minutes:g} minutes: {_fit_text(settings, plan, known.end_s)}")
+        tell(f"{budget.minutes:g} minutes: {_fit_text(settings, plan)}")
         return known.within(settings)
 
     def measured(self) -> "Fitting":

@@ -105,10 +105,7 @@ class Stage(LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: self.settings.learning_rate(step) / rate
         )
-        return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class FcnStage(Stage):

@@ -158,18 +158,10 @@ PRESETS: dict[str, TrainSettings] = {
         clouds=0.3,
         missing=0.3,
         fcn=StageSettings(
-            phases=(Phase(learning_rate=2e-3, epochs=24),),
-            batches=100,
-            batch_size=4,
-            patch_px=128,
-            ema=0.995,
+            phases=(Phase(learning_rate=2e-3, epochs=24),), batches=100, batch_size=4, patch_px=128, ema=0.995
         ),
         rnn=StageSettings(
-            phases=(Phase(learning_rate=5e-3, epochs=6),),
-            batches=100,
-            batch_size=4,
-            patch_px=128,
-            ema=0.99,
+            phases=(Phase(learning_rate=5e-3, epochs=6),), batches=100, batch_size=4, patch_px=128, ema=0.99
         ),
     ),
     # Small and short: the whole way in minutes.
@@ -179,17 +171,10 @@ PRESETS: dict[str, TrainSettings] = {
         rarity=1.0,
         jitter=0.1,
         fcn=StageSettings(
-            phases=(Phase(learning_rate=2e-3, epochs=8),),
-            batches=40,
-            batch_size=8,
-            patch_px=128,
+            phases=(Phase(learning_rate=2e-3, epochs=8),), batches=40, batch_size=8, patch_px=128
         ),
         rnn=StageSettings(
-            phases=(Phase(learning_rate=1e-2, epochs=4),),
-            batches=30,
-            batch_size=8,
-            patch_px=64,
-            ema=0.95,
+            phases=(Phase(learning_rate=1e-2, epochs=4),), batches=30, batch_size=8, patch_px=64, ema=0.95
         ),
     ),
 }
@@ -211,10 +196,7 @@ class _Changes(RootModel[dict[str, JsonValue]]):
 
 
 def override(
-    name: str,
-    file: Path | None = None,
-    shape: Mapping[str, JsonValue] | None = None,
-    **changes: JsonValue,
+    name: str, file: Path | None = None, shape: Mapping[str, JsonValue] | None = None, **changes: JsonValue
 ) -> TrainSettings:
     """A preset with some of its settings replaced; see `change`.
 

@@ -80,7 +80,8 @@ class Start:
         if isinstance(kind, TwoStages) and self.model.fusion is None:
             afresh = frozenset(kind.fusion.Sizes.model_fields)  # the fusion begins afresh
         have, wants = _pixels(dataset.image, dataset.finer), _pixels(spec.image, spec.finer)
-        image = dataset.image.model_copy(update={"optional": spec.image.optional})  # needs no other weights
+        needless = {"optional": spec.image.optional, "least_spread": spec.image.least_spread}
+        image = dataset.image.model_copy(update=needless)  # these need no other weights
         if (image, dataset.finer) != (spec.image, spec.finer):
             raise SettingsError(
                 f"{self.model.folder} cannot be started from: the dataset {dataset.root} has {have}, that "

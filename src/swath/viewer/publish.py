@@ -76,7 +76,8 @@ def publish_series(out: Path, mapped: Sequence[Series], spec: ModelSpec) -> Path
             sites = {maps.site: maps for maps in read_maps(out)}
             for series in mapped:
                 maps = sites[series.site]
-                write_images(maps, series, spec, scratch)
+                with repeating():
+                    write_images(maps, series, spec, scratch)
                 desktop = desktop_files(maps)
                 mark_more(maps.folder, desktop)
                 for name, content in desktop.items():
