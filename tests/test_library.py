@@ -130,7 +130,8 @@ def test_the_example_of_the_readme_maps_a_real_city(
     data_dir: Path, api: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
+    (tmp_path / "crop").mkdir()
+    (tmp_path / "crop" / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
     names: dict[str, Any] = {}
     exec(api.example(), names)
     maps = names["maps"]
@@ -148,7 +149,8 @@ def test_the_example_of_the_readme_runs_in_a_fresh_notebook(
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
-    (tmp_path / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
+    (tmp_path / "crop").mkdir()
+    (tmp_path / "crop" / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
     cell = nbformat.v4.new_code_cell(api.example())
     notebook = nbformat.v4.new_notebook(cells=[cell])
     paths = {"metadata": {"path": str(tmp_path)}}

@@ -154,9 +154,7 @@ class Grid:
         if not all(abs(number) <= FARTHEST for number in numbers):
             raise GridError(f"a grid's transform must be numbers up to {FARTHEST:g}, got {numbers}")
         if not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
-            raise GridError(
-                f"a grid must be north-up (a > 0, e < 0, no rotation), got the transform {numbers}"
-            )
+            raise GridError(f"a grid must be north-up (a > 0, e < 0, no rotation), got transform {numbers}")
 
     @classmethod
     def from_bounds(cls, bounds: Bounds, crs: str, resolution_m: float = 10.0) -> Self:
