@@ -61,17 +61,16 @@ def join_links(links: Links) -> Chains:
     number[last[begins]] = np.arange(len(begins))
     chain = number[last]
     taken = np.flatnonzero(chain >= 0)
-    taken = taken[np.lexsort((-left[taken], chain[taken]))]
-    owner = chain[taken]
+    owner, after = chain[taken], left[taken]
     of_link = np.empty(count, np.int64)
     of_link[taken % count] = owner
     # A chain has a point more than links: the target of its last step.
-    points = np.empty(len(taken) + len(begins), np.int64)
-    place = np.arange(len(taken)) + owner
-    points[place] = source[taken]
-    ends = left[taken] == 0
-    points[place[ends] + 1] = target[taken[ends]]
     length = np.bincount(owner) + 1
+    end = np.cumsum(length) - 1
+    points = np.empty(len(taken) + len(begins), np.int64)
+    points[end[owner] - 1 - after] = source[taken]
+    ends = after == 0
+    points[end[owner[ends]]] = target[taken[ends]]
     return Chains(points, np.repeat(np.arange(len(begins)), length), of_link)
 
 

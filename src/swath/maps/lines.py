@@ -1,5 +1,6 @@
 """From a probability map to the lines of its roads: traced and mended sheet by sheet."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,8 +125,14 @@ def _off_the_edge(
         (read.col == whole.col, read.col_end == whole.col_end),
     )
     padded = np.pad(np.pad(known, [tuple(map(int, ends)) for ends in sides]), 0)
-    if padded.all():
-        return known.copy()
+    if known.all():
+        far = known.copy()
+        for side in range(2):
+            near = math.floor(EDGE_M / pixel_m[side])
+            first, last = (near if at_end else 0 for at_end in sides[side])
+            along = np.moveaxis(far, side, 0)
+            along[:first] = along[len(along) - last :] = False
+        return far
     inside = ndimage.distance_transform_edt(padded, sampling=pixel_m) > EDGE_M
     top, left = int(sides[0][0]), int(sides[1][0])
     result: NDArray[np.bool_] = inside[top : top + known.shape[0], left : left + known.shape[1]]

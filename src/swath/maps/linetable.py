@@ -17,6 +17,7 @@ from swath.legend import LegendClass
 from swath.maps.graph import components
 from swath.maps.lines import SEED, SheetScores, TracedSheet, class_odds_score, trace_sheet
 from swath.maps.mending import is_crumb, sample
+from swath.maps.ridges import PixelSize
 from swath.maps.sitemaps import SiteMaps, read_pmap
 from swath.progress import track
 from swath.tiles import Tile, plan_tiles
@@ -105,7 +106,7 @@ def _measures(
     least = np.ones(len(traced.lines))
     np.minimum.at(least, graph.chains.owner, along[graph.chains.points])
     inside = scores.score > scores.threshold
-    half = ndimage.distance_transform_edt(inside, sampling=scores.pixel_m).astype(np.float32)
+    half = _half_width(inside, scores.pixel_m)
     wide = 2 * sample(half, here, scores.pixel_m) - min(scores.pixel_m)
     return {
         "p_mean": _mean_along(traced, along).astype(np.float32),
@@ -113,6 +114,18 @@ def _measures(
         "length_m": graph.chain_length,
         "width_m": np.maximum(_mean_along(traced, wide), min(scores.pixel_m)).astype(np.float32),
     }
+
+
+def _half_width(inside: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
+    """(h, w) metres from every pixel that is inside to the nearest that is not; 0 outside."""
+    nearest = ndimage.distance_transform_edt(
+        inside, sampling=pixel_m, return_distances=False, return_indices=True
+    )
+    rows, cols = np.nonzero(inside)  # few: the distances of all pixels would take longer than to find them
+    down, right = nearest[0][inside] - rows, nearest[1][inside] - cols
+    half = np.zeros(inside.shape, np.float32)
+    half[inside] = np.hypot(down * pixel_m[0], right * pixel_m[1])
+    return half
 
 
 def _dates(maps: SiteMaps, traced: TracedSheet, sheet: Tile, c: LegendClass, scores: SheetScores) -> Columns:

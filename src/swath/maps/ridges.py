@@ -17,6 +17,9 @@ VALLEY = 0.06
 LIGHT_PX = 0.6
 """Scale of the smoothing under which the score itself is looked at."""
 
+STRIP_PX = 64
+"""Rows whose curvatures are computed at a time: they stay in the processor's cache."""
+
 Scores = NDArray[np.float32]
 """(H, W) 0..1."""
 
@@ -44,6 +47,15 @@ def smooth_scores(score: Scores, known: NDArray[np.bool_], scale_px: tuple[float
 def curvatures(surface: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
     """The least and the greatest curvature of a smoothed surface, per scale squared; both (H, W)."""
     padded = np.pad(surface, 1, mode="edge")
+    lowest, greatest = np.empty_like(surface), np.empty_like(surface)
+    for top in range(0, len(surface), STRIP_PX):
+        some = slice(top, top + STRIP_PX)
+        lowest[some], greatest[some] = _curvatures(padded[top : top + STRIP_PX + 2], scale_px)
+    return lowest, greatest
+
+
+def _curvatures(padded: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
+    """`curvatures` of (h + 2, w + 2) without its outermost pixels."""
     middle = padded[1:-1, 1:-1]
     rows, cols = scale_px
     down = (padded[2:, 1:-1] + padded[:-2, 1:-1] - 2 * middle) * np.float32(rows * rows)
