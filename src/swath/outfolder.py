@@ -4,6 +4,7 @@ Only what has the mark is ever replaced, and only if nothing else was put in sin
 names as an output may be a home folder, or the place where the inputs lie.
 """
 
+import mmap
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,14 @@ from swath.validation import Frozen, read_model
 
 MARK = ".swath"
 """File in every folder that swath made: what the folder is, and which files swath wrote into it."""
+
+SIGNS = {
+    ".html": b'<meta name="generator" content="swath">',
+    ".png": b"Software\0swath",
+    ".gpkg": b'<MDI key="software">swath</MDI>',
+    ".json": b'"grain_px"',
+}
+"""Bytes of the single files that swath writes, by their suffix: what it may replace bears them."""
 
 _OF_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
@@ -101,7 +110,7 @@ def check_out(path: Path, kind: Kind, reads: Iterable[Path] = (), *, overwrite: 
 
 
 def check_out_file(path: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> None:
-    """Check that a file may be written, or replaced; see `check_out`.
+    """Check that a file may be written, or replaced: `overwrite` is for what bears its sign of `SIGNS`.
 
     Raises:
         OutputExistsError: It is there and may not be replaced.
@@ -111,10 +120,20 @@ def check_out_file(path: Path, reads: Iterable[Path] = (), *, overwrite: bool) -
         return
     if not path.is_file():
         raise OutputError(path, "it is there already, and is no file")
-    if why := clash(path, reads):
+    if why := clash(path, reads) or _unsigned(path):
         raise OutputExistsError(path, f" and {why}", Remedy.ELSEWHERE)
     if not overwrite:
         raise OutputExistsError(path)
+
+
+def _unsigned(path: Path) -> str:
+    """Why a file is not known to be by swath; empty if it is."""
+    with path.open("rb") as file:
+        if path.stat().st_size:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+                if held.find(SIGNS.get(path.suffix.lower(), b"swath")) >= 0:
+                    return ""
+    return "was not made by swath (it bears no sign of it)"
 
 
 def clash(path: Path, reads: Iterable[Path]) -> str:

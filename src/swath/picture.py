@@ -67,7 +67,8 @@ def png(image: NDArray[np.uint8]) -> bytes:
     count, height, width = image.shape
     with rasterio.Env(), MemoryFile() as memory, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with memory.open(driver="PNG", count=count, height=height, width=width, dtype="uint8") as target:
+        profile = {"driver": "PNG", "count": count, "height": height, "width": width, "dtype": "uint8"}
+        with memory.open(**profile, software="swath") as target:
             target.write(image)
         data: bytes = memory.read()
     return data

@@ -15,6 +15,7 @@ from swath.errors import BusyError, OutputError, OutputExistsError, Remedy
 from swath.locks import locked
 from swath.outfolder import (
     MARK,
+    SIGNS,
     Kind,
     check_out,
     check_out_file,
@@ -261,14 +262,26 @@ def test_a_file_that_is_read_is_not_written(tmp_path: Path) -> None:
             check_out_file(out, [file], overwrite=True)
     with pytest.raises(OutputExistsError, match="lies in"):
         check_out_file(file, [tmp_path], overwrite=True)
-    with pytest.raises(OutputExistsError) as caught:
-        check_out_file(file, overwrite=False)
-    assert caught.value.remedy == Remedy.OVERWRITE
-    check_out_file(file, overwrite=True)
     check_out_file(tmp_path / "new.gpkg", [file], overwrite=False)
     for place in (tmp_path, Path("/dev/full")):
         with pytest.raises(OutputError, match="no file"):
             check_out_file(place, overwrite=True)
+
+
+@pytest.mark.parametrize("suffix", sorted(SIGNS))
+def test_only_a_file_that_bears_the_sign_of_swath_is_replaced(tmp_path: Path, suffix: str) -> None:
+    ours, foreign, empty = (tmp_path / f"{name}{suffix}" for name in ("ours", "foreign", "empty"))
+    ours.write_bytes(b"\0" * 5000 + SIGNS[suffix])
+    foreign.write_bytes(b"by somebody")
+    empty.touch()
+    with pytest.raises(OutputExistsError) as caught:
+        check_out_file(ours, overwrite=False)
+    assert caught.value.remedy == Remedy.OVERWRITE
+    check_out_file(ours, overwrite=True)
+    for file in (foreign, empty):
+        with pytest.raises(OutputExistsError, match="not made by swath") as caught:
+            check_out_file(file, overwrite=True)
+        assert caught.value.remedy == Remedy.ELSEWHERE
 
 
 def test_within_knows_places_not_names(tmp_path: Path) -> None:

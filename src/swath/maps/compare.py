@@ -121,6 +121,6 @@ def write_changes_of(before: Side, after: Side, path: Path, *, min_dates: int = 
                 driver="GPKG",
                 append=package.exists(),
                 geometry_type="LineString",
-                layer_metadata={"attribution": new.attribution},
+                layer_metadata={"attribution": new.attribution, "software": "swath"},
             )
     return changes

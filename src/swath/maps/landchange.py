@@ -65,7 +65,7 @@ def write_class_changes(
     matrix = _matrix_table(before, after, names, grid)
     frame = _polygons(_changed(before, after, len(names), round(unit_ha / pixel_ha(grid))), names, grid)
     frame["first"], frame["last"] = str(old.dates[-1]), str(new.dates[-1])
-    about = {"layer_metadata": {"attribution": new.attribution}, "driver": "GPKG"}
+    about = {"layer_metadata": {"attribution": new.attribution, "software": "swath"}, "driver": "GPKG"}
     with replacing(Path(path)) as package, dated(new.dates[-1]):
         pyogrio.write_dataframe(frame, package, layer="changes", geometry_type="Polygon", **about)
         pyogrio.write_dataframe(matrix, package, layer="matrix", append=True, **about)

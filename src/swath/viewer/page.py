@@ -8,6 +8,7 @@ from string import Template
 
 from pydantic import JsonValue
 
+from swath.errors import SettingsError
 from swath.files import write_text
 from swath.grid import Grid
 from swath.maps.styles import DATE_RAMP, LINE_RAMP, RAMP
@@ -68,9 +69,12 @@ def write_page(
         overwrite: Whether an existing file may be replaced.
 
     Raises:
-        OutputExistsError: `out` exists and `overwrite` is False.
+        SettingsError: `out` is named otherwise.
+        OutputExistsError: `out` exists, and `overwrite` is False or swath did not make it.
         DatasetError, InputError: As of `read_exhibition`.
     """
+    if out.suffix.lower() != ".html":
+        raise SettingsError(f"{out}: a page is HTML; name it *.html")
     shown = read_exhibition(folders, beside)
     reads = [place.maps.folder for place in shown.places]
     check_out_file(out, [*reads, *beside], overwrite=overwrite)
