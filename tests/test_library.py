@@ -130,7 +130,8 @@ def test_the_example_of_the_readme_maps_a_real_city(
     data_dir: Path, api: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
+    (tmp_path / "crop").mkdir()
+    (tmp_path / "crop" / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
     names: dict[str, Any] = {}
     exec(api.example(), names)
     maps = names["maps"]
@@ -148,7 +149,8 @@ def test_the_example_of_the_readme_runs_in_a_fresh_notebook(
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
-    (tmp_path / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
+    (tmp_path / "crop").mkdir()
+    (tmp_path / "crop" / "rennes").symlink_to(data_dir / "real" / "cities" / "rennes")
     cell = nbformat.v4.new_code_cell(api.example())
     notebook = nbformat.v4.new_notebook(cells=[cell])
     paths = {"metadata": {"path": str(tmp_path)}}
@@ -238,7 +240,7 @@ def test_temporary_maps_live_as_long_as_what_refers_to_them(
         ({"grid": SQUARE, "dates": DAYS[:2]}, "3 images, but there are 2 dates"),
         ({"grid": SQUARE, "dates": ["2019-03-11"] * 3}, "two images of one day"),
         ({"grid": SQUARE, "dates": ["March", *DAYS[1:]]}, "not a date"),
-        ({"grid": GRID, "dates": DAYS}, "are 96 x 96 px, but their grid is 100 x 120"),
+        ({"grid": GRID, "dates": DAYS}, "are 96 x 96 px, but their grid is 120 x 100"),
         ({"grid": SQUARE, "dates": DAYS, "bands": ["B04"]}, "3 bands, but the names are B04"),
         ({"grid": SQUARE, "dates": DAYS, "bands": ["B02", "B03", "x"]}, "no band B04"),
         ({"grid": SQUARE, "dates": DAYS, "name": "a/b"}, "name becomes a folder"),

@@ -168,6 +168,7 @@ def _simulate(
 
     world, data, run, maps = (folder / name for name in ("world", "dataset", "run", "maps"))
     _headline(2, f"invent {len(plan.splits)} towns, with {plan.dates} images each", made / "world")
+    tell(f"  {made} is there when the last step is done")
     sites_file = write_world(world, plan.splits, seed=seed, size_px=plan.size_px, dates=plan.dates)
     _headline(3, "build a dataset: images and road labels on one grid a town", made / "dataset")
     dataset = build_dataset(sites_file, data)

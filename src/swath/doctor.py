@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from swath.errors import reason_of
+from swath.errors import install_line, reason_of
 from swath.extras import EXTRAS, Extra
 from swath.version import __version__
 
@@ -213,7 +213,7 @@ def _extra(extra: Extra) -> Finding:
     if not extra.missing:
         return Finding(f"extra {extra.name}", Status.OK, extra.gives)
     said = f"without {' and '.join(extra.missing)}: no {extra.gives}"
-    return Finding(f"extra {extra.name}", Status.OPTIONAL, said, f"pip install 'swath[{extra.name}]'")
+    return Finding(f"extra {extra.name}", Status.OPTIONAL, said, install_line(extra.name))
 
 
 def _disk() -> Iterator[Finding]:

@@ -123,13 +123,17 @@ class UnreachableError(RemoteError):
     """A server cannot be spoken to at all: no network, nothing listens there, or no answer comes."""
 
 
+def install_line(extra: str) -> str:
+    """What to type to have an extra, with swath from an index or from its sources."""
+    return f"pip install 'swath[{extra}]' (in a clone: '.[{extra}]')"
+
+
 class MissingExtraError(SwathError):
     """A command needs an optional dependency that is not installed; see `swath.extras`."""
 
     def __init__(self, command: str, module: str, extra: str) -> None:
         super().__init__(
-            f"{command} needs the package {module!r}, which is not installed; "
-            f"run: pip install 'swath[{extra}]'"
+            f"{command} needs the package {module!r}, which is not installed; run: {install_line(extra)}"
         )
 
 

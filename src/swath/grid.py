@@ -62,9 +62,7 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.height < 0 or self.width < 0:
-            raise GridError(
-                f"a window needs a height and width of 0 or more, got {self.height} x {self.width}"
-            )
+            raise GridError(f"a window's sides must be 0 or more, got {self.width} x {self.height}")
 
     @property
     def row_end(self) -> int:
@@ -150,16 +148,13 @@ class Grid:
         object.__setattr__(self, "crs", normalise_crs(self.crs))
         height, width = self.shape
         if height < 1 or width < 1:
-            raise GridError(f"a grid needs at least one pixel, got {height} x {width}")
+            raise GridError(f"a grid needs at least one pixel, got {width} x {height}")
         check_size(height, width)
-        if not all(abs(number) <= FARTHEST for number in self.transform):
-            numbers = tuple(self.transform)[:6]
+        numbers = tuple(self.transform)[:6]
+        if not all(abs(number) <= FARTHEST for number in numbers):
             raise GridError(f"a grid's transform must be numbers up to {FARTHEST:g}, got {numbers}")
         if not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
-            raise GridError(
-                "a grid must be north-up (a > 0, e < 0, no rotation), got the transform "
-                f"{tuple(self.transform)[:6]}"
-            )
+            raise GridError(f"a grid must be north-up (a > 0, e < 0, no rotation), got transform {numbers}")
 
     @classmethod
     def from_bounds(cls, bounds: Bounds, crs: str, resolution_m: float = 10.0) -> Self:
@@ -282,8 +277,12 @@ class Grid:
 
     def profile(self) -> dict[str, object]:
         """The georeference as rasterio keywords: crs, transform, height, width."""
-        shape = {"height": self.height, "width": self.width}
-        return {"crs": self.crs, "transform": self.transform, **shape}
+        return {"crs": self.crs, "transform": self.transform, "height": self.height, "width": self.width}
+
+    @property
+    def size_text(self) -> str:
+        """Width x height for people, as GDAL has it: `352 x 295 px`."""
+        return f"{self.width} x {self.height} px"
 
 
 def refine(array: NDArray[A], n: int) -> NDArray[A]:
@@ -295,7 +294,7 @@ def check_size(height: int, width: int) -> None:
     """Raise `GridError` for a grid that no machine holds."""
     if max(height, width) > MOST_SIDE_PX or height * width > MOST_PX:
         raise GridError(
-            f"a grid of {height:.3g} x {width:.3g} pixels; expected at most {MOST_SIDE_PX} a side and "
+            f"a grid of {width:.3g} x {height:.3g} pixels; expected at most {MOST_SIDE_PX} a side and "
             f"{MOST_PX} in all: check the bounds, the pixel size and the coordinate system"
         )
 

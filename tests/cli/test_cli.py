@@ -14,7 +14,7 @@ from rasterio.errors import CRSError, RasterioIOError
 
 import swath
 from swath import cli
-from swath.cli.output import emit
+from swath.cli.output import counted, emit, time_text
 from swath.errors import InputError, Remedy
 
 COMMANDS = ("demo", "fetch", "build", "train", "map", "evaluate", "lab compare")
@@ -356,3 +356,36 @@ def test_texts_of_a_raster_that_are_no_utf8_leave_no_trace(tmp_path: Path) -> No
     command = [sys.executable, "-m", "swath", "show", str(path), "--out", str(tmp_path / "a.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (["map"], "[RUN] [SCENES]..."),
+        (["view"], "MAPS..."),
+        (["changes"], "OLD [NEW]"),
+        (["fetch"], "[SITES]"),
+        (["lab", "variance"], "SITES.yaml [RUN]"),
+    ],
+)
+def test_arguments_are_named_as_the_texts_name_them(
+    arguments: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*arguments, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0] == f"Usage: swath {' '.join(arguments)} [OPTIONS] {usage}"
+    assert "list[" not in shown
+    assert "%Y" not in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 s"), (7, "7 s"), (187, "3 min 7 s"), (3599.6, "1 h 0 min"), (7500, "2 h 5 min")],
+)
+def test_times_and_counts_as_people_write_them(seconds: float, text: str) -> None:
+    assert time_text(seconds) == text
+    assert (counted(1, "line"), counted(0, "line"), counted(1200, "date")) == (
+        "1 line",
+        "0 lines",
+        "1,200 dates",
+    )

@@ -75,6 +75,19 @@ def test_maps_read_back(maps_folder: Path, dataset: Dataset) -> None:
     assert read_grid(maps.fused_path) == site.grid
 
 
+def test_a_map_of_fewer_dates_than_there_are_says_so(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_run(tmp_path / "run", {}, dates=1)
+    command = ["map", tmp_path / "run", "--dataset", dataset.root, "--out", tmp_path / "maps", "--no-page"]
+    assert swath([*map(str, command), "--split", "train"]) == 0
+    said = capsys.readouterr().out
+    assert "  1 of 2 dates (as many as the run learnt from; --date takes others); " in said
+    day = dataset.site("sim_train").dates[-1]
+    assert swath([*map(str, command), "--split", "train", "--date", str(day), "--overwrite"]) == 0
+    assert "  1 date; " in capsys.readouterr().out  # a date that was named is not told of
+
+
 def test_the_maps_are_the_networks_outputs(maps_folder: Path, dataset: Dataset, run_folder: Path) -> None:
     model = load_model(run_folder)
     site = dataset.site("sim_test")

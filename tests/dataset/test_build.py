@@ -424,7 +424,7 @@ def test_build_command_for_people(world: Path, capsys: pytest.CaptureFixture[str
     out = world.parent / "out"
     assert run(["build", str(world), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "town: 40 x 50 px in EPSG:32630, train; dates 2020-01-01, 2020-02-01;" in printed
+    assert "town: 50 x 40 px in EPSG:32630, train; dates 2020-01-01, 2020-02-01;" in printed
     assert "road 7.7%" in printed
     assert "ignored 3.0%" in printed
 

@@ -61,7 +61,7 @@ def test_regions_refused() -> None:
     with pytest.raises(SettingsError, match=r"'x': .* 1 \(train\) and 2 \(test\) overlap by 10 px"):
         plan_regions(across, (100, 100), 8, "x")
     thin = [region("train", 0, 0, 0.9, 1), region("test", 0.9, 0, 1, 1)]
-    with pytest.raises(SettingsError, match=r"nothing is left of region 2 \(test\) \(100 x 10 px\)"):
+    with pytest.raises(SettingsError, match=r"nothing is left of region 2 \(test\) \(10 x 100 px\)"):
         plan_regions(thin, (100, 100), 96, "x")
 
 

@@ -56,7 +56,7 @@ def test_what_is_missing_is_named_before_any_work(monkeypatch: pytest.MonkeyPatc
         need_extras("to fly", "report", "train", "baselines")
     assert str(caught.value) == (
         "to fly needs the package 'tensorboard', which is not installed; "
-        "run: pip install 'swath[train,baselines]'"
+        "run: pip install 'swath[train,baselines]' (in a clone: '.[train,baselines]')"
     )
 
 

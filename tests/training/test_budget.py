@@ -66,11 +66,16 @@ def test_a_budget_is_one_of_the_two() -> None:
             Budget.model_validate(values)
 
 
-def test_a_run_says_what_it_was_given_and_keeps_it(dataset: Dataset, tmp_path: Path) -> None:
-    plan = TrainPlan(dataset, TINY, budget=Budget(minutes=0.05))
+def test_a_run_says_what_it_was_given_and_keeps_it(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = TrainPlan(dataset, TINY, budget=Budget(minutes=0.0001))
     folder = tmp_path / "run"
     training = train(plan, folder).spec.training
-    assert training["budget"] == {"minutes": 0.05}
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "0.0001 minutes: 1 + 1 steps fit (U-Net + fusion); too few to improve on anything; give more minutes"
+    )
+    assert training["budget"] == {"minutes": 0.0001}
     planned = json.loads((folder / "planned.json").read_text())
     assert {name: training[name] for name in planned} == planned
     (folder / "model.json").unlink()

@@ -16,7 +16,7 @@ from swath.training.presets import Phase
 from swath.training.train import train
 from swath.training.trainplan import TrainPlan
 
-LINE = re.compile(r"(fcn|rnn) epoch (\d)/(\d) .* about (\d:\d\d:\d\d) left of the training")
+LINE = re.compile(r"(U-Net|fusion) epoch (\d)/(\d) .* about (\d:\d\d:\d\d) left of the training")
 
 
 @dataclass
@@ -85,7 +85,7 @@ def test_both_networks_count_and_the_last_line_has_nothing_left(
     assert "\n\n" not in text
     lines = LINE.findall(text)
     assert [line[:3] for line in lines] == [
-        ("fcn", "1", "2"), ("fcn", "2", "2"), ("rnn", "1", "2"), ("rnn", "2", "2"),
+        ("U-Net", "1", "2"), ("U-Net", "2", "2"), ("fusion", "1", "2"), ("fusion", "2", "2"),
     ]  # fmt: skip
     assert lines[-1][3] == "0:00:00"
     made = fitting.prepare(plan, tmp_path / "other", Compute())

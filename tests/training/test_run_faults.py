@@ -221,7 +221,7 @@ def test_an_interrupt_ends_with_130_and_the_run_can_go_on(dataset: Dataset, tmp_
     assert process.returncode == 130, text
     again = shlex.join(["swath", *command[3:], "--resume"])
     assert text.splitlines()[-1] == f"interrupted; go on with: {again}"
-    assert text.splitlines()[-2].startswith("fcn epoch ")  # nothing else is said of it
+    assert text.splitlines()[-2].startswith("U-Net epoch ")  # nothing else is said of it
     assert "Traceback" not in text
     assert (out / "fcn/last.ckpt").stat().st_size
     assert not (out / "model.json").exists()

@@ -107,6 +107,20 @@ def test_a_file_that_is_called_as_the_maps_own_is_another(
     assert own.id != other.id
 
 
+def test_candidates_are_shown_once(town: SiteMaps, tmp_path: Path) -> None:
+    left, _, _, top = town.grid.bounds
+    line = shapely.LineString([(left + 100, top - 500), (left + 900, top - 500)])
+    frame = gpd.GeoDataFrame({"rank": [1]}, geometry=[line], crs=town.grid.crs)
+    for layer in ("both", "map_only", "osm_only"):
+        frame.to_file(tmp_path / "conflation.gpkg", layer=layer)
+    alone = [overlay.title for overlay in site_overlays(town, [tmp_path])[1:]]
+    assert alone == ["Both", "Map only", "OpenStreetMap only"]
+    frame.to_crs(4326).to_file(tmp_path / "candidates.geojson")
+    for beside in ([tmp_path], vector_files(tmp_path)):
+        titles = [overlay.title for overlay in site_overlays(town, beside)[1:]]
+        assert titles == ["Candidates", "Both", "OpenStreetMap only"]
+
+
 def test_features_far_away_are_no_overlay(town: SiteMaps, tmp_path: Path) -> None:
     far = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(100, -40)], crs=4326)
     far.to_file(tmp_path / "far.geojson")

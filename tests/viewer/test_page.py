@@ -10,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasterio.io import MemoryFile
 
 from swath.cli import run as swath
@@ -322,6 +323,42 @@ def test_arrows_step_dates_and_never_the_layer(browser: "Browser", sent: str) ->
         page.keyboard.press("ArrowLeft")
         assert page.evaluate("state.show") == "classes"
         assert page.inner_text("#busy").startswith("Classes: of all dates.")
+
+
+def test_the_newest_image_has_one_stop(browser: "Browser", sent: str) -> None:
+    with opened(browser, sent) as page:
+        ticks = page.locator("#ticks span").all_inner_texts()
+        assert ticks == [*DAYS]
+        page.keyboard.press("ArrowLeft")
+        assert page.inner_text("#date-text") == DAYS[-2]
+        for _ in range(2):
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("2")
+        assert page.inner_text("#date-text") == "All dates, fused"
+
+
+def test_changes_are_on_and_told_apart(browser: "Browser", town: SiteMaps, tmp_path: Path) -> None:
+    left, _, _, top = town.grid.bounds
+    lines = [shapely.LineString([(left + 100, top - y), (left + 900, top - y)]) for y in (500, 900)]
+    table = {"change": ["new", "vanished"], "p_change": [0.5, -0.5], "dates": ["2019-03-11,2020-10-07"] * 2}
+    file, out = tmp_path / "changes.gpkg", tmp_path / "page.html"
+    gpd.GeoDataFrame(table, geometry=lines, crs=town.grid.crs).to_file(file, layer="roads")
+    assert swath(["report", str(town.folder.parent), "--with", str(file), "--out", str(out)]) == 0
+    with opened(browser, out.as_uri()) as page:
+        assert page.is_checked("input[value='changes-roads']")
+        page.click("#tab-check")
+        page.select_option("#queue", "changes-roads")
+        page.wait_for_selector("#queue-list tr:nth-child(2)")
+        assert page.locator("#queue-head button").all_inner_texts() == ["Change", "Length m"]
+        assert page.inner_text("#progress") == "2 lines"
+        colours = page.evaluate(
+            "site.overlays.at(-1).getSource().getFeatures().map((feature) => "
+            "site.overlays.at(-1).getStyleFunction()(feature, 1).at(-1).getStroke().getColor())"
+        )
+        assert sorted(colours) == ["#19d38a", "#ff5252"]
+        page.click("#queue-list tr:first-child")
+        page.wait_for_selector("#chart canvas")
+        assert "2019-03-11, 2020-10-07" in page.inner_text("#facts-line")
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -3,11 +3,15 @@
 import http.client
 import json
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -290,3 +294,18 @@ def test_two_folders_are_one_page(town: SiteMaps, tmp_path: Path) -> None:
     assert status == 200
     assert b'"name": "other/town"' in page
     assert swath(["report", str(maps), str(maps), "--out", str(tmp_path / "twice.html")]) == 2
+
+
+def test_a_second_interrupt_is_quiet(town: SiteMaps) -> None:
+    command = [sys.executable, "-m", "swath", "view", str(town.folder.parent), "--no-browser"]
+    # Whoever runs the tests in the background has made their children deaf to it.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, preexec_fn=hear, **pipes) as process:
+        assert process.stdout is not None
+        assert "Ctrl-C ends it" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20)[1] == "interrupted\n"
+    assert process.returncode == 130

@@ -110,9 +110,9 @@ class _Row:
         shares = ", ".join(f"{name} {share:.1%}" for name, share in self.shares.items())
         labels = f"labels of {site.labels_date or 'an unknown day'}"
         if site.finer > 1:
-            labels += f", {site.map_grid.height} x {site.map_grid.width} px"
+            labels += f", {site.map_grid.size_text}"
         return (
-            f"{site.name}: {site.grid.height} x {site.grid.width} px in "
+            f"{site.name}: {site.grid.size_text} in "
             f"{site.grid.crs.split('[')[0]}, {'+'.join(site.splits)}; "
             f"dates {', '.join(map(str, site.dates))}; {labels}; {shares} of the labelled; "
             f"ignored {self.ignored:.1%}"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from swath.cli.options import JsonOption, OverwriteOption
-from swath.cli.output import emit
+from swath.cli.output import counted, emit
 
 DAYS = "DATE|FIRST..LAST"
 
@@ -42,7 +42,10 @@ def command(
         {"out": str(out), "km": km, "lines": {kind: int(lines.get(kind, 0)) for kind in km}},
         as_json,
         [
-            *(f"{kind} roads: {value:.1f} km in {lines.get(kind, 0)} lines" for kind, value in km.items()),
+            *(
+                f"{kind} roads: {value:.1f} km in {counted(lines.get(kind, 0), 'line')}"
+                for kind, value in km.items()
+            ),
             f"changes: {out}",
         ],
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swath.cli.options import JsonOption, OutOption, OverwriteOption
-from swath.cli.output import emit
+from swath.cli.output import counted, emit
 
 if TYPE_CHECKING:
     from swath.conflation.conflate import Conflation
@@ -25,7 +25,11 @@ def command(
     out: OutOption,
     date: Annotated[
         dt.datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The day whose OpenStreetMap Overpass is asked for."),
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="The day whose OpenStreetMap Overpass is asked for.",
+        ),
     ] = None,
     site: Annotated[str | None, typer.Option(help="Which site of MAPS, if it has several.")] = None,
     overwrite: OverwriteOption = False,
@@ -55,7 +59,7 @@ def command(
         as_json,
         [
             f"both: {km['both']:.1f} km; OpenStreetMap alone: {km['osm_only']:.1f} km",
-            f"the map alone: {km['map_only']:.1f} km in {len(found.map_only)} candidates; "
+            f"the map alone: {km['map_only']:.1f} km in {counted(len(found.map_only), 'candidate')}; "
             f"{_ruled_out(found)}",
             f"for mappers: {out / 'candidates.geojson'}, {out / 'tasks.geojson'}, {out / 'project.json'}",
             f"all: {out / 'conflation.gpkg'}",

@@ -10,7 +10,7 @@ import typer
 from swath.cli import place as place_
 from swath.cli.map import NameOption
 from swath.cli.options import JsonOption, OutOption
-from swath.cli.output import emit
+from swath.cli.output import counted, emit
 from swath.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def command(
         dt.datetime | None,
         typer.Option(
             formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
             help="For --bbox and --aoi: fetch OpenStreetMap of this day, too, as labels.",
         ),
     ] = None,
@@ -96,7 +97,7 @@ def command(
             "sites_file_written": not folder.changed,
         }
         lines += [
-            f"{fresh} images fetched, {kept} were there; {folder.bytes_read:,} bytes",
+            f"{counted(fresh, 'image')} fetched, {kept} were there; {folder.bytes_read:,} bytes",
             f"{file} was changed by hand and is left as it is"
             if folder.changed
             else f"next: {_next(folder, file)}",

@@ -70,7 +70,7 @@ def _lines(scene: "Scene") -> list[str]:
 
     grid = scene.grid
     lines = [
-        f"{scene.path}: {scene.date}, {grid.height} x {grid.width} px, {grid.crs[:20]}, "
+        f"{scene.path}: {scene.date}, {grid.size_text}, {grid.crs[:20]}, "
         f"bands {' '.join(band or '(no name)' for band in scene.bands)}"
     ]
     sky = scene.conditions

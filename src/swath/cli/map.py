@@ -17,7 +17,7 @@ from swath.cli.options import (
     SchedulerOption,
     split_names,
 )
-from swath.cli.output import emit
+from swath.cli.output import counted, emit
 from swath.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def command(
         },
         as_json,
         [
-            *(text for mapped in done for text in lines(mapped)),
+            *(text for mapped in done for text in lines(mapped, _given(request, mapped.maps.site))),
             f"maps: {out}",
             *([f"page: {shown}"] if shown else []),
         ],
@@ -287,6 +287,14 @@ def _fetched(place: place_.PlaceArguments, arguments: Arguments, out: Path) -> "
 
     (plan,) = fetched.plans
     return Request([image.path for image in fetched.images], plan.name, grid=plan.grid)
+
+
+def _given(request: "Request", site: str) -> int:
+    """How many dates of a dataset's site the model could choose from; 0: nothing was to choose."""
+    from swath.dataset.site import Dataset
+
+    free = isinstance(request.scenes, Dataset) and not request.dates
+    return len(request.scenes.site(site).acquisitions) if free else 0  # type: ignore[union-attr]
 
 
 def _publish(out: Path, request: "Request", model: "TrainedModel") -> Path:
@@ -344,8 +352,8 @@ def class_km2(maps: "SiteMaps") -> dict[str, float]:
     return dict(zip(table["class"], (table["area_ha"] / 100).tolist(), strict=True))
 
 
-def lines(mapped: "MappedSite") -> list[str]:
-    """What is printed of a site: what was mapped, how much of it there is, and what to open."""
+def lines(mapped: "MappedSite", given: int = 0) -> list[str]:
+    """What is printed of a site, of which the model had so many dates to choose from (0: no choice)."""
     from swath.maps.sitemaps import FUSED_BY
     from swath.maps.vectors import line_km
 
@@ -355,7 +363,9 @@ def lines(mapped: "MappedSite") -> list[str]:
     packages = [path for path in maps.vector_paths if path.suffix == ".gpkg"]
     if mapped.new_files:
         number = len(maps.dates)
-        made = f"{number} dates fused by {FUSED_BY[maps.fusion]}" if number > 1 else "1 date"
+        of = f"{number} of {given} dates (as many as the run learnt from; --date takes others)"
+        made = of if given > number else counted(number, "date")
+        made += f" fused by {FUSED_BY[maps.fusion]}" if number > 1 else ""
         made += f"; {mapped.seconds:.1f} s"
         made += f" ({mapped.mpx_per_s:.2f} Mpx/s)"
     else:

@@ -1,7 +1,6 @@
 """`swath plan`: what `swath map` would cost."""
 
 import dataclasses
-import datetime as dt
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ import typer
 
 from swath.cli import map as map_
 from swath.cli.options import DeviceOption, JsonOption
-from swath.cli.output import emit
+from swath.cli.output import counted, emit, time_text
 
 if TYPE_CHECKING:
     from swath.mapping.estimate import Estimate
@@ -64,8 +63,7 @@ def command(
     }
     lines = [_line(cost) for cost in costs]
     if page:
-        spent = dt.timedelta(seconds=round(pages.seconds))
-        lines.append(f"pictures and page: {spent} (h:mm:ss), {pages.disk_mb:.0f} MB on disk")
+        lines.append(f"pictures and page: {time_text(pages.seconds)}, {pages.disk_mb:.0f} MB on disk")
     if (need := disk + temporary) > free:
         lines.append(f"not enough room in {folder}: {need:.0f} MB are needed, {free:.0f} MB free")
     emit({"sites": [_report(cost) for cost in costs], **total}, as_json, lines)
@@ -89,12 +87,10 @@ def _report(cost: "Estimate") -> dict[str, object]:
 
 
 def _line(cost: "Estimate") -> str:
-    height, width = cost.shape
     memory = "" if cost.memory_mb is None else f"{cost.memory_mb:.0f} MB of memory, "
-    dates = "1 date" if cost.dates == 1 else f"{cost.dates} dates"
-    tiles = "1 tile" if cost.tiles == 1 else f"{cost.tiles} tiles"
+    height, width = cost.shape
     return (
-        f"{cost.site}: {dates} of {height} x {width} px in {tiles}: "
-        f"{dt.timedelta(seconds=round(cost.seconds))} (h:mm:ss), {memory}"
+        f"{cost.site}: {counted(cost.dates, 'date')} of {width} x {height} map pixels "
+        f"of {cost.pixel_m:.3g} m, in {counted(cost.tiles, 'tile')}: {time_text(cost.seconds)}, {memory}"
         f"{cost.disk_mb:.0f} MB on disk and {cost.temporary_mb:.0f} MB more while it runs"
     )

@@ -87,7 +87,7 @@ def command(
         result,
         as_json,
         [
-            f"{place.name}: {grid.height} x {grid.width} px in {grid.crs}; dates " + ", ".join(days),
+            f"{place.name}: {grid.size_text} in {grid.crs}; dates " + ", ".join(days),
             f"sites file: {place.sites_file}",
             f"next: swath build {place.sites_file} --out DATASET",
         ],

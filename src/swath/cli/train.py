@@ -1,6 +1,7 @@
 """`swath train`: from a dataset to a trained model."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -100,7 +101,7 @@ def command(
     from swath.training.processes import Processes
     from swath.training.start import Start
     from swath.training.train import train
-    from swath.training.trainplan import TrainPlan
+    from swath.training.trainplan import STAGE_WORDS, TrainPlan
 
     processes = Processes(devices, nodes)
     start = None if start_from is None else Start(load_model(find_run(start_from)))
@@ -131,7 +132,8 @@ def command(
         as_json,
         [
             f"{trained.label} trained on {', '.join(spec.splits['train'])}",
-            *(f"{name}: {_line(values)}" for name, values in scores.items()),
+            *(f"{STAGE_WORDS[name]}: {_line(values)}" for name, values in scores.items() if name != "fusion"),
+            *([_fusion(scores["fusion"], spec.splits)] if "fusion" in scores else []),
             *([f"never predicted on the validation sites: {missing}"] if missing else []),
             f"model: {out / 'model.safetensors'}",
             f"next: swath map {out} --dataset {dataset} --split all --out MAPS",
@@ -149,6 +151,14 @@ def _budget(minutes: float | None, steps: int | None) -> "Budget | None":
     if minutes is not None and not 0 < minutes <= MOST_MINUTES:
         raise typer.BadParameter(f"--minutes must be above 0, {MOST_MINUTES:,} at most; got {minutes:g}")
     return Budget(minutes=minutes, steps=steps)
+
+
+def _fusion(scores: dict[str, float | None], splits: Mapping[str, Sequence[str]]) -> str:
+    """What the fusion is worth beside the plain mean of the dates, in words."""
+    where = "validation" if splits.get("validation") else "training"
+    fused, mean = (scores.get(name) or 0.0 for name in ("fused", "mean"))
+    lost = "; the plain mean of the dates is better" if fused < mean else ""
+    return f"fusion: average precision on the {where} sites: {_line(scores)}{lost}"
 
 
 def _line(scores: dict[str, float | None]) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from swath.cli.map import lines, report
 from swath.cli.options import DeviceOption, JsonOption, split_names
-from swath.cli.output import emit
+from swath.cli.output import counted, emit
 
 
 def command(
@@ -50,6 +50,7 @@ def command(
         "changes": [change.model_dump(mode="json") for change in changes],
     }
     changed = [
-        f"{change.changed_px} of {change.compared_px} pixels changed their class" for change in changes
+        f"{change.changed_px:,} of {counted(change.compared_px, 'pixel')} changed their class"
+        for change in changes
     ]
     emit({"maps": str(maps), "sites": [result]}, as_json, [*lines(done), *changed, f"maps: {maps}"])

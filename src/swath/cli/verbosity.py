@@ -1,4 +1,4 @@
-"""`-v` and `--quiet`, which every command takes."""
+"""`-v` and `--quiet`, which every command takes; and how all name their arguments."""
 
 import logging
 import sys
@@ -62,7 +62,18 @@ def add_verbosity(command: Any) -> None:
     _add(command, options)
 
 
+def _name(argument: Any) -> None:
+    """Have an argument called NAME wherever it is told of, as the texts do: typer has {name} and <type>."""
+    argument.metavar = argument.metavar or argument.name.upper()
+    shown = argument.metavar if "[" in argument.metavar or argument.required else f"[{argument.metavar}]"
+    shown += "..." if argument.nargs != 1 and not shown.endswith("...") else ""
+    argument.get_usage_pieces = lambda ctx: [shown]
+    argument.display_type_rich = lambda ctx: None
+
+
 def _add(command: Any, options: list[Any]) -> None:
+    for argument in (one for one in command.params if one.param_type_name == "argument"):
+        _name(argument)
     command.params.extend(options)
     for below in getattr(command, "commands", {}).values():
         _add(below, options)

@@ -161,7 +161,7 @@ def _read_site(root: Path, path: Path) -> Site:
         raise DatasetError(f"{path}: {error}") from None
     regions = tuple(Region(region.split, Window(*region.window)) for region in site.regions)
     if any(not grid.window.contains(region.window) for region in regions):
-        raise DatasetError(f"{path}: a region reaches outside the {grid.height} x {grid.width} pixels")
+        raise DatasetError(f"{path}: a region reaches outside the {grid.size_text}")
     acquisitions = [_read_acquisition(root, item) for item in _linked(root, path, site.links, "item")]
     if len({acquisition.date for acquisition in acquisitions}) != len(acquisitions) or not acquisitions:
         raise DatasetError(f"{path}: expected one or more images, each of its own day; build it again")

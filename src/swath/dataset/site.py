@@ -82,14 +82,13 @@ class Site:
         """One line: where, how large, when, for what."""
         first, count = self.dates[0], len(self.dates)
         days = f"{count} dates {first}..{self.dates[-1]}" if count > 1 else str(first)
-        size = f"{self.grid.height} x {self.grid.width} px"
-        return f"Site({self.name}: {size}, {days}, {'+'.join(self.splits)})"
+        return f"Site({self.name}: {self.grid.size_text}, {days}, {'+'.join(self.splits)})"
 
     def _repr_html_(self) -> str:
         """The same with its newest image, for notebooks."""
         grid = self.grid
         facts = {
-            "grid": f"{grid.height} x {grid.width} px of {grid.crs.split('[')[0]}",
+            "grid": f"{grid.size_text} of {grid.crs.split('[')[0]}",
             "dates": ", ".join(map(str, self.dates)),
             "split": ", ".join(self.splits),
         }

@@ -43,8 +43,8 @@ def plan_regions(
         left = reduce(Window.intersect, beside, window)
         if not left.size:
             raise SettingsError(
-                f"site {site!r}: nothing is left of region {name} ({window.height} x "
-                f"{window.width} px) beside a guard strip of {guard_px} px; make it larger or "
+                f"site {site!r}: nothing is left of region {name} ({window.width} x "
+                f"{window.height} px) beside a guard strip of {guard_px} px; make it larger or "
                 "guard_px smaller"
             )
         regions.append(Region(region.split, left))

@@ -251,8 +251,8 @@ def _notes(pairs: Pairs, seen: set[str], classes: Sequence[ScoredClass]) -> list
     if classes and not any(scored.edges for scored in classes):
         notes.append(
             "No labelled validation site was mapped, so no threshold could be chosen by labels: "
-            "rows are at 0.5, where a mere change of calibration can look like a gain, and at the "
-            "scene's own threshold."
+            "tables of pixels are at 0.5, where a mere change of calibration can look like a gain; "
+            "the report also has the rows at the scene's own threshold."
         )
     return notes
 

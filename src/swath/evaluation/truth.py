@@ -246,4 +246,4 @@ def _same(mapped: Grid, labelled: Grid) -> bool:
 def _describe(grid: Grid) -> str:
     left, _, _, top = grid.bounds
     crs = grid.crs if len(grid.crs) < 20 else "a CRS without a code"
-    return f"{grid.height} x {grid.width} px from ({left:g}, {top:g}) in {crs}"
+    return f"{grid.size_text} from ({left:g}, {top:g}) in {crs}"

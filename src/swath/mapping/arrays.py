@@ -73,8 +73,7 @@ class Stack:
         dates, bands, *shape = self.pixels.shape
         if tuple(shape) != self.grid.shape:
             raise InputError(
-                f"the images are {shape[0]} x {shape[1]} px, but their grid is "
-                f"{self.grid.height} x {self.grid.width}"
+                f"the images are {shape[1]} x {shape[0]} px, but their grid is {self.grid.size_text}"
             )
         if dates != len(self.dates):
             raise InputError(f"the array has {dates} images, but there are {len(self.dates)} dates")

@@ -10,6 +10,7 @@ import numpy as np
 
 from swath.errors import InputError
 from swath.grid import Window
+from swath.groundsize import pixel_m
 from swath.mapping.jobs import Codes, FusionJob, Job, PmapJob, SeriesJob
 from swath.mapping.mapplan import SitePlan, plan_series
 from swath.mapping.options import DEFAULTS, MapOptions
@@ -77,6 +78,7 @@ class Estimate:
         site: Its name.
         dates: How many.
         shape: (height, width) of the maps in px.
+        pixel_m: Width of such a pixel.
         tiles: How many the scene has; the U-Net maps each once a date, the ConvLSTM once.
         read_mpx: Megapixels that the U-Net sees in all, margins included.
         stages_s: Stage -> seconds.
@@ -89,6 +91,7 @@ class Estimate:
     site: str
     dates: int
     shape: tuple[int, int]
+    pixel_m: float
     tiles: int
     read_mpx: float
     stages_s: dict[str, float]
@@ -136,6 +139,7 @@ def estimate_site(plan: SitePlan, predictor: Predictor, rates: Rates) -> Estimat
         site=plan.maps.site,
         dates=dates,
         shape=plan.map_grid.shape,
+        pixel_m=pixel_m(plan.map_grid)[1],
         tiles=len(tiles),
         read_mpx=dates * sum(tile.read.size for tile in tiles) / 1e6,
         stages_s={

@@ -103,9 +103,8 @@ def site_series(site: Site, dataset: Dataset, dates: int, wanted: Sequence[dt.da
 def _check_image(path: Path, grid: Grid) -> None:
     with open_raster(path) as source:
         if source.shape != grid.shape:
-            (height, width), (rows, cols) = source.shape, grid.shape
             raise InputError(
-                f"{path}: {height} x {width} px; the catalogue says {rows} x {cols} px; "
+                f"{path}: {source.width} x {source.height} px; the catalogue says {grid.size_text}; "
                 "build the dataset again"
             )
 

@@ -122,8 +122,8 @@ def _check_header(stream: memoryview, grid: Grid, components: int, source: str) 
     height, width = bottom - top, right - left
     if (height, width) != grid.shape or count != components:
         raise InputError(
-            f"{source}: the image has {height} x {width} px in {count} bands; the product's "
-            f"metadata say {grid.height} x {grid.width} in {components}"
+            f"{source}: the image has {width} x {height} px in {count} bands; the product's "
+            f"metadata say {grid.size_text} in {components}"
         )
 
 

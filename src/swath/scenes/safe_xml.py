@@ -283,7 +283,7 @@ def _grid(file: _File, size: Element, place: Element, resolution: int, crs: str)
     most = TILE_M // resolution
     if not (1 <= rows <= most and 1 <= cols <= most):
         raise file.wrong(
-            f"an image of {rows} x {cols} px of {resolution} m is declared; a tile has at most "
+            f"an image of {cols} x {rows} px of {resolution} m is declared; a tile has at most "
             f"{most} x {most}"
         )
     left, top, x_size, y_size = (file.number(name, place) for name in ("ULX", "ULY", "XDIM", "YDIM"))

@@ -49,7 +49,7 @@ def read_layout(path: Path, bounds: Bounds | None, seed: int) -> Layout:
         grid = Grid.from_lonlat(bounds, None, PIXEL_M)
         if max(grid.shape) > GREATEST_PX:
             raise SettingsError(
-                f"the bounds are {grid.height} x {grid.width} px; at most {GREATEST_PX} px of 10 m "
+                f"the bounds are {grid.size_text}; at most {GREATEST_PX} px of 10 m "
                 "a side are simulated at once, choose a smaller box"
             )
         source = read_near(path, GROUND, lonlat_box(grid, MARGIN_PX))

@@ -241,7 +241,7 @@ def _bounded(grid: Grid) -> Grid:
     """A grid that images are brought onto, which take memory; `GridError` if it is too large."""
     if grid.window.size > MOST_SERIES_PX:
         raise GridError(
-            f"a grid of {grid.height} x {grid.width} pixels; expected at most {MOST_SERIES_PX} for a site "
+            f"a grid of {grid.size_text}; expected at most {MOST_SERIES_PX} px for a site "
             "(four whole scenes): give smaller bounds or larger pixels"
         )
     return grid

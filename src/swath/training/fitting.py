@@ -23,6 +23,7 @@ from swath.models.network import FusionNetwork, ImageNetwork
 from swath.models.registry import architecture
 from swath.models.spec import ModelSpec
 from swath.models.trained import TrainedModel, build_fcn, build_fusion, build_series, to_memory_format
+from swath.progress import tell
 from swath.training.budget import Rates, stage_of, steps_within, with_steps
 from swath.training.calibration import calibrate
 from swath.training.callbacks import After
@@ -32,7 +33,7 @@ from swath.training.module import LOSS, FcnStage, FusionStage, SeriesStage, Stag
 from swath.training.patchmodule import VALIDATION_PX, PatchModule, PatchSource
 from swath.training.presets import TrainSettings
 from swath.training.rates import measure_stage
-from swath.training.trainplan import LONGEST_SERIES, TrainPlan
+from swath.training.trainplan import LONGEST_SERIES, STAGE_WORDS, TrainPlan
 from swath.training.verdict import PATCHES, judge
 from swath.validation import read_model
 
@@ -42,6 +43,9 @@ NetworkName = Literal["fcn", "rnn", "series"]
 
 LONG = 500
 """Steps of a run that is worth to be timed first, so that it can say how long it will take."""
+
+FEWEST = 50
+"""Steps below which a training is not worth its time, and its user is told."""
 
 PLANNED = "planned.json"
 """The settings that a budget of minutes came to, from the run's first start on."""
@@ -101,6 +105,14 @@ def _describe(source: PatchSource) -> ModelSpec:
         data=dataset.hashes,
         attribution=attribution,
     )
+
+
+def _fit_text(settings: TrainSettings, plan: TrainPlan) -> str:
+    """How many steps a budget of minutes came to, and whether that is worth it."""
+    steps = [stage_of(settings, name).steps for name in plan.budgeted]
+    text = f"{' + '.join(map(str, steps))} steps fit{' (U-Net + fusion)' if len(steps) > 1 else ''}"
+    few = f"; too few to improve on {'the start' if plan.start else 'anything'}; give more minutes"
+    return text + (few if sum(steps) < FEWEST else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +200,7 @@ class Fitting:
         steps = steps_within(left, plan.settings, known.rates)
         settings = with_steps(plan.settings, steps, stages, known.rates)
         write_json(kept, settings.model_dump(mode="json"))
+        tell(f"{budget.minutes:g} minutes: {_fit_text(settings, plan)}")
         return known.within(settings)
 
     def measured(self) -> "Fitting":
@@ -275,7 +288,7 @@ class Fitting:
 
     def _fit(self, name: NetworkName, stage: Stage, patches: PatchModule) -> Scores:
         try:
-            title = f"{self.title} {name}".strip()
+            title = f"{self.title} {STAGE_WORDS[name]}".strip()
             return fit_stage(stage, patches, self.out / name, title, self._after(name))
         except DivergedError as error:
             self.stops.append(str(error))

@@ -20,6 +20,9 @@ TRAINER = 2
 """Version of the code that trains, raised whenever a plan gives other weights than before: then no
 run goes on and no stage is taken up that earlier code began."""
 
+STAGE_WORDS = {"fcn": "U-Net", "rnn": "fusion", "series": "network for series"}
+"""A network -> what people call it."""
+
 LONGEST_SERIES = 3
 """Dates of a training series where the settings do not say: the paper's three, if they exist."""
 

@@ -31,6 +31,7 @@ Role = Literal[
     "both",
     "new",
     "gone",
+    "changes",
     "found",
     "missed",
     "false",
@@ -57,6 +58,9 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ("openstreetmap", "osm"),
 )
 """Part of a layer's name -> what it is; the first that fits."""
+
+CANDIDATES = "candidates.geojson"
+"""What `swath conflate` calls the list for mappers, beside its conflation.gpkg."""
 
 _RANKS = ("rank", "confidence")
 """Columns that say which feature to look at first."""
@@ -199,7 +203,8 @@ def site_overlays(maps: SiteMaps, beside: Sequence[Path]) -> tuple[Overlay, ...]
     """
     grid = maps.grid
     own = [_describe(path, layer, _title(layer), own=True) for path, layer in vector_layers(maps.folder)]
-    others = [overlay for path in beside for overlay in _overlays_of(path, grid)]
+    files = [file for path in beside for file in vector_files(path)]
+    others = [overlay for file in files for overlay in _overlays_of(file, grid, files)]
     named: dict[str, Overlay] = {}
     for overlay in (*own, *others):
         if overlay is not None:
@@ -257,21 +262,21 @@ def _hex(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _overlays_of(path: Path, grid: Grid) -> list[Overlay]:
-    overlays = []
-    for file in vector_files(path):
-        layers = _layers_of(file)
-        for layer in layers:
-            telling = layer and (len(layers) > 1 or layer in dict(_ROLES))
-            overlay = _describe(file, layer, _title(layer if layer and telling else file.stem))
-            if overlay is not None and not overlay.read(grid).empty:
-                overlays.append(overlay)
+def _overlays_of(file: Path, grid: Grid, beside: Sequence[Path]) -> list[Overlay]:
+    """The layers of a file that reach into the site; the candidates, shown `beside`, not once more."""
+    overlays, twice = [], file.with_name(CANDIDATES) in beside
+    layers = [layer for layer in _layers_of(file) if not (twice and layer == "map_only")]
+    for layer in layers:
+        telling = layer and (len(layers) > 1 or layer in dict(_ROLES))
+        overlay = _describe(file, layer, _title(layer if layer and telling else file.stem))
+        if overlay is not None and not overlay.read(grid).empty:
+            overlays.append(overlay)
     return overlays
 
 
 def _title(name: str) -> str:
     """A layer's name as people write it."""
-    words = name.replace("_", " ")
+    words = name.replace("_", " ").replace("osm", "OpenStreetMap")
     return words[:1].upper() + words[1:]
 
 
@@ -306,6 +311,8 @@ def _describe(path: Path, layer: str | None, title: str, *, own: bool = False) -
     role: Role = (
         ("areas" if "Polygon" in kind else "roads")
         if own
+        else "changes"
+        if "p_change" in columns
         else next((role for part, role in _ROLES if part in name), "other")
     )
     ranked = not own and any(column in columns for column in _RANKS)

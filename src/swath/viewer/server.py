@@ -243,6 +243,7 @@ def serve(
         _in_a_line(gallery.application(hosts)),
         http="h11",  # refuses what has two hosts
         ws="none",
+        lifespan="off",  # there is none; a second Ctrl-C would be told of as its failure
         log_level="critical",  # what fails is told by `_in_a_line`
         access_log=False,
         timeout_keep_alive=IDLE_S,

@@ -19,7 +19,7 @@ def command(
 
     Everything compared is timed in turn in one run, and every figure comes with its lowest,
     highest and number of repetitions. OMP_NUM_THREADS sets the threads. ONNX Runtime, OpenVINO and
-    MONAI are measured where they are installed: pip install 'swath[bench]'.
+    MONAI are measured where they are installed: pip install '.[bench]'.
     """
     from swath.lab.bench import suite as bench
     from swath.lab.bench.ratios import table_text

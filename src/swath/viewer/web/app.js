@@ -241,8 +241,8 @@ function stepDate(by) {
     say(`${TITLES[state.show]}: of all dates. Key ${key} shows the probability, which has dates.`);
     return;
   }
-  const stops = state.stops();
-  state.date = stops[Math.max(0, Math.min(stops.length - 1, stops.indexOf(state.date) + by))];
+  const { stops, at } = state.slider();
+  state.date = stops[Math.max(0, Math.min(stops.length - 1, at + by))];
   refresh();
 }
 
@@ -293,7 +293,7 @@ function listen() {
   on("compare", "change", (event) => show((state.compare = event.target.value) && ""));
   on("target", "change", (event) => show((state.target = event.target.value) && ""));
   on("date", "input", (event) => {
-    state.date = state.stops()[event.target.value];
+    state.date = state.slider().stops[event.target.value];
     refresh();
   });
   on("site", "change", (event) => {

@@ -3,7 +3,7 @@
 
 const content = JSON.parse(document.getElementById("content").textContent);
 const { probability: RAMP, lines: LINE_RAMP, dates: DATE_RAMP } = content.ramps;
-const OVERLAY_COLOURS = { osm: "#5aa2ff", candidate: "#3df5ff", missing: "#5aa2ff", both: "#46c37b", new: "#19d38a", gone: "#ff5252", found: "#5fe3c3", missed: "#2f7bff", false: "#ff4fd8" };
+const OVERLAY_COLOURS = { osm: "#5aa2ff", candidate: "#3df5ff", missing: "#5aa2ff", both: "#46c37b", new: "#19d38a", gone: "#ff5252", vanished: "#ff5252", found: "#5fe3c3", missed: "#2f7bff", false: "#ff4fd8" };
 const OTHER_COLOURS = ["#b78cff", "#ffd24a", "#4fd1c5", "#ff8f6b"];
 
 const rgbOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));

@@ -128,7 +128,7 @@ function daysOf(feature, dated) {
 function lineFacts(feature, dated) {
   const hidden = feature && "dates_seen" in feature.getProperties() && dated ? HIDDEN : HIDDEN.slice(0, 2);
   const facts = Object.entries(feature?.getProperties() ?? {}).filter(([name, value]) => !hidden.includes(name) && value !== null && value !== "");
-  const rows = [...(feature ? daysOf(feature, dated) : []), ...facts.map(([name, value]) => [name === "p_mean" ? `mean ${dated ? "along the line" : "over it"} in the map of all dates` : plain(name), wordsOf(name, value)])];
+  const rows = [...(feature ? daysOf(feature, dated) : []), ...facts.map(([name, value]) => [name === "p_mean" ? `mean ${dated ? "along the line" : "over it"} in the map of all dates` : name === "p_min" && dated ? "least along it" : plain(name), wordsOf(name, value)])];
   byId("facts-line").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", { textContent: name }), element("dd", { textContent: value })]));
 }
 

@@ -98,7 +98,7 @@ function dayColours({ labels }) {
   const share = (channel, days) => days.filter((day) => channel.includes(day)).length / Math.max(1, channel.length);
   const colour = (days) => css(channels.map((channel) => Math.round(255 * share(channel, days))));
   const words = (days) => (days.length > 2 ? `${days[0]} to ${days.at(-1)}, ${days.length} days` : days.join(" and "));
-  return [element("p", { className: "quiet", textContent: "Probable then alone:" }), ...groups.map((days) => chip(words(days), colour(days))), element("p", { className: "quiet", textContent: "White: on all of them." })];
+  return [element("p", { className: "quiet", textContent: "A road on one date only, by its colour:" }), ...groups.map((days) => chip(words(days), colour(days))), element("p", { className: "quiet", textContent: "White: on all of them." })];
 }
 
 const chip = (text, colour) => element("div", { className: "chip" }, element("i", { style: `background: ${colour}`, ariaHidden: "true" }), text);
@@ -112,19 +112,19 @@ function ramp(title, colours, mark = null, note = "") {
 
 /** The slider of dates: a stop a date, the last one for all of them. */
 function fillTimeline(state) {
-  const stops = state.stops();
+  const { stops, at: here } = state.slider();
   const useful = state.site.dates.length > 1 && ["image", "probability"].includes(state.show);
   byId("timeline").hidden = !useful;
   const slider = byId("date");
   slider.max = stops.length - 1;
-  slider.value = stops.indexOf(state.date);
-  const words = state.date === ALL ? (state.show === "image" ? `Newest image, ${state.imageUnder()?.date ?? ""}` : "All dates, fused") : state.date;
+  slider.value = here;
+  const words = stops[here] === ALL ? (state.show === "image" ? `Newest image, ${state.imageUnder()?.date ?? ""}` : "All dates, fused") : state.date;
   byId("date-text").textContent = words;
   const whole = state.site.overlays.some((overlay) => ALL_DATES.includes(overlay.role) && state.on.has(overlay.id));
   byId("date-note").textContent = whole && state.date !== ALL ? "Lines and areas: of all dates" : "";
   slider.setAttribute("aria-valuetext", words);
   const few = stops.length <= 5;
-  const caption = (stop, at) => (stop === ALL ? (state.show === "image" ? "newest" : "all") : few || at === 0 ? stop : "");
+  const caption = (stop, at) => (stop === ALL ? (state.show === "image" ? state.layerOf("image", ALL).date : "all") : few || at === 0 ? stop : "");
   byId("ticks").replaceChildren(...stops.map((stop, at) => element("i", { style: `left: ${(at / (stops.length - 1)) * 100}%` }, element("span", { textContent: caption(stop, at) }))));
 }
 

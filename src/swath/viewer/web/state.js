@@ -24,7 +24,7 @@ class State {
     this.target = this.site.classes.find((c) => c.foreground).name;
     // What there is to check; then the errors, else the map's own lines where there is an image to see them on.
     const errors = this.site.overlays.filter((overlay) => ["found", "missed", "false", "wrong"].includes(overlay.role));
-    const first = this.site.overlays.filter((overlay) => overlay.ranked || errors.includes(overlay) || (overlay.role === "roads" && images && !errors.length));
+    const first = this.site.overlays.filter((overlay) => overlay.ranked || overlay.role === "changes" || errors.includes(overlay) || (overlay.role === "roads" && images && !errors.length));
     this.on = new Set(first.map((overlay) => overlay.id));
     this.compare = "";
     this.chosen = null; // the line that is told of
@@ -78,6 +78,14 @@ class State {
   /** Dates that the slider stops at, and then all of them. */
   stops() {
     return [...this.site.dates, ALL];
+  }
+
+  /** The same for what is shown, and where it stands: the newest image is that of all dates, one stop. */
+  slider() {
+    const newest = this.site.dates.at(-1);
+    const twice = this.show === "image" && this.layerOf("image", ALL).date === newest;
+    const stops = this.stops().filter((stop) => !(twice && stop === newest));
+    return { stops, at: stops.includes(this.date) ? stops.indexOf(this.date) : stops.length - 1 };
   }
 
   /** The compared show and date: `probability 2019-07-04`. */

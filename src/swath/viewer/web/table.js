@@ -27,7 +27,7 @@ class LineTable {
     const telling = (name) => {
       const different = values(name);
       different.delete(null);
-      return different.size > (["class", "kind", "change", "highway"].includes(name) ? 1 : 0);
+      return different.size > (["class", "kind", "highway"].includes(name) ? 1 : 0);
     };
     this.columns = Object.keys(COLUMNS).filter(telling);
     if (this.overlay !== overlay) {
@@ -93,7 +93,8 @@ class LineTable {
     const fit = many(overlay) && !state.filter ? overlay.count : rows.length;
     const words = (count) => count.toLocaleString("en");
     if (many(overlay) && state.filter) return `The first ${words(rows.length)} that fit`;
-    const shown = fit > LISTED ? `The first ${LISTED} of ${words(fit)}` : words(fit);
+    const shown = `${fit > LISTED ? `The first ${LISTED} of ` : ""}${words(fit)} lines`;
+    if (fit === 1) return "1 line";
     return fit < overlay.count ? `${shown} that fit` : shown;
   }
 }
@@ -107,7 +108,7 @@ function cellWords(name, feature) {
 
 /** A value as people write it: metres whole, shares with two digits. */
 function wordsOf(name, value) {
-  if (typeof value !== "number") return plain(String(value));
+  if (typeof value !== "number") return plain(String(value)).replaceAll(/,(?=\d{4}-)/g, ", ");
   if (Number.isInteger(value)) return String(value);
   return value.toFixed(name.endsWith("_m") && value >= 10 ? 0 : value < 10 ? 2 : 0);
 }

@@ -42,7 +42,8 @@ function overlayStyle(overlay, index, state) {
     if (!state.passes(overlay, feature)) return strokeStyle("#8a8a8a", 0.8);
     const measure = measureOf(feature.getProperties());
     const own = ["areas", "wrong"].includes(overlay.role) ? classes.get(feature.get("class")) : null;
-    const colour = fixed ?? own ?? hex(along(LINE_RAMP, measure === null ? 1 : Math.round(measure * 20) / 20));
+    const changed = overlay.role === "changes" ? OVERLAY_COLOURS[feature.get("change")] : null;
+    const colour = changed ?? fixed ?? own ?? hex(along(LINE_RAMP, measure === null ? 1 : Math.round(measure * 20) / 20));
     const width = (resolution < 3 ? 3 : resolution < 12 ? 2.2 : 1.4) + (overlay.ranked ? 0.8 : 0);
     const verdict = state.verdicts.get(feature.get("key"))?.verdict;
     const halo = state.onProbability() ? CASING : overlay.ranked ? "#00000080" : resolution < 6 ? "#00000040" : null;
