@@ -95,6 +95,17 @@ def test_images_that_share_no_ground_are_refused(fitted: Fit) -> None:
         fit_days([("one", known_days(1, 0.7, 1), known[:1])])
 
 
+def test_dates_without_a_difference_are_refused() -> None:
+    """The same pixels, the same but brighter, and nothing but one value: a line that names the site."""
+    first, known = known_days(1, 0.7, 1)[0], np.ones((2, SIDE, SIDE), np.bool_)
+    flat = np.full_like(first, 0.1)
+    for second, why in ((first, "do not differ"), (2 * first, "do not differ"), (flat, "of one value")):
+        with pytest.raises(InputError, match=f"site 'twin': .*{why}"):
+            fit_days([*places(0.7, 1), ("twin", np.stack([first, second]), known)])
+    with pytest.raises(InputError, match="site 'twin': two images share 0 pixels"):
+        fit_days([("twin", np.stack([first, first]), ~known)])
+
+
 def test_made_days_have_the_pixel_size_of_the_sites_file(tiny_world: Path, tmp_path: Path) -> None:
     coarse = yaml.safe_load(tiny_world.read_text("utf-8")) | {"resolution_m": 20}
     (tmp_path / "sites.yaml").write_text(yaml.safe_dump(coarse), "utf-8")

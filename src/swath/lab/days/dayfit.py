@@ -20,7 +20,6 @@ from swath.lab.days.pair import (
     LEAST_PX,
     OBJECT_PX,
     SCALES,
-    DayPair,
     Images,
     lay_pair,
     take_apart,
@@ -30,6 +29,9 @@ from swath.lab.realism.siteimages import BANDS
 from swath.validation import Frozen
 
 Matrix = tuple[tuple[float, ...], ...]
+
+_LEAST_VARIANCE = 1e-12
+"""Of what is new in a day, in units of its contrast: far above rounding, below one pixel that differs."""
 
 
 class DayChange(Frozen):
@@ -104,11 +106,11 @@ def fit_days(places: Sequence[tuple[str, Images, NDArray[np.bool_]]]) -> Fit:
         places: Name, (T, 4, H, W) reflectance of the four bands by date, (T, H, W) known pixels.
 
     Raises:
-        InputError: No place has two images.
+        InputError: No place has two images; two of a place share too little ground, or do not differ.
     """
     by_place = [
         [
-            _measure(name, lay_pair(images[[first, second]], valid[[first, second]]))
+            _measure(name, images[[first, second]], valid[[first, second]])
             for first, second in pairwise(range(len(images)))
         ]
         for name, images, valid in places
@@ -126,7 +128,11 @@ def fit_days(places: Sequence[tuple[str, Images, NDArray[np.bool_]]]) -> Fit:
     )
 
 
-def _measure(place: str, pair: DayPair) -> _Measured:
+def _measure(place: str, images: Images, valid: NDArray[np.bool_]) -> _Measured:
+    try:
+        pair = lay_pair(images, valid)
+    except InputError as error:
+        raise InputError(f"site {place!r}: {error}") from None
     plain = pair.plain
     parts = take_apart((plain[0] - plain[1]) / np.float32(np.sqrt(2)), pair.objects)
     covariances: Covariances = {}
@@ -137,7 +143,9 @@ def _measure(place: str, pair: DayPair) -> _Measured:
                 values = part[:, here].astype(np.float64)
                 covariances[land, scale] = values @ values.T / here.sum()
     pixel = parts[SCALES.index("pixel")]
-    beside = (pixel[:, :, 1:] * pixel[:, :, :-1]).mean() / (pixel**2).mean()
+    if (variance := (pixel**2).mean()) < _LEAST_VARIANCE:
+        raise InputError(f"site {place!r}: two of its dates do not differ; give images of two days")
+    beside = (pixel[:, :, 1:] * pixel[:, :, :-1]).mean() / variance
     level, contrast = (
         np.log(np.maximum(second, 1e-3) / np.maximum(first, 1e-3)).tolist()
         for first, second in (pair.levels, pair.contrasts)

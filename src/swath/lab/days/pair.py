@@ -83,12 +83,14 @@ def lay_pair(images: Images, valid: NDArray[np.bool_]) -> DayPair:
         valid: (2, H, W) known pixels.
 
     Raises:
-        InputError: They share too little ground.
+        InputError: They share too little ground, or a band is the same everywhere on it.
     """
     ok = valid[0] & valid[1]
     if ok.sum() < LEAST_PX:
         raise InputError(f"two images share {int(ok.sum())} pixels; {LEAST_PX} are needed")
     filled = [np.where(ok, image, image[:, ok].mean(axis=1)[:, None, None]) for image in images]
+    if min(np.ptp(band) for image in filled for band in image) < 1e-6:
+        raise InputError("an image has a band of one value everywhere, which shows no ground; leave it out")
     greys = [sum((band - band.mean()) / band.std() for band in image[:3]) for image in filled]
     moved, _, _ = phase_cross_correlation(*greys, upsample_factor=20)  # type: ignore[no-untyped-call]
     moved = np.clip(moved, -LARGEST_SHIFT_PX, LARGEST_SHIFT_PX)
