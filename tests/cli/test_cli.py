@@ -191,6 +191,19 @@ def test_interrupt_before_a_command_begins_is_one_line() -> None:
     assert (child.returncode, child.stderr) == (130, "interrupted\n")
 
 
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    code = (
+        f"import os; os.rmdir(os.getcwd()); from swath.cli import run; raise SystemExit(run({['doctor']!r}))"
+    )
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=gone, capture_output=True, text=True, check=False
+    )
+    said = "error: the current folder is gone; change to one that is there\n"
+    assert (child.returncode, child.stdout, child.stderr) == (2, "", said)
+
+
 def test_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "/mnt/report")
     assert failing(full, monkeypatch) == 2

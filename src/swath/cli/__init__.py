@@ -168,7 +168,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_arguments(given: Sequence[str]) -> None:
-    """Raise `SettingsError` where an argument cannot be one, whatever it means."""
+    """Raise `SettingsError` where an argument cannot be one, whatever it means, or paths start nowhere."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise SettingsError("the current folder is gone; change to one that is there") from None
     for before, argument in pairwise(("", *given)):
         if re.fullmatch("(--[a-z-]+=)?", argument):
             raise SettingsError("an argument is empty, such as a path; give a value, or leave it out")
