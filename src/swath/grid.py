@@ -151,10 +151,11 @@ class Grid:
             raise GridError(f"a grid needs at least one pixel, got {width} x {height}")
         check_size(height, width)
         numbers = tuple(self.transform)[:6]
+        shown = ", ".join(f"{number:.6g}" for number in numbers)
         if not all(abs(number) <= FARTHEST for number in numbers):
-            raise GridError(f"a grid's transform must be numbers up to {FARTHEST:g}, got {numbers}")
+            raise GridError(f"a grid's transform must be numbers up to {FARTHEST:g}, got ({shown})")
         if not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
-            raise GridError(f"a grid must be north-up (a > 0, e < 0, no rotation), got transform {numbers}")
+            raise GridError(f"a grid must be north-up (a > 0, e < 0, no rotation), got transform ({shown})")
 
     @classmethod
     def from_bounds(cls, bounds: Bounds, crs: str, resolution_m: float = 10.0) -> Self:
@@ -352,7 +353,7 @@ def utm_crs(lon: float, lat: float) -> str:
     area = AreaOfInterest(lon, lat, lon, lat)
     zones = query_utm_crs_info(datum_name="WGS 84", area_of_interest=area)
     if not zones:
-        raise GridError(f"no UTM zone covers lon {lon}, lat {lat}; give a crs")
+        raise GridError(f"no UTM zone covers lon {lon:.4f}, lat {lat:.4f}; they end at 84 N and 80 S")
     return f"{zones[0].auth_name}:{zones[0].code}"
 
 

@@ -70,7 +70,7 @@ def test_slices_index_the_last_two_axes() -> None:
 
 
 def test_window_refuses_a_negative_size() -> None:
-    with pytest.raises(GridError, match="0 or more, got -1 x 3"):
+    with pytest.raises(GridError, match="0 or more, got 3 x -1"):
         Window(0, 0, -1, 3)
 
 
@@ -140,7 +140,7 @@ def test_equal_grids_compare_equal_however_their_crs_was_written() -> None:
     ("transform", "shape", "message"),
     [
         (Affine(10, 0, 0, 0, 10, 0), (3, 4), "north-up"),
-        (Affine.rotation(10) @ Affine.scale(10, -10), (3, 4), "north-up"),
+        (Affine.rotation(10) @ Affine.scale(10, -10), (3, 4), r"north-up.* \(9\.84808, 1\.73648, 0, "),
         (Affine(10, 0, 0, 0, -10, 0), (0, 4), "at least one pixel"),
     ],
 )
@@ -170,8 +170,8 @@ def test_utm_crs(lon: float, lat: float, zone: str) -> None:
 
 
 def test_utm_crs_says_where_there_is_none() -> None:
-    with pytest.raises(GridError, match="no UTM zone"):
-        utm_crs(0.0, 89.0)
+    with pytest.raises(GridError, match=r"no UTM zone covers lon 0\.3333, lat 89\.0000; they end at 84 N"):
+        utm_crs(1 / 3, 89.0)
 
 
 def test_from_lonlat_covers_its_box_in_the_zone_of_its_centre() -> None:

@@ -119,6 +119,10 @@ def test_a_box_fetches_what_the_starter_reads(
             "first day and then the last; got 2024 and 2023",
         ),
         (["fetch", "--bbox", BBOX, *WHEN, "--api", "erth"], "api 'erth' is neither a URL nor one of"),
+        (
+            ["fetch", "--bbox", "0,89,1,90", *WHEN],
+            "--bbox: no UTM zone covers lon 0.5000, lat 89.5000; they end",
+        ),
         (["map", "--bbox", BBOX], "a place needs its days"),
         (["map", "x.tif", "--bbox", BBOX, *WHEN], "takes either SCENES, a place or --dataset"),
         (["map", "--bbox", BBOX, *WHEN, "--name", "images"], "cannot be called 'images'"),

@@ -9,7 +9,7 @@ import pytest
 from affine import Affine
 from numpy.typing import NDArray
 
-from swath.errors import InputError, SettingsError
+from swath.errors import GridError, InputError, SettingsError
 from swath.grid import Grid, Window, transform_bounds
 from swath.scenes.raster import plan_source_window
 from swath.scenes.scene import SceneSettings, read_scene
@@ -154,6 +154,13 @@ def test_loose_scenes_of_one_system_stay_in_it(tmp_path: Path, write_scene: Writ
     there = write_scene(tmp_path / "2020-01-03.tif", pattern(DEGREES), DEGREES, RGB)
     mixed = plan_loose_series("x", [*here, SceneSettings(path=str(there))], RGB)
     assert (mixed.name, mixed.grid.crs, len(mixed.scenes)) == ("x", UTM, 3)
+
+
+def test_no_zone_at_the_poles_names_a_file(tmp_path: Path, write_scene: WriteScene) -> None:
+    polar = Grid("EPSG:4326", Affine(1e-3, 0, 10, 0, -1e-3, 89), (40, 30))
+    path = write_scene(tmp_path / "2020-01-01.tif", pattern(polar), polar, RGB)
+    with pytest.raises(GridError, match=r"2020-01-01\.tif: no UTM zone covers lon 10\.0150, lat 88\.98"):
+        plan_loose_series("x", [SceneSettings(path=str(path))], RGB)
 
 
 # --- files as people have them ---------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swath.cli.options import split_names
-from swath.errors import SettingsError
+from swath.errors import GridError, SettingsError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -103,10 +103,13 @@ class PlaceArguments:
             max_cloud=self.max_cloud,
             api=split_names(self.api),
         )
-        if self.aoi is not None:
-            place = Place.around_features(self.aoi, name)
-        else:
-            place = Place.of_box(parse_box(self.bbox or ""), name)
+        try:
+            if self.aoi is not None:
+                place = Place.around_features(self.aoi, name)
+            else:
+                place = Place.of_box(parse_box(self.bbox or ""), name)
+        except GridError as error:
+            raise GridError(f"{self.aoi or '--bbox'}: {error}") from None
         labels = None if osm is None else LabelSettings(overpass="main", date=osm)
         return place.as_sites(wanted, image, labels)
 

@@ -290,7 +290,10 @@ def plan_whole_grid(scenes: Sequence[Scene]) -> Grid:
     centre = _centre(_shared(scenes, _boxes(scenes, LONLAT)))
     crs, *others = {scene.grid.crs for scene in scenes}
     if others or not has_true_metres(crs, *centre):
-        crs = utm_crs(*centre)
+        try:
+            crs = utm_crs(*centre)
+        except GridError as error:
+            raise GridError(f"{scenes[0].path}: {error}") from None
     boxes = _boxes(scenes, crs)
     if own := [box for scene, box in zip(scenes, boxes, strict=True) if scene.grid.crs == crs]:
         left, bottom, right, top = _around(own)
