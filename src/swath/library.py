@@ -289,6 +289,8 @@ def conflate(
     opened = maps if isinstance(maps, Maps) else open_maps(maps)
     if date is not None and Path(osm).exists():
         raise SettingsError(f"{osm} is a file, read as it is; a date is for an Overpass server")
+    if date is None and "://" in str(osm):
+        raise SettingsError(f"{osm} is an Overpass server, which needs a date: --date YYYY-MM-DD")
     reads = [opened.folder, *([Path(osm)] if date is None else [])]
     if out is not None:
         check_out(Path(out), Kind.CONFLATION, reads, overwrite=overwrite)
