@@ -120,6 +120,8 @@ def test_lines_in_another_system_or_in_parts_are_the_same(maps: Maps, osm: Path,
 def test_a_date_belongs_to_a_server(maps: Maps, osm: Path) -> None:
     with pytest.raises(SettingsError, match="is a file, read as it is; a date is for an Overpass server"):
         swath.conflate(maps, osm, date=dt.date(2020, 1, 1))
+    with pytest.raises(SettingsError, match=r"^http://host/api is an Overpass server, which needs a date"):
+        swath.conflate(maps, "http://host/api")
 
 
 def test_files_for_mappers(maps: Maps, osm: Path, tmp_path: Path) -> None:
@@ -157,14 +159,28 @@ def test_lines_are_cut_where_they_leave_others() -> None:
     assert split_by_nearness(line, np.zeros(0, object))[2].tolist() == [False]
 
 
-@pytest.mark.parametrize(
-    "features", ["", '{"type": "Feature", "properties": {"highway": "primary"}, "geometry": null}']
-)
+@pytest.mark.parametrize("suffix", ["geojson", "parquet"])
+def test_features_that_lie_nowhere_are_refused(
+    maps: Maps, osm: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None of them; one that lies somewhere is enough."""
+    roads = gpd.read_file(osm)
+    nowhere = pd.concat([roads.set_geometry([None] * len(roads), crs=roads.crs)] * 2, ignore_index=True)
+    path, out = tmp_path / f"osm.{suffix}", tmp_path / "out"
+    write = gpd.GeoDataFrame.to_file if suffix == "geojson" else gpd.GeoDataFrame.to_parquet
+    write(nowhere, path)
+    assert cli.run(["conflate", str(maps.folder), str(path), "--out", str(out)]) == 2
+    said = f"error: {path}: none of its {len(nowhere)} features has a usable geometry\n"
+    assert (capsys.readouterr().err, out.exists()) == (said, False)
+    write(pd.concat([nowhere, roads], ignore_index=True), path)
+    assert cli.run(["conflate", str(maps.folder), str(path), "--out", str(out)]) == 0
+
+
 def test_without_any_road_of_openstreetmap_all_is_a_candidate(
-    maps: Maps, tmp_path: Path, features: str, capsys: pytest.CaptureFixture[str]
+    maps: Maps, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = tmp_path / "osm.geojson"
-    empty.write_text(f'{{"type": "FeatureCollection", "features": [{features}]}}')
+    empty.write_text('{"type": "FeatureCollection", "features": []}')
     assert cli.run(["conflate", str(maps.folder), str(empty), "--out", str(tmp_path / "out")]) == 0
     assert (
         "holds nothing but roads, so no railway, water or field could be ruled out" in capsys.readouterr().out

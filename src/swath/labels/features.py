@@ -161,7 +161,9 @@ def read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
         if frame.crs is None:
             raise InputError(f"{path}: the features have no coordinate system; assign one first")
         frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
-        frame = frame[placed(frame.geometry.values)].copy()
+        count, frame = len(frame), frame[placed(frame.geometry.values)].copy()
+        if count and frame.empty:
+            raise InputError(f"{path}: none of its {count} features has a usable geometry")
         if box is not None:
             boxes = [transform_bounds(part, LONLAT, frame.crs.to_wkt()) for part in lonlat_parts(box)]
             near = shapely.union_all([shapely.box(*part) for part in boxes])
