@@ -107,8 +107,9 @@ class Overlay:
         Raises:
             InputError: The file cannot be read.
         """
-        box = transform_bounds(bounds or grid.bounds, grid.crs, self.crs)
-        frame = _read(self.path, self.layer, box).to_crs(grid.crs)
+        with reading_vectors(self.path):
+            box = transform_bounds(bounds or grid.bounds, grid.crs, self.crs)
+            frame = _read(self.path, self.layer, box).to_crs(grid.crs)
         frame = frame[placed(frame.geometry.values)]
         columns = [name for name in ("rank", "confidence", "p_mean", "probability") if name in frame]
         if columns and is_numeric_dtype(frame[columns[0]]):
