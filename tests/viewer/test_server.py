@@ -22,7 +22,7 @@ import shapely
 
 from swath.cli import run as swath
 from swath.maps.sitemaps import SiteMaps
-from swath.viewer.decisions import NAME, read_decisions
+from swath.viewer.decisions import COLUMNS, LAYER, NAME, read_decisions
 from viewer.conftest import GRID, serving
 
 JSON = "application/json"
@@ -195,6 +195,25 @@ def test_bad_input_is_one_line(town: SiteMaps, tmp_path: Path, capsys: pytest.Ca
     shutil.copytree(maps, spoilt)
     (spoilt / NAME).unlink(missing_ok=True)
     (spoilt / NAME).symlink_to(tmp_path / "text.geojson")
+    nowhere = tmp_path / "nowhere.parquet"
+    site = (
+        'ENGCRS["site",EDATUM["site"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]'
+    )
+    gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(1, 2)], crs=site).to_parquet(nowhere)
+    lost = tmp_path / "lost"
+    shutil.copytree(maps, lost)
+    table = dict.fromkeys(COLUMNS, "a")
+    gpd.GeoDataFrame([table] * 2, geometry=[shapely.Point(1, 2), None], crs=4326).to_file(
+        lost / NAME, layer=LAYER
+    )
+    for arguments, named in (
+        (["view", maps, "--with", str(nowhere)], nowhere),
+        (["view", str(lost)], lost / NAME),
+    ):
+        assert swath(arguments) == 2
+        complaint = capsys.readouterr().err
+        assert complaint.startswith(f"error: {named}: not readable")
+        assert complaint.count("\n") == 1
     for arguments in (
         ["view", str(tmp_path)],
         ["view", maps, "--with", str(tmp_path / "nothing")],

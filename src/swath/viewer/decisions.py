@@ -14,7 +14,7 @@ from pydantic import Field
 from swath.errors import InputError
 from swath.files import replacing
 from swath.grid import LONLAT
-from swath.labels.vectorfile import reading_vectors
+from swath.labels.vectorfile import placed, reading_vectors
 from swath.locks import locked
 from swath.validation import Frozen
 
@@ -61,6 +61,8 @@ def read_decisions(folder: Path) -> gpd.GeoDataFrame:
             frame = pyogrio.read_dataframe(path, layer=LAYER)
             if not {*COLUMNS, "geometry"} <= set(frame.columns):
                 raise ValueError("it has other columns")
+            if not placed(frame.geometry.values).all():
+                raise ValueError("a decision has lost its place")
     except InputError as error:
         raise InputError(f"{error}; swath view keeps decisions there: mend it or move it") from None
     frame[[*COLUMNS]] = frame[[*COLUMNS]].astype(object).fillna("").astype(str)
