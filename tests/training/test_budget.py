@@ -107,8 +107,9 @@ def test_what_a_budget_is_not_for(dataset: Dataset, tmp_path: Path) -> None:
     ("options", "problem"),
     [
         (("--minutes", "1", "--steps", "9"), "not both"),
-        (("--minutes", "0"), "must be above 0"),
-        (("--minutes", "nan"), "must be above 0"),
+        (("--minutes", "0"), "must be 0.1 to 100,000; got 0"),
+        (("--minutes", "1e-9"), "must be 0.1 to 100,000; got 1e-09"),
+        (("--minutes", "nan"), "must be 0.1 to 100,000; got nan"),
         (("--steps", "1"), "greater than or equal to 2"),
         (("--steps", "9", "--stage", "fcn"), "for all stages"),
     ],

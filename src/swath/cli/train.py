@@ -20,7 +20,7 @@ from swath.cli.output import emit
 if TYPE_CHECKING:
     from swath.training.budget import Budget
 
-MOST_MINUTES = 100_000
+LEAST_MINUTES, MOST_MINUTES = 0.1, 100_000
 
 
 def command(
@@ -148,8 +148,8 @@ def _budget(minutes: float | None, steps: int | None) -> "Budget | None":
         return None
     if minutes is not None and steps is not None:
         raise typer.BadParameter("a training is given --minutes or --steps, not both")
-    if minutes is not None and not 0 < minutes <= MOST_MINUTES:
-        raise typer.BadParameter(f"--minutes must be above 0, {MOST_MINUTES:,} at most; got {minutes:g}")
+    if minutes is not None and not LEAST_MINUTES <= minutes <= MOST_MINUTES:
+        raise typer.BadParameter(f"--minutes must be {LEAST_MINUTES} to {MOST_MINUTES:,}; got {minutes:g}")
     return Budget(minutes=minutes, steps=steps)
 
 
