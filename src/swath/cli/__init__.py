@@ -176,10 +176,11 @@ def _check_arguments(given: Sequence[str]) -> None:
     for before, argument in pairwise(("", *given)):
         if re.fullmatch("(--[a-z-]+=)?", argument):
             raise SettingsError("an argument is empty, such as a path; give a value, or leave it out")
-        if (before == "--out" or argument.startswith("--out=")) and re.search(
-            r"[\0-\x1f\x7f-\x9f]", argument
-        ):
+        out = before == "--out" or argument.startswith("--out=")
+        if out and re.search(r"[\0-\x1f\x7f-\x9f]", argument):
             raise SettingsError(f"--out has a character that is not shown: {argument!r}; leave it out")
+        if out and re.search(r"[\ud800-\udfff]", argument):
+            raise SettingsError(f"--out is a name that is not UTF-8: {argument!r}; choose another one")
 
 
 def _replace_unprintable() -> None:
