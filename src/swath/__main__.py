@@ -1,5 +1,6 @@
 """`python -m swath` and the script `swath`: the command, interrupted in one line from its first moment on."""
 
+import atexit
 import os
 import signal
 
@@ -14,7 +15,14 @@ def main() -> None:
 
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    run()
+    try:
+        run()
+    except SystemExit as end:
+        if end.code != 130:
+            raise
+        # Python ends by the signal, whatever the code, where it came while text was being executed.
+        atexit._run_exitfuncs()
+        os._exit(130)
 
 
 def _stop(*_: object) -> None:

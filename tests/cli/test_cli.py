@@ -97,6 +97,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         (["map", "scene.tif", "--out="], "an argument is empty"),
         (["build", "sites.yaml", "--out", "d\n"], "not shown: 'd\\n'"),
         (["show", "a.tif", "--out", "a\x1b.png"], "not shown: 'a\\x1b.png'"),
+        (["build", "sites.yaml", "--out=a\udcff"], "--out is a name that is not UTF-8: '--out=a\\udcff'"),
         (["simulate", "roads.osm", "--out", "r" * 300], "File name too long); choose a shorter name"),
         (["map", "/" + "z" * 6000, "--out", "m"], f"/{'z' * 149}...zzz"),
         (["map", "/" + "z" * 6000, "--out", "m"], "choose a shorter name"),
@@ -180,6 +181,20 @@ def test_interrupt_while_the_command_line_is_imported_is_one_line(module: str) -
         "runpy.run_module('swath', run_name='__main__')"
     )
     assert (child.returncode, child.stderr) == (130, "interrupted\n")
+
+
+def test_interrupt_while_text_is_executed_is_130() -> None:
+    """As dataclasses and named tuples have it; what is to be done at the end is done."""
+    child = in_child(
+        "import atexit, swath.cli as c, sys\n"
+        "from swath.__main__ import main\n"
+        "def run():\n"
+        "    atexit.register(print, 'swept', flush=True)\n"
+        "    exec('raise KeyboardInterrupt')\n"
+        "c.run = run\n"
+        "main()"
+    )
+    assert (child.returncode, child.stdout, child.stderr) == (130, "swept\n", "interrupted\n")
 
 
 def test_interrupt_before_a_command_begins_is_one_line() -> None:
