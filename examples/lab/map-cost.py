@@ -1,12 +1,13 @@
 """What maps of 5 m cost beside maps of 10 m: `swath map`, from files to files, by turns.
 
-    OMP_NUM_THREADS=2 python examples/lab/map-cost.py CITIES WORK [--side 1024] [--rounds 5]
+    OMP_NUM_THREADS=2 python examples/lab/map-cost.py CITIES WORK [--side 1024] [--rounds 5] [--dates 1]
 
 CITIES holds a folder of GeoTIFFs a city, B02 B03 B04 B08. The scene is four cities side by side, mirrored
 to `--side` px, so there are streets everywhere. 5 m: the starter weights. 10 m: the same U-Net with a head
 of one 1 x 1 convolution, fitted to the mean of the starter's logits in each pixel. A process each;
 time without the start of the program, on the clock and of the processors (for a machine that does other
-things, too); memory is the peak of the process. A whole scene: by the number of pixels.
+things, too), and what of it the lines took; memory is the peak of the process. A whole scene: by the number
+of pixels.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from swath.scenes.raster import write_raster
 TOWNS = ("milano", "valencia", "brasilia", "dubai")
 BANDS = ("B02", "B03", "B04", "B08")
 WHOLE_PX = 10980
+FIGURES = ("seconds", "processor_s", "lines_s", "peak_mb")
 
 
 def mosaic(cities: Path, side: int) -> np.ndarray:
@@ -71,22 +73,29 @@ def coarse_model(fine: TrainedModel, image: np.ndarray) -> TrainedModel:
 CHILD = """
 import resource, sys, time
 import swath
-run, scene, out = sys.argv[1:]
+from swath.mapping import stages
+run, out, *scenes = sys.argv[1:]
+lines, write = [], stages.write_vectors
+def timed_write(*given):
+    used = time.process_time()
+    write(*given)
+    lines.append(time.process_time() - used)
+stages.write_vectors = timed_write
 model = swath.load_model(run)
 options = swath.MapOptions(overwrite=True)
 begin, used = time.perf_counter(), time.process_time()
-swath.map_scenes([scene], model, out=out, name="scene", options=options)
+swath.map_scenes(scenes, model, out=out, name="scene", options=options)
 peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(time.perf_counter() - begin, time.process_time() - used, peak_mb)
+print(time.perf_counter() - begin, time.process_time() - used, sum(lines), peak_mb)
 """
 
 
-def timed(run: Path, scene: Path, out: Path) -> dict[str, float]:
+def timed(run: Path, scenes: list[Path], out: Path) -> dict[str, float]:
     """What one map takes, without the start of the program."""
-    command = [sys.executable, "-c", CHILD, str(run), str(scene), str(out)]
+    command = [sys.executable, "-c", CHILD, str(run), str(out), *map(str, scenes)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    numbers = map(float, done.stdout.split()[-3:])
-    return dict(zip(("seconds", "processor_s", "peak_mb"), numbers, strict=True))
+    numbers = map(float, done.stdout.split()[-4:])
+    return dict(zip(FIGURES, numbers, strict=True))
 
 
 def main() -> None:
@@ -98,21 +107,23 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dates", type=int, default=1, help="so many, all with the same image")
     a = parser.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
     grid = Grid("EPSG:32632", Affine(10, 0, 500_000, 0, -10, 5_000_000), (a.side, a.side))
-    scene = a.work / f"{a.side}" / "2019-06-01.tif"
-    scene.parent.mkdir(exist_ok=True)
-    write_raster(scene, mosaic(a.cities, a.side), grid, nodata=0, names=BANDS)
+    scenes = [a.work / f"{a.side}" / f"{2019 + year}-06-01.tif" for year in range(a.dates)]
+    scenes[0].parent.mkdir(exist_ok=True)
+    for scene in scenes:
+        write_raster(scene, mosaic(a.cities, a.side), grid, nodata=0, names=BANDS)
     coarse = coarse_model(swath.load_model(STARTER), mosaic(a.cities, 640))
     save_model(a.work / "coarse", coarse, half=True)
     runs = {"5 m": STARTER, "10 m": a.work / "coarse"}
     told: dict[str, list[dict]] = {name: [] for name in runs}
     for _ in range(a.rounds):
         for name, run in runs.items():
-            told[name].append(timed(run, scene, a.work / "maps" / name.replace(" ", "")))
+            told[name].append(timed(run, scenes, a.work / "maps" / name.replace(" ", "")))
             print(name, told[name][-1], "load", os.getloadavg()[0], flush=True)  # noqa: T201
-    for key in ("seconds", "processor_s", "peak_mb"):
+    for key in FIGURES:
         middle = {name: float(np.median([row[key] for row in rows])) for name, rows in told.items()}
         whole = {name: value * (WHOLE_PX / a.side) ** 2 for name, value in middle.items()}
         print(key, middle, "" if key == "peak_mb" else f"whole scene: {whole}")  # noqa: T201

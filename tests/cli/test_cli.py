@@ -174,6 +174,7 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_interrupt_while_the_command_line_is_imported_is_one_line(module: str) -> None:
     child = in_child(
         "import os, runpy, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs ignore it
         "class Interrupting:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
@@ -200,6 +201,7 @@ def test_interrupt_while_text_is_executed_is_130() -> None:
 def test_interrupt_before_a_command_begins_is_one_line() -> None:
     child = in_child(
         "import os, signal, typer\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "typer.main.get_command = lambda app: os.kill(os.getpid(), signal.SIGINT)\n"
         "from swath.cli import main; main()"
     )

@@ -54,7 +54,7 @@ def serve() -> Iterator[Serve]:
 @pytest.mark.parametrize("rel", ["search", "next"])
 def test_a_local_path_is_no_address(tmp_path: Path, serve: Serve, rel: str, scheme: str) -> None:
     secret = tmp_path / "secret.json"
-    secret.write_text('{"features": [{"id": "secret"}], "links": []}')
+    secret.write_text('{"features": [{"id": "treasure"}], "links": []}')
     links = [{"rel": rel, "href": f"{scheme}{secret}", "type": "application/geo+json"}]
     conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
     catalog = {
@@ -69,7 +69,7 @@ def test_a_local_path_is_no_address(tmp_path: Path, serve: Serve, rel: str, sche
     try:
         items, broken = search(access, (0, 0, 1, 1), dt.date(2020, 1, 1), dt.date(2020, 1, 2))
     except RemoteError as error:
-        items, broken = (), (str(error).replace(str(secret), ""),)
+        items, broken = (), (str(error),)
     # What it may do is have itself asked once more, at an address of its own.
     assert not items
-    assert all("secret" not in text for text in broken)
+    assert all("treasure" not in text for text in broken)
