@@ -169,7 +169,7 @@ def test_a_file_that_shows_nothing_is_named(
     far.to_file(tmp_path / "far.geojson")
     read_exhibition([town.folder.parent], [tmp_path])
     assert capsys.readouterr().err.startswith(
-        f"{tmp_path / 'far.geojson'}: no feature of it lies in the maps"
+        f"{tmp_path / 'far.geojson'}: it has no feature in the maps"
     )
 
 

@@ -40,7 +40,7 @@ PathsArgument = Annotated[
     ),
 ]
 NameOption = Annotated[
-    str | None, typer.Option(help="Name of the place of SCENES; else that of their folder.")
+    str | None, typer.Option(help="Name of the place; else that of the folder of SCENES, or of the AOI.")
 ]
 BandsOption = Annotated[
     str | None,

@@ -113,7 +113,7 @@ def read_exhibition(folders: Sequence[Path], beside: Sequence[Path] = ()) -> Exh
     shown = {overlay.path for place in places for overlay in place.overlays}
     for path in vectors:
         if path not in shown:
-            tell(f"{path}: no feature of it lies in the maps; it is not shown")
+            tell(f"{path}: it has no feature in the maps, and is not shown")
     return Exhibition(places, tuple(table for path in reports for table in read_scores(path)))
 
 
