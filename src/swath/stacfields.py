@@ -1,6 +1,7 @@
 """What STAC items of swath say of a grid, a legend, bands and files, for whoever writes one."""
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -45,12 +46,17 @@ def projection(grid: Grid) -> dict[str, JsonValue]:
 def footprint(grid: Grid) -> dict[str, JsonValue]:
     """The grid's outline in degrees, as GeoJSON: its sides are curves there.
 
-    Across the 180th meridian it is two polygons, as RFC 7946 asks.
+    Across the 180th meridian it is two polygons, as RFC 7946 asks; round a pole all that is as far north,
+    or south.
     """
     outline = segmentize(box(*grid.bounds), max(grid.resolution) * PIECE_PX)
     transformer = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
     lons, lats = transformer.transform(*outline.exterior.xy)
     whole = np.unwrap(lons, period=360)
+    if abs(whole[-1] - whole[0]) > 180:
+        lowest, highest = sorted((min(lats, key=abs), math.copysign(90.0, lats[0])))
+        lons, lats = box(-180, lowest, 180, highest).exterior.xy
+        return {"type": "Polygon", "coordinates": [_ring(np.asarray(lons), lats)]}
     whole -= 360 * np.floor((whole.min() + 180) / 360)
     if whole.max() <= 180:
         return {"type": "Polygon", "coordinates": [_ring(whole, lats)]}
@@ -58,8 +64,9 @@ def footprint(grid: Grid) -> dict[str, JsonValue]:
     parts: list[JsonValue] = []
     for west, turn in ((-180, 0), (180, 360)):
         part = intersection(around, box(west, -90, west + 360, 90))
-        lons, lats = part.exterior.xy
-        parts.append([_ring(np.asarray(lons) - turn, lats)])
+        if part.area:
+            lons, lats = (part if isinstance(part, Polygon) else part.convex_hull).exterior.xy
+            parts.append([_ring(np.asarray(lons) - turn, lats)])
     return {"type": "MultiPolygon", "coordinates": parts}
 
 

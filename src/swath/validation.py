@@ -119,8 +119,8 @@ def load_yaml(text: str) -> object:
     """The value of a YAML document, within bounds.
 
     Raises:
-        ValueError: A key stands twice, or it is nested deeper than `MOST_DEPTH`, contains itself or
-            has more than `MOST_NODES` values.
+        ValueError: A key stands twice, a tag or an escape has a value that cannot be, or it is nested
+            deeper than `MOST_DEPTH`, contains itself or has more than `MOST_NODES` values.
         yaml.YAMLError: Not YAML.
     """
     loader = _Loader(text)
@@ -131,6 +131,8 @@ def load_yaml(text: str) -> object:
         _count(root, {}, MOST_DEPTH)
         value: object = loader.construct_document(root)
         return value
+    except (AttributeError, LookupError, TypeError, OverflowError):  # as of `!!timestamp abc`
+        raise ValueError("a tag (`!!`) or an escape in it has a value that cannot be") from None
     finally:
         loader.dispose()
 

@@ -237,6 +237,7 @@ def test_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (MemoryError("3 TiB"), "out of memory: 3 TiB (--workers, --tile)"),
         (RuntimeError("can't allocate memory: 9 bytes"), "out of memory: can't allocate memory: 9 bytes"),
         (RuntimeError("can't start new thread"), "out of memory: can't start new thread"),
+        (ImportError("x.so: failed to map segment"), "out of memory: x.so: failed to map segment"),
         (RecursionError("too deep"), "the input is nested too deeply: too deep"),
         (CRSError("no such system\n at all"), "no such system at all"),
         (RasterioIOError("not a raster"), "not a raster"),

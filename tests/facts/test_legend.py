@@ -127,3 +127,9 @@ def test_a_star_is_any_value_but_no() -> None:
         assert roads.classify(road | {key: "no"}) == 1
         for value in ("yes", "avalanche_protector", "arcade"):
             assert roads.classify(road | {key: value}) is None
+
+
+@pytest.mark.parametrize("value", ["!!timestamp abc", "!!bool x", '"\\UFFFFFFFF"', "!!int ''", "!!float x"])
+def test_tags_and_escapes_that_cannot_be_are_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"mine\.yaml"):
+        parse_yaml(f"classes: {value}\n", Legend, "mine.yaml")

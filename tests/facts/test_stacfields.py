@@ -43,6 +43,19 @@ def test_a_footprint_across_the_180th_meridian_is_split(lat: float) -> None:
     assert -180 <= right < 0 < left <= 180
 
 
+@pytest.mark.parametrize(("epsg", "north"), [(5041, True), (5042, False)])
+def test_a_footprint_round_a_pole_reaches_it(epsg: int, north: bool) -> None:
+    """Polar stereographic, pole at (2,000,000, 2,000,000); the corners lie 640 m * sqrt(2) from it."""
+    grid = Grid(f"EPSG:{epsg}", Affine(10, 0, 2_000_000 - 640, 0, -10, 2_000_000 + 640), (128, 128))
+    outline = stac.footprint(grid)
+    (ring,) = np.asarray(outline["coordinates"])
+    lowest, highest = sorted(abs(ring[:, 1]))[0], sorted(abs(ring[:, 1]))[-1]
+    assert (ring[:, 0].min(), ring[:, 0].max(), highest) == (-180, 180, 90)
+    assert (ring[:, 1] > 0).all() == north
+    assert lowest == pytest.approx(90 - 640 * 2**0.5 / 111_694, abs=1e-3)
+    assert ((ring[1:, 0] - ring[:-1, 0]) * (ring[1:, 1] + ring[:-1, 1])).sum() < 0
+
+
 def test_a_system_without_a_code_is_told_as_text() -> None:
     grid = Grid("EPSG:32630", Affine(10, 0, 600_000, 0, -10, 5_330_400), (40, 50))
     assert stac.projection(grid) == {

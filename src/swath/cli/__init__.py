@@ -103,7 +103,7 @@ _ADVICE: dict[Remedy | None, str] = {
 _LIBRARIES = {"rasterio", "pyproj", "pyogrio", "pyarrow", "fiona", "osmium", "safetensors", "shapely"}
 """Whose errors speak of files and of coordinate systems."""
 
-_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "start new thread")
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "start new thread", "failed to map segment")
 
 
 def _show_version(wanted: bool) -> None:
@@ -243,6 +243,7 @@ def main() -> None:
     if not sys.warnoptions:  # what libraries tell developers; workers read the variable
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files here, whatever a desktop was set to
     try:
         code = run()
     except KeyboardInterrupt:  # before a command began
