@@ -22,6 +22,7 @@ class Remedy(StrEnum):
     ELSEWHERE = "another folder only"
     RUN = "run"
     SITE = "site"
+    DATE = "date"
     BANDS = "bands"
     BUILD = "build anew"
     WORKERS = "workers"

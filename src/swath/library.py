@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from swath.dataset.build import build_dataset
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import Dataset
-from swath.errors import SettingsError
+from swath.errors import Remedy, SettingsError
 from swath.extras import need_extras, optional_import
 from swath.labels.source import LabelSettings
 from swath.mapping.request import find_model
@@ -290,7 +290,7 @@ def conflate(
     if date is not None and Path(osm).exists():
         raise SettingsError(f"{osm} is a file, read as it is; a date is for an Overpass server")
     if date is None and "://" in str(osm):
-        raise SettingsError(f"{osm} is an Overpass server, which needs a date: --date YYYY-MM-DD")
+        raise SettingsError(f"{osm} is an Overpass server, which needs a date", Remedy.DATE)
     reads = [opened.folder, *([Path(osm)] if date is None else [])]
     if out is not None:
         check_out(Path(out), Kind.CONFLATION, reads, overwrite=overwrite)

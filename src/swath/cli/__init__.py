@@ -88,6 +88,7 @@ _ADVICE: dict[Remedy | None, str] = {
     Remedy.ELSEWHERE: "; choose another --out",
     Remedy.RUN: "; say with --run where it is now",
     Remedy.SITE: "; choose one with --site",
+    Remedy.DATE: ": --date YYYY-MM-DD",
     Remedy.BANDS: "; name them with --bands, or as `bands:` in a sites file",
     Remedy.BUILD: ", or with --bands, --encoding and --finer of swath build",
     Remedy.WORKERS: " (--workers)",
