@@ -127,10 +127,11 @@ def test_a_killed_process_ends_the_run_and_it_resumes_to_the_same_weights(
             {"MASTER_ADDR": "x", "MASTER_PORT": "1", "NODE_RANK": "2"},
             "process 3 of 2; they count from 0",
         ),
+        ([], {"LOCAL_RANK": "one"}, "LOCAL_RANK in the environment must be a number from 0 on"),
         (
             ["--devices", "2"],
             {"MASTER_ADDR": "x", "MASTER_PORT": "1", "LOCAL_RANK": "one"},
-            "LOCAL_RANK in the environment must be a number from 0 on, got 'one'",
+            "LOCAL_RANK in the environment must be a number from 0 on",
         ),
     ],
 )

@@ -168,9 +168,7 @@ def test_a_file_that_shows_nothing_is_named(
     far = gpd.GeoDataFrame({"a": [1]}, geometry=[shapely.Point(100, -40)], crs=4326)
     far.to_file(tmp_path / "far.geojson")
     read_exhibition([town.folder.parent], [tmp_path])
-    assert capsys.readouterr().err.startswith(
-        f"{tmp_path / 'far.geojson'}: it has no feature in the maps"
-    )
+    assert capsys.readouterr().err.startswith(f"{tmp_path / 'far.geojson'}: it has no feature in the maps")
 
 
 def test_scores_put_test_first_and_the_fused_map_above_the_controls(tmp_path: Path) -> None:

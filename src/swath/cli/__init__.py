@@ -174,6 +174,9 @@ def _check_arguments(given: Sequence[str]) -> None:
         Path.cwd()
     except FileNotFoundError:
         raise SettingsError("the current folder is gone; change to one that is there") from None
+    for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK"):  # libraries read them while they are imported
+        if not os.environ.get(name, "0").isdecimal():
+            raise SettingsError(f"{name} in the environment must be a number from 0 on; unset it, or mend it")
     for before, argument in pairwise(("", *given)):
         if re.fullmatch("(--[a-z-]+=)?", argument):
             raise SettingsError("an argument is empty, such as a path; give a value, or leave it out")

@@ -175,7 +175,8 @@ def _trainer(stage: Stage, patches: PatchModule, folder: Path, progress: Progres
         devices=processes.devices,
         num_nodes=processes.nodes,
         strategy=DDPStrategy() if together else "auto",
-        plugins=[WholeCheckpoints(), *([LightningEnvironment()] if together else [])],
+        # Not what Lightning finds: within an allocation of SLURM it refuses a training of one process.
+        plugins=[WholeCheckpoints(), LightningEnvironment()],
         use_distributed_sampler=False,
         precision="bf16-mixed" if compute.exactness == "bf16" else "32-true",
         max_epochs=settings.epochs,
