@@ -159,6 +159,16 @@ def test_bug_is_raised_and_ends_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     assert child.stderr.endswith("and: swath evaluate m --labels l --out o\n")
 
 
+def test_a_library_that_does_not_load_is_no_bug() -> None:
+    child = in_child(
+        "import os, sys; os.environ['TORCH_LOGS'] = 'nope'; from swath.cli import main; "
+        "sys.argv = ['swath', 'plan', 'x.tif']; main()"
+    )
+    assert child.returncode == 2
+    assert child.stderr.startswith("error: a library does not load (import torch: Invalid log settings")
+    assert child.stderr.count("\n") == 1
+
+
 def test_what_libraries_tell_developers_is_not_printed() -> None:
     code = "import warnings, swath.cli as c; c.run = lambda: warnings.warn('odd') or 0; c.main()"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

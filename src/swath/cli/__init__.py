@@ -213,7 +213,25 @@ def _explained(error: Exception) -> str | None:
             return reason_of(error)
         return f"{error.filename or 'the output'}: {error.strerror or reason_of(error)}{advice}"
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return reason_of(error) if modules & _LIBRARIES else None
+    if modules & _LIBRARIES:
+        return reason_of(error)
+    if imported := _refused_import(error):
+        return f"a library does not load ({imported}: {reason_of(error)}); see what the environment sets"
+    return None
+
+
+def _refused_import(error: Exception) -> str:
+    """The line of ours that imports a library which then failed; empty if it was not in an import.
+
+    Libraries read settings of the environment and of files as they are loaded.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [
+        at for at, frame in enumerate(frames) if Path(__file__).parents[1] in Path(frame.filename).parents
+    ]
+    after = frames[ours[-1] + 1 :] if ours else []
+    loading = bool(after) and after[0].name == "<module>"
+    return frames[ours[-1]].line or "" if loading else ""
 
 
 def _resumed(given: Sequence[str]) -> str:
