@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from swath.lab.baselines.settings import PixelSettings
 from swath.lab.comparison.cells import Cell, Comparison
 from swath.lab.comparison.pretraining import Pretraining
-from swath.models.trained import SPEC
+from swath.models.trained import SPEC, check_finer
 from swath.progress import track
 from swath.training.budget import StageRates
 from swath.training.compute import Compute
@@ -115,6 +115,9 @@ def estimate(
         stored: Whether the first stage of a cell has been trained and kept.
         pretrained: Folder of what models are trained on before their fold.
         compute: Where they are trained.
+
+    Raises:
+        ModelError: A model cannot map as finely as its dataset is labelled.
     """
     firsts = {cell.model.name: cell for cell in reversed(comparison.cells())}
     wanted = {cell.model.name for cell in comparison.cells() if cell.name not in done}
@@ -142,6 +145,7 @@ def estimate(
 def _measure(cell: Cell, compute: Compute) -> ModelRates:
     if cell.model.network is None:
         return _measure_pixels(cell)
+    check_finer(cell.plan.settings.model, cell.plan.dataset.finer)
     fitting = prepare(cell.plan, Path(), compute)
     if cell.model.whole_series:
         return NetworkRates(measure_stage(*fitting.series_stage()), None)
