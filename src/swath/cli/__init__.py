@@ -251,16 +251,18 @@ def _complain(message: str, head: str = "error: ") -> int:
     return 2
 
 
-def _drop_unreadable() -> None:
-    """Keep from stderr that rasterio cannot decode what GDAL says of a file whose texts are no UTF-8."""
-    shown, ignored = sys.excepthook, sys.unraisablehook
+def _drop_traces() -> None:
+    """Keep traces from stderr where nothing can be caught: of what GDAL says of a file whose texts are no
+    UTF-8, which rasterio cannot decode, and of a second Ctrl-C while the first one cleans up.
+    """
+    shown, ignored, quiet = sys.excepthook, sys.unraisablehook, (UnicodeDecodeError, KeyboardInterrupt)
     sys.excepthook = lambda kind, *rest: None if kind is UnicodeDecodeError else shown(kind, *rest)
-    sys.unraisablehook = lambda what: None if what.exc_type is UnicodeDecodeError else ignored(what)
+    sys.unraisablehook = lambda what: None if what.exc_type in quiet else ignored(what)
 
 
 def main() -> None:
     """The console script."""
-    _drop_unreadable()
+    _drop_traces()
     if not sys.warnoptions:  # what libraries tell developers; workers read the variable
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
