@@ -252,8 +252,10 @@ def _complain(message: str, head: str = "error: ") -> int:
 
 
 def _drop_traces() -> None:
-    """Keep traces from stderr where nothing can be caught: of what GDAL says of a file whose texts are no
-    UTF-8, which rasterio cannot decode, and of a second Ctrl-C while the first one cleans up.
+    """Keep traces from stderr where nothing can be caught.
+
+    That is of what GDAL says of a file whose texts are no UTF-8, which rasterio cannot decode, and of a
+    second Ctrl-C while the first one cleans up.
     """
     shown, ignored, quiet = sys.excepthook, sys.unraisablehook, (UnicodeDecodeError, KeyboardInterrupt)
     sys.excepthook = lambda kind, *rest: None if kind is UnicodeDecodeError else shown(kind, *rest)
