@@ -150,12 +150,13 @@ class Grid:
         if height < 1 or width < 1:
             raise GridError(f"a grid needs at least one pixel, got {width} x {height}")
         check_size(height, width)
-        numbers = tuple(self.transform)[:6]
-        shown = ", ".join(f"{number:.6g}" for number in numbers)
-        if not all(abs(number) <= FARTHEST for number in numbers):
-            raise GridError(f"a grid's transform must be numbers up to {FARTHEST:g}, got ({shown})")
-        if not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
-            raise GridError(f"a grid must be north-up (a > 0, e < 0, no rotation), got transform ({shown})")
+        if not all(abs(number) <= FARTHEST for number in self.transform):
+            expected = f"a grid's transform must be numbers up to {FARTHEST:g}, got"
+        elif not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
+            expected = "a grid must be north-up (a > 0, e < 0, no rotation), got transform"
+        else:
+            return
+        raise GridError(f"{expected} ({', '.join(f'{number:.6g}' for number in tuple(self.transform)[:6])})")
 
     @classmethod
     def from_bounds(cls, bounds: Bounds, crs: str, resolution_m: float = 10.0) -> Self:

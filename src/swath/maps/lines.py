@@ -124,7 +124,6 @@ def _off_the_edge(
         (read.row == whole.row, read.row_end == whole.row_end),
         (read.col == whole.col, read.col_end == whole.col_end),
     )
-    padded = np.pad(np.pad(known, [tuple(map(int, ends)) for ends in sides]), 0)
     if known.all():
         far = known.copy()
         for side in range(2):
@@ -133,6 +132,7 @@ def _off_the_edge(
             along = np.moveaxis(far, side, 0)
             along[:first] = along[len(along) - last :] = False
         return far
+    padded = np.pad(known, [tuple(map(int, ends)) for ends in sides])
     inside = ndimage.distance_transform_edt(padded, sampling=pixel_m) > EDGE_M
     top, left = int(sides[0][0]), int(sides[1][0])
     result: NDArray[np.bool_] = inside[top : top + known.shape[0], left : left + known.shape[1]]
