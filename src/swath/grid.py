@@ -146,17 +146,16 @@ class Grid:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "crs", normalise_crs(self.crs))
-        height, width = self.shape
-        if height < 1 or width < 1:
-            raise GridError(f"a grid needs at least one pixel, got {width} x {height}")
-        check_size(height, width)
+        if min(self.shape) < 1:
+            raise GridError(f"a grid needs at least one pixel, got {self.shape[1]} x {self.shape[0]}")
+        check_size(*self.shape)
         if not all(abs(number) <= FARTHEST for number in self.transform):
             expected = f"a grid's transform must be numbers up to {FARTHEST:g}, got"
         elif not (self.transform.is_rectilinear and self.transform.e < 0 < self.transform.a):
             expected = "a grid must be north-up (a > 0, e < 0, no rotation), got transform"
         else:
             return
-        raise GridError(f"{expected} ({', '.join(f'{number:.6g}' for number in tuple(self.transform)[:6])})")
+        raise GridError(f"{expected} ({', '.join(f'{n:.6g}' for n in tuple(self.transform)[:6])})")
 
     @classmethod
     def from_bounds(cls, bounds: Bounds, crs: str, resolution_m: float = 10.0) -> Self:
