@@ -1,5 +1,6 @@
 """Progress on stderr, so that stdout stays free for results: bars on a terminal, lines in a log."""
 
+import math
 import os
 import threading
 import time
@@ -37,12 +38,13 @@ console = Console(stderr=True, markup=False)
 
 _repeated = ContextVar("repeated", default=False)
 
-_log = {"told": 0.0, "counted": 0.0}
+_log = {"told": -math.inf, "counted": -math.inf}
 """When a log was told how far things are, and when something was last counted for it."""
 
 
 def speak(how: Verbosity) -> None:
-    """Say nothing but errors, the usual, or what each step took as well."""
+    """Begin a command: say nothing but errors, the usual, or what each step took as well."""
+    _log.update(told=-math.inf, counted=-math.inf)
     console.quiet = how == Verbosity.QUIET
     os.environ[_VERBOSITY] = how.value
 

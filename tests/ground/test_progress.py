@@ -64,6 +64,18 @@ def test_short_counts_in_a_row_are_told_as_one_long_one_is(
     assert time.perf_counter() - began >= 0.2
 
 
+def test_a_command_does_not_wait_on_from_the_one_before(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 0.5)
+    for _ in track(range(2), "one"):
+        time.sleep(0.2)
+    speak(Verbosity.NORMAL)
+    for _ in track(range(2), "two"):
+        time.sleep(0.1)
+    assert log.getvalue() == ""
+
+
 def test_a_loop_that_is_broken_off_counts_no_more(log: io.StringIO) -> None:
     for _ in track(range(9), "broken"):
         break
