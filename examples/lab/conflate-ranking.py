@@ -6,7 +6,7 @@ Roads are withheld and looked for as `conflate-precision.py` does it. Of every c
 what is around it (`FEATURES`). The regression is fitted on the cities of --fit, all but one, and ranks
 those of the one left out; then on all of them, and ranks those of --test, which had no part in it.
 Printed: average precision, and the withheld roads found at 90 % and 70 % precision, in percent; last, what
-`swath.conflation.candidates.FITTED` is.
+the constant and the weights of `swath.conflation.candidates`.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def describe(found: pd.DataFrame, lines: np.ndarray, maps, drawn: np.ndarray) ->
     length = shapely.length(lines)
     return pd.DataFrame(
         {
-            **evidence(found),
+            **dict(zip(SHIPPED, evidence(found).T, strict=True)),
             "least": logit(found["p_min"].to_numpy()),
             "length": np.log(length),
             "parallel": mean(beside),

@@ -16,7 +16,7 @@ from affine import Affine
 import swath
 from support.drawn_maps import write_maps
 from swath import cli
-from swath.conflation.candidates import FITTED, confidence, joined_ends
+from swath.conflation.candidates import CONSTANT, WEIGHTS, confidence, joined_ends
 from swath.conflation.profile import measure_lines
 from swath.errors import OutputExistsError, SettingsError
 from swath.grid import Grid
@@ -129,8 +129,8 @@ def test_the_confidence_is_the_odds_of_all_evidence() -> None:
     rows = {"p_mean": [0.5, 0.5, 0.8], "p_line": [0.5, 0.5, np.nan], "p_beside": [0.2, 0.2, 0.0]}
     rows |= {"joined": [2, 2, 0], "dates_seen": [1, 1, 0], "dates_known": [4, 4, 0]}
     table = gpd.GeoDataFrame(rows | {"false_friend": ["", "railway", ""]}, geometry=[None] * 3)
-    first = FITTED["constant"] + 0.2 * FITTED["p_beside"] + 2 * FITTED["joined"] + FITTED["dates"] / 4
-    third = FITTED["constant"] + np.log(4) * FITTED["p_mean"] - np.log(49) * FITTED["p_line"]
+    first = CONSTANT + 0.2 * WEIGHTS[2] + 2 * WEIGHTS[3] + WEIGHTS[4] / 4
+    third = CONSTANT + np.log(4) * WEIGHTS[0] - np.log(49) * WEIGHTS[1]
     chances = [1 / (1 + np.exp(-odds)) for odds in (first, third)]
     assert confidence(table).tolist() == pytest.approx([chances[0], chances[0] / 2, chances[1]])
 

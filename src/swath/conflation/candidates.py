@@ -14,15 +14,8 @@ BESIDE_M = 25.0
 MOSTLY = 0.5
 """What share of a candidate must lie on something to be taken for it."""
 
-FITTED = {
-    "constant": -2.61,
-    "p_mean": 0.72,
-    "p_line": 0.59,
-    "p_beside": -1.82,
-    "joined": 0.3,
-    "dates": 0.78,
-}
-"""What each evidence adds to the log odds that a candidate is a road.
+CONSTANT, WEIGHTS = -2.61, (0.72, 0.59, -1.82, 0.3, 0.78)
+"""The log odds that a candidate is a road, and what each `evidence` adds to them.
 
 Source: `examples/lab/conflate-ranking.py`, on seven cities a tenth of whose streets was withheld.
 """
@@ -61,48 +54,25 @@ def false_friends(
     return names
 
 
-def joined_ends(lines: Lines, ways: Lines) -> NDArray[np.int32]:
+def joined_ends(lines: Lines, ways: Lines) -> NDArray[np.int64]:
     """(n,) how many ends of each candidate lie by a way of OpenStreetMap: 0, 1 or 2."""
     ends = shapely.get_coordinates([shapely.get_point(lines, 0), shapely.get_point(lines, -1)])
-    by: NDArray[np.bool_] = distances_m(ends, ways, BESIDE_M) <= BESIDE_M
-    joined: NDArray[np.int32] = by.reshape(2, -1).sum(axis=0, dtype=np.int32)
+    joined: NDArray[np.int64] = (distances_m(ends, ways, BESIDE_M) <= BESIDE_M).reshape(2, -1).sum(axis=0)
     return joined
 
 
 def confidence(candidates: gpd.GeoDataFrame) -> NDArray[np.float64]:
-    """(n,) how likely each candidate is a road, 0..1: what the list is ranked by.
+    """(n,) how likely each candidate is a road, 0..1, halved where it may be something else; ranks the list.
 
-    A logistic regression (`FITTED`), halved where a candidate may be something else. It is a probability
-    where OpenStreetMap lacks a tenth of the streets of a town; elsewhere the order is what counts.
-
-    Args:
-        candidates: With `p_mean`, `p_line`, `p_beside`, `joined`, `dates_seen`, `dates_known`,
-            `false_friend`; see `swath.conflation.conflate.Conflation`.
+    A probability in a town of which OpenStreetMap lacks a tenth; elsewhere only the order counts.
     """
-    total = np.full(len(candidates), FITTED["constant"])
-    for name, values in evidence(candidates).items():
-        total += FITTED[name] * values
-    likely = 1 / (1 + np.exp(-total))
+    likely = 1 / (1 + np.exp(-CONSTANT - evidence(candidates) @ WEIGHTS))
     value: NDArray[np.float64] = np.where(candidates["false_friend"] == "", likely, likely / 2)
     return value
 
 
-def evidence(candidates: gpd.GeoDataFrame) -> dict[str, NDArray[np.float64]]:
-    """(n,) each: what `FITTED` weighs; of `p_mean` and `p_line` the log odds, of the dates the share."""
-
-    def column(name: str) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = candidates[name].to_numpy(np.float64)
-        return values
-
-    def log_odds(name: str) -> NDArray[np.float64]:
-        p = np.clip(np.nan_to_num(column(name)), 0.02, 0.98)
-        odds: NDArray[np.float64] = np.log(p / (1 - p))
-        return odds
-
-    return {
-        "p_mean": log_odds("p_mean"),
-        "p_line": log_odds("p_line"),
-        "p_beside": column("p_beside"),
-        "joined": column("joined"),
-        "dates": column("dates_seen") / np.maximum(column("dates_known"), 1),
-    }
+def evidence(candidates: gpd.GeoDataFrame) -> NDArray[np.float64]:
+    """(n, 5) log odds of `p_mean` and `p_line`, `p_beside`, `joined`, and the share of dates that see it."""
+    p = candidates[["p_mean", "p_line"]].fillna(0).clip(0.02, 0.98).to_numpy(np.float64)
+    dates = candidates["dates_seen"] / candidates["dates_known"].clip(lower=1)
+    return np.column_stack([np.log(p / (1 - p)), candidates["p_beside"], candidates["joined"], dates])

@@ -33,10 +33,8 @@ class Conflation:
         both: OpenStreetMap's roads that the map sees: `confidence`, the mean of the PMap along them.
         map_only: Candidates, the best first: lines of the map by which OpenStreetMap has no way of any
             kind. `rank` from 1; `confidence`, see `swath.conflation.candidates`; `false_friend`, what
-            they may be instead, or empty; and the columns of the map's roads. `p_mean`, `p_min`,
-            `dates_seen` and `dates_known` are measured along the candidate, `width_m` along the whole line
-            that it is a piece of, whose mean is `p_line`; `p_beside`, see `swath.conflation.profile`;
-            `joined`, how many of its ends lie by a way.
+            they may be instead, or empty; `joined`, how many ends lie by a way; `p_line`, the mean of the
+            whole mapped line; and the columns of the map's roads, measured along the piece (not `width_m`).
         osm_only: OpenStreetMap's roads that the map does not see: `confidence`, 1 minus the mean of
             the PMap.
         only_roads: Whether OpenStreetMap's part holds no more than roads, so that no candidate could be told

@@ -15,7 +15,7 @@ SIDE_M = 30.0
 
 
 def measure_lines(maps: SiteMaps, lines: Lines, grid: Grid) -> dict[str, NDArray[np.float64]]:
-    """The columns of a map's roads that say how sure it is, along lines of any length.
+    """What a map's roads say of how sure it is, along pieces of them.
 
     Args:
         maps: The maps of a site.
@@ -23,37 +23,32 @@ def measure_lines(maps: SiteMaps, lines: Lines, grid: Grid) -> dict[str, NDArray
         grid: Of the maps.
 
     Returns:
-        `p_mean` and `p_min`, each (n,): the mean and the least of the fused PMap, 0..1, NaN where unknown;
-        `p_beside`, (n,): its mean `SIDE_M` to both sides, 0 where unknown;
-        `dates_known` and `dates_seen`, each (n,): how many dates have data along most of a line, and a mean
-        score above the threshold.
+        (n,) each. `p_mean`, `p_min`: of the fused PMap, 0..1, NaN where unknown; `p_beside`: its mean
+        `SIDE_M` to both sides, 0 where unknown; `dates_known`: the dates with data along most of a line;
+        `dates_seen`: those of them whose mean score is above the threshold.
     """
     points, weight, owner = sample_lines(lines, min(pixel_m(grid)))
     across = SIDE_M * _across(points, owner)
     asked = np.concatenate([points, points + across, points - across])
     fused, *sides = scores_at(maps, asked, grid).reshape(3, -1)
-    least = np.full(len(lines), np.inf)
+    least = np.full(len(lines), np.nan)
     np.fmin.at(least, owner, fused)
-    measured = {
-        "p_mean": _mean(fused, weight, owner, len(lines)),
-        "p_min": np.where(np.isfinite(least), least, np.nan),
-        "p_beside": _mean(np.nan_to_num(sides).mean(axis=0), weight, owner, len(lines)),
-        "dates_known": np.zeros(len(lines)),
-        "dates_seen": np.zeros(len(lines)),
-    }
+    beside = mean_along(np.nan_to_num(sides).mean(axis=0), weight, owner, len(lines))
+    seen, known = np.zeros((2, len(lines)))
     threshold = 0.5 if maps.threshold is None else maps.threshold
     for date in maps.dates:
         scores = scores_at(maps, points, grid, date)
-        known = _mean(np.isfinite(scores).astype(np.float64), weight, owner, len(lines)) > 0.5
-        measured["dates_known"] += known
-        measured["dates_seen"] += known & (_mean(scores, weight, owner, len(lines)) > threshold)
-    return measured
+        has = mean_along(np.isfinite(scores).astype(np.float64), weight, owner, len(lines)) > 0.5
+        known += has
+        seen += has & (mean_along(scores, weight, owner, len(lines)) > threshold)
+    mean = mean_along(fused, weight, owner, len(lines))
+    return {"p_mean": mean, "p_min": least, "p_beside": beside, "dates_seen": seen, "dates_known": known}
 
 
 def probability_along(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64]:
     """(n,) the mean of the fused PMap of all line classes along lines in metres; NaN where unknown."""
     points, weight, owner = sample_lines(lines, min(pixel_m(grid)))
-    return _mean(scores_at(maps, points, grid), weight, owner, len(lines))
+    return mean_along(scores_at(maps, points, grid), weight, owner, len(lines))
 
 
 def scores_at(
@@ -61,12 +56,8 @@ def scores_at(
 ) -> NDArray[np.float64]:
     """(p,) what a PMap says of all line classes at points (p, 2) in metres; NaN where unknown.
 
-    Args:
-        maps: The maps of a site.
-        points: East and north.
-        grid: Of the maps.
-        date: None: the probability in the fused PMap. Else the score in that date's PMap, against the
-            likeliest other class: what a line is seen by.
+    Of the fused PMap the probability; of a date's the score against the likeliest other class, by which
+    a line is seen.
     """
     ids = [c.id for c in maps.legend.lines]
     path = maps.fused_path if date is None else maps.pmap_path(date)
@@ -99,7 +90,7 @@ def _across(points: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np
     return across
 
 
-def _mean(
+def mean_along(
     scores: NDArray[np.float64], weight: NDArray[np.float64], owner: NDArray[np.int64], count: int
 ) -> NDArray[np.float64]:
     """(count,) the mean of what is known along every line, NaN where nothing is."""
