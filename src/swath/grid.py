@@ -172,8 +172,8 @@ class Grid:
             raise GridError(f"bounds must be (left, bottom, right, top), got {bounds}")
         # A thousandth of a pixel of slack: 500000.0000001 is meant as 500000.
         size = resolution_m
-        if not all(map(math.isfinite, (*bounds, 1 / size))):
-            raise GridError(f"bounds and pixel size must be finite, got {bounds} and {size}")
+        if not (size > 0 and all(math.isfinite(side / size) for side in (*bounds, 1.0, size))):
+            raise GridError(f"bounds and pixel size must be finite, that above 0, got {bounds} and {size}")
         west, south = (math.floor(side / size + 1e-3) for side in (left, bottom))
         east, north = (math.ceil(side / size - 1e-3) for side in (right, top))
         check_size(north - south, east - west)

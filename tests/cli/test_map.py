@@ -179,6 +179,8 @@ def test_reading_maps_that_are_not_there(tmp_path: Path, maps_folder: Path) -> N
     (site / "item.json").write_text(whole)
     with pytest.raises(DatasetError, match=r"lacks pmap_.*classes\.tif.*; run swath map again"):
         read_maps(tmp_path / "maps")
+    with pytest.raises(DatasetError, match=r"has no map of 1\.2\.2020; its dates are"):
+        read_maps(maps_folder)[0].pmap("1.2.2020")
     with pytest.raises(DatasetError, match="has no map of 1999-01-01; its dates are"):
         read_maps(maps_folder)[0].pmap_path(dt.date(1999, 1, 1))
 

@@ -267,3 +267,9 @@ def test_a_local_system_is_one_clear_line() -> None:
     local = 'LOCAL_CS["site",UNIT["metre",1]]'
     with pytest.raises(GridError, match="nobody knows how site and WGS 84 lie to each other"):
         transform_bounds((0, 0, 1, 1), local, "EPSG:4326")
+
+
+@pytest.mark.parametrize("size", [0.0, -1.0, float("nan"), 1e-320])
+def test_pixels_have_a_size(size: float) -> None:
+    with pytest.raises(GridError, match="must be finite, that above 0"):
+        Grid.from_bounds((0, 0, 100, 100), UTM, size)

@@ -66,6 +66,7 @@ def test_downloads_survive_passing_faults_and_are_resumed(
         ("503", "given up after 6 tries (status 503)"),
         ("404", "status 404"),
         ("drop", "given up after 6 tries"),
+        ("nowhere", "given up after 6 tries (sent to what is no address)"),
         ("whole", "does not give parts of files; use `access: download`"),
         ("retry-after", "the server asks to wait 3600 s"),
         ("401", "refused (status 401); set SWATH_FETCH_TOKEN"),

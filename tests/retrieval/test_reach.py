@@ -176,3 +176,8 @@ def test_connecting_is_given_up_soon() -> None:
     assert connection.TIMEOUT_S[0] <= 5
     assert connection.repeated(3, 1.0).connect == 0
     assert dt.timedelta(seconds=connection.TIMEOUT_S[1]) <= dt.timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999999/x.tif", "http://[bad/x.tif"])
+def test_what_is_no_address_is_named_so(url: str) -> None:
+    assert remote.shown(url) == "what is no address"

@@ -20,7 +20,8 @@ Fault = Callable[[str, int], str | None]
 `503`, `429`, `404`, `401`: that status; `retry-after`: 503 with `Retry-After: 3600`; `cut`: half of
 the body, then the connection is closed; `drop`: closed before an answer; `short`: a body of half
 its length that calls itself whole; `flip`: one byte is wrong; `trickle`: ten bytes at a time,
-slowly; `whole`: the range is not heeded; `shifted`: another range than was asked for.
+slowly; `nowhere`: sent on to what is no address; `whole`: the range is not heeded; `shifted`: another
+range than was asked for.
 """
 
 
@@ -108,7 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         fault = self._note()
-        if fault == "drop":
+        if fault == "nowhere":
+            self._send(302, b"", {"Location": "http://[bad"})
+        elif fault == "drop":
             self.close_connection = True
         elif fault == "retry-after":
             self._send(503, b"", {"Retry-After": "3600"})

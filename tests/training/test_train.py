@@ -266,6 +266,7 @@ def test_overriding_settings(tmp_path):
         ("zebra: 1", r"unknown key 'zebra'; known: model, "),
         ("fcn: {phases: [{learning_rate: 1, epochs: 1, rate: 1}]}", r"known: learning_rate, epochs$"),
         ("width: -1", "width"),
+        ("fcn: {batch_size: 1, patch_px: 16}", "a batch_size of 1 needs a patch_px of 32 or more"),
         ("[1]", "dictionary"),
     ],
 )

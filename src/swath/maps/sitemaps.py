@@ -118,8 +118,7 @@ class SiteMaps(BaseModel):
         Raises:
             DatasetError: The site was not mapped on that date.
         """
-        day = dt.date.fromisoformat(date) if isinstance(date, str) else date
-        pmap, known = read_pmap(self.fused_path if day is None else self.pmap_path(day))
+        pmap, known = read_pmap(self.fused_path if date is None else self.pmap_path(date))
         mask = np.broadcast_to(~known, pmap.shape).copy()
         return np.ma.MaskedArray(pmap, mask, fill_value=np.nan)
 
@@ -213,15 +212,15 @@ class SiteMaps(BaseModel):
         """All dates that have a PMap, oldest first."""
         return (*self.earlier, *self.dates)
 
-    def pmap_path(self, date: dt.date) -> Path:
+    def pmap_path(self, date: dt.date | str) -> Path:
         """The PMap of one date.
 
         Raises:
             DatasetError: The site was not mapped on that date.
         """
-        if date not in self.all_dates:
-            known = ", ".join(map(str, self.all_dates))
-            raise DatasetError(f"{self.folder} has no map of {date}; its dates are {known}")
+        known = [str(day) for day in self.all_dates]
+        if str(date) not in known:
+            raise DatasetError(f"{self.folder} has no map of {date}; its dates are {', '.join(known)}")
         return self.folder / f"pmap_{date}.tif"
 
     @property

@@ -93,12 +93,17 @@ class Server:
             raise BrokenError(type(error).__name__) from None
 
     def _ask(self, url: str, headers: dict[str, str]) -> "Response":
-        return self._session.get(
-            self.access.sign(url),
-            headers={"Accept-Encoding": "identity", **headers, **self.access.headers(url)},
-            stream=True,
-            timeout=TIMEOUT_S,
-        )
+        try:
+            return self._session.get(
+                self.access.sign(url),
+                headers={"Accept-Encoding": "identity", **headers, **self.access.headers(url)},
+                stream=True,
+                timeout=TIMEOUT_S,
+            )
+        except ValueError as error:
+            if isinstance(error, OSError):  # as are those of requests
+                raise
+            raise BrokenError("sent to what is no address") from None
 
     def pieces(self, answer: "Response", most: int) -> Iterator[bytes]:
         """The body as it comes; `BrokenError` if it only trickles, or exceeds `most` bytes."""
@@ -226,8 +231,11 @@ def patiently(attempt: Callable[[], T], url: str, have: Callable[[], int] = lamb
 
 def shown(url: str) -> str:
     """An address as it may be shown: without user, password, query."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "what is no address"
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 

@@ -72,6 +72,8 @@ class StageSettings(Frozen):
     def _check(self) -> Self:
         if self.schedule == "cosine" and len(self.phases) != 1:
             raise ValueError("the cosine schedule takes one phase")
+        if self.batch_size == 1 and self.patch_px < 32:  # a pixel at the U-Net's bottom has no spread
+            raise ValueError("a batch_size of 1 needs a patch_px of 32 or more")
         return self
 
     def learning_rate(self, step: int) -> float:

@@ -251,7 +251,7 @@ def serve(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, TypeError) as error:  # of an odd host
         why = getattr(error, "strerror", None) or reason_of(error)
         raise SettingsError(
             f"cannot listen at {host}, port {port} ({why}); choose another port or host"
