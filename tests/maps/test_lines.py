@@ -107,13 +107,26 @@ def test_nothing_gives_no_line() -> None:
 def test_links_are_joined_as_geos_joins_them(seed: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((25, 20)) < share
     links = tidy(pixel_links(mask, *mask.shape), mask.size)
-    chains = join_links(links)
+    chains, paths = join_links(links)
     assert len(chains.of_link) == len(links)
     if len(links):
         places = np.stack(np.divmod(np.arange(mask.size), mask.shape[1])[::-1], axis=1).astype(float)
-        ours = shapely.linestrings(places[chains.points], indices=chains.owner)
+        ours = shapely.linestrings(places[paths.points], indices=paths.owner)
         merged = shapely.line_merge(shapely.multilinestrings(shapely.linestrings(places[links])))
         assert steps(shapely.get_parts(merged)) == steps(ours)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.5]))
+def test_chains_that_are_left_are_those_of_the_links_that_are_left(seed: int, share: float) -> None:
+    draw = np.random.default_rng(seed)
+    mask = draw.random((25, 20)) < 0.4
+    graph = Graph(
+        np.zeros((mask.size, 2)), tidy(pixel_links(mask, *mask.shape), mask.size), *[np.zeros(0)] * 2
+    )
+    for _ in range(3):
+        graph = graph.without(draw.random(len(graph.chains.ends)) < share)
+        for left, anew in zip(graph.chains, join_links(graph.links)[0], strict=True):
+            np.testing.assert_array_equal(left, anew)
 
 
 def steps(lines: Lines) -> list[list[tuple[object, ...]]]:
@@ -131,7 +144,7 @@ def test_faces_are_those_of_geos(seed: int) -> None:
         return
     source, target = np.concatenate([links, links[:, ::-1]]).T
     cross = places[source, 0] * places[target, 1] - places[target, 0] * places[source, 1]
-    area = np.bincount(face_of_sides(graph), weights=cross / 2)
+    area = np.bincount(face_of_sides(graph).ravel(), weights=cross / 2)
     polygons = shapely.get_parts(shapely.polygonize(shapely.linestrings(places[links])))
     assert (area > 1e-9).sum() == len(polygons)
     # Parts that lie in a face without touching its outline are holes of polygons alone.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from swath.maps.chains import Chains, Links, join_links
+from swath.maps.chains import Chains, Links, Paths, join_links, join_rest
 
 Places = NDArray[np.float64]
 """(n, 2) x and y in metres, from the middle of a sheet's first pixel to the right and down."""
@@ -24,12 +24,14 @@ class Graph:
         fixed: (n,) bool, points where the next sheet goes on: they stay where they are, and no line
             ends there.
         score: (n,) how sure the map is of the road there, 0..1.
+        known_chains: Its chains, if they are known already.
     """
 
     places: Places
     links: Links
     fixed: NDArray[np.bool_]
     score: NDArray[np.float64]
+    known_chains: Chains | None = None
 
     @cached_property
     def degree(self) -> NDArray[np.int64]:
@@ -51,14 +53,18 @@ class Graph:
         return metres
 
     @cached_property
-    def chains(self) -> Chains:
-        """The links joined to chains."""
+    def _joined(self) -> tuple[Chains, Paths]:
         return join_links(self.links)
 
-    @cached_property
-    def chain_ends(self) -> NDArray[np.int64]:
-        """(c, 2) the first and the last point of every chain."""
-        return self.chains.points[self.chains.ends]
+    @property
+    def chains(self) -> Chains:
+        """The links joined to chains."""
+        return self.known_chains or self._joined[0]
+
+    @property
+    def paths(self) -> Paths:
+        """The points of the chains."""
+        return self._joined[1]
 
     @cached_property
     def chain_length(self) -> NDArray[np.float64]:
@@ -73,7 +79,7 @@ class Graph:
 
     def chain_sum(self, of_link: NDArray[np.float64]) -> NDArray[np.float64]:
         """(c,) the sum over the links of every chain."""
-        count = len(self.chain_ends)
+        count = len(self.chains.ends)
         total: NDArray[np.float64] = np.bincount(self.chains.of_link, of_link, count).astype(np.float64)
         return total
 
@@ -85,11 +91,13 @@ class Graph:
         """The graph without the chains that are marked in (c,) bool."""
         if not chains.any():
             return self
-        return replace(self, links=self.links[~chains[self.chains.of_link]])
+        links = self.links[~chains[self.chains.of_link]]
+        return replace(self, links=links, known_chains=join_rest(self.chains, ~chains, links))
 
     def linked(self, links: Links) -> "Graph":
         """The graph with more links."""
-        return replace(self, links=tidy(np.concatenate([self.links, links]), len(self.places)))
+        more = tidy(np.concatenate([self.links, links]), len(self.places))
+        return replace(self, links=more, known_chains=None)
 
     def contracted(self, links: Links) -> "Graph":
         """The graph with the points that `links` join put together, in the middle of their junctions.
@@ -107,7 +115,8 @@ class Graph:
         moved = ~held[group] & (np.bincount(group)[group] > 1)
         target = np.where(moved, first[group], np.arange(len(group)))
         places = np.where(moved[:, None], middle[group] / total[group, None], self.places)
-        return replace(self, places=places, links=tidy(target[self.links], len(self.places)))
+        links = tidy(target[self.links], len(self.places))
+        return replace(self, places=places, links=links, known_chains=None)
 
 
 def components(count: int, links: Links) -> NDArray[np.int64]:

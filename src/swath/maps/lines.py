@@ -111,8 +111,8 @@ def trace_sheet(scores: SheetScores, sheet: Tile, whole: Window) -> TracedSheet:
     graph = mend(graph, light[seen], scores.pixel_m, scores.odds_above(gap), scores.odds_above(SEED))
     graph = smoothed(graph, SMOOTHINGS)
     pixels = graph.places / scores.pixel_m[::-1] + [sheet.core.col, sheet.core.row]
-    chains = graph.chains
-    lines: Lines = shapely.linestrings(pixels[chains.points], indices=chains.owner)
+    paths = graph.paths
+    lines: Lines = shapely.linestrings(pixels[paths.points], indices=paths.owner)
     return TracedSheet(shapely.simplify(lines, SIMPLIFY_PX), graph, pixels)
 
 

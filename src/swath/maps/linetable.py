@@ -78,8 +78,8 @@ def _trace(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass, threshold: f
     columns = _measures(traced, sheet, scores, pmap[c.id])
     columns |= _dates(maps, traced, sheet, c, scores)
     peak = np.zeros(len(traced.lines))
-    np.maximum.at(peak, graph.chains.owner, graph.score[graph.chains.points])
-    ends, number = np.unique(graph.chain_ends, return_inverse=True)
+    np.maximum.at(peak, graph.paths.owner, graph.score[graph.paths.points])
+    ends, number = np.unique(graph.chains.ends, return_inverse=True)
     number = number.reshape(-1, 2)
     count = len(traced.lines)
     columns = {
@@ -104,7 +104,7 @@ def _measures(
     here = own * scores.pixel_m[::-1]
     along = sample(probability, here, scores.pixel_m)
     least = np.ones(len(traced.lines))
-    np.minimum.at(least, graph.chains.owner, along[graph.chains.points])
+    np.minimum.at(least, graph.paths.owner, along[graph.paths.points])
     inside = scores.score > scores.threshold
     half = _half_width(inside, scores.pixel_m)
     wide = 2 * sample(half, here, scores.pixel_m) - min(scores.pixel_m)
