@@ -91,8 +91,11 @@ class Graph:
         """The graph without the chains that are marked in (c,) bool."""
         if not chains.any():
             return self
-        links = self.links[~chains[self.chains.of_link]]
-        return replace(self, links=links, known_chains=join_rest(self.chains, ~chains, links))
+        kept = ~chains[self.chains.of_link]
+        links = self.links[kept]
+        rest = replace(self, links=links, known_chains=join_rest(self.chains, ~chains, links))
+        rest.__dict__["length"] = self.length[kept]  # where a cached property is kept
+        return rest
 
     def linked(self, links: Links) -> "Graph":
         """The graph with more links."""

@@ -31,6 +31,9 @@ SHEET_MARGIN_PX = 64
 TRACERS = 2
 """Sheets that are traced at a time; more would take more memory than the networks do."""
 
+LOOK_PX = 12
+"""How far around a line its nearest edge is looked for before the distance of all pixels is computed."""
+
 Columns = dict[str, NDArray[Any]]
 """Features: a value each, by column."""
 
@@ -106,7 +109,12 @@ def _measures(
     least = np.ones(len(traced.lines))
     np.minimum.at(least, graph.paths.owner, along[graph.paths.points])
     inside = scores.score > scores.threshold
-    half = _half_width(inside, scores.pixel_m)
+    between = np.zeros(inside.shape, bool)
+    first = np.floor(own).astype(np.int64)
+    for across, down in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        columns, rows = np.minimum(first + [across, down], np.subtract(inside.shape[::-1], 1)).T
+        between[rows, columns] = True
+    half = _half_width(inside, between, scores.pixel_m)
     wide = 2 * sample(half, here, scores.pixel_m) - min(scores.pixel_m)
     return {
         "p_mean": _mean_along(traced, along).astype(np.float32),
@@ -116,16 +124,41 @@ def _measures(
     }
 
 
-def _half_width(inside: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
-    """(h, w) metres from every pixel that is inside to the nearest that is not; 0 outside."""
+def _half_width(inside: NDArray[np.bool_], at: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
+    """(h, w) metres from the pixels `at` that are inside to the nearest that is not; 0 elsewhere.
+
+    These are few and roads narrow: it is quicker to look around them, ever farther, than to compute the
+    distance of every pixel.
+    """
+    half = np.zeros(inside.shape, np.float32)
+    # Beyond the sheet nothing is known to be outside.
+    outside = np.pad(~inside, LOOK_PX).ravel()
+    width = inside.shape[1] + 2 * LOOK_PX
+    here = np.flatnonzero(np.pad(at & inside, LOOK_PX))
+    for metres, steps in _rings(pixel_m, width):
+        if not len(here):
+            return half
+        near = outside[here[:, None] + steps].any(axis=1)
+        rows, cols = np.divmod(here[near], width)
+        half[rows - LOOK_PX, cols - LOOK_PX] = metres
+        here = here[~near]
+    rows, cols = (places - LOOK_PX for places in np.divmod(here, width))
     nearest = ndimage.distance_transform_edt(
         inside, sampling=pixel_m, return_distances=False, return_indices=True
     )
-    rows, cols = np.nonzero(inside)  # few: the distances of all pixels would take longer than to find them
-    down, right = nearest[0][inside] - rows, nearest[1][inside] - cols
-    half = np.zeros(inside.shape, np.float32)
-    half[inside] = np.hypot(down * pixel_m[0], right * pixel_m[1])
+    down, right = nearest[0][rows, cols] - rows, nearest[1][rows, cols] - cols
+    half[rows, cols] = np.hypot(down * pixel_m[0], right * pixel_m[1])
     return half
+
+
+def _rings(pixel_m: PixelSize, width: int) -> list[tuple[float, NDArray[np.int64]]]:
+    """How far pixels lie, nearest first, and the steps to all that lie so far in an image of that width."""
+    rows, cols = np.mgrid[-LOOK_PX : LOOK_PX + 1, -LOOK_PX : LOOK_PX + 1].reshape(2, -1)
+    far = np.hypot(rows * pixel_m[0], cols * pixel_m[1])
+    order = np.argsort(far)[1:]
+    order = order[far[order] <= LOOK_PX * min(pixel_m)]
+    metres, first = np.unique(far[order], return_index=True)
+    return list(zip(metres.tolist(), np.split((rows * width + cols)[order], first[1:]), strict=True))
 
 
 def _dates(maps: SiteMaps, traced: TracedSheet, sheet: Tile, c: LegendClass, scores: SheetScores) -> Columns:
