@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from swath.grid import Window
-from swath.maps.chains import join_links
+from swath.maps.chains import Paths, join_links
 from swath.maps.faces import face_of_sides
 from swath.maps.graph import Graph, pixel_links, tidy
-from swath.maps.lines import Lines, SheetScores, trace_sheet
+from swath.maps.lines import SIMPLIFY_PX, Lines, SheetScores, _simplified, trace_sheet
 from swath.tiles import Tile
 
 Stroke = tuple[Sequence[tuple[float, float]], float]
@@ -127,6 +127,18 @@ def test_chains_that_are_left_are_those_of_the_links_that_are_left(seed: int, sh
         graph = graph.without(draw.random(len(graph.chains.ends)) < share)
         for left, anew in zip(graph.chains, join_links(graph.links)[0], strict=True):
             np.testing.assert_array_equal(left, anew)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.3, 1.0]))
+def test_lines_are_simplified_as_those_that_must_not_cross_themselves(seed: int, spread: float) -> None:
+    draw = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(40), draw.integers(2, 12, 40))
+    pixels = np.stack([np.arange(len(owner)), np.zeros(len(owner))], axis=1) + draw.normal(
+        0, spread, (len(owner), 2)
+    )
+    paths = Paths(np.arange(len(owner)), owner)
+    lines = shapely.linestrings(pixels, indices=owner)
+    assert _simplified(pixels, paths).tolist() == shapely.simplify(lines, SIMPLIFY_PX).tolist()
 
 
 def steps(lines: Lines) -> list[list[tuple[object, ...]]]:

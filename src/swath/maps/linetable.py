@@ -112,7 +112,7 @@ def _measures(
     between = np.zeros(inside.shape, bool)
     first = np.floor(own).astype(np.int64)
     for across, down in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        columns, rows = np.minimum(first + [across, down], np.subtract(inside.shape[::-1], 1)).T
+        columns, rows = np.minimum(first + np.array([across, down]), np.subtract(inside.shape[::-1], 1)).T
         between[rows, columns] = True
     half = _half_width(inside, between, scores.pixel_m)
     wide = 2 * sample(half, here, scores.pixel_m) - min(scores.pixel_m)

@@ -44,27 +44,22 @@ def smooth_scores(score: Scores, known: NDArray[np.bool_], scale_px: tuple[float
     return result
 
 
-def curvatures(surface: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
-    """The least and the greatest curvature of a smoothed surface, per scale squared; both (H, W)."""
-    padded = np.pad(surface, 1, mode="edge")
-    lowest, greatest = np.empty_like(surface), np.empty_like(surface)
-    for top in range(0, len(surface), STRIP_PX):
-        some = slice(top, top + STRIP_PX)
-        lowest[some], greatest[some] = _curvatures(padded[top : top + STRIP_PX + 2], scale_px)
-    return lowest, greatest
+def curvatures(padded: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
+    """The mean curvature of a smoothed surface and half its spread, per scale squared.
 
+    The least curvature is their difference, the greatest their sum.
 
-def _curvatures(padded: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
-    """`curvatures` of (h + 2, w + 2) without its outermost pixels."""
+    Args:
+        padded: (h + 2, w + 2); of its outermost pixels no curvature is given.
+        scale_px: Of its smoothing.
+    """
     middle = padded[1:-1, 1:-1]
     rows, cols = scale_px
     down = (padded[2:, 1:-1] + padded[:-2, 1:-1] - 2 * middle) * np.float32(rows * rows)
     across = (padded[1:-1, 2:] + padded[1:-1, :-2] - 2 * middle) * np.float32(cols * cols)
     twist = padded[2:, 2:] + padded[:-2, :-2] - padded[2:, :-2] - padded[:-2, 2:]
     twist *= np.float32(rows * cols / 4)
-    mean = (down + across) / 2
-    spread = np.hypot((down - across) / 2, twist)
-    return mean - spread, mean + spread
+    return (down + across) / 2, np.hypot((down - across) / 2, twist)
 
 
 def ridge_lines(
@@ -89,10 +84,15 @@ def ridge_lines(
     """
     fine = FINE_M / pixel_m[0], FINE_M / pixel_m[1]
     coarse = COARSE_M / pixel_m[0], COARSE_M / pixel_m[1]
-    lowest, highest = curvatures(smooth_scores(score, known, fine), fine)
-    ridge = lowest < -RIDGE
-    lowest, _ = curvatures(smooth_scores(score, known, coarse), coarse)
-    ridge |= lowest < -RIDGE
-    ridge &= (highest < VALLEY) & allowed
+    surfaces = [
+        (np.pad(smooth_scores(score, known, scale), 1, mode="edge"), scale) for scale in (fine, coarse)
+    ]
+    ridge = np.empty(score.shape, bool)
+    for top in range(0, len(score), STRIP_PX):
+        bent = [curvatures(surface[top : top + STRIP_PX + 2], scale) for surface, scale in surfaces]
+        (mean, spread), (wide_mean, wide_spread) = bent
+        strip = (mean - spread < -RIDGE) | (wide_mean - wide_spread < -RIDGE)
+        ridge[top : top + STRIP_PX] = strip & (mean + spread < VALLEY)
+    ridge &= allowed
     lines: NDArray[np.bool_] = skeletonize(ridge)  # type: ignore[no-untyped-call]
     return lines
