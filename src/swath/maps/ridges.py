@@ -59,7 +59,7 @@ def curvatures(padded: Scores, scale_px: tuple[float, float]) -> tuple[Scores, S
     across = (padded[1:-1, 2:] + padded[1:-1, :-2] - 2 * middle) * np.float32(cols * cols)
     twist = padded[2:, 2:] + padded[:-2, :-2] - padded[2:, :-2] - padded[:-2, 2:]
     twist *= np.float32(rows * cols / 4)
-    mean: Scores = (down + across) / 2
+    mean: Scores = np.divide(down + across, 2)
     spread: Scores = np.hypot((down - across) / 2, twist)
     return mean, spread
 
