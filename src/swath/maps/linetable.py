@@ -216,7 +216,8 @@ class Seams:
         self._seam.append(sheet.seam)
         self._part.append(part + self._parts)
         kept = ("from_node", "to_node", "component", "length_m")
-        self._lines.append({name: lines[name] for name in kept} | {"peak": sheet.peak})
+        boxes = shapely.bounds(lines["geometry"])
+        self._lines.append({name: lines[name] for name in kept} | {"peak": sheet.peak, "box": boxes})
         self._count += len(sheet.nodes)
         self._parts += int(part.max()) + 1 if len(part) else 0
         return lines
@@ -251,9 +252,9 @@ class Seams:
         of_node = np.zeros(len(nodes), np.int64)
         of_node[ends[0]] = component
         of_node[ends[1]] = component
-        return Joined(
-            kept, number[ends[0]], number[ends[1]], component, nodes[used], degree[used], of_node[used]
-        )
+        boxes = np.concatenate([np.zeros((0, 4)), *(lines["box"] for lines in self._lines)])[kept]
+        numbers = number[ends[0]], number[ends[1]]
+        return Joined(kept, *numbers, component, nodes[used], degree[used], of_node[used], boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +269,7 @@ class Joined:
         nodes: (k, 2) x and y.
         degree: (k,) lines that end there.
         of_node: (k,) the part of the network of every node.
+        boxes: (l, 4) least x and y, greatest x and y of every line that is kept.
     """
 
     kept: NDArray[np.bool_]
@@ -277,3 +279,4 @@ class Joined:
     nodes: NDArray[np.float64]
     degree: NDArray[np.int64]
     of_node: NDArray[np.int64]
+    boxes: NDArray[np.float64]
