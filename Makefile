@@ -21,9 +21,10 @@ help:
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"swath needs Python 3.11 or newer, {sys.executable} is {v[0]}.{v[1]}; run: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(if $(wildcard $(STAMP)),,--clear) $(VENV)
 	@echo "installing about 3 GB into $(VENV): some minutes without a word (more without PIP_EXTRA_INDEX_URL, see docs/install.md)"
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]' || \
+		{ echo "pip failed; to see more of it: $(BIN)/python -m pip install -c constraints.txt -e '.[dev]'"; exit 1; }
 	@touch $@
 
 demo: $(STAMP)

@@ -3,9 +3,11 @@
 import ast
 import importlib.util
 import re
+import tomllib
 from types import ModuleType
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from conftest import PROJECT
 
@@ -40,6 +42,13 @@ def test_every_dependency_is_pinned(dependencies: ModuleType) -> None:
     assert all("==" in line for line in lines)
     assert set(dependencies.dependencies()) - pinned == set(), "run: make lock"
     assert "torchvision" not in pinned
+
+
+def test_the_pinned_versions_install_on_the_oldest_python_that_is_promised(dependencies: ModuleType) -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    oldest = project["requires-python"].removeprefix(">=") + ".0"
+    wanted = {name: each.metadata["Requires-Python"] for name, each in dependencies.dependencies().items()}
+    assert [f"{n} {w}" for n, w in wanted.items() if w and not SpecifierSet(w).contains(oldest)] == []
 
 
 def test_licences_go_with_ours(dependencies: ModuleType) -> None:

@@ -1,5 +1,6 @@
 """Progress on stderr, so that stdout stays free for results: bars on a terminal, lines in a log."""
 
+import _thread
 import math
 import os
 import threading
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 EVERY_S = 30.0
 """How often a log, or what else is no terminal, is told how far things are."""
+
+_LAST_LINE_S = 1.0
+"""How long a line that is being written at the end is waited for."""
 
 _VERBOSITY = "SWATH_VERBOSITY"
 """Tells worker processes of this machine what was asked of the first."""
@@ -192,7 +196,7 @@ def _heartbeat() -> Iterator[None]:
 
     Short counts in a row are one wait for who reads the log.
     """
-    over = threading.Event()
+    over, ended = threading.Event(), threading.Event()
     if time.perf_counter() - _log["counted"] > EVERY_S:
         _log["told"] = time.perf_counter()
 
@@ -201,14 +205,15 @@ def _heartbeat() -> Iterator[None]:
             _log["told"] = time.perf_counter()
             if counts := _counts[-1:]:
                 tell(counts[0].line())
+        ended.set()
 
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
+    # `Thread.start` waits for ever for one that has too little memory to say that it runs.
+    _thread.start_new_thread(beat, ())
     try:
         yield
     finally:
         over.set()
-        thread.join()
+        ended.wait(_LAST_LINE_S)
         _log["counted"] = time.perf_counter()
 
 

@@ -372,6 +372,17 @@ def test_completion_names_commands_and_options(shell: str) -> None:
     assert "doctor" in child.stdout, child.stderr
 
 
+@pytest.mark.parametrize("laid", [{}, {"COMP_WORDS": "swath ma", "COMP_CWORD": "x"}])
+def test_completion_that_no_shell_asks_for_is_one_line(
+    laid: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"_SWATH_COMPLETE": "complete_bash", **laid}.items():
+        monkeypatch.setenv(name, value)
+    assert cli.run([]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: _SWATH_COMPLETE is set, but not by a shell")
+
+
 @pytest.mark.parametrize("command", ["", "map", "doctor", "lab compare"])
 def test_help_fits_narrow_terminals(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -182,9 +182,7 @@ def test_without_any_road_of_openstreetmap_all_is_a_candidate(
     empty = tmp_path / "osm.geojson"
     empty.write_text('{"type": "FeatureCollection", "features": []}')
     assert cli.run(["conflate", str(maps.folder), str(empty), "--out", str(tmp_path / "out")]) == 0
-    assert (
-        "holds nothing but roads, so no railway, water or field could be ruled out" in capsys.readouterr().out
-    )
+    assert "the file has no road here, by its tags: look at it first" in capsys.readouterr().out
     table = gpd.read_file(tmp_path / "out" / "conflation.gpkg", layer="map_only")
     assert table["length_m"].sum() > 0
     assert cli.run(["show", str(empty), "--out", str(tmp_path / "map.png")]) == 2

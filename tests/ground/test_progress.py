@@ -76,6 +76,13 @@ def test_a_command_does_not_wait_on_from_the_one_before(
     assert log.getvalue() == ""
 
 
+def test_a_thread_that_has_no_memory_to_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.perf_counter()
+    monkeypatch.setattr("_thread.start_new_thread", lambda function, given: 1)
+    assert list(track("ab", "quick")) == ["a", "b"]
+    assert time.perf_counter() - began < 20
+
+
 def test_a_loop_that_is_broken_off_counts_no_more(log: io.StringIO) -> None:
     for _ in track(range(9), "broken"):
         break

@@ -273,3 +273,16 @@ def test_a_real_extract_by_itself(data_dir: Path, tmp_path: Path) -> None:
         assert image.descriptions == ("B04", "B8A", "B11")
         medians = np.median(image.read(), axis=(1, 2))
     assert 400 < medians.min() < medians.max() < 3500
+
+
+def test_roads_around_the_world_are_looked_through_in_coarse_cells(tmp_path: Path) -> None:
+    # A line of 180 degrees, and a village: 29 streets of 1 km around 48.1 N.
+    street = [LineString([(-1.67, 48.1 + at / 1e4), (-1.657, 48.1 + at / 1e4)]) for at in range(29)]
+    far = LineString([(-1.67, 48.11), (179.9, 48.11), (-179.9, 48.11)])
+    frame = gpd.GeoDataFrame({"highway": "residential"}, index=range(30), geometry=[*street, far], crs=4326)
+    frame.to_file(tmp_path / "roads.gpkg")
+    layout = read_layout(tmp_path / "roads.gpkg", None, 0)
+    west, south, east, north = layout.grid.lonlat_bounds
+    assert west < -1.66 < east
+    assert south < 48.101 < north
+    assert max(layout.grid.shape) <= 1024

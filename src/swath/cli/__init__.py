@@ -202,6 +202,8 @@ def _explained(error: Exception) -> str | None:
     advice = "; choose a shorter name" if os.strerror(errno.ENAMETOOLONG) in str(error) else ""
     if isinstance(error, SwathError):
         return str(error) + _ADVICE.get(error.remedy, advice)
+    if "_SWATH_COMPLETE" in os.environ:  # typer reads what a shell lays beside it
+        return f"_SWATH_COMPLETE is set, but not by a shell ({reason_of(error)}); unset it"
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         return f"out of memory: {reason_of(error)}{_ADVICE[Remedy.LESS_MEMORY]}"
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:

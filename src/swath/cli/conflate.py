@@ -69,6 +69,8 @@ def command(
 
 def _ruled_out(found: "Conflation") -> str:
     """What is known of how many candidates are no road."""
+    if found.both.empty and found.osm_only.empty:
+        return "the file has no road here, by its tags: look at it first"
     if found.only_roads:
         return "the file holds nothing but roads, so no railway, water or field could be ruled out"
     others = int((found.map_only["false_friend"] != "").sum())

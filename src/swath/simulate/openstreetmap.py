@@ -19,6 +19,9 @@ MARGIN_PX = 15
 LARGEST_PX = 1024
 """Side of the square that is taken where the user gives no bounds."""
 
+_CELLS = 4000
+"""Most cells to a side in which the metres of road are counted."""
+
 GREATEST_PX = 10_980
 """Side of the largest square that is simulated: a tile of Sentinel-2."""
 
@@ -101,8 +104,13 @@ def _densest(source: FeatureSource) -> Bounds:
     extent = metric.total_bounds
     if source.extent is not None:
         extent = np.array(transform_bounds(source.extent, LONLAT, crs.to_wkt()))
-    step = 8 * PIXEL_M
-    shape = np.maximum(1, ((extent[2:] - extent[:2]) // step).astype(int))[::-1]
+    # A country is counted in coarser cells, so that memory does not grow with it.
+    fine = 8 * PIXEL_M
+    step = max(fine, float((extent[2:] - extent[:2]).max()) / _CELLS)
+    if not step < LARGEST_PX * PIXEL_M:
+        raise InputError(f"{source.origin}: roads lie further apart than can be; give bounds")
+    # Less than a fine cell at the end may be left out, not of a coarse one.
+    shape = np.maximum(1, ((extent[2:] - extent[:2]) // step).astype(int) + (step > fine))[::-1]
     points = shapely.get_coordinates(shapely.segmentize(metric.values, step))
     count, _, _ = np.histogram2d(
         points[:, 1],

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import shutil
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -87,7 +88,11 @@ def keep_decision(folder: Path, decision: Decision, feature: gpd.GeoDataFrame) -
     new = gpd.GeoDataFrame([row], geometry=feature.geometry.to_list(), crs=feature.crs).to_crs(LONLAT)
     with _WRITING, locked(folder, wait=True):  # of this process, and of others
         before = read_decisions(folder)
-        others = before[before["key"] != decision.key]
-        kept = new if others.empty else pd.concat([others, new], ignore_index=True)
+        same = before["key"] == decision.key
+        more = before.columns.difference(new.columns)  # what people have added
+        new = new.join(before.loc[same, more].iloc[:1].reset_index(drop=True)).reindex(columns=before.columns)
+        kept = new if same.all() else pd.concat([before[~same], new], ignore_index=True)
         with replacing(folder / NAME) as temporary:
-            pyogrio.write_dataframe(kept[[*COLUMNS, "geometry"]], temporary, layer=LAYER, driver="GPKG")
+            if (folder / NAME).exists():  # with other layers and styles
+                shutil.copyfile(folder / NAME, temporary)
+            pyogrio.write_dataframe(kept, temporary, layer=LAYER, driver="GPKG")
