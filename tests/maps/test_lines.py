@@ -1,7 +1,7 @@
 """Lines of drawn maps: what a person would draw there."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ from swath.grid import Window
 from swath.maps.chains import Paths, join_links
 from swath.maps.faces import face_of_sides
 from swath.maps.graph import Graph, pixel_links, tidy
-from swath.maps.lines import SIMPLIFY_PX, Lines, SheetScores, _simplified, trace_sheet
+from swath.maps.lines import SIMPLIFY_PX, Lines, SheetScores, simplified, trace_sheet
+from swath.maps.linetable import half_width
 from swath.tiles import Tile
 
 Stroke = tuple[Sequence[tuple[float, float]], float]
@@ -129,6 +130,31 @@ def test_chains_that_are_left_are_those_of_the_links_that_are_left(seed: int, sh
             np.testing.assert_array_equal(left, anew)
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.3, 0.7]))
+def test_pixels_are_linked_where_they_touch_but_not_round_a_corner(seed: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((7, 6)) < share
+    expected = set()
+    for (row, col), (down, across) in product(np.argwhere(mask), ((0, 1), (1, 0), (1, 1), (1, -1))):
+        to_row, to_col = row + down, col + across
+        if not (0 <= to_col < 6 and to_row < 7 and mask[to_row, to_col]):
+            continue
+        beyond = (row >= 6 and not down) or (col >= 5 and not across)
+        corner = down and across and (mask[row, to_col] or mask[to_row, col])
+        if not (beyond or corner):
+            expected.add((row * 6 + col, to_row * 6 + to_col))
+    assert set(map(tuple, pixel_links(mask, 6, 5).tolist())) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(5.0, 5.0), (9.9, 10.1)]))
+def testhalf_widths_are_the_distance_to_what_is_outside(seed: int, pixel_m: tuple[float, float]) -> None:
+    draw = np.random.default_rng(seed)
+    inside = ndimage.gaussian_filter(draw.normal(size=(70, 60)), draw.uniform(1, 9)) > draw.normal(0, 0.02)
+    inside[0, 0] = False
+    at = draw.random(inside.shape) < 0.3
+    expected = np.where(at, ndimage.distance_transform_edt(inside, sampling=pixel_m), 0)
+    np.testing.assert_allclose(half_width(inside, at, pixel_m), expected, rtol=1e-6)
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.3, 1.0]))
 def test_lines_are_simplified_as_those_that_must_not_cross_themselves(seed: int, spread: float) -> None:
     draw = np.random.default_rng(seed)
@@ -138,7 +164,7 @@ def test_lines_are_simplified_as_those_that_must_not_cross_themselves(seed: int,
     )
     paths = Paths(np.arange(len(owner)), owner)
     lines = shapely.linestrings(pixels, indices=owner)
-    assert _simplified(pixels, paths).tolist() == shapely.simplify(lines, SIMPLIFY_PX).tolist()
+    assert simplified(pixels, paths).tolist() == shapely.simplify(lines, SIMPLIFY_PX).tolist()
 
 
 def steps(lines: Lines) -> list[list[tuple[object, ...]]]:

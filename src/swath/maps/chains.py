@@ -51,6 +51,9 @@ class Paths(NamedTuple):
 def join_links(links: Links) -> tuple[Chains, Paths]:
     """Join links to chains."""
     count = len(links)
+    if not count:
+        none = np.zeros(0, np.int64)
+        return Chains(none.reshape(0, 2), none.reshape(0, 2), none, none.astype(bool)), Paths(none, none)
     steps, owner, _ = _walk(links, np.arange(2 * count), count, rings=True)
     source = links.T.ravel()
     # A chain has a point more than links: the target of its last step.
@@ -58,11 +61,11 @@ def join_links(links: Links) -> tuple[Chains, Paths]:
     last = np.cumsum(length) - 1
     points = np.empty(count + len(length), np.int64)
     points[np.arange(count) + owner] = source[steps]
-    points[last] = source[(steps[last - np.arange(1, len(length) + 1)] + count) % max(2 * count, 1)]
+    points[last] = source[(steps[last - np.arange(1, len(length) + 1)] + count) % (2 * count)]
     paths = Paths(points, np.repeat(np.arange(len(length)), length))
     of_link, along = np.empty(count, np.int64), np.empty(count, bool)
-    of_link[steps % max(count, 1)] = owner
-    along[steps % max(count, 1)] = steps < count
+    of_link[steps % count] = owner
+    along[steps % count] = steps < count
     first, last = paths.ends.T
     ends, beside = (
         np.stack([points[a], points[b]], axis=1) for a, b in ((first, last), (first + 1, last - 1))
@@ -78,17 +81,19 @@ def join_rest(chains: Chains, kept: NDArray[np.bool_], links: Links) -> Chains:
         kept: (c,) bool.
         links: (n, 2) those of the chains that are kept, in their order.
     """
+    if not len(links):
+        return join_links(links)[0]
     link_kept = kept[chains.of_link]
     of_link = (np.cumsum(kept) - 1)[chains.of_link[link_kept]]
     along = chains.along[link_kept]
     ends, beside, count = chains.ends[kept], chains.beside[kept], int(kept.sum())
-    height = int(links.max(initial=0)) + 1
+    height = int(links.max()) + 1
     steps, owner, ring = _walk(ends, step_ranks(ends, beside, height).T.ravel(), height * height, rings=False)
     starts, last = np.flatnonzero(np.diff(owner, prepend=-1)), np.flatnonzero(np.diff(owner, append=-1))
     number, turned = np.empty(count, np.int64), np.empty(count, bool)
-    number[steps % max(count, 1)] = owner
-    turned[steps % max(count, 1)] = steps >= count
-    back = (steps[last] + count) % max(2 * count, 1)
+    number[steps % count] = owner
+    turned[steps % count] = steps >= count
+    back = (steps[last] + count) % (2 * count)
     new_ends, new_beside = (
         np.stack([of_step[steps[starts]], of_step[back]], axis=1)
         for of_step in (ends.T.ravel(), beside.T.ravel())
@@ -98,10 +103,8 @@ def join_rest(chains: Chains, kept: NDArray[np.bool_], links: Links) -> Chains:
     if in_ring.any():  # they begin elsewhere now
         again, _ = join_links(links[in_ring])
         of_link[in_ring], along[in_ring] = again.of_link + len(new_ends), again.along
-        new_ends, new_beside = (
-            np.concatenate([new_ends, again.ends]),
-            np.concatenate([new_beside, again.beside]),
-        )
+        new_ends = np.concatenate([new_ends, again.ends])
+        new_beside = np.concatenate([new_beside, again.beside])
     order = np.argsort(step_ranks(new_ends[:, 0], new_beside[:, 0], height))
     renumbered = np.empty_like(order)
     renumbered[order] = np.arange(len(order))
@@ -134,8 +137,6 @@ def _walk(
         The steps that are walked; the number of the chain of each; (n,) bool, the links in rings.
     """
     count = len(links)
-    if not count:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool)
     back = np.roll(np.arange(2 * count), count)  # the same link the other way
     source, target = np.concatenate([links, links[:, ::-1]]).T
     through = np.bincount(source) == 2

@@ -112,10 +112,10 @@ def trace_sheet(scores: SheetScores, sheet: Tile, whole: Window) -> TracedSheet:
     graph = mend(graph, light[seen], scores.pixel_m, scores.odds_above(gap), scores.odds_above(SEED))
     graph = smoothed(graph, SMOOTHINGS)
     pixels = graph.places / scores.pixel_m[::-1] + [sheet.core.col, sheet.core.row]
-    return TracedSheet(_simplified(pixels, graph.paths), graph, pixels)
+    return TracedSheet(simplified(pixels, graph.paths), graph, pixels)
 
 
-def _simplified(pixels: NDArray[np.float64], paths: Paths) -> Lines:
+def simplified(pixels: NDArray[np.float64], paths: Paths) -> Lines:
     """Paths as lines with fewer points, none of which crosses itself by that.
 
     One that always goes on towards its end cannot, whatever its points: so it takes the quick way.

@@ -114,7 +114,7 @@ def _measures(
     for across, down in ((0, 0), (0, 1), (1, 0), (1, 1)):
         columns, rows = np.minimum(first + np.array([across, down]), np.subtract(inside.shape[::-1], 1)).T
         between[rows, columns] = True
-    half = _half_width(inside, between, scores.pixel_m)
+    half = half_width(inside, between, scores.pixel_m)
     wide = 2 * sample(half, here, scores.pixel_m) - min(scores.pixel_m)
     return {
         "p_mean": _mean_along(traced, along).astype(np.float32),
@@ -124,7 +124,7 @@ def _measures(
     }
 
 
-def _half_width(inside: NDArray[np.bool_], at: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
+def half_width(inside: NDArray[np.bool_], at: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
     """(h, w) metres from the pixels `at` that are inside to the nearest that is not; 0 elsewhere.
 
     These are few and roads narrow: it is quicker to look around them, ever farther, than to compute the
