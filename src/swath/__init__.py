@@ -8,8 +8,7 @@ from importlib import import_module
 
 from swath.version import __version__
 
-# Threads of OpenMP wait for each other asleep. They spin by default: where other programs want the cores as
-# well, mapping then takes two thirds more processor time, training three times as much. Read as torch loads.
+# OpenMP's threads wait asleep: where they spin, busy cores give training three times as much work. For torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TYPE_CHECKING = False  # for type checkers, who go by the name: typing takes longer than all else here

@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
-from swath.maps.chains import step_ranks
 from swath.maps.graph import Graph
 
 FACE_M2 = 3000.0
@@ -23,11 +22,11 @@ def face_of_sides(graph: Graph) -> NDArray[np.int64]:
     sides come.
     """
     chains = graph.chains
-    count = len(chains.ends)
-    source, beside = chains.ends.T.ravel(), chains.beside.T.ravel()
+    count = len(graph.chain_ends)
+    source, beside = (chains.points[chains.ends + step].T.ravel() for step in ([0, 0], [1, -1]))
     apart = graph.places[beside] - graph.places[source]
-    height = len(graph.places)
-    order = np.lexsort((step_ranks(source, beside, height), np.arctan2(apart[:, 1], apart[:, 0]), source))
+    low, high = np.sort([source, beside], axis=0)
+    order = np.lexsort((high, low, source > beside, np.arctan2(apart[:, 1], apart[:, 0]), source))
     first = np.flatnonzero(np.diff(source[order], prepend=-1))
     before = np.arange(-1, 2 * count - 1)
     before[first] = np.append(first[1:], 2 * count) - 1
@@ -62,7 +61,7 @@ def dissolve_faces(graph: Graph) -> Graph:
     inner = area > 0
     small = inner & ((area < FACE_M2) | (2 * area < THIN_M * outline))
     # A chain has the same two faces all along.
-    one = np.zeros((len(graph.chains.ends), 2), np.int64)
+    one = np.zeros((len(graph.chain_ends), 2), np.int64)
     one[graph.chains.of_link] = sides.T
     apart = one[:, 0] != one[:, 1]
     cost = graph.chain_score * np.sqrt(graph.chain_length)

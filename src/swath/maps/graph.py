@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from swath.maps.chains import Chains, Links, Paths, join_links, join_rest
+from swath.maps.chains import Chains, Links, join_links
 
 Places = NDArray[np.float64]
 """(n, 2) x and y in metres, from the middle of a sheet's first pixel to the right and down."""
@@ -24,14 +24,12 @@ class Graph:
         fixed: (n,) bool, points where the next sheet goes on: they stay where they are, and no line
             ends there.
         score: (n,) how sure the map is of the road there, 0..1.
-        known_chains: Its chains, if they are known already.
     """
 
     places: Places
     links: Links
     fixed: NDArray[np.bool_]
     score: NDArray[np.float64]
-    known_chains: Chains | None = None
 
     @cached_property
     def degree(self) -> NDArray[np.int64]:
@@ -53,18 +51,14 @@ class Graph:
         return metres
 
     @cached_property
-    def _joined(self) -> tuple[Chains, Paths]:
-        return join_links(self.links)
-
-    @property
     def chains(self) -> Chains:
         """The links joined to chains."""
-        return self.known_chains or self._joined[0]
+        return join_links(self.links)
 
-    @property
-    def paths(self) -> Paths:
-        """The points of the chains."""
-        return self._joined[1]
+    @cached_property
+    def chain_ends(self) -> NDArray[np.int64]:
+        """(c, 2) the first and the last point of every chain."""
+        return self.chains.points[self.chains.ends]
 
     @cached_property
     def chain_length(self) -> NDArray[np.float64]:
@@ -79,7 +73,7 @@ class Graph:
 
     def chain_sum(self, of_link: NDArray[np.float64]) -> NDArray[np.float64]:
         """(c,) the sum over the links of every chain."""
-        count = len(self.chains.ends)
+        count = len(self.chain_ends)
         total: NDArray[np.float64] = np.bincount(self.chains.of_link, of_link, count).astype(np.float64)
         return total
 
@@ -92,15 +86,13 @@ class Graph:
         if not chains.any():
             return self
         kept = ~chains[self.chains.of_link]
-        links = self.links[kept]
-        rest = replace(self, links=links, known_chains=join_rest(self.chains, ~chains, links))
+        rest = replace(self, links=self.links[kept])
         rest.__dict__["length"] = self.length[kept]  # where a cached property is kept
         return rest
 
     def linked(self, links: Links) -> "Graph":
         """The graph with more links."""
-        more = tidy(np.concatenate([self.links, links]), len(self.places))
-        return replace(self, links=more, known_chains=None)
+        return replace(self, links=tidy(np.concatenate([self.links, links]), len(self.places)))
 
     def contracted(self, links: Links) -> "Graph":
         """The graph with the points that `links` join put together, in the middle of their junctions.
@@ -118,8 +110,7 @@ class Graph:
         moved = ~held[group] & (np.bincount(group)[group] > 1)
         target = np.where(moved, first[group], np.arange(len(group)))
         places = np.where(moved[:, None], middle[group] / total[group, None], self.places)
-        links = tidy(target[self.links], len(self.places))
-        return replace(self, places=places, links=links, known_chains=None)
+        return replace(self, places=places, links=tidy(target[self.links], len(self.places)))
 
 
 def components(count: int, links: Links) -> NDArray[np.int64]:

@@ -81,8 +81,8 @@ def _trace(maps: SiteMaps, grid: Grid, sheet: Tile, c: LegendClass, threshold: f
     columns = _measures(traced, sheet, scores, pmap[c.id])
     columns |= _dates(maps, traced, sheet, c, scores)
     peak = np.zeros(len(traced.lines))
-    np.maximum.at(peak, graph.paths.owner, graph.score[graph.paths.points])
-    ends, number = np.unique(graph.chains.ends, return_inverse=True)
+    np.maximum.at(peak, graph.chains.owner, graph.score[graph.chains.points])
+    ends, number = np.unique(graph.chain_ends, return_inverse=True)
     number = number.reshape(-1, 2)
     count = len(traced.lines)
     columns = {
@@ -107,7 +107,7 @@ def _measures(
     here = own * scores.pixel_m[::-1]
     along = sample(probability, here, scores.pixel_m)
     least = np.ones(len(traced.lines))
-    np.minimum.at(least, graph.paths.owner, along[graph.paths.points])
+    np.minimum.at(least, graph.chains.owner, along[graph.chains.points])
     inside = scores.score > scores.threshold
     between = np.zeros(inside.shape, bool)
     first = np.floor(own).astype(np.int64)
@@ -127,38 +127,21 @@ def _measures(
 def half_width(inside: NDArray[np.bool_], at: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
     """(h, w) metres from the pixels `at` that are inside to the nearest that is not; 0 elsewhere.
 
-    These are few and roads narrow: it is quicker to look around them, ever farther, than to compute the
-    distance of every pixel.
+    They are few and roads narrow: to look around them is quicker than the distance of every pixel.
     """
-    half = np.zeros(inside.shape, np.float32)
-    # Beyond the sheet nothing is known to be outside.
-    outside = np.pad(~inside, LOOK_PX).ravel()
-    width = inside.shape[1] + 2 * LOOK_PX
+    outside = np.pad(~inside, LOOK_PX)
+    half = np.zeros(outside.size, np.float32)
     here = np.flatnonzero(np.pad(at & inside, LOOK_PX))
-    for metres, steps in _rings(pixel_m, width):
-        if not len(here):
-            return half
-        near = outside[here[:, None] + steps].any(axis=1)
-        rows, cols = np.divmod(here[near], width)
-        half[rows - LOOK_PX, cols - LOOK_PX] = metres
+    down, right = np.mgrid[-LOOK_PX : LOOK_PX + 1, -LOOK_PX : LOOK_PX + 1].reshape(2, -1)
+    far, ring = np.unique(np.hypot(down * pixel_m[0], right * pixel_m[1]), return_inverse=True)
+    for number in range(1, np.searchsorted(far, LOOK_PX * min(pixel_m))):
+        steps = (down * outside.shape[1] + right)[ring == number]
+        near = outside.ravel()[here[:, None] + steps].any(axis=1)
+        half[here[near]] = far[number]
         here = here[~near]
-    rows, cols = (places - LOOK_PX for places in np.divmod(here, width))
-    nearest = ndimage.distance_transform_edt(
-        inside, sampling=pixel_m, return_distances=False, return_indices=True
-    )
-    down, right = nearest[0][rows, cols] - rows, nearest[1][rows, cols] - cols
-    half[rows, cols] = np.hypot(down * pixel_m[0], right * pixel_m[1])
-    return half
-
-
-def _rings(pixel_m: PixelSize, width: int) -> list[tuple[float, NDArray[np.int64]]]:
-    """How far pixels lie, nearest first, and the steps to all that lie so far in an image of that width."""
-    rows, cols = np.mgrid[-LOOK_PX : LOOK_PX + 1, -LOOK_PX : LOOK_PX + 1].reshape(2, -1)
-    far = np.hypot(rows * pixel_m[0], cols * pixel_m[1])
-    order = np.argsort(far)[1:]
-    order = order[far[order] <= LOOK_PX * min(pixel_m)]
-    metres, first = np.unique(far[order], return_index=True)
-    return list(zip(metres.tolist(), np.split((rows * width + cols)[order], first[1:]), strict=True))
+    if len(here):
+        half[here] = ndimage.distance_transform_edt(~outside, sampling=pixel_m).ravel()[here]
+    return half.reshape(outside.shape)[LOOK_PX:-LOOK_PX, LOOK_PX:-LOOK_PX]
 
 
 def _dates(maps: SiteMaps, traced: TracedSheet, sheet: Tile, c: LegendClass, scores: SheetScores) -> Columns:

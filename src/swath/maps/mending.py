@@ -56,7 +56,7 @@ def drop_spurs(graph: Graph, least_m: float) -> Graph:
     for _ in range(4):
         if not len(graph.links):
             return graph
-        ends = graph.chains.ends
+        ends = graph.chain_ends
         free = graph.free[ends]
         spur = (free.sum(axis=1) == 1) & (graph.degree[ends] > 2).any(axis=1)
         spur &= graph.chain_length < least_m
@@ -76,7 +76,7 @@ def merge_junctions(graph: Graph) -> Graph:
     """Put together junctions that a chain shorter than `JUNCTION_M` joins."""
     if not len(graph.links):
         return graph
-    ends = graph.chains.ends
+    ends = graph.chain_ends
     short = (graph.degree[ends] > 2).all(axis=1) & (graph.chain_length < JUNCTION_M)
     return graph.contracted(graph.links[short[graph.chains.of_link]]) if short.any() else graph
 
@@ -96,7 +96,7 @@ def drop_crumbs(graph: Graph, sure: float) -> Graph:
     held = np.zeros(count, bool)
     held[part[graph.fixed & (graph.degree > 0)]] = True
     crumb = is_crumb(length, peak, sure) & ~held
-    return graph.without(crumb[part[graph.chains.ends[:, 0]]])
+    return graph.without(crumb[part[graph.chain_ends[:, 0]]])
 
 
 def is_crumb(length_m: NDArray[np.float64], peak: NDArray[np.float64], sure: float) -> NDArray[np.bool_]:
@@ -114,7 +114,7 @@ def close_gaps(graph: Graph, surface: Scores, pixel_m: PixelSize, support: float
     if not len(ends):
         return graph
     chain_of = np.full(len(graph.places), -1)
-    chain_of[graph.paths.points] = graph.paths.owner
+    chain_of[graph.chains.points] = graph.chains.owner
     tree = cKDTree(graph.places[used])
     far, near = tree.query(graph.places[ends], k=min(NEAREST, len(used)), distance_upper_bound=GAP_M)
     far, near = far.reshape(len(ends), -1), near.reshape(len(ends), -1)
@@ -137,8 +137,8 @@ def close_gaps(graph: Graph, surface: Scores, pixel_m: PixelSize, support: float
 
 def _heading(graph: Graph) -> tuple[NDArray[np.int64], Places, NDArray[np.int64]]:
     """The free ends: (e,) their points; (e, 2) the unit vector in which each line ends; (e,) its chain."""
-    owner, points = graph.paths.owner, graph.paths.points
-    first, last = graph.paths.ends.T
+    owner, points = graph.chains.owner, graph.chains.points
+    first, last = graph.chains.ends.T
     reach = max(1, round(BACK_M / graph.length.mean()))
     tips = np.concatenate([first, last])
     inner = np.concatenate([np.minimum(first + reach, last), np.maximum(last - reach, first)])
