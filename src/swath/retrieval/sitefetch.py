@@ -132,8 +132,10 @@ def _all_failed(errors: Sequence[RemoteError]) -> RemoteError:
     """One error for those of all APIs."""
     if len(errors) == 1:
         return errors[0]
-    kind = UnreachableError if all(isinstance(error, UnreachableError) for error in errors) else RemoteError
-    return kind("; ".join(map(str, errors)))
+    all_told = "; ".join(map(str, errors))
+    if all(isinstance(error, UnreachableError) for error in errors):
+        return UnreachableError(f"{all_told}; connect this machine, or give files that lie here")
+    return RemoteError(all_told)
 
 
 def plan_sites(
