@@ -85,10 +85,7 @@ class Graph:
         """The graph without the chains that are marked in (c,) bool."""
         if not chains.any():
             return self
-        kept = ~chains[self.chains.of_link]
-        rest = replace(self, links=self.links[kept])
-        rest.__dict__["length"] = self.length[kept]  # where a cached property is kept
-        return rest
+        return replace(self, links=self.links[~chains[self.chains.of_link]])
 
     def linked(self, links: Links) -> "Graph":
         """The graph with more links."""
@@ -143,19 +140,12 @@ def pixel_links(lines: NDArray[np.bool_], rows: int, cols: int) -> Links:
     padded = np.pad(lines, ((0, 1), (1, 1))).ravel()
     at = np.flatnonzero(padded)
     row, col = np.divmod(at, wide)
-    links = []
     right, under = padded[at + 1], padded[at + wide]
     fall = padded[at + wide + 1] & ~(right | under)
     rise = padded[at + wide - 1] & ~(padded[at - 1] | under)
-    for pairs, step in (
-        (right & (row < rows), 1),
-        (under & (col - 1 < cols), width),
-        (fall, width + 1),
-        (rise, width - 1),
-    ):
-        first = (row * width + col - 1)[pairs]
-        links.append(np.stack([first, first + step], axis=1))
-    return np.concatenate(links)
+    first = row * width + col - 1
+    ways = (right & (row < rows), 1), (under & (col - 1 < cols), width), (fall, width + 1), (rise, width - 1)
+    return np.concatenate([np.stack([first[go], first[go] + step], axis=1) for go, step in ways])
 
 
 def smoothed(graph: Graph, times: int) -> Graph:

@@ -199,8 +199,8 @@ class Seams:
         self._seam.append(sheet.seam)
         self._part.append(part + self._parts)
         kept = ("from_node", "to_node", "component", "length_m")
-        boxes = shapely.bounds(lines["geometry"])
-        self._lines.append({name: lines[name] for name in kept} | {"peak": sheet.peak, "box": boxes})
+        more = {"peak": sheet.peak, "box": shapely.bounds(lines["geometry"])}
+        self._lines.append({name: lines[name] for name in kept} | more)
         self._count += len(sheet.nodes)
         self._parts += int(part.max()) + 1 if len(part) else 0
         return lines

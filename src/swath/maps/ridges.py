@@ -45,13 +45,9 @@ def smooth_scores(score: Scores, known: NDArray[np.bool_], scale_px: tuple[float
 
 
 def curvatures(padded: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
-    """The mean curvature of a smoothed surface and half its spread, per scale squared.
+    """Of a smoothed surface (h + 2, w + 2) the mean curvature and half the spread, (h, w), per scale squared.
 
-    The least curvature is their difference, the greatest their sum.
-
-    Args:
-        padded: (h + 2, w + 2); of its outermost pixels no curvature is given.
-        scale_px: Of its smoothing.
+    Their difference is the least curvature, their sum the greatest.
     """
     middle = padded[1:-1, 1:-1]
     rows, cols = scale_px
@@ -86,14 +82,11 @@ def ridge_lines(
     """
     fine = FINE_M / pixel_m[0], FINE_M / pixel_m[1]
     coarse = COARSE_M / pixel_m[0], COARSE_M / pixel_m[1]
-    surfaces = [
-        (np.pad(smooth_scores(score, known, scale), 1, mode="edge"), scale) for scale in (fine, coarse)
-    ]
+    surfaces = [(np.pad(smooth_scores(score, known, s), 1, mode="edge"), s) for s in (fine, coarse)]
     ridge = np.empty(score.shape, bool)
     for top in range(0, len(score), STRIP_PX):
-        bent = [curvatures(surface[top : top + STRIP_PX + 2], scale) for surface, scale in surfaces]
-        (mean, spread), (wide_mean, wide_spread) = bent
-        strip = (mean - spread < -RIDGE) | (wide_mean - wide_spread < -RIDGE)
+        (mean, spread), wide = (curvatures(surface[top : top + STRIP_PX + 2], s) for surface, s in surfaces)
+        strip = (mean - spread < -RIDGE) | (np.subtract(*wide) < -RIDGE)
         ridge[top : top + STRIP_PX] = strip & (mean + spread < VALLEY)
     ridge &= allowed
     lines: NDArray[np.bool_] = skeletonize(ridge)  # type: ignore[no-untyped-call]
