@@ -47,9 +47,8 @@ def test_every_dependency_is_pinned(dependencies: ModuleType) -> None:
 def test_the_pinned_versions_install_on_the_oldest_python_that_is_promised(dependencies: ModuleType) -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     oldest = project["requires-python"].removeprefix(">=") + ".0"
-    wanted = {
-        name: each.metadata.get("Requires-Python") for name, each in dependencies.dependencies().items()
-    }
+    found = dependencies.dependencies()
+    wanted = {name: each.metadata.get("Requires-Python") for name, each in found.items()}
     assert [f"{n} {w}" for n, w in wanted.items() if w and not SpecifierSet(w).contains(oldest)] == []
 
 

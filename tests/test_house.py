@@ -19,7 +19,7 @@ SOURCE = PROJECT / "src"
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 60
 MANY_PARAMETERS = 8
-MOST_PRODUCT_LINES = 40_400
+MOST_PRODUCT_LINES = 40_600
 MOST_ANY = 142
 """A third of what there was before the house was re-roomed."""
 

@@ -1,16 +1,21 @@
 """How far the candidates of `swath conflate` can be trusted: roads are withheld, and looked for.
 
-    python examples/lab/conflate-precision.py MAPS DATASET [--roads DIR] [--seeds 5] [--json]
+    python examples/lab/conflate-precision.py MAPS DATASET [--roads DIR] [--seeds 5] [--sites ...] [--json]
 
 A tenth of the streets of every city of DATASET is taken out of OpenStreetMap, whole streets at a time (by
 name; without names, from junction to junction), again for every seed. A candidate is right where half of
 it lies along a withheld street. What lies along nothing counts as wrong, even where it is a road that the
 labels lack: the precision is a lower bound. Roads are read of DIR/<city>/roads.geojson where DIR is given
 (all ways), else of the dataset (those of its legend). Only the part that the labels cover counts.
+
+`right` is the share that is right of the candidates of a confidence, by their length.
+`average precision` is the area under precision over recall. `along` is what withholding cannot better: of
+the mapped length of a probability, the share that lies along a road when nothing is withheld.
 """
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import geopandas as gpd
@@ -18,15 +23,18 @@ import numpy as np
 import shapely
 
 from swath.conflation.conflate import conflate
+from swath.conflation.profile import probability_along
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import read_labels
 from swath.labels.features import read_features
 from swath.legend import IGNORE, read_legend
 from swath.maps.sitemaps import read_maps
 from swath.metrics.linematch import distances_m, sample_lines
-from swath.metrics.linepieces import REACH_M
+from swath.metrics.linepieces import LEAST_M, REACH_M, split_by_nearness
 
-SHARE, WANTED = 0.1, (0.9, 0.95)
+SHARE, WANTED = 0.1, (0.5, 0.9, 0.95)
+STEPS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.01)
+EDGES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 
 
 def street_numbers(ways: gpd.GeoDataFrame) -> np.ndarray:
@@ -72,11 +80,31 @@ def withhold(maps, ways: gpd.GeoDataFrame, features: gpd.GeoDataFrame, mask, gri
     inside = covered_share(shapely.linestrings(np.stack([there, there + 0.1], axis=1)), mask, grid) > 0.5
     there, metres = there[inside], metres[inside]
     found_by = np.zeros(len(there))
-    for line, score in zip(found.geometry.to_numpy(), found["confidence"], strict=True):
-        close = shapely.dwithin(line, shapely.points(there), REACH_M) if len(there) else np.zeros(0, bool)
-        found_by[close] = np.maximum(found_by[close], score)
-    table = found.drop(columns="geometry").assign(right=right, length=found.length, seed=seed, site=maps.site)
+    tree = shapely.STRtree(found.geometry.to_numpy())
+    point, line = tree.query(shapely.points(there), predicate="dwithin", distance=REACH_M)
+    np.maximum.at(found_by, point, found["confidence"].to_numpy(float)[line])
+    table = found.to_crs("EPSG:4326").assign(right=right, length=found.length, seed=seed, site=maps.site)
     return table, found_by, metres
+
+
+def along_roads(maps, features: gpd.GeoDataFrame, mask, grid) -> np.ndarray:
+    """(2, bins) metres of the map's lines by their probability: all, and those along a way."""
+    near_m = np.zeros((2, len(EDGES) - 1))
+    lines = shapely.get_parts(maps.roads().geometry.to_numpy())
+    pieces, _, near = split_by_nearness(lines, shapely.get_parts(features.geometry.to_numpy()))
+    length = shapely.length(pieces)
+    counted = (length >= LEAST_M) & (covered_share(pieces, mask, grid) > 0.5)
+    p = probability_along(maps, pieces[counted], maps.grid)
+    for row, weight in enumerate((length[counted], (length * near)[counted])):
+        near_m[row] = np.histogram(p, EDGES, weights=weight)[0]
+    return near_m
+
+
+def recall_from(found_by: np.ndarray, metres: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """(n,) the share of the withheld metres that candidates of each confidence or more find."""
+    order = np.argsort(found_by)
+    below = np.append(0, metres[order].cumsum())
+    return 1 - below[np.searchsorted(found_by[order], confidence)] / metres.sum()
 
 
 def main() -> None:
@@ -89,11 +117,11 @@ def main() -> None:
     parser.add_argument("--roads", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sites", nargs="*")
-    parser.add_argument("--table", type=Path, help="Write all candidates there (CSV).")
+    parser.add_argument("--table", type=Path, help="Write all candidates there (GeoPackage).")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     dataset, legend = read_dataset(options.dataset), read_legend("surroundings")
-    tables, scores, lengths = [], [], []
+    tables, scores, lengths, along = [], [], [], np.zeros((2, len(EDGES) - 1))
     for maps in read_maps(options.maps):
         if options.sites and maps.site not in options.sites:
             continue
@@ -108,6 +136,7 @@ def main() -> None:
         named = gpd.read_file(path) if options.roads else features
         if "name" in named.columns and len(named) == len(features):
             ways = ways.assign(name=named["name"].to_numpy()[ways.index])
+        along += along_roads(maps, features, mask, site.map_grid)
         for seed in range(options.seeds):
             table, found_by, metres = withhold(maps, ways, features, mask, site.map_grid, seed)
             tables.append(table)
@@ -117,7 +146,7 @@ def main() -> None:
 
     table = pd.concat(tables)
     if options.table:
-        table.to_csv(options.table, index=False)
+        table.to_file(options.table)
     found_by, metres = np.concatenate(scores), np.concatenate(lengths)
     ranked = table.sort_values("confidence", ascending=False)
     precision = (ranked["right"] * ranked["length"]).cumsum() / ranked["length"].cumsum()
@@ -126,11 +155,23 @@ def main() -> None:
         "precision": round(float(precision.iloc[-1]), 3),
         "recall": round(float(metres[found_by > 0].sum() / metres.sum()), 3),
     }
+    recall = recall_from(found_by, metres, ranked["confidence"].to_numpy(float))
+    result["average precision"] = round(float(np.diff(recall, prepend=0) @ precision.to_numpy()), 3)
+    bins = zip(EDGES, along[1] / np.maximum(along[0], 1), along[0] / 1e3, strict=False)
+    result["along"] = {f"from {low}": f"{share:.1%} of {km:.1f} km" for low, share, km in bins}
+    chosen = {
+        f"from {low}": table[table["confidence"].between(low, high, "left")] for low, high in pairwise(STEPS)
+    }
+    result["right"] = {
+        low: f"{(part['right'] * part['length']).sum() / part['length'].sum():.0%} of {len(part)}"
+        for low, part in chosen.items()
+        if len(part)
+    }
     for wanted in WANTED:
         good = np.flatnonzero(precision.to_numpy() >= wanted)
         score = float(ranked["confidence"].iloc[good[-1]]) if len(good) else None
-        recall = 0.0 if score is None else float(metres[found_by >= score].sum() / metres.sum())
-        result[f"{wanted:.0%}"] = {"confidence": score, "recall": round(recall, 3)}
+        reached = float(recall[good[-1]]) if len(good) else 0.0
+        result[f"{wanted:.0%}"] = {"confidence": score, "recall": round(reached, 3)}
     print(json.dumps(result) if options.json else "\n".join(f"{k}: {v}" for k, v in result.items()))  # noqa: T201
 
 

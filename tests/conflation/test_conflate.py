@@ -16,8 +16,11 @@ from affine import Affine
 import swath
 from support.drawn_maps import write_maps
 from swath import cli
+from swath.conflation.candidates import CONSTANT, WEIGHTS, confidence, joined_ends
+from swath.conflation.profile import measure_lines
 from swath.errors import OutputExistsError, SettingsError
 from swath.grid import Grid
+from swath.groundsize import metres_per_unit
 from swath.legend import read_legend
 from swath.maps.maps import Maps, open_maps
 from swath.maps.vectors import write_vectors
@@ -80,6 +83,63 @@ def test_roads_beyond_the_data_are_not_counted(maps: Maps, tmp_path: Path) -> No
     roads.to_file(tmp_path / "osm.gpkg")
     found = swath.conflate(maps, tmp_path / "osm.gpkg")
     assert found.osm_only["length_m"].sum() == pytest.approx(1550, abs=15)
+
+
+def test_a_piece_is_as_sure_as_the_map_is_along_it(tmp_path: Path) -> None:
+    """A road of 0.9 in the west and 0.6 in the east, which OpenStreetMap has in the west.
+
+    Two dates see all of it and the west alone; the third has no data in the east.
+    """
+    west, east = np.zeros(GRID.shape, np.float32), np.zeros(GRID.shape, np.float32)
+    west[59:62, 10:80], east[59:62, 80:150] = 0.9, 0.6
+    dates = np.stack([np.stack([1 - road, road]) for road in (west + east, west, west + east)])
+    valid = np.ones((3, *GRID.shape), bool)
+    valid[2, :, 80:] = False
+    site = write_maps(tmp_path / "maps", "here", GRID, dates, dates[0], read_legend("roads"), valid=valid)
+    write_vectors(site, 0.3)
+    assert site.roads()["p_mean"].tolist() == pytest.approx([0.75], abs=0.01)
+    roads = gpd.GeoDataFrame({"highway": ["primary"]}, geometry=[at((60, 0), (60, 85))], crs=GRID.crs)
+    roads.to_file(tmp_path / "osm.gpkg")
+    (piece,) = swath.conflate(tmp_path / "maps", tmp_path / "osm.gpkg").map_only.itertuples()
+    assert piece.length_m == pytest.approx(620, abs=10)  # from 20 m beyond the end of OpenStreetMap's
+    assert [piece.p_mean, piece.p_min] == pytest.approx([round(0.6 * 254) / 254] * 2)
+    assert piece.p_line == pytest.approx(0.75, abs=0.01)
+    assert (piece.dates_seen, piece.dates_known, piece.joined, piece.p_beside) == (1, 2, 1, 0)
+    assert 0 < piece.confidence < 1
+
+
+def test_what_lies_thirty_metres_beside_a_line_is_measured(tmp_path: Path) -> None:
+    """Three pixels of 10 m south of it 0.4, north of it nothing: their mean is 0.2; and the same turned."""
+    road = np.zeros(GRID.shape, np.float32)
+    road[60, 10:150] = 1
+    road[63, 10:150] = 0.4
+    pmap = np.stack([1 - road, road])
+    site = write_maps(tmp_path / "maps", "here", GRID, pmap[None], pmap, read_legend("roads"))
+    lines = np.array([at((60, 20), (60, 100)), at((20, 80), (50, 80))], object)
+    metres = shapely.transform(lines, lambda xy: xy * metres_per_unit(GRID))
+    measured = measure_lines(site, metres, GRID)
+    assert measured["p_mean"].tolist() == pytest.approx([1, 0])
+    assert measured["p_beside"].tolist() == pytest.approx([round(0.4 * 254) / 254 / 2, 0])
+    assert (measured["dates_seen"].tolist(), measured["dates_known"].tolist()) == ([1, 0], [1, 1])
+    assert all(len(values) == 0 for values in measure_lines(site, metres[:0], GRID).values())
+
+
+def test_the_confidence_is_the_odds_of_all_evidence() -> None:
+    """Probabilities of a half have log odds 0: what is left are the constant and what is linear."""
+    rows = {"p_mean": [0.5, 0.5, 0.8], "p_line": [0.5, 0.5, np.nan], "p_beside": [0.2, 0.2, 0.0]}
+    rows |= {"joined": [2, 2, 0], "dates_seen": [1, 1, 0], "dates_known": [4, 4, 0]}
+    table = gpd.GeoDataFrame(rows | {"false_friend": ["", "railway", ""]}, geometry=[None] * 3)
+    first = CONSTANT + 0.2 * WEIGHTS[2] + 2 * WEIGHTS[3] + WEIGHTS[4] / 4
+    third = CONSTANT + np.log(4) * WEIGHTS[0] - np.log(49) * WEIGHTS[1]
+    chances = [1 / (1 + np.exp(-odds)) for odds in (first, third)]
+    assert confidence(table).tolist() == pytest.approx([chances[0], chances[0] / 2, chances[1]])
+
+
+def test_an_end_by_a_way_is_joined() -> None:
+    """Ways end 24 and 26 m from the ends of two lines; a third lies far off."""
+    lines = np.array([shapely.LineString([(x, 0), (x + 100, 0)]) for x in (0, 1000, 5000)], object)
+    ways = [shapely.LineString([(x, y), (x, 500)]) for x, y in ((0, 24), (100, 24), (1000, 26), (1100, 5))]
+    assert joined_ends(lines, np.array(ways, object)).tolist() == [2, 1, 0]
 
 
 def test_lines_of_others_are_refused_in_one_line(

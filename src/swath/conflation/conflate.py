@@ -8,13 +8,14 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from swath.conflation.candidates import confidence, false_friends
+from swath.conflation.candidates import confidence, false_friends, joined_ends
+from swath.conflation.profile import measure_lines, probability_along, scores_at
 from swath.errors import DatasetError
 from swath.grid import Grid
-from swath.groundsize import metres_per_unit, pixel_m
+from swath.groundsize import metres_per_unit
 from swath.labels.source import LabelSettings, read_labels_source
 from swath.legend import Legend, read_legend
-from swath.maps.sitemaps import SiteMaps, read_pmap
+from swath.maps.sitemaps import SiteMaps
 from swath.metrics.linematch import Lines, sample_lines
 from swath.metrics.linepieces import LEAST_M, split_by_nearness, split_where
 
@@ -32,7 +33,8 @@ class Conflation:
         both: OpenStreetMap's roads that the map sees: `confidence`, the mean of the PMap along them.
         map_only: Candidates, the best first: lines of the map by which OpenStreetMap has no way of any
             kind. `rank` from 1; `confidence`, see `swath.conflation.candidates`; `false_friend`, what
-            they may be instead, or empty; and the columns of the map's roads.
+            they may be instead, or empty; `joined`, how many ends lie by a way; `p_line`, the mean of the
+            whole mapped line; and the columns of the map's roads, measured along the piece (not `width_m`).
         osm_only: OpenStreetMap's roads that the map does not see: `confidence`, 1 minus the mean of
             the PMap.
         only_roads: Whether OpenStreetMap's part holds no more than roads, so that no candidate could be told
@@ -80,8 +82,12 @@ def conflate(maps: SiteMaps, features: gpd.GeoDataFrame, source: str, attributio
     table = roads.drop(columns="geometry").iloc[owner[alone]].reset_index(drop=True)
     candidates = gpd.GeoDataFrame(table, geometry=pieces[alone], crs=grid.crs)
     candidates["length_m"] = shapely.length(pieces[alone])
+    candidates["p_line"] = candidates["p_mean"]
+    for column, values in measure_lines(maps, pieces[alone], grid).items():
+        candidates[column] = values.astype(np.float32 if column.startswith("p_") else np.int32)
+    candidates["joined"] = joined_ends(pieces[alone], drawn)
     candidates["false_friend"] = false_friends(pieces[alone], features, legend, metres_per_unit(grid))
-    candidates["confidence"] = confidence(candidates, drawn)
+    candidates["confidence"] = confidence(candidates)
     order = np.argsort(-candidates["confidence"].to_numpy(), kind="stable")
     candidates = candidates.iloc[order].reset_index(drop=True)
     candidates.insert(0, "rank", np.arange(1, len(candidates) + 1))
@@ -102,7 +108,7 @@ def _seen(
     lines, whole = _within_data(maps, lines, grid)
     number = number[whole]
     pieces, owner, near = split_by_nearness(lines, mapped)
-    p_mean = _probability(maps, pieces, grid)
+    p_mean = probability_along(maps, pieces, grid)
     keys = [
         key for key in wanted.columns if key not in ("geometry", "class_id") and wanted[key].notna().any()
     ]
@@ -122,42 +128,11 @@ def _in_legend(ways: gpd.GeoDataFrame, legend: Legend) -> gpd.GeoDataFrame:
     return ways.loc[wanted]
 
 
-def _probability(maps: SiteMaps, lines: Lines, grid: Grid) -> NDArray[np.float64]:
-    """(n,) the mean of the fused PMap of all line classes along lines in metres; NaN where unknown."""
-    if not len(lines):
-        return np.zeros(0)
-    points, weight, owner = sample_lines(lines, step_m=min(pixel_m(grid)))
-    scores = _scores_at(maps, points, grid)
-    sure = np.isfinite(scores)
-    known = np.bincount(owner[sure], weight[sure], len(lines))
-    total = np.bincount(owner[sure], (scores * weight)[sure], len(lines))
-    mean: NDArray[np.float64] = np.divide(total, known, out=np.full(len(lines), np.nan), where=known > 0)
-    return mean
-
-
-def _scores_at(maps: SiteMaps, points: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """(p,) the fused PMap of all line classes at points (p, 2) in metres; NaN where unknown."""
-    ids = [c.id for c in maps.legend.lines]
-    left, _, _, top = grid.bounds
-    x, y = (points / metres_per_unit(grid)).T
-    cols = np.floor((x - left) / grid.resolution[0]).astype(np.int64)
-    rows = np.floor((top - y) / grid.resolution[1]).astype(np.int64)
-    scores = np.full(len(points), np.nan)
-    within = (cols >= 0) & (cols < grid.width)
-    for strip in grid.window.strips(1024):
-        here = within & (rows >= strip.row) & (rows < strip.row_end)
-        if here.any():
-            pmap, valid = read_pmap(maps.fused_path, strip)
-            at = rows[here] - strip.row, cols[here]
-            scores[here] = np.where(valid[at], pmap[ids][:, at[0], at[1]].max(axis=0), np.nan)
-    return scores
-
-
 def _within_data(maps: SiteMaps, lines: Lines, grid: Grid) -> tuple[Lines, NDArray[np.int64]]:
     """What of lines lies where the map has data, and the line that each piece is of."""
     if not len(lines):
         return lines, np.zeros(0, np.int64)
-    known = np.isfinite(_scores_at(maps, sample_lines(lines)[0], grid))
+    known = np.isfinite(scores_at(maps, sample_lines(lines)[0], grid))
     pieces, owner, inside = split_where(lines, known)
     return pieces[inside], owner[inside]
 

@@ -13,9 +13,9 @@ from swath.errors import DatasetError, InputError, SettingsError
 from swath.files import replacing
 from swath.maps.daygroup import dates_between, group_maps
 from swath.maps.geopackage import dated
-from swath.maps.landchange import write_class_changes
+from swath.maps.landchange import check_comparable, write_class_changes
 from swath.maps.manifest import read_manifest
-from swath.maps.roadchange import Side, road_changes
+from swath.maps.roadchange import road_changes
 from swath.maps.sitemaps import SiteMaps
 
 ROADS = "roads"
@@ -25,7 +25,7 @@ ROADS = "roads"
 @contextmanager
 def choose_sides(
     old: SiteMaps, new: SiteMaps | None, before: str | None, after: str | None
-) -> Iterator[tuple[Side, Side]]:
+) -> Iterator[tuple[SiteMaps, SiteMaps]]:
     """Two maps, or two groups of the dates of one, as the sides of a comparison.
 
     Args:
@@ -62,54 +62,42 @@ def _days(text: str) -> tuple[dt.date, dt.date]:
 
 
 @contextmanager
-def sides_of(old: SiteMaps, new: SiteMaps) -> Iterator[tuple[Side, Side]]:
+def sides_of(old: SiteMaps, new: SiteMaps) -> Iterator[tuple[SiteMaps, SiteMaps]]:
     """Two maps as the sides of a comparison; dates that both have count as older.
 
     Raises:
         DatasetError: The newer maps have no date of their own.
+        InputError: The classes differ.
+        GridError: With areas: the maps are not on one grid.
     """
+    check_comparable(old, new)
     own = [date for date in new.dates if date not in old.dates]
     if not own:
         raise DatasetError(f"{new.folder} has no date that {old.folder} lacks; nothing can have changed")
-    if len(own) == len(new.dates):
-        yield Side(old, _threshold(old)), Side(new, _threshold(new))
-        return
-    with groups_of(new, own) as after:
-        yield Side(old, _threshold(old)), after
+    with groups_of(old, old.dates) as before, groups_of(new, own) as after:
+        yield before, after
 
 
 @contextmanager
-def groups_of(maps: SiteMaps, dates: Sequence[dt.date]) -> Iterator[Side]:
+def groups_of(maps: SiteMaps, dates: Sequence[dt.date]) -> Iterator[SiteMaps]:
     """Some dates of a site as a side of a comparison, in a folder for the while."""
-    threshold = _threshold(maps)
-    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
-        yield Side(group_maps(maps, dates, Path(folder) / maps.site, threshold), threshold)
-
-
-def _threshold(maps: SiteMaps) -> float:
     threshold = read_manifest(maps.folder).threshold
-    return 0.5 if threshold is None else threshold
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        yield group_maps(maps, dates, Path(folder) / maps.site, 0.5 if threshold is None else threshold)
 
 
-def write_changes_of(before: Side, after: Side, path: Path, *, min_dates: int = 2) -> gpd.GeoDataFrame:
+def write_changes_of(old: SiteMaps, new: SiteMaps, path: Path, *, min_dates: int = 2) -> gpd.GeoDataFrame:
     """Write what changed as a GeoPackage, whole or not at all; the layer `roads` is given back.
 
     Layer `roads`: see `swath.maps.roadchange.road_changes`; where the legend has areas, layers `changes`
     and `matrix`, too: see `swath.maps.landchange.write_class_changes`.
 
     Raises:
-        InputError: The classes differ, the file is no GeoPackage, or a map cannot be read.
-        GridError: With areas: the maps are not on one grid.
+        InputError: The file is no GeoPackage, or a map cannot be read.
     """
     if path.suffix.lower() != ".gpkg":
         raise InputError(f"{path}: changes are written as a GeoPackage; give a path that ends in .gpkg")
-    old, new = before.maps, after.maps
-    if old.legend.names != new.legend.names:
-        raise InputError(
-            f"{old.folder} maps {', '.join(old.legend.names)}, {new.folder} {', '.join(new.legend.names)}; "
-            "changes need the same classes"
-        )
-    changes = road_changes(before, after, min_dates=min_dates)
+    changes = road_changes(old, new, min_dates=min_dates)
     with replacing(path) as package:
         if new.legend.areas:
             write_class_changes(old, new, package)

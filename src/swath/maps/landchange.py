@@ -30,6 +30,22 @@ def change_matrix(old: NDArray[np.uint8], new: NDArray[np.uint8], classes: int) 
     return np.bincount(codes, minlength=classes**2).reshape(classes, classes)
 
 
+def check_comparable(old: SiteMaps, new: SiteMaps) -> None:
+    """Refuse maps of different classes, and of areas on different grids.
+
+    Raises:
+        GridError: With areas: the maps are not on one grid.
+        InputError: The classes differ, or a map cannot be read.
+    """
+    if old.legend.names != new.legend.names:
+        raise InputError(
+            f"{old.folder} maps {', '.join(old.legend.names)}, {new.folder} {', '.join(new.legend.names)}; "
+            "changes need the same classes"
+        )
+    if new.legend.areas and old.grid != new.grid:
+        raise GridError(f"{old.folder} and {new.folder} are not on one grid; map both on the same")
+
+
 def write_class_changes(
     old: SiteMaps, new: SiteMaps, path: Path | str, *, unit_ha: float = UNIT_HA
 ) -> pd.DataFrame:
@@ -54,13 +70,7 @@ def write_class_changes(
         InputError: The classes differ, or a map cannot be read.
     """
     grid, names = read_grid(new.classes_path), new.legend.names
-    if read_grid(old.classes_path) != grid:
-        raise GridError(f"{old.folder} and {new.folder} are not on one grid; map both on the same")
-    if old.legend.names != names:
-        raise InputError(
-            f"{old.folder} maps {', '.join(old.legend.names)}, {new.folder} {', '.join(names)}; "
-            "changes need the same classes"
-        )
+    check_comparable(old, new)
     before, after = (read_bytes(maps.classes_path)[0] for maps in (old, new))
     matrix = _matrix_table(before, after, names, grid)
     frame = _polygons(_changed(before, after, len(names), round(unit_ha / pixel_ha(grid))), names, grid)

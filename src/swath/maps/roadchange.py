@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import geopandas as gpd
@@ -24,15 +23,19 @@ CHANGE_M, GAP_M, PIECE_M = 200.0, 40.0, 30.0
 it as the third. Lines end at every junction, so that in a town no piece is long."""
 
 SHIFT_M, ALONG_M = 10.0, 100.0
-"""Images and maps lie up to so far apart. A date's score is the best mean over `ALONG_M` of the line, of all
-the places to which `SHIFT_M` can move it: so a street across, or a spot beside, is not taken for the road."""
+"""Images lie up to so far apart: a date's scores are read where, of all places within `SHIFT_M`, those of
+all lines together are highest. Along a line its score is the mean of `ALONG_M`: a street across it is not
+the road."""
 
-LEAST, SWINGS, MOST = 0.25, 6.0, 0.6
-"""By how much the score along a road must have changed: by so many times what it swings on the roads of
-the place, most of which stayed (from the median of the changes to their upper quartile), beyond the median;
-but by `LEAST`, and by no more than `MOST`, so that new quarters do not hide themselves. Haze, and days that
-differ, ask for more. On real country where hardly a road changed, three and three dates reported 0.7 % with
-0.5 for `MOST`, one and one 3 to 11 %; with 0.6 nothing, and 1 to 7 %; with 0.8 at most 1.2 %."""
+UPPER, FLOOR = 0.75, 0.03
+"""Where a road was not yet, this quantile of the dates counts, not their median: clouds and haze that
+nothing masks take scores away, and hardly add any. `FLOOR` is added to a score, and to what it lacks to 1."""
+
+LEAST, SWINGS, MOST = 1.6, 6.0, 3.0
+"""By how much the log-odds along a road must have risen: by so many times what they swing on the roads of
+both maps, most of which stayed (from the median of the rises to their upper quartile), beyond the median;
+but by `LEAST` (from 0.02 to 0.18, from 0.5 to 0.85), and by no more than `MOST`, so that new quarters do not
+hide themselves. Chosen where hardly a real road changed, and on simulated ground."""
 
 STRIP_PX = 1024
 
@@ -48,36 +51,20 @@ COLUMNS = (
     "length_m",
 )
 
-RISE = COLUMNS.index("p_change")
-
 Row = tuple[Any, ...]
 """Of `COLUMNS`, and the line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """The maps before, or after: the lines of `maps`, and what each of its dates saw."""
+def road_changes(before: SiteMaps, after: SiteMaps, *, min_dates: int = 2) -> gpd.GeoDataFrame:
+    """The roads of one map that the other does not have, where their dates agree on it.
 
-    maps: SiteMaps
-    threshold: float
-
-    @property
-    def dates(self) -> tuple[dt.date, ...]:
-        """Oldest first."""
-        return self.maps.dates
-
-
-def road_changes(before: Side, after: Side, *, min_dates: int = 2) -> gpd.GeoDataFrame:
-    """The roads of one side that the other does not have, where their dates agree on it.
-
-    A road is new where the median score of the dates rose along it by `least_change`; a date's score is that
-    of 100 m of the line, moved by up to 10 m to where it is best. Along each piece `min_dates` of the dates
-    after (all, if there are fewer) lie above, and as many of those before below, what is halfway between the
-    two sides, or the threshold where that is higher; with others of its kind near it, it is `CHANGE_M` long.
-    Vanished is the same, the other way round. So one hazy or badly registered day changes nothing.
+    A road is new where the log-odds of the score rose by `least_rise` along it. Along each piece
+    `min_dates` of the dates after (all, if there are fewer) lie above, and as many of those before below,
+    what is halfway between their medians; with others of its kind near it, it is `CHANGE_M` long. Vanished
+    is the same, the other way round.
 
     Args:
-        before: The older maps.
+        before: The older maps; their lines may be faint ones, what changed decides.
         after: The newer maps, in the same CRS.
         min_dates: How many dates must say so on either side, where there are as many.
 
@@ -89,31 +76,55 @@ def road_changes(before: Side, after: Side, *, min_dates: int = 2) -> gpd.GeoDat
     Raises:
         InputError: A map cannot be read.
     """
-    grid = after.maps.grid
+    grid = after.grid
     sides = before, after
     rows: list[Row] = []
-    for change, ours in (("vanished", 0), ("new", 1)):
-        lines, classes = _lines(sides[ours].maps, grid)
+    drawn = [_lines(maps, grid) for maps in sides]
+    along = [[_scores_along(maps, *lines, grid) for maps in sides] for lines in drawn]
+    for change, has in (("vanished", 0), ("new", 1)):
+        (lines, classes), scores = drawn[has], along[has]
         if not len(lines):
             continue
-        usual = [_median_along(side, lines, classes, grid) for side in sides]
-        rise = usual[ours] - usual[1 - ours]
-        least = least_change(rise)
-        pieces, whose, changed = split_where(lines, rise >= least)
-        kept = changed & (shapely.length(pieces) >= PIECE_M)
-        found = _dated(change, pieces[kept], classes[whose[kept]], sides, grid, min_dates)
-        rows += _together([row for row in found if (row[RISE] if ours else -row[RISE]) >= least])
+        rises = [odds_rise(there[has], there[1 - has]) for there in along]
+        pieces, whose, changed = split_where(lines, rises[has] >= least_rise(np.concatenate(rises)))
+        means = [_piece_means(side, lines, pieces) for side in scores]
+        found: list[Row] = []
+        for at in np.flatnonzero(changed & (shapely.length(pieces) >= PIECE_M)):
+            known = [
+                {date: float(mean[at]) for date, mean in zip(maps.dates, side, strict=True)}
+                for maps, side in zip(sides, means, strict=True)
+            ]
+            row = _dated(has, known, min_dates)
+            if row:
+                found.append((change, classes[whose[at]], *row, pieces[at].length, pieces[at]))
+        rows += _together(found)
     table = {name: [row[at] for row in rows] for at, name in enumerate(COLUMNS)}
     scale = metres_per_unit(grid)
     geometry = [shapely.transform(row[-1], lambda xy: xy / scale) for row in rows]
     return gpd.GeoDataFrame(table, geometry=geometry, crs=grid.crs)
 
 
-def least_change(rise: NDArray[np.float32]) -> float:
-    """By how much the score along a road must have changed; see `LEAST`.
+def odds_rise(has: NDArray[np.float32], lacks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(p,) by how much the log-odds of a road rose; NaN where a side has no data.
+
+    From what nearly all dates stay below where it is not, to the median of those where it is.
 
     Args:
-        rise: By how much it rose at points along all roads of a place; NaN where not known.
+        has: (d, p) scores of the dates at points of the lines of the side that has them, NaN without data.
+        lacks: (e, p) those of the other side.
+    """
+    now, then = (
+        np.log((p + FLOOR) / (1 + FLOOR - p)) for p in (_quantile(has, 0.5), _quantile(lacks, UPPER))
+    )
+    rise: NDArray[np.float32] = now - then
+    return rise
+
+
+def least_rise(rise: NDArray[np.float32]) -> float:
+    """By how much the log-odds along a road must have risen; see `LEAST`.
+
+    Args:
+        rise: At points along all roads of both maps; NaN where not known.
     """
     known = rise[np.isfinite(rise)]
     if not len(known):
@@ -122,36 +133,29 @@ def least_change(rise: NDArray[np.float32]) -> float:
     return float(np.clip(middle + SWINGS * (upper - middle), LEAST, MOST))
 
 
-def _dated(
-    change: str,
-    lines: Lines,
-    classes: NDArray[np.object_],
-    sides: tuple[Side, Side],
-    grid: Grid,
-    min_dates: int,
-) -> list[Row]:
-    """The rows of the lines whose dates agree."""
-    scores = [
-        {date: _piece_scores(side, date, lines, classes, grid) for date in side.dates} for side in sides
-    ]
-    has = 1 if change == "new" else 0
-    rows: list[Row] = []
-    for at, line in enumerate(lines):
-        known = [{d: float(v[at]) for d, v in side.items() if np.isfinite(v[at])} for side in scores]
-        if not all(known):
-            continue
-        usual = [float(np.median(list(side.values()))) for side in known]
-        level = max(sides[has].threshold, sum(usual) / 2)
-        says = [[d for d, s in known[k].items() if (s > level) == (k == has)] for k in (0, 1)]
-        enough = all(len(says[k]) >= min(min_dates, len(known[k])) for k in (0, 1))
-        if not enough:
-            continue
-        sightings = sorted(says[has])
-        dates = ",".join(str(date) for date in sorted({*says[0], *says[1]}))
-        first, last = str(sightings[0]), str(sightings[-1])
-        rise = usual[1] - usual[0]
-        rows.append((change, classes[at], first, last, *usual, rise, dates, line.length, line))
-    return rows
+def _quantile(scores: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """(p,) a quantile of (d, p) scores over those dates that have data."""
+    ordered = np.sort(scores, axis=0)
+    place = np.float32(share) * np.maximum(np.isfinite(scores).sum(axis=0, dtype=np.float32) - 1, 0)
+    low, high = (
+        np.take_along_axis(ordered, end(place)[None].astype(np.int64), 0)[0] for end in (np.floor, np.ceil)
+    )
+    found: NDArray[np.float32] = low + place % 1 * (high - low)
+    return found
+
+
+def _dated(has: int, scores: list[dict[dt.date, float]], min_dates: int) -> tuple[Any, ...] | None:
+    """`COLUMNS` from `first_seen` to `dates` of a piece, if its dates agree; `has`: the side that has it."""
+    known = [{date: score for date, score in side.items() if np.isfinite(score)} for side in scores]
+    if not all(known):
+        return None
+    usual = [float(np.median(list(side.values()))) for side in known]
+    level = sum(usual) / 2
+    says = [[d for d, s in known[k].items() if (s > level) == (k == has)] for k in (0, 1)]
+    if any(len(says[k]) < min(min_dates, len(known[k])) for k in (0, 1)):
+        return None
+    dates = ",".join(str(date) for date in sorted({*says[0], *says[1]}))
+    return str(min(says[has])), str(max(says[has])), *usual, usual[1] - usual[0], dates
 
 
 def _together(rows: list[Row]) -> list[Row]:
@@ -173,59 +177,51 @@ def _lines(maps: SiteMaps, grid: Grid) -> tuple[Lines, NDArray[np.object_]]:
     return lines, roads["class"].to_numpy(object)
 
 
-def _piece_scores(
-    side: Side, date: dt.date, lines: Lines, classes: NDArray[np.object_], grid: Grid
-) -> NDArray[np.float64]:
-    """(n,) the mean along each line of a date's scores; NaN where it has no data along most of it."""
-    result = np.full(len(lines), np.nan)
-    if not len(lines):
-        return result
-    _, weight, owner = sample_lines(lines)
-    score = _score_along(side, date, lines, classes, grid)
-    sure = np.isfinite(score)
-    total = np.bincount(owner[sure], (score * weight)[sure], len(lines))
-    known = np.bincount(owner[sure], weight[sure], len(lines))
-    enough = known > 0.5 * shapely.length(lines)
-    result[enough] = total[enough] / known[enough]
+def _piece_means(scores: NDArray[np.float32], lines: Lines, pieces: Lines) -> NDArray[np.float64]:
+    """(d, n) the mean of each date's scores along pieces of lines; NaN without data along most of one."""
+    _, weight, _ = sample_lines(lines)
+    length = shapely.length(pieces)
+    # The pieces follow each other as the points do.
+    piece = np.searchsorted(np.cumsum(length), np.cumsum(weight) - weight / 2)
+    piece = np.minimum(piece, len(pieces) - 1)
+    result = np.full((len(scores), len(pieces)), np.nan)
+    for mean, score in zip(result, scores, strict=True):
+        sure = np.isfinite(score)
+        known = np.bincount(piece[sure], weight[sure], len(pieces))
+        total = np.bincount(piece[sure], (score * weight)[sure], len(pieces))
+        enough = known > 0.5 * length
+        mean[enough] = total[enough] / known[enough]
     return result
 
 
-def _median_along(side: Side, lines: Lines, classes: NDArray[np.object_], grid: Grid) -> NDArray[np.float32]:
-    """(p,) the median of the scores of a side's dates along lines; NaN where none has data."""
-    scores = np.stack([_score_along(side, date, lines, classes, grid) for date in side.dates])
-    usual: NDArray[np.float32] = np.full(scores.shape[1], np.nan, np.float32)
-    seen = np.isfinite(scores).any(axis=0)
-    usual[seen] = np.nanmedian(scores[:, seen], axis=0)
-    return usual
-
-
-def _score_along(
-    side: Side, date: dt.date, lines: Lines, classes: NDArray[np.object_], grid: Grid
+def _scores_along(
+    maps: SiteMaps, lines: Lines, classes: NDArray[np.object_], grid: Grid
 ) -> NDArray[np.float32]:
-    """(p,) a date's score at each point of `sample_lines`, see `SHIFT_M`; NaN where it has no data."""
+    """(d, p) the dates' scores at each point of `sample_lines`, see `SHIFT_M`; NaN where one has no data."""
     points, _, owner = sample_lines(lines)
     here, half = np.arange(len(owner)), round(ALONG_M / STEP_M / 2)
     first = np.maximum(np.searchsorted(owner, owner), here - half)
     last = np.minimum(np.searchsorted(owner, owner, side="right"), here + half + 1)
-    best: NDArray[np.float32] = np.full(len(owner), np.nan, np.float32)
-    moved = _score_at(side, date, points, classes[owner], grid)
-    for score in moved:
+    result: NDArray[np.float32] = np.full((len(maps.dates), len(owner)), np.nan, np.float32)
+    for mean, date in zip(result, maps.dates, strict=True):
+        moved = _score_at(maps, date, points, classes[owner], grid)
+        score = moved[np.nansum(moved, axis=1).argmax()]
         known = np.isfinite(score)
         total, count = (np.append(0, np.cumsum(x, dtype=float)) for x in (np.where(known, score, 0), known))
         total, count = total[last] - total[first], count[last] - count[first]
-        best = np.fmax(best, np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32))
-    best[~np.isfinite(moved[0])] = np.nan
-    return best
+        seen = (count > 0) & np.isfinite(moved[0])
+        mean[seen] = total[seen] / count[seen]
+    return result
 
 
 def _score_at(
-    side: Side, date: dt.date, points: Points, classes: NDArray[np.object_], grid: Grid
+    maps: SiteMaps, date: dt.date, points: Points, classes: NDArray[np.object_], grid: Grid
 ) -> NDArray[np.float32]:
     """(s, p) a date's scores at points, then beside them, up to `SHIFT_M` away; NaN where it has no data.
 
     The points are in metres of `grid`, each with its class; the map of the date may have another grid.
     """
-    maps, own = side.maps, side.maps.grid
+    own = maps.grid
     x, y = (points / metres_per_unit(grid)).T
     if own.crs != grid.crs:
         x, y = Transformer.from_crs(grid.crs, own.crs, always_xy=True).transform(x, y)

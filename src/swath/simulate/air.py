@@ -1,14 +1,11 @@
 """From the surface to the top of the atmosphere: scattering, haze, cirrus, clouds and shadows."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from swath.grid import Window
-from swath.scenes.paintedclouds import SHADE, cloud_cover, cloud_over
-from swath.sentinel2 import BANDS as SENTINEL2
+from swath.scenes.paintedclouds import SHADE, cloud_cover
 from swath.sentinel2 import CLOUD_REFLECTANCE
 from swath.simulate.day import Day
 from swath.simulate.materials import WAVES_UM
@@ -42,7 +39,7 @@ def through_air(
     phase = np.float32(0.75) * (1 + sun_up**2)
     veil = np.exp(air.patchiness * hills(window, air.patch_px, day.seed + 5, octaves=5))
     haze = np.float32(day.aerosol) * veil
-    cloud, hidden, clear = _clouds(window, day)
+    cloud, hidden, clear = clouds(window, day)
     cirrus = day.cirrus * np.clip(hills(window, 150, day.seed + 8, octaves=4), 0, 2.5)
     seen = np.empty_like(surface)
     for at, band in enumerate(bands):
@@ -60,45 +57,18 @@ def through_air(
             around = uniform_filter(around, int(air.adjacency_px), mode="nearest")
         share = np.minimum(air.adjacency * total, 0.6)
         seen[at] = path + through * (lit + share * (around - lit))
-        white = np.float32(_ice(wave))
+        white = np.float32(ice(wave))
         seen[at] += (1 - np.exp(-cirrus)) * (white - seen[at])
         seen[at] += cloud * (np.float32(CLOUD_REFLECTANCE) * np.float32(white / 0.5) - seen[at])
     return seen, hidden
 
 
-def with_clouds(
-    image: NDArray[np.float32], day: Day, bands: Sequence[str]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Paint a day's thick clouds and their shadows into a real picture.
-
-    Args:
-        image: (bands, H, W) reflectance at the top of the atmosphere, pixels of about 10 m; NaN
-            where there is no data.
-        day: How much cloud, which pattern (`seed`), and where the sun stands.
-        bands: Names of the bands.
-
-    Returns:
-        (bands, H, W) float32; and (H, W) bool: True where cloud or its shadow hides the ground.
-
-    Source: as `through_air`; differs: what the air adds to the light of the ground is not known in
-    a real picture, so its darkest thousandth stands for it, which a shadow does not darken.
-    """
-    cover, hidden, clear = _clouds(Window(0, 0, *image.shape[1:]), day)
-    clouded = np.empty_like(image)
-    for at, band in enumerate(bands):
-        known = image[at][np.isfinite(image[at])]
-        path = np.float32(np.quantile(known, 0.001)) if known.size else np.float32(0)
-        white = CLOUD_REFLECTANCE * _ice(SENTINEL2[band].wavelength_um) / _ice(0.5)
-        clouded[at] = cloud_over(image[at], cover, clear, path, np.float32(white))
-    return clouded, hidden
-
-
-def _ice(wavelength_um: float) -> float:
+def ice(wavelength_um: float) -> float:
     """How bright ice is: white in all bands but the short-wave infrared, where it absorbs."""
     return 0.5 if wavelength_um < 1.5 else 0.25
 
 
-def _clouds(window: Window, day: Day) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+def clouds(window: Window, day: Day) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
     """(H, W) cover of thick cloud 0..1, where it or its shadow hides the ground, light left."""
     shape = (window.height, window.width)
     cover = np.zeros(shape, np.float32)

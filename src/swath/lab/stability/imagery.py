@@ -13,6 +13,8 @@ from swath.grid import Grid, Window
 from swath.lab.stability.perturbation import MOVES, Frame
 from swath.mapping.predict import DatedImage, Image
 from swath.scenes.levels import fit_levels
+from swath.scenes.paintedclouds import cloud_over
+from swath.sentinel2 import BANDS as SENTINEL2
 from swath.sentinel2 import (
     CLOUD_REFLECTANCE,
     NODATA,
@@ -22,7 +24,7 @@ from swath.sentinel2 import (
     tci_from_reflectance,
     valid_mask,
 )
-from swath.simulate.air import with_clouds
+from swath.simulate.air import clouds, ice
 from swath.simulate.day import Day
 
 CLOUD_SHARE = 0.3
@@ -121,7 +123,7 @@ def paint_clouds(
     else:
         reflectance = numbers / np.float32(QUANTIFICATION)
     reflectance[:, ~valid] = np.nan
-    painted, hidden = with_clouds(reflectance, day, settings.bands)
+    painted, hidden = _with_clouds(reflectance, day, settings.bands)
     seen = valid & ~hidden if masked else valid
     digital = np.nan_to_num(painted) * np.float32(QUANTIFICATION)
     if settings.encoding == "standardised":
@@ -131,3 +133,30 @@ def paint_clouds(
     result: Image = tci_from_reflectance(stored) if settings.encoding == "tci" else stored
     result[:, ~seen] = NODATA
     return result, hidden & valid
+
+
+def _with_clouds(
+    image: NDArray[np.float32], day: Day, bands: Sequence[str]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Paint a day's thick clouds and their shadows into a real picture.
+
+    Args:
+        image: (bands, H, W) reflectance at the top of the atmosphere, pixels of about 10 m; NaN
+            where there is no data.
+        day: How much cloud, which pattern (`seed`), and where the sun stands.
+        bands: Names of the bands.
+
+    Returns:
+        (bands, H, W) float32; and (H, W) bool: True where cloud or its shadow hides the ground.
+
+    Source: as `through_air`; differs: what the air adds to the light of the ground is not known in
+    a real picture, so its darkest thousandth stands for it, which a shadow does not darken.
+    """
+    cover, hidden, clear = clouds(Window(0, 0, *image.shape[1:]), day)
+    clouded = np.empty_like(image)
+    for at, band in enumerate(bands):
+        known = image[at][np.isfinite(image[at])]
+        path = np.float32(np.quantile(known, 0.001)) if known.size else np.float32(0)
+        white = CLOUD_REFLECTANCE * ice(SENTINEL2[band].wavelength_um) / ice(0.5)
+        clouded[at] = cloud_over(image[at], cover, clear, path, np.float32(white))
+    return clouded, hidden
