@@ -52,7 +52,11 @@ def read_layers(path: Path) -> dict[str, tuple[int, float, float]]:
     layers = {}
     for name, _ in pyogrio.list_layers(path):
         frame = geopandas.read_file(path, layer=name)
-        layers[name] = len(frame), float(frame.length.sum()), float(frame.area.sum())
+        drawn = isinstance(frame, geopandas.GeoDataFrame)  # styles are a table
+        layers[name] = (
+            len(frame),
+            *([float(frame.length.sum()), float(frame.area.sum())] if drawn else [0.0, 0.0]),
+        )
     return layers
 
 

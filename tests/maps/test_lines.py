@@ -1,7 +1,7 @@
 """Lines of drawn maps: what a person would draw there."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from swath.grid import Window
-from swath.maps.chains import join_links
+from swath.maps.chains import Chains, join_links
 from swath.maps.faces import face_of_sides
 from swath.maps.graph import Graph, pixel_links, tidy
-from swath.maps.lines import Lines, SheetScores, trace_sheet
+from swath.maps.lines import SIMPLIFY_PX, Lines, SheetScores, simplified, trace_sheet
+from swath.maps.linetable import half_width
 from swath.tiles import Tile
 
 Stroke = tuple[Sequence[tuple[float, float]], float]
@@ -116,6 +117,44 @@ def test_links_are_joined_as_geos_joins_them(seed: int, share: float) -> None:
         assert steps(shapely.get_parts(merged)) == steps(ours)
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.3, 0.7]))
+def test_pixels_are_linked_where_they_touch_but_not_round_a_corner(seed: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((7, 6)) < share
+    expected = set()
+    for (row, col), (down, across) in product(np.argwhere(mask), ((0, 1), (1, 0), (1, 1), (1, -1))):
+        to_row, to_col = row + down, col + across
+        if not (0 <= to_col < 6 and to_row < 7 and mask[to_row, to_col]):
+            continue
+        beyond = (row >= 6 and not down) or (col >= 5 and not across)
+        corner = down and across and (mask[row, to_col] or mask[to_row, col])
+        if not (beyond or corner):
+            expected.add((row * 6 + col, to_row * 6 + to_col))
+    assert set(map(tuple, pixel_links(mask, 6, 5).tolist())) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(5.0, 5.0), (9.9, 10.1)]))
+def testhalf_widths_are_the_distance_to_what_is_outside(seed: int, pixel_m: tuple[float, float]) -> None:
+    draw = np.random.default_rng(seed)
+    inside = ndimage.gaussian_filter(draw.normal(size=(70, 60)), draw.uniform(1, 9)) > draw.normal(0, 0.02)
+    inside[0, 0] = False
+    at = draw.random(inside.shape) < 0.3
+    expected = np.where(at, ndimage.distance_transform_edt(inside, sampling=pixel_m), 0)
+    np.testing.assert_allclose(half_width(inside, at, pixel_m), expected, rtol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.3, 1.0]))
+def test_lines_are_simplified_as_those_that_must_not_cross_themselves(seed: int, spread: float) -> None:
+    draw = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(40), draw.integers(2, 12, 40))
+    pixels = np.stack([np.arange(len(owner)), np.zeros(len(owner))], axis=1) + draw.normal(
+        0, spread, (len(owner), 2)
+    )
+    none = np.zeros(0, np.int64)
+    chains = Chains(np.arange(len(owner)), owner, none, none.astype(bool))
+    lines = shapely.linestrings(pixels, indices=owner)
+    assert simplified(pixels, chains).tolist() == shapely.simplify(lines, SIMPLIFY_PX).tolist()
+
+
 def steps(lines: Lines) -> list[list[tuple[object, ...]]]:
     """Each line as its two-point links, whatever its direction and, of a ring, its start."""
     return sorted(sorted(tuple(sorted(pair)) for pair in pairwise(line.coords)) for line in lines)
@@ -131,7 +170,7 @@ def test_faces_are_those_of_geos(seed: int) -> None:
         return
     source, target = np.concatenate([links, links[:, ::-1]]).T
     cross = places[source, 0] * places[target, 1] - places[target, 0] * places[source, 1]
-    area = np.bincount(face_of_sides(graph), weights=cross / 2)
+    area = np.bincount(face_of_sides(graph).ravel(), weights=cross / 2)
     polygons = shapely.get_parts(shapely.polygonize(shapely.linestrings(places[links])))
     assert (area > 1e-9).sum() == len(polygons)
     # Parts that lie in a face without touching its outline are holes of polygons alone.

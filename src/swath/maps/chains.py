@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 Links = NDArray[np.int64]
 """(n, 2) pairs of joined points, by number."""
@@ -17,11 +19,13 @@ class Chains(NamedTuple):
             first point of a ring is its last as well.
         owner: (p,) the number of the chain that a point stands in.
         of_link: (n,) the number of the chain that a link is part of.
+        along: (n,) bool, whether the chain goes from the first point of a link to its second.
     """
 
     points: NDArray[np.int64]
     owner: NDArray[np.int64]
     of_link: NDArray[np.int64]
+    along: NDArray[np.bool_]
 
     @property
     def ends(self) -> NDArray[np.int64]:
@@ -34,75 +38,50 @@ class Chains(NamedTuple):
 def join_links(links: Links) -> Chains:
     """Join links to chains.
 
-    All links are walked at once, in both directions: a step knows the step after it, and by
-    doubling the stride, in a few passes, the last one of its chain and how far that is.
+    A link is two steps, one each way. A step inside a chain knows the step after it; with the last step
+    of every chain followed by the first of the next chain, one walk in compiled code passes them all.
     """
     count = len(links)
     if not count:
-        return Chains(*(np.zeros(0, np.int64) for _ in range(3)))
-    steps = np.arange(2 * count)
-    back = np.roll(steps, count)  # the same link the other way
+        none = np.zeros(0, np.int64)
+        return Chains(none, none, none, none > 0)
+    back = np.roll(np.arange(2 * count), count)  # the same link the other way
     source, target = np.concatenate([links, links[:, ::-1]]).T
     through = np.bincount(source) == 2
     # Two steps leave a point inside a chain: the sum of both less the one is the other.
-    leaving = np.bincount(source, weights=steps).astype(np.int64)
-
-    def follow() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return _last_steps(np.where(through[target], leaving[target] - back, steps))
-
-    last, left = follow()
-    if (endless := through[target[last]]).any():
-        through[_ring_starts(source, target, leaving, back, endless)] = False
-        last, left = follow()
+    leaving = np.bincount(source, weights=np.arange(2 * count)).astype(np.int64)
+    following = np.where(through[target], leaving[target] - back, back)
+    beside = (following % count).reshape(2, count).T.ravel()  # both links beside each, or itself
+    part = connected_components(_followed(beside, 2), directed=False)[1]
+    ring = np.bincount(part[np.flatnonzero(~through[source]) % count], minlength=part.max() + 1) == 0
+    if ring.any():  # one begins at its lowest point
+        at = np.flatnonzero(ring[part])
+        lowest = np.full(len(ring), len(through))
+        np.minimum.at(lowest, part[at], links[at].min(axis=1))
+        through[lowest[ring]] = False
     begins = np.flatnonzero(~through[source])
+    first, other = begins[np.argsort(part[begins % count], kind="stable")].reshape(-1, 2).T
     # Of the two directions of a chain, the one whose last step has the lower number.
-    begins = begins[last[begins] < back[begins]]
-    number = np.full(2 * count, -1)
-    number[last[begins]] = np.arange(len(begins))
-    chain = number[last]
-    taken = np.flatnonzero(chain >= 0)
-    owner, after = chain[taken], left[taken]
-    of_link = np.empty(count, np.int64)
-    of_link[taken % count] = owner
+    first, other = np.where(back[first] > back[other], (first, other), (other, first))
+    order = np.argsort(first)
+    first, last = first[order], back[other[order]]
+    following[last] = np.roll(first, -1)
+    walk = breadth_first_order(_followed(following, 1), first[0], return_predecessors=False)
+    begun = np.zeros(2 * count, bool)
+    begun[first] = True
+    owner = np.cumsum(begun[walk]) - 1
+    of_link, along = np.empty(count, np.int64), np.empty(count, bool)
+    of_link[walk % count], along[walk % count] = owner, walk < count
     # A chain has a point more than links: the target of its last step.
     length = np.bincount(owner) + 1
-    end = np.cumsum(length) - 1
-    points = np.empty(len(taken) + len(begins), np.int64)
-    points[end[owner] - 1 - after] = source[taken]
-    ends = after == 0
-    points[end[owner[ends]]] = target[taken[ends]]
-    return Chains(points, np.repeat(np.arange(len(begins)), length), of_link)
+    points = np.empty(count + len(first), np.int64)
+    points[np.arange(count) + owner] = source[walk]
+    points[np.cumsum(length) - 1] = target[last]
+    return Chains(points, np.repeat(np.arange(len(first)), length), of_link, along)
 
 
-def _last_steps(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every step the last one of its chain, and how many steps that is away, both (n,).
-
-    `following` is the step after each, itself for a last one. Steps round a ring have some step of
-    the ring instead.
-    """
-    ahead = following
-    left = (ahead != np.arange(len(ahead))).astype(np.int64)
-    moving = len(ahead) + 1
-    while (now := int(np.count_nonzero(following[ahead] != ahead))) and now < moving:
-        # The number stays the same when only rings are left.
-        moving = now
-        left += left[ahead]
-        ahead = ahead[ahead]
-    return ahead, left
-
-
-def _ring_starts(
-    source: NDArray[np.int64],
-    target: NDArray[np.int64],
-    leaving: NDArray[np.int64],
-    back: NDArray[np.int64],
-    endless: NDArray[np.bool_],
-) -> NDArray[np.int64]:
-    """The lowest point of every ring, from the steps that are `endless`."""
-    ahead = np.where(endless, leaving[target] - back, np.arange(len(source)))
-    lowest, before = source, None
-    while before is None or (lowest != before).any():
-        before = lowest
-        lowest = np.minimum(lowest, lowest[ahead])
-        ahead = ahead[ahead]
-    return lowest[endless]
+def _followed(after: NDArray[np.int64], each: int) -> sparse.csr_array:
+    """The graph in which every number is followed by `each` numbers of `after`."""
+    count = len(after) // each
+    starts = np.arange(0, len(after) + 1, each, dtype=np.int32)
+    return sparse.csr_array((np.ones(len(after)), after.astype(np.int32), starts), (count, count))

@@ -15,27 +15,34 @@ THIN_M = 16.0
 
 
 def face_of_sides(graph: Graph) -> NDArray[np.int64]:
-    """(2 m,) the face that lies on each side of every link.
+    """(2, m) the face that lies on each side of every link.
 
-    Side k < m is the way from the first point of link k to the second, side m + k the way back.
-    A face is walked by turning the same way at every point.
+    The first is the side of the way from the first point of a link to the second, the other that of the
+    way back. A face is walked by turning the same way wherever chains meet. Faces are numbered as the
+    sides come.
     """
-    links = graph.links
-    count = len(links)
-    source, target = np.concatenate([links, links[:, ::-1]]).T
-    apart = graph.places[target] - graph.places[source]
-    order = np.lexsort((np.arctan2(apart[:, 1], apart[:, 0]), source))
+    chains = graph.chains
+    count = len(graph.chain_ends)
+    source, beside = (chains.points[chains.ends + step].T.ravel() for step in ([0, 0], [1, -1]))
+    apart = graph.places[beside] - graph.places[source]
+    low, high = np.sort([source, beside], axis=0)
+    order = np.lexsort((high, low, source > beside, np.arctan2(apart[:, 1], apart[:, 0]), source))
     first = np.flatnonzero(np.diff(source[order], prepend=-1))
     before = np.arange(-1, 2 * count - 1)
     before[first] = np.append(first[1:], 2 * count) - 1
     turned = np.empty(2 * count, np.int64)
     turned[order] = order[before]
-    back = np.roll(np.arange(2 * count), count)
-    following = turned[back]
+    following = np.roll(turned, count)
     ones = np.ones(2 * count, bool)
     walk = sparse.coo_array((ones, (np.arange(2 * count), following)), (2 * count, 2 * count))
-    number: NDArray[np.int64] = connected_components(walk, directed=False)[1].astype(np.int64)
-    return number
+    number = connected_components(walk, directed=False)[1]
+    ahead, behind = number.reshape(2, count)[:, chains.of_link]
+    sides = np.where(chains.along, (ahead, behind), (behind, ahead))
+    seen = np.empty(number.max(initial=-1) + 1, np.int64)
+    seen[sides.ravel()[::-1]] = np.arange(sides.size)[::-1]
+    renumbered = np.empty_like(seen)
+    renumbered[np.argsort(seen)] = np.arange(len(seen))
+    return renumbered[sides]
 
 
 def dissolve_faces(graph: Graph) -> Graph:
@@ -45,19 +52,17 @@ def dissolve_faces(graph: Graph) -> Graph:
     """
     if not len(graph.links):
         return graph
-    face = face_of_sides(graph)
-    source, target = np.concatenate([graph.links, graph.links[:, ::-1]]).T
-    (x0, y0), (x1, y1) = graph.places[source].T, graph.places[target].T
-    area = np.bincount(face, weights=(x0 * y1 - x1 * y0) / 2)
-    outline = np.bincount(face, weights=np.concatenate([graph.length, graph.length]))
+    sides = face_of_sides(graph)
+    (x0, x1), (y0, y1) = (values[graph.links.T] for values in graph.places.T)
+    cross = (x0 * y1 - x1 * y0) / 2
+    area = np.bincount(sides.ravel(), weights=np.concatenate([cross, -cross]))
+    outline = np.bincount(sides.ravel(), weights=np.tile(graph.length, 2))
     # Outer faces, and those of trees, have no area or one of the other sign.
     inner = area > 0
     small = inner & ((area < FACE_M2) | (2 * area < THIN_M * outline))
-    chain = graph.chains.of_link
-    sides = face.reshape(2, -1)
     # A chain has the same two faces all along.
     one = np.zeros((len(graph.chain_ends), 2), np.int64)
-    one[chain] = sides.T
+    one[graph.chains.of_link] = sides.T
     apart = one[:, 0] != one[:, 1]
     cost = graph.chain_score * np.sqrt(graph.chain_length)
     gone = np.zeros(len(one), bool)

@@ -134,26 +134,18 @@ def pixel_links(lines: NDArray[np.bool_], rows: int, cols: int) -> Links:
     A diagonal is left out where a way round the corner exists: else each turn would be a triangle.
     Links between two pixels that are both beyond the first `rows` and `cols` belong to the next sheet.
     """
-    across = lines[:, :-1] & lines[:, 1:]
-    down = lines[:-1] & lines[1:]
-    across[rows:] = False
-    down[:, cols:] = False
-    left, right = lines[:-1, :-1], lines[:-1, 1:]
-    below_left, below_right = lines[1:, :-1], lines[1:, 1:]
-    fall = left & below_right & ~(right | below_left)
-    rise = right & below_left & ~(left | below_right)
     width = lines.shape[1]
-    links = []
-    for pairs, first, second in (
-        (across, 0, 1),
-        (down, 0, width),
-        (fall, 0, width + 1),
-        (rise, 1, width),
-    ):
-        at_row, at_col = np.nonzero(pairs)
-        at = at_row * width + at_col
-        links.append(np.stack([at + first, at + second], axis=1))
-    return np.concatenate(links)
+    # A row and a column more, so that no neighbour is that of another row.
+    wide = width + 2
+    padded = np.pad(lines, ((0, 1), (1, 1))).ravel()
+    at = np.flatnonzero(padded)
+    row, col = np.divmod(at, wide)
+    right, under = padded[at + 1], padded[at + wide]
+    fall = padded[at + wide + 1] & ~(right | under)
+    rise = padded[at + wide - 1] & ~(padded[at - 1] | under)
+    first = row * width + col - 1
+    ways = (right & (row < rows), 1), (under & (col - 1 < cols), width), (fall, width + 1), (rise, width - 1)
+    return np.concatenate([np.stack([first[go], first[go] + step], axis=1) for go, step in ways])
 
 
 def smoothed(graph: Graph, times: int) -> Graph:

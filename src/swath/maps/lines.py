@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from swath.grid import Window
+from swath.maps.chains import Chains
 from swath.maps.graph import Graph, pixel_links, smoothed, tidy
 from swath.maps.mending import mend
 from swath.maps.ridges import LIGHT_PX, PixelSize, Scores, ridge_lines, smooth_scores
@@ -111,9 +112,20 @@ def trace_sheet(scores: SheetScores, sheet: Tile, whole: Window) -> TracedSheet:
     graph = mend(graph, light[seen], scores.pixel_m, scores.odds_above(gap), scores.odds_above(SEED))
     graph = smoothed(graph, SMOOTHINGS)
     pixels = graph.places / scores.pixel_m[::-1] + [sheet.core.col, sheet.core.row]
-    chains = graph.chains
-    lines: Lines = shapely.linestrings(pixels[chains.points], indices=chains.owner)
-    return TracedSheet(shapely.simplify(lines, SIMPLIFY_PX), graph, pixels)
+    return TracedSheet(simplified(pixels, graph.chains), graph, pixels)
+
+
+def simplified(pixels: NDArray[np.float64], chains: Chains) -> Lines:
+    """Chains as lines with fewer points that do not cross themselves: what goes on towards its end cannot."""
+    places, owner = pixels[chains.points], chains.owner
+    lines: Lines = shapely.linestrings(places, indices=owner)
+    towards = np.subtract(*places[chains.ends[:, ::-1].T])
+    turned = ((places[1:] - places[:-1]) * towards[owner[1:]]).sum(axis=1) <= 0
+    winding = np.zeros(len(lines), bool)
+    winding[owner[1:][turned & (owner[1:] == owner[:-1])]] = True
+    lines[winding] = shapely.simplify(lines[winding], SIMPLIFY_PX)
+    lines[~winding] = shapely.simplify(lines[~winding], SIMPLIFY_PX, preserve_topology=False)
+    return lines
 
 
 def _off_the_edge(

@@ -31,6 +31,9 @@ SHEET_MARGIN_PX = 64
 TRACERS = 2
 """Sheets that are traced at a time; more would take more memory than the networks do."""
 
+LOOK_PX = 12
+"""How far around a line its nearest edge is looked for before the distance of all pixels is computed."""
+
 Columns = dict[str, NDArray[Any]]
 """Features: a value each, by column."""
 
@@ -106,7 +109,12 @@ def _measures(
     least = np.ones(len(traced.lines))
     np.minimum.at(least, graph.chains.owner, along[graph.chains.points])
     inside = scores.score > scores.threshold
-    half = _half_width(inside, scores.pixel_m)
+    between = np.zeros(inside.shape, bool)
+    first = np.floor(own).astype(np.int64)
+    for across, down in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        columns, rows = np.minimum(first + np.array([across, down]), np.subtract(inside.shape[::-1], 1)).T
+        between[rows, columns] = True
+    half = half_width(inside, between, scores.pixel_m)
     wide = 2 * sample(half, here, scores.pixel_m) - min(scores.pixel_m)
     return {
         "p_mean": _mean_along(traced, along).astype(np.float32),
@@ -116,16 +124,24 @@ def _measures(
     }
 
 
-def _half_width(inside: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
-    """(h, w) metres from every pixel that is inside to the nearest that is not; 0 outside."""
-    nearest = ndimage.distance_transform_edt(
-        inside, sampling=pixel_m, return_distances=False, return_indices=True
-    )
-    rows, cols = np.nonzero(inside)  # few: the distances of all pixels would take longer than to find them
-    down, right = nearest[0][inside] - rows, nearest[1][inside] - cols
-    half = np.zeros(inside.shape, np.float32)
-    half[inside] = np.hypot(down * pixel_m[0], right * pixel_m[1])
-    return half
+def half_width(inside: NDArray[np.bool_], at: NDArray[np.bool_], pixel_m: PixelSize) -> NDArray[np.float32]:
+    """(h, w) metres from the pixels `at` that are inside to the nearest that is not; 0 elsewhere.
+
+    They are few and roads narrow: to look around them is quicker than the distance of every pixel.
+    """
+    outside = np.pad(~inside, LOOK_PX)
+    half = np.zeros(outside.size, np.float32)
+    here = np.flatnonzero(np.pad(at & inside, LOOK_PX))
+    down, right = np.mgrid[-LOOK_PX : LOOK_PX + 1, -LOOK_PX : LOOK_PX + 1].reshape(2, -1)
+    far, ring = np.unique(np.hypot(down * pixel_m[0], right * pixel_m[1]), return_inverse=True)
+    for number in range(1, np.searchsorted(far, LOOK_PX * min(pixel_m))):
+        steps = (down * outside.shape[1] + right)[ring == number]
+        near = outside.ravel()[here[:, None] + steps].any(axis=1)
+        half[here[near]] = far[number]
+        here = here[~near]
+    if len(here):
+        half[here] = ndimage.distance_transform_edt(~outside, sampling=pixel_m).ravel()[here]
+    return half.reshape(outside.shape)[LOOK_PX:-LOOK_PX, LOOK_PX:-LOOK_PX]
 
 
 def _dates(maps: SiteMaps, traced: TracedSheet, sheet: Tile, c: LegendClass, scores: SheetScores) -> Columns:
@@ -183,7 +199,8 @@ class Seams:
         self._seam.append(sheet.seam)
         self._part.append(part + self._parts)
         kept = ("from_node", "to_node", "component", "length_m")
-        self._lines.append({name: lines[name] for name in kept} | {"peak": sheet.peak})
+        more = {"peak": sheet.peak, "box": shapely.bounds(lines["geometry"])}
+        self._lines.append({name: lines[name] for name in kept} | more)
         self._count += len(sheet.nodes)
         self._parts += int(part.max()) + 1 if len(part) else 0
         return lines
@@ -218,9 +235,9 @@ class Seams:
         of_node = np.zeros(len(nodes), np.int64)
         of_node[ends[0]] = component
         of_node[ends[1]] = component
-        return Joined(
-            kept, number[ends[0]], number[ends[1]], component, nodes[used], degree[used], of_node[used]
-        )
+        boxes = np.concatenate([np.zeros((0, 4)), *(lines["box"] for lines in self._lines)])[kept]
+        numbers = number[ends[0]], number[ends[1]]
+        return Joined(kept, *numbers, component, nodes[used], degree[used], of_node[used], boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +252,7 @@ class Joined:
         nodes: (k, 2) x and y.
         degree: (k,) lines that end there.
         of_node: (k,) the part of the network of every node.
+        boxes: (l, 4) least x and y, greatest x and y of every line that is kept.
     """
 
     kept: NDArray[np.bool_]
@@ -244,3 +262,4 @@ class Joined:
     nodes: NDArray[np.float64]
     degree: NDArray[np.int64]
     of_node: NDArray[np.int64]
+    boxes: NDArray[np.float64]

@@ -118,10 +118,12 @@ def close_gaps(graph: Graph, surface: Scores, pixel_m: PixelSize, support: float
     tree = cKDTree(graph.places[used])
     far, near = tree.query(graph.places[ends], k=min(NEAREST, len(used)), distance_upper_bound=GAP_M)
     far, near = far.reshape(len(ends), -1), near.reshape(len(ends), -1)
-    at, slot = np.nonzero(np.isfinite(far) & (far > 0))
+    chain_of_used = np.append(chain_of[used], -1)  # a neighbour that is missing has the number after the last
+    at, slot = np.nonzero(np.isfinite(far) & (far > 0) & (chain_of_used[near] != chain[:, None]))
     target, far = used[near[at, slot]], far[at, slot]
-    ahead = ((graph.places[target] - graph.places[ends[at]]) * heading[at]).sum(axis=1) / far
-    good = (ahead > GAP_COS) & (chain_of[target] != chain[at])
+    x, y = graph.places.T
+    ahead = ((x[target] - x[ends[at]]) * heading[at, 0] + (y[target] - y[ends[at]]) * heading[at, 1]) / far
+    good = ahead > GAP_COS
     at, target, far, ahead = at[good], target[good], far[good], ahead[good]
     steps = np.linspace(0, 1, SAMPLES)[:, None, None]
     between = graph.places[ends[at]] * (1 - steps) + graph.places[target] * steps

@@ -319,17 +319,20 @@ def writing_rasters(folder: Path, grid: Grid, rasters: Sequence[Raster]) -> Iter
         for part, raster in zip(parts, rasters, strict=True):
             final = folder / raster.name
             final.unlink(missing_ok=True)  # else a hard-linked older file would be overwritten
-            copy_checked(
-                part,
-                final,
-                driver="COG",
-                compress="DEFLATE",
-                level=DEFLATE_LEVEL,
-                # Neighbouring probabilities differ little; those of a colour table are no numbers.
-                predictor="NO" if raster.colors else "YES",
-                overview_resampling=raster.overviews,
-                statistics="YES" if raster.scale else "NO",
-            )
+            # To compress GDAL's file of overviews for the while takes as long as to make them. (On how that
+            # lies on the disk it depends which pixels it takes for odd sizes where it takes one of four.)
+            with rasterio.Env(**{"COG_TMP_COMPRESSION": "NONE"} if raster.overviews == "AVERAGE" else {}):
+                copy_checked(
+                    part,
+                    final,
+                    driver="COG",
+                    compress="DEFLATE",
+                    level=DEFLATE_LEVEL,
+                    # Neighbouring probabilities differ little; those of a colour table are no numbers.
+                    predictor="NO" if raster.colors else "YES",
+                    overview_resampling=raster.overviews,
+                    statistics="YES" if raster.scale else "NO",
+                )
             part.unlink()
 
 

@@ -44,27 +44,20 @@ def smooth_scores(score: Scores, known: NDArray[np.bool_], scale_px: tuple[float
     return result
 
 
-def curvatures(surface: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
-    """The least and the greatest curvature of a smoothed surface, per scale squared; both (H, W)."""
-    padded = np.pad(surface, 1, mode="edge")
-    lowest, greatest = np.empty_like(surface), np.empty_like(surface)
-    for top in range(0, len(surface), STRIP_PX):
-        some = slice(top, top + STRIP_PX)
-        lowest[some], greatest[some] = _curvatures(padded[top : top + STRIP_PX + 2], scale_px)
-    return lowest, greatest
+def curvatures(padded: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
+    """Of a smoothed surface (h + 2, w + 2) the mean curvature and half the spread, (h, w), per scale squared.
 
-
-def _curvatures(padded: Scores, scale_px: tuple[float, float]) -> tuple[Scores, Scores]:
-    """`curvatures` of (h + 2, w + 2) without its outermost pixels."""
+    Their difference is the least curvature, their sum the greatest.
+    """
     middle = padded[1:-1, 1:-1]
     rows, cols = scale_px
     down = (padded[2:, 1:-1] + padded[:-2, 1:-1] - 2 * middle) * np.float32(rows * rows)
     across = (padded[1:-1, 2:] + padded[1:-1, :-2] - 2 * middle) * np.float32(cols * cols)
     twist = padded[2:, 2:] + padded[:-2, :-2] - padded[2:, :-2] - padded[:-2, 2:]
     twist *= np.float32(rows * cols / 4)
-    mean = (down + across) / 2
-    spread = np.hypot((down - across) / 2, twist)
-    return mean - spread, mean + spread
+    mean: Scores = np.divide(down + across, 2)
+    spread: Scores = np.hypot((down - across) / 2, twist)
+    return mean, spread
 
 
 def ridge_lines(
@@ -89,10 +82,12 @@ def ridge_lines(
     """
     fine = FINE_M / pixel_m[0], FINE_M / pixel_m[1]
     coarse = COARSE_M / pixel_m[0], COARSE_M / pixel_m[1]
-    lowest, highest = curvatures(smooth_scores(score, known, fine), fine)
-    ridge = lowest < -RIDGE
-    lowest, _ = curvatures(smooth_scores(score, known, coarse), coarse)
-    ridge |= lowest < -RIDGE
-    ridge &= (highest < VALLEY) & allowed
+    surfaces = [(np.pad(smooth_scores(score, known, s), 1, mode="edge"), s) for s in (fine, coarse)]
+    ridge = np.empty(score.shape, bool)
+    for top in range(0, len(score), STRIP_PX):
+        (mean, spread), wide = (curvatures(surface[top : top + STRIP_PX + 2], s) for surface, s in surfaces)
+        strip = (mean - spread < -RIDGE) | (np.subtract(*wide) < -RIDGE)
+        ridge[top : top + STRIP_PX] = strip & (mean + spread < VALLEY)
+    ridge &= allowed
     lines: NDArray[np.bool_] = skeletonize(ridge)  # type: ignore[no-untyped-call]
     return lines

@@ -391,9 +391,9 @@ def encode_pmap(pmap: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[
         pmap: (lc, h, w) float32 probabilities 0..1; anything where `valid` is False.
         valid: (h, w) bool, True where there is data.
     """
-    known = np.where(valid, pmap, 0)
+    known = pmap if valid.all() else np.where(valid, pmap, 0)
     if len(known) == 2:
-        total = known.sum(axis=0)
+        total = known[0] + known[1]
         known = np.divide(known[1], total, out=np.zeros_like(total), where=total > 0)[None]
     codes = np.rint(known * PMAP_SCALE).astype(np.uint8)
     return np.where(valid, codes, np.uint8(PMAP_NODATA))

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
-from numpy.typing import NDArray
 
 from swath.files import replacing
 from swath.grid import Grid
@@ -124,18 +123,17 @@ def _table(columns: Columns, schema: pa.Schema) -> pa.Table:
 def _write_parquet(path: Path, maps: SiteMaps, grid: Grid, staged: IO[bytes], joined: Joined) -> list[int]:
     """Write all lines as GeoParquet: its row groups."""
     schema, geo = _schema(maps, grid)
-    boxes: list[NDArray[np.float64]] = []
+    groups = 0
     with pq.ParquetWriter(path, schema) as writer:
         for table in _kept_lines(staged, joined, schema):
             if table.num_rows:
-                boxes.append(shapely.total_bounds(shapely.from_wkb(table["geometry"].to_numpy())))
                 writer.write_table(table)
-        if boxes:
-            corners = np.stack(boxes)
-            box = [*corners[:, :2].min(axis=0).tolist(), *corners[:, 2:].max(axis=0).tolist()]
-            geo["columns"]["geometry"]["bbox"] = box
+                groups += 1
+        if groups:
+            least, greatest = joined.boxes[:, :2].min(axis=0), joined.boxes[:, 2:].max(axis=0)
+            geo["columns"]["geometry"]["bbox"] = [*least.tolist(), *greatest.tolist()]
         writer.add_key_value_metadata({"geo": json.dumps(geo)})
-    return list(range(len(boxes)))
+    return list(range(groups))
 
 
 def _kept_lines(staged: IO[bytes], joined: Joined, schema: pa.Schema) -> Iterator[pa.Table]:
