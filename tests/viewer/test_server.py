@@ -220,6 +220,7 @@ def test_bad_input_is_one_line(town: SiteMaps, tmp_path: Path, capsys: pytest.Ca
         ["view", maps, "--with", str(tmp_path / "text.geojson")],
         ["view", maps, "--host", "203.0.113.7", "--port", "1"],
         ["view", maps, "--host", ""],
+        ["view", maps, "--host", "üü..x"],
         ["view", str(spoilt)],
         ["report", maps, "--out", maps + "/index.html"],
         ["report", str(tmp_path), "--out", str(tmp_path / "page.html")],
