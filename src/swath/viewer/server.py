@@ -250,8 +250,9 @@ def serve(
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        host.encode("idna")  # else left open where it cannot be
         listening = socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError, TypeError) as error:  # of an odd host
+    except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or reason_of(error)
         raise SettingsError(
             f"cannot listen at {host}, port {port} ({why}); choose another port or host"
