@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=2 python examples/lab/map-cost.py CITIES WORK [--side 1024] [--rounds 5] [--dates 1]
 
-CITIES holds a folder of GeoTIFFs a city, B02 B03 B04 B08. The scene is four cities side by side, mirrored
-to `--side` px, so there are streets everywhere. 5 m: the starter weights. 10 m: the same U-Net with a head
+CITIES holds a folder of GeoTIFFs a city, B02 B03 B04 B08; or is one such image, of the country. The scene is
+four cities side by side, mirrored to `--side` px, so there are streets everywhere; or that image. 5 m: the starter weights. 10 m: the same U-Net with a head
 of one 1 x 1 convolution, fitted to the mean of the starter's logits in each pixel. A process each;
 time without the start of the program, on the clock and of the processors (for a machine that does other
 things, too), and what of it the lines took; memory is the peak of the process. A whole scene: by the number
@@ -35,14 +35,18 @@ FIGURES = ("seconds", "processor_s", "lines_s", "peak_mb")
 
 
 def mosaic(cities: Path, side: int) -> np.ndarray:
-    """(4, side, side) uint16: four cities in a square, mirrored again and again."""
-    quarters = []
-    for town in TOWNS:
-        with rasterio.open(sorted((cities / town).glob("*.tif"))[0]) as source:
-            quarters.append(source.read()[:, 20:340, 20:340])
-    square = np.concatenate([np.concatenate(quarters[at : at + 2], 2) for at in (0, 2)], 1)
-    short = side - square.shape[1]
-    return np.pad(square, ((0, 0), (0, max(short, 0)), (0, max(short, 0))), "symmetric")[:, :side, :side]
+    """(4, side, side) uint16: four cities in a square, or one image, mirrored again and again."""
+    if cities.is_file():
+        with rasterio.open(cities) as source:
+            square = source.read()
+    else:
+        quarters = []
+        for town in TOWNS:
+            with rasterio.open(sorted((cities / town).glob("*.tif"))[0]) as source:
+                quarters.append(source.read()[:, 20:340, 20:340])
+        square = np.concatenate([np.concatenate(quarters[at : at + 2], 2) for at in (0, 2)], 1)
+    short = [(0, max(side - length, 0)) for length in square.shape[1:]]
+    return np.pad(square, ((0, 0), *short), "symmetric")[:, :side, :side]
 
 
 @torch.inference_mode()
