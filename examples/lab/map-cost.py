@@ -3,11 +3,11 @@
     OMP_NUM_THREADS=2 python examples/lab/map-cost.py CITIES WORK [--side 1024] [--rounds 5] [--dates 1]
 
 CITIES holds a folder of GeoTIFFs a city, B02 B03 B04 B08; or is one such image, of the country. The scene is
-four cities side by side, mirrored to `--side` px, so there are streets everywhere; or that image. 5 m: the starter weights. 10 m: the same U-Net with a head
-of one 1 x 1 convolution, fitted to the mean of the starter's logits in each pixel. A process each;
-time without the start of the program, on the clock and of the processors (for a machine that does other
-things, too), and what of it the lines took; memory is the peak of the process. A whole scene: by the number
-of pixels.
+four cities side by side, mirrored to `--side` px, so there are streets everywhere; or that image. 5 m: the
+starter weights. 10 m: the same U-Net with a head of one 1 x 1 convolution, fitted to the mean of the
+starter's logits in each pixel. A process each; time without the start of the program, on the clock and of
+the processors (for a machine that does other things, too), and what of it the lines took; memory is the
+peak of the process. A whole scene: by the number of pixels.
 """
 
 import argparse
