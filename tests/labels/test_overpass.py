@@ -343,6 +343,16 @@ def test_a_dataset_from_overpass(
     assert "Copernicus; (c) OpenStreetMap contributors, ODbL 1.0" in catalog
 
 
+def test_an_answer_that_cannot_be_read_is_not_kept(server: Server, tmp_path: Path) -> None:
+    server.will((200, answer('<node id="1" version="1" lat="abc" lon="12.0"/>')), (200, answer()))
+    settings = LabelSettings(overpass=server.url, date=DAY)
+    with pytest.raises(InputError, match=r"its answer is not readable .*'abc'.*; run again to ask anew"):
+        read_labels_source(settings, ROADS, GRID, Path(), cache=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    read_labels_source(settings, ROADS, GRID, Path(), cache=tmp_path)
+    assert len(server.asked) == 2
+
+
 def test_a_refusal_is_exit_2_on_the_command_line(
     server: Server,
     tmp_path: Path,

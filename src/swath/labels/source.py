@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from swath.errors import InputError
+from swath.errors import InputError, reason_of
 from swath.grid import LONLAT, Bounds, Grid, lonlat_parts
 from swath.labels.burn import burn_mask
 from swath.labels.coded import Coding
@@ -162,18 +162,20 @@ def _read_overpass(settings: LabelSettings, legend: Legend, box: Bounds, cache: 
         raise InputError("labels name neither a file nor an Overpass server with a date")
     queries = plan_queries(settings.overpass, box, legend, settings.date)
     answers = fetch(queries, cache)
+    refusals: tuple[type[Exception], ...] = (InputError, *reading_errors())
     with tempfile.TemporaryDirectory() as folder:
         path = answers[0]
-        if len(answers) > 1:
-            path = Path(folder) / "merged.osm.pbf"
-            try:
+        try:
+            if len(answers) > 1:
+                path = Path(folder) / "merged.osm.pbf"
                 merge_extracts(answers, path)
-            except reading_errors() as error:
-                raise InputError(
-                    f"{answers[0].parent}: an answer of Overpass kept there is not readable "
-                    f"({error}); delete those of {settings.date}"
-                ) from None
-        source = read_extract(path, legend, box)
+            source = read_extract(path, legend, box)
+        except refusals as error:
+            for answer in answers:
+                answer.unlink(missing_ok=True)
+            raise InputError(
+                f"{queries[0].server}: its answer is not readable ({reason_of(error)}); run again to ask anew"
+            ) from None
     return replace(source, origin=queries[0].server, extent=None, date=settings.date, knows_place=True)
 
 
