@@ -343,13 +343,13 @@ def changes(
         'change'
     """
     from swath.maps.compare import choose_sides, write_changes_of
-    from swath.outfolder import check_out_file
+    from swath.outfolder import making_file
 
     opened = [maps if isinstance(maps, Maps) else open_maps(maps) for maps in (old, new) if maps is not None]
-    check_out_file(Path(out), [maps.folder for maps in opened], overwrite=overwrite)
-    chosen = [maps.only if site is None else maps[site] for maps in opened]
-    with choose_sides(chosen[0], None if new is None else chosen[1], before, after) as sides:
-        return write_changes_of(*sides, Path(out), min_dates=min_dates)
+    with making_file(Path(out), [maps.folder for maps in opened], overwrite=overwrite):
+        chosen = [maps.only if site is None else maps[site] for maps in opened]
+        with choose_sides(chosen[0], None if new is None else chosen[1], before, after) as sides:
+            return write_changes_of(*sides, Path(out), min_dates=min_dates)
 
 
 def export_onnx(run: TrainedModel | Path | str, out: Path | str, *, overwrite: bool = False) -> Path:

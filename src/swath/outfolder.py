@@ -8,7 +8,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -109,13 +109,32 @@ def check_out(path: Path, kind: Kind, reads: Iterable[Path] = (), *, overwrite: 
             raise OutputError(path, f"nothing may be removed from {home}, which has no right to write")
 
 
-def check_out_file(path: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> None:
-    """Check that a file may be written, or replaced: `overwrite` is for what bears its sign of `SIGNS`.
+@contextmanager
+def making_file(path: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> Iterator[None]:
+    """Check that a file may be written, or replaced, and keep its name from others while it is made.
+
+    `overwrite` is for what bears its sign of `SIGNS`.
 
     Raises:
+        BusyError: Another process is making it.
         OutputExistsError: It is there and may not be replaced.
         OutputError: It is no place for a file.
     """
+    claim = path.with_name(f".lock-{path.name}") if path.name and path.parent.is_dir() else None
+    with ExitStack() as held:
+        if claim is not None:
+            with _said_of(path):
+                claim.touch()
+            try:
+                held.enter_context(locked(claim))
+            except BusyError:
+                raise BusyError(path) from None
+            held.callback(claim.unlink, missing_ok=True)
+        _check_file(path, reads, overwrite=overwrite)
+        yield
+
+
+def _check_file(path: Path, reads: Iterable[Path], *, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not path.is_file():

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from swath.outfolder import (
     SIGNS,
     Kind,
     check_out,
-    check_out_file,
     exchange,
+    making_file,
     mark,
     recover,
     replacing_folder,
@@ -252,6 +252,23 @@ def test_an_exchange_that_fails_puts_the_old_folder_back(tmp_path: Path) -> None
     assert (out / "report.json").read_text() == "old"
 
 
+def check(path: Path, reads: Iterable[Path] = (), *, overwrite: bool) -> None:
+    with making_file(path, reads, overwrite=overwrite):
+        pass
+
+
+def test_of_two_that_make_one_file_the_second_ends_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "changes.gpkg"
+    with making_file(out, overwrite=False):
+        with pytest.raises(BusyError, match=r"at work in .*changes\.gpkg"):
+            check(out, overwrite=False)
+        out.write_bytes(SIGNS[".gpkg"])
+    assert [path.name for path in tmp_path.iterdir()] == ["changes.gpkg"]
+    (tmp_path / ".lock-changes.gpkg").touch()  # of one that was killed
+    check(out, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["changes.gpkg"]
+
+
 def test_a_file_that_is_read_is_not_written(tmp_path: Path) -> None:
     file, link, hard = (tmp_path / name for name in ("roads.gpkg", "link.gpkg", "hard.gpkg"))
     file.write_text("roads")
@@ -259,13 +276,13 @@ def test_a_file_that_is_read_is_not_written(tmp_path: Path) -> None:
     hard.hardlink_to(file)
     for out in (file, link, hard):
         with pytest.raises(OutputExistsError, match="which is read"):
-            check_out_file(out, [file], overwrite=True)
+            check(out, [file], overwrite=True)
     with pytest.raises(OutputExistsError, match="lies in"):
-        check_out_file(file, [tmp_path], overwrite=True)
-    check_out_file(tmp_path / "new.gpkg", [file], overwrite=False)
+        check(file, [tmp_path], overwrite=True)
+    check(tmp_path / "new.gpkg", [file], overwrite=False)
     for place in (tmp_path, Path("/dev/full")):
         with pytest.raises(OutputError, match="no file"):
-            check_out_file(place, overwrite=True)
+            check(place, overwrite=True)
 
 
 @pytest.mark.parametrize("suffix", sorted(SIGNS))
@@ -275,12 +292,12 @@ def test_only_a_file_that_bears_the_sign_of_swath_is_replaced(tmp_path: Path, su
     foreign.write_bytes(b"by somebody")
     empty.touch()
     with pytest.raises(OutputExistsError) as caught:
-        check_out_file(ours, overwrite=False)
+        check(ours, overwrite=False)
     assert caught.value.remedy == Remedy.OVERWRITE
-    check_out_file(ours, overwrite=True)
+    check(ours, overwrite=True)
     for file in (foreign, empty):
         with pytest.raises(OutputExistsError, match="not made by swath") as caught:
-            check_out_file(file, overwrite=True)
+            check(file, overwrite=True)
         assert caught.value.remedy == Remedy.ELSEWHERE
 
 

@@ -1,5 +1,8 @@
 """`swath demo`: a real town with the weights that come with swath, then the whole way on invented ones."""
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +18,7 @@ minutes only: this says that the program works, and nothing about real places.""
 
 NEXT_STEPS = """\
 Your own place: Sentinel-2 images of two or more days (the date in their names), then
-  swath map IMAGES --out MAPS
+  {activate}swath map IMAGES/*.tif --out MAPS
 Your own training, from images and OpenStreetMap lines, described in a file like {sites_file}:
   swath build SITES.yaml --out DATASET
   swath train DATASET --out RUN"""
@@ -69,8 +72,14 @@ def command(
             f"maps: {result.maps}",
             f"took {result.seconds:.0f} s",
             "",
-            NEXT_STEPS.format(sites_file=result.sites_file),
+            NEXT_STEPS.format(sites_file=result.sites_file, activate=_activate()),
             "",
             *town_lines(town),
         ],
     )
+
+
+def _activate() -> str:
+    """A line that puts swath on the PATH, where it is not: `make demo` runs it from outside."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    return "" if shutil.which("swath") or not script.is_file() else f". {os.path.relpath(script)}\n  "

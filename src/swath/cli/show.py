@@ -24,7 +24,7 @@ def command(
     from rich.segment import Segments
 
     from swath.errors import SettingsError
-    from swath.outfolder import check_out_file
+    from swath.outfolder import making_file
     from swath.viewer.show import blocks, picture, write_picture
 
     if as_json and out is None:
@@ -35,8 +35,8 @@ def command(
         side = width or max(8, min(shutil.get_terminal_size().columns, 120))
         Console(color_system="truecolor").print(Segments(blocks(picture(file, side))), end="")
         return
-    check_out_file(out, [file], overwrite=overwrite)
-    shown = picture(file, width or 1024)
-    write_picture(out, shown)
+    with making_file(out, [file], overwrite=overwrite):
+        shown = picture(file, width or 1024)
+        write_picture(out, shown)
     _, height, wide = shown.shape
     emit({"picture": str(out), "width": wide, "height": height}, as_json, [f"picture: {out}"])

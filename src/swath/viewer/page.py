@@ -12,7 +12,7 @@ from swath.errors import SettingsError
 from swath.files import write_text
 from swath.grid import Grid
 from swath.maps.styles import DATE_RAMP, LINE_RAMP, RAMP
-from swath.outfolder import check_out_file
+from swath.outfolder import making_file
 from swath.progress import track
 from swath.viewer.overlay import Overlay, geojson
 from swath.viewer.pictures import embed, plan_factors
@@ -77,9 +77,8 @@ def write_page(
         raise SettingsError(f"{out}: a page is HTML; name it *.html")
     shown = read_exhibition(folders, beside)
     reads = [place.maps.folder for place in shown.places]
-    check_out_file(out, [*reads, *beside], overwrite=overwrite)
-    page = render(shown.title, embedded_content(shown), live=False)
-    write_text(out, page)
+    with making_file(out, [*reads, *beside], overwrite=overwrite):
+        write_text(out, render(shown.title, embedded_content(shown), live=False))
     return out
 
 

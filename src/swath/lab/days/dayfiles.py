@@ -12,7 +12,7 @@ from swath.files import write_json, write_text
 from swath.lab.days.dayfit import Fit, fit_days
 from swath.lab.days.makedays import make_days
 from swath.lab.realism.siteimages import BANDS
-from swath.outfolder import Kind, check_out_file, replacing_folder
+from swath.outfolder import Kind, making_file, replacing_folder
 from swath.progress import track
 from swath.scenes.raster import write_raster
 from swath.scenes.scene import SceneSettings
@@ -46,11 +46,11 @@ def fit_sites(sites_file: Path, leave_out: Collection[str], out: Path, *, overwr
         for name in settings.sites
         if name not in leave_out
     ]
-    check_out_file(out, [sites_file, *_images(planned)], overwrite=overwrite)
-    fit = fit_days(
-        [(series.name, *read_series(series, BANDS)) for series in track(planned, "reading pairs of days")]
-    )
-    write_json(out, fit.model_dump(mode="json"))
+    with making_file(out, [sites_file, *_images(planned)], overwrite=overwrite):
+        fit = fit_days(
+            [(series.name, *read_series(series, BANDS)) for series in track(planned, "reading pairs of days")]
+        )
+        write_json(out, fit.model_dump(mode="json"))
     return fit
 
 
