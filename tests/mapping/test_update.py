@@ -254,6 +254,9 @@ def test_what_cannot_be_added(
     assert "say with --run where it is now" in complaint(days[2])
     save_run(tmp_path / "another", {}, dates=3, sizes={"width": 8})
     assert "holds another model" in complaint(days[2], "--run", str(tmp_path / "another"))
+    outputs = {name: value for name, value in manifest["outputs"].items() if name != "classes.tif"}
+    write_json(out / "town" / "manifest.json", manifest | {"outputs": outputs})
+    assert "classes.tif: the manifest beside it does not name it; map the site again" in complaint(days[2])
     write_json(out / "town" / "manifest.json", manifest)
     assert digests(out) == before
 

@@ -135,6 +135,10 @@ def test_a_run_killed_after_its_last_epoch_keeps_the_averaged_weights(dataset, t
     assert {name: whole[name] for name in kept if name != "loss"} == {
         name: kept[name] for name in kept if name != "loss"
     }
+    left = tmp_path / "killed" / "fcn" / "last.ckpt"
+    left.touch()  # as one leaves that is killed after its weights are written
+    train(TrainPlan(dataset, TINY, stage="fcn"), tmp_path / "killed", resume=True)
+    assert not left.exists()
 
 
 def test_resume_with_other_settings_is_refused(dataset, tmp_path):

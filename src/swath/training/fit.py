@@ -63,7 +63,9 @@ def fit_stage(stage: Stage, patches: PatchModule, folder: Path, title: str, afte
         InputError: What an earlier run left is damaged.
     """
     if (folder / WEIGHTS).is_file():
-        return _stored(stage.network, folder)
+        scores = _stored(stage.network, folder)
+        (folder / CHECKPOINT).unlink(missing_ok=True)  # of a run that was killed at its very end
+        return scores
     folder.mkdir(parents=True, exist_ok=True)
     processes = patches.source.compute.processes
     progress, checkpoint = Progress(title, after), folder / CHECKPOINT
