@@ -149,7 +149,9 @@ def _sound_grid(maps: SiteMaps) -> Grid:
     check_sound(maps.folder)
     for path in (maps.fused_path, maps.classes_path, *map(maps.pmap_path, maps.all_dates)):
         if path.name not in manifest.outputs:
-            raise DatasetError(f"{path}: the manifest beside it does not name it; map the site again", Remedy.MAP_RESUME)
+            raise DatasetError(
+                f"{path}: the manifest beside it does not name it; map the site again", Remedy.MAP_RESUME
+            )
     return manifest.grid
 
 
