@@ -50,6 +50,23 @@ def maps_folder(run_folder: Path, dataset: Dataset, tmp_path_factory: pytest.Tem
     return out
 
 
+@pytest.mark.parametrize("kind", ["float32", "int16"])
+def test_a_pmap_of_other_numbers_is_shown_as_it_was(maps_folder: Path, tmp_path: Path, kind: str) -> None:
+    pmap = read_maps(maps_folder)[0].fused_path
+    rasterio.shutil.copy(pmap, tmp_path / "same.tif")
+    with (
+        rasterio.open(pmap) as source,
+        rasterio.open(
+            tmp_path / "other.tif", "w", **{**source.profile, "driver": "GTiff", "dtype": kind}
+        ) as target,
+    ):
+        target.update_tags(**source.tags())
+        target.write(source.read().astype(kind))
+    for name in ("same", "other"):
+        assert swath(["show", str(tmp_path / f"{name}.tif"), "--out", str(tmp_path / f"{name}.png")]) == 0
+    assert (tmp_path / "same.png").read_bytes() == (tmp_path / "other.png").read_bytes()
+
+
 def test_maps_read_back(maps_folder: Path, dataset: Dataset) -> None:
     found = read_maps(maps_folder)
     assert [maps.site for maps in found] == sorted(site.name for site in dataset.sites)

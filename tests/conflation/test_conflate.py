@@ -158,6 +158,7 @@ def test_lines_of_others_are_refused_in_one_line(
         lines.assign(geometry=lines.centroid),
         lines.assign(geometry=shapely.LineString()),
         lines.set_crs(None, allow_override=True),
+        lines.assign(geometry=lines.translate(1e10)),
         whole[:-100],
         b"",
     ):

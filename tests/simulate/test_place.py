@@ -13,6 +13,7 @@ from shapely.geometry import LineString, box
 from swath import cli
 from swath.dataset.catalog import read_dataset
 from swath.dataset.site import read_labels
+from swath.errors import InputError
 from swath.grid import Grid
 from swath.labels.features import choose_features
 from swath.labels.osm import FeatureSource
@@ -257,6 +258,17 @@ def test_a_file_without_roads_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     street_map().iloc[[-3]].drop(columns="highway").to_file(path, driver="GeoJSON", engine="pyogrio")
     assert cli.run(["simulate", str(path), "--out", str(tmp_path / "out")]) == 2
     assert "highway" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("crs", "why"), [(4326, "no zone of UTM"), (4978, "in WGS 84; expected degrees, or a projection")]
+)
+def test_roads_where_no_map_is_are_refused(tmp_path: Path, crs: int, why: str) -> None:
+    line = LineString([(10, 85), (10.1, 85)])
+    path = tmp_path / "roads.parquet"
+    gpd.GeoDataFrame({"highway": ["residential"]}, geometry=[line], crs=crs).to_parquet(path)
+    with pytest.raises(InputError, match=why):
+        read_layout(path, None, 0)
 
 
 @pytest.mark.data

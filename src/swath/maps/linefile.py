@@ -9,6 +9,7 @@ from pandas.api.types import is_numeric_dtype
 
 from swath.errors import DatasetError, reason_of
 from swath.files import check_file
+from swath.grid import Grid
 
 NUMBERS = ("p_mean", "length_m")
 """Columns that, where they are there, hold numbers."""
@@ -16,8 +17,8 @@ NUMBERS = ("p_mean", "length_m")
 _LINES = {shapely.GeometryType.LINESTRING, shapely.GeometryType.MULTILINESTRING}
 
 
-def read_lines(path: Path, crs: str) -> gpd.GeoDataFrame:
-    """The lines of `roads.parquet` in a CRS, one a row, with their `class`.
+def read_lines(path: Path, grid: Grid) -> gpd.GeoDataFrame:
+    """The lines of `roads.parquet` in the CRS of the map's grid, one a row, with their `class`.
 
     Raises:
         InputError: There is no such file, or it may not be read.
@@ -28,7 +29,10 @@ def read_lines(path: Path, crs: str) -> gpd.GeoDataFrame:
         lines = gpd.read_parquet(path)
         if problem := _problem(lines):
             raise ValueError(f"expected {problem}")
-        lines = lines if lines.crs == crs else lines.to_crs(crs)
+        lines = lines if lines.crs == grid.crs else lines.to_crs(grid.crs)
+        west, south, east, north = grid.bounds
+        if (np.abs(lines.total_bounds - grid.bounds) > east - west + north - south).any():
+            raise ValueError("expected lines on the map")
     except (OSError, ValueError, TypeError, KeyError, shapely.GEOSException) as error:
         raise DatasetError(
             f"{path}: not the lines of a map ({reason_of(error)}); map the site again"

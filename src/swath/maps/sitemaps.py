@@ -139,7 +139,7 @@ class SiteMaps(BaseModel):
 
         if not self.legend.lines:
             raise DatasetError(f"{self.folder} maps no lines ({', '.join(self.legend.names)}); see landcover")
-        return read_lines(self.parquet_path, self.grid.crs)
+        return read_lines(self.parquet_path, self.grid)
 
     def landcover(self) -> "gpd.GeoDataFrame":
         """The classes as polygons that cover the map: `class`, `class_id`, `p_mean`, `area_ha`.

@@ -94,7 +94,10 @@ def _densest(source: FeatureSource) -> Bounds:
     roads = frame[frame["highway"].notna()] if "highway" in frame else frame[:0]
     if roads.empty:
         raise InputError(f"{source.origin}: no feature with the tag highway; nothing to simulate")
-    crs = roads.crs if roads.crs.is_projected else roads.estimate_utm_crs()
+    try:
+        crs = roads.crs if roads.crs.is_projected else roads.estimate_utm_crs()
+    except RuntimeError:
+        raise InputError(f"{source.origin}: roads where no zone of UTM is, as at the poles") from None
     metric = roads.geometry.to_crs(crs)
     metric = metric[metric.length > 0]
     if metric.empty:

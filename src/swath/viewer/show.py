@@ -76,8 +76,10 @@ def _bytes(source: DatasetReader, side_px: int, way: Resampling) -> NDArray[np.u
     """(h, w): the band of the first class of interest: of two classes or one the first, else the second."""
     scale = max(1.0, max(source.shape) / side_px)
     shape = tuple(max(1, round(size / scale)) for size in source.shape)
-    codes: NDArray[np.uint8] = source.read(2 if source.count > 2 else 1, out_shape=shape, resampling=way)
-    return codes
+    codes = source.read(2 if source.count > 2 else 1, out_shape=shape, resampling=way)
+    # Others may have made other numbers of them.
+    whole: NDArray[np.uint8] = np.clip(np.nan_to_num(codes, nan=PMAP_NODATA), 0, PMAP_NODATA).astype(np.uint8)
+    return whole
 
 
 def _coloured(codes: NDArray[np.uint8], table: NDArray[np.uint8]) -> Picture:
