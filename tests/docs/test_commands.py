@@ -27,7 +27,7 @@ FREE = ("docs/lab/", "docs/reference/", "docs/api.md", "docs/licences.md")
 
 OTHERS = {
     "--flag",
-    "--index-url",
+    "--extra-index-url",
     "--logdir",
     "--measured",
     "--no-deps",
