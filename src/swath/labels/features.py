@@ -160,7 +160,7 @@ def read_table(path: Path, box: Bounds | None) -> geopandas.GeoDataFrame:
         frame = geopandas.read_parquet(path) if suffix in PARQUET_SUFFIXES else _read_layers(path, box)
         if frame.crs is None:
             raise InputError(f"{path}: the features have no coordinate system; assign one first")
-        if not (frame.crs.is_geographic or frame.crs.is_projected):
+        if frame.crs.is_geocentric:
             raise InputError(f"{path}: in {frame.crs.name}; expected degrees, or a projection")
         frame = frame.rename_geometry("geometry") if frame.geometry.name != "geometry" else frame
         count, frame = len(frame), frame[placed(frame.geometry.values)].copy()
