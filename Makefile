@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+INSTALL := $(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
 
 .PHONY: demo test check format api docs lock audit wheel clean help
 
@@ -23,9 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"swath needs Python 3.11 or newer, {sys.executable} is {v[0]}.{v[1]}; run: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(if $(wildcard $(STAMP)),,--clear) $(VENV)
 	@echo "installing about 3 GB into $(VENV): some minutes without a word (more without PIP_EXTRA_INDEX_URL, see docs/install.md)"
-	@echo "$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'"
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[dev]' || \
-		{ echo "pip failed; to see more of it: $(BIN)/python -m pip install -c constraints.txt -e '.[dev]'"; exit 1; }
+	@echo "$(INSTALL)"
+	@$(INSTALL) --disable-pip-version-check --quiet || { echo "pip failed; to see more of it: $(INSTALL)"; exit 1; }
 	@touch $@
 
 demo: $(STAMP)
